@@ -1,0 +1,20 @@
+"""tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
+
+from . import functional, nn, ops, optim
+from .engine import (
+    Primitive, Variable, detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope,
+)  # fmt: skip
+from .engine.errors import TinygradError
+from .gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
+from .nn.init import manual_seed
+from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .variables import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable",
+    "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of", "hessian", "hvp",
+    "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim", "record_sites", "scalarize",
+    "scope", "value_and_grad", "values_of", "vjp",
+]  # fmt: skip

@@ -1,0 +1,30 @@
+"""The engine: variables, primitives with their rules, and one backward sweep.  It knows no particular operation.
+
+Read in this order: ``variable``, ``primitive``, ``conform``, ``sweep``; ``mode`` and ``errors`` as they come up.
+"""
+
+from .conform import astype, broadcast_to, dtype_of, shape_of, sum_to
+from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope
+from .primitive import Primitive
+from .sweep import backward, gradients, recorded_before, sweep
+from .variable import FREED, Variable
+
+__all__ = [
+    "FREED",
+    "Primitive",
+    "Variable",
+    "astype",
+    "backward",
+    "broadcast_to",
+    "detect_anomaly",
+    "dtype_of",
+    "enable_grad",
+    "gradients",
+    "is_grad_enabled",
+    "no_grad",
+    "record_sites",
+    "scope",
+    "shape_of",
+    "sum_to",
+    "sweep",
+]

@@ -1,0 +1,105 @@
+"""Undoing broadcasting and dtype promotion, once for all rules, and holding rules to their contract.
+
+``broadcast_to`` and ``sum_to`` are each other's rule; with ``astype`` they are all the engine needs to turn what a
+rule returned into the gradient of an argument.  Because they are primitives, a recorded backward pass contains them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import RuleError, explain
+from .primitive import Primitive
+from .variable import Variable
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of a variable or of any raw value."""
+    shape: tuple[int, ...] = value.shape if hasattr(value, "shape") else np.shape(value)
+    return shape
+
+
+def dtype_of(value: Any) -> np.dtype[Any]:
+    """The dtype of a variable or of any raw value."""
+    dtype: np.dtype[Any] = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    return dtype
+
+
+def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+    lead = x.ndim - len(shape)
+    stretched = [lead + axis for axis, size in enumerate(shape) if size == 1 and x.shape[lead + axis] != 1]
+    if stretched:
+        return np.add.reduce(x, axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
+    return np.add.reduce(x, axis=tuple(range(lead))) if lead else x
+
+
+broadcast_to = Primitive(
+    "broadcast_to",
+    lambda x, shape: np.broadcast_to(x, shape),
+    lambda g, out, x, shape: sum_to(g, shape=shape_of(x)),
+    scalar=lambda x, shape: x,
+    notation="broadcast {0}",
+    doc="``broadcast_to(x, shape=...)``: repeat along new axes and axes of length 1, as numpy.broadcast_to.",
+)
+
+sum_to = Primitive(
+    "sum_to",
+    _sum_to,
+    lambda g, out, x, shape: broadcast_to(g, shape=shape_of(x)),
+    scalar=lambda x, shape: x,
+    notation="Σ {0}",
+    doc="``sum_to(x, shape=...)``: sum over the axes that broadcasting to ``x.shape`` stretches; undoes broadcast_to.",
+)
+
+astype = Primitive(
+    "astype",
+    lambda x, dtype: np.asarray(x).astype(dtype),
+    lambda g, out, x, dtype: astype(g, dtype=dtype_of(x).name),
+    notation="{0} as dtype",
+    doc="``astype(x, dtype='float32')``: the same numbers in another dtype; gradients flow between floating dtypes.",
+)
+
+
+def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_variable: bool) -> Any:
+    """Turn what the rule of ``out``'s primitive returned for argument ``index`` into that argument's cotangent.
+
+    Raises:
+        RuleError: it cannot be one: ``None``, not floating-point numbers, or of a shape that is neither the argument's
+            nor one that broadcasting the argument makes.
+    """
+    primitive = out.primitive
+    assert primitive is not None
+    if not isinstance(cotangent, (Variable, np.ndarray)):
+        try:
+            cotangent = np.asarray(cotangent)
+        except ValueError:
+            cotangent = np.asarray(None)  # ragged lists; refused below
+    if cotangent.dtype.kind != "f":
+        got = "None" if cotangent.dtype == object and cotangent.size == 1 else f"dtype {cotangent.dtype}"
+        raise _broken(primitive, index, argument, got, "return floating-point numbers computed from g")
+    shape = argument.shape
+    if cotangent.shape != shape:
+        core = primitive.core_dims
+        if core is None or cotangent.shape != out.shape[: out.ndim - core] + shape[argument.ndim - core :]:
+            fix = "return one element per element of the argument; the engine undoes broadcasting"
+            raise _broken(primitive, index, argument, f"shape {cotangent.shape}", fix)
+        cotangent = sum_to(cotangent, shape=shape)
+    if argument.is_scalar_kind:
+        if not isinstance(cotangent, Variable):
+            cotangent = float(cotangent)
+    elif cotangent.dtype != argument.dtype:
+        cotangent = astype(cotangent, dtype=argument.dtype.name)
+    if as_variable and not isinstance(cotangent, Variable):
+        cotangent = argument.kind.wrap(cotangent if argument.is_scalar_kind else np.asarray(cotangent))
+    return cotangent
+
+
+def _broken(primitive: Primitive, index: int, argument: Variable, got: str, fix: str) -> RuleError:
+    expected = f"shape {argument.shape}, dtype {argument.dtype}"
+    if primitive.core_dims == 0:
+        expected += ", or the shape of the result"
+    return RuleError(
+        explain(f"{primitive.name}: broken derivative rule for argument {index}", got=got, expected=expected, fix=fix)
+    )

@@ -1,0 +1,143 @@
+"""What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to.
+
+The state lives in one context variable, so threads and asyncio tasks do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+class Scope:
+    """One step of the path "which module or formula am I in": a name and the scope around it."""
+
+    __slots__ = ("name", "parent")
+
+    def __init__(self, name: str, parent: Scope | None = None) -> None:
+        self.name = name
+        self.parent = parent
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Names from the outermost scope to this one."""
+        names: list[str] = []
+        step: Scope | None = self
+        while step is not None:
+            names.append(step.name)
+            step = step.parent
+        return tuple(reversed(names))
+
+
+class Site(Scope):
+    """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
+
+    __slots__ = ("filename", "line")
+
+    def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
+        super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
+        self.filename = filename
+        self.line = line
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """As for a scope; code outside of every scope has the empty path."""
+        return super().path if self.name else ()
+
+    @classmethod
+    def here(cls, scope: Scope | None) -> Site:
+        """The innermost line on the call stack that is not part of this package."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        return cls(scope, frame.f_code.co_filename, frame.f_lineno)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The recording state; immutable, so leaving a ``with`` block restores it whole."""
+
+    recording: bool = True
+    anomaly: bool = False
+    sites: bool = False
+    scope: Scope | None = None
+
+
+_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (Mode is frozen)
+current_mode = _mode.get
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on variables that want a gradient are being recorded."""
+    return current_mode().recording
+
+
+@contextmanager
+def _switched(**changes: bool) -> Iterator[None]:
+    token = _mode.set(replace(current_mode(), **changes))
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing inside: ``with no_grad(): ...`` or as the decorator ``@no_grad()``."""
+    with _switched(recording=False):
+        yield
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Record again, inside a ``no_grad`` block."""
+    with _switched(recording=True):
+        yield
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Stop at the first operation, forward or backward, that makes a NaN or an infinity, and name it.
+
+    Slow (each result is inspected and each operation remembers its source line): for finding a fault, not for training.
+
+    Raises:
+        AnomalyError: from the offending operation, with the line of code that made it.
+    """
+    with _switched(anomaly=True, sites=True):
+        yield
+
+
+@contextmanager
+def record_sites() -> Iterator[None]:
+    """Let every operation recorded inside remember the line of code that made it (for pictures and reports)."""
+    with _switched(sites=True):
+        yield
+
+
+class scope:
+    """Name the operations recorded inside: ``with scope("normalize"): ...``.
+
+    Scopes nest; a picture groups operations by them.  A module opens a scope of its own when it is called.
+    (A class rather than a generator: entering one costs well under a microsecond, and layers do it at each call.)
+    """
+
+    __slots__ = ("_name", "_token")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        mode = current_mode()
+        inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope))
+        self._token: Token[Mode] = _mode.set(inner)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _mode.reset(self._token)

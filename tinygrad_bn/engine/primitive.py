@@ -1,0 +1,285 @@
+"""A primitive: a forward function and, per argument, one derivative rule.
+
+A rule is called as ``rule(g, out, *args, **params)`` and returns the cotangent of its argument, where ``g`` is the
+cotangent of the result ``out``.  It is written in the library's own operations, so one text is read three ways:
+
+- on raw values (floats, ndarrays): the ordinary backward pass, which records nothing;
+- on variables (``create_graph=True``): the backward pass is recorded and can be differentiated again;
+- on floats as on arrays: the same rule drives the ``Scalar`` and the ``Tensor`` engine.
+
+Rules never undo broadcasting or dtype promotion; the engine does that once (``conform``).  A rule must be linear in
+``g``, branch on shapes, dtypes and parameters only, and hide no array in a closure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import AnomalyError, ArgumentError, DTypeError, IndexingError, NoDerivativeError, RuleError, ShapeError
+from .errors import TinygradError, explain
+from .mode import Site, current_mode
+from .variable import Variable, next_stamp
+
+Rule = Callable[..., Any]
+
+WEAK_SCALARS = int(np.__version__.split(".")[0]) >= 2  # Python numbers never widen an array (NEP 50)
+
+
+class Primitive:
+    """An operation with derivative rules.
+
+    Args:
+        name: the name in messages and pictures; NumPy's name where NumPy has the operation.
+        forward: computes the raw result from raw arguments (ndarrays, numbers) and keyword parameters.
+        vjps: one rule per argument, in the order of the arguments; ``None`` where there is no derivative.
+        variadic: instead of ``vjps``, one rule for any number of arguments: ``rule(i, g, out, *args, **params)``.
+        scalar: the forward for Python floats; without it the operation does not take ``Scalar``.
+        elementwise: the arguments broadcast against each other and rules return cotangents of the result's shape.
+        core_dims: how many trailing axes take no part in broadcasting (2 for matmul); ``None``: nothing broadcasts.
+        unfold: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
+        notation: how pictures write the operation, such as ``"{0} + {1}"``.
+        doc: the docstring.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *vjps: Rule | None,
+        variadic: Rule | None = None,
+        scalar: Callable[..., Any] | None = None,
+        elementwise: bool = False,
+        core_dims: int | None = None,
+        unfold: Callable[..., Any] | None = None,
+        notation: str | None = None,
+        doc: str = "",
+    ) -> None:
+        self.name = self.__name__ = name
+        self.forward = forward
+        self.vjps = vjps
+        self.variadic = variadic
+        self.scalar = scalar
+        self.core_dims = 0 if elementwise else core_dims
+        self.elementwise = elementwise
+        self.unfold = unfold
+        self.notation = notation
+        self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
+        self.__doc__ = doc or None
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def vjp(self, index: int) -> Rule | None:
+        """The rule for argument ``index``, or ``None`` where there is no derivative."""
+        if self.variadic is not None:
+            rule = self.variadic
+            return lambda g, out, *args, **params: rule(index, g, out, *args, **params)
+        return self.vjps[index]
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Compute, and record when an argument takes part in a graph.  Raw arguments give a raw result."""
+        kind: type[Variable] | None = None
+        requires_grad = tracked = False
+        values = []
+        for arg in args:
+            if isinstance(arg, Variable):
+                if kind is not arg.kind and kind is not None:
+                    raise self._mixed()
+                kind = arg.kind
+                if arg._requires_grad:
+                    requires_grad = True
+                elif arg.inputs is not None:
+                    tracked = True
+                values.append(arg._data)
+            else:
+                values.append(arg)
+        if kind is None:
+            return self._on_raw(args, params)
+        mode = current_mode()
+        recorded = mode.recording and (requires_grad or tracked)
+        if len(values) != len(self.vjps) and self.variadic is None:
+            raise self._arity(args)
+        if kind.is_scalar_kind:
+            for value in values:
+                if type(value) is not float:  # something raw beside the scalars
+                    if any(isinstance(value, np.ndarray) for value in values):
+                        return self._unfolded(args, params)
+                    values = self._floats(values)
+                    break
+            data = self.on_floats(values, params)
+        else:
+            for arg in args:
+                if not isinstance(arg, (Variable, float, int)):
+                    args, values = self._constants(args, recorded)
+                    break
+            try:
+                data = self.forward(*values, **params)
+            except Exception as error:
+                raise self._refused(error, values, params) from error
+            if type(data) is not np.ndarray:
+                data = np.asarray(data)
+            if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
+                data = _not_widened(data, values)
+            data.setflags(False)
+        if mode.anomaly:
+            self._check_finite(data, values)
+        out = kind.__new__(kind)
+        out._data = data
+        out.grad = out._extras = None
+        out.stamp = next_stamp()
+        if recorded:
+            out._requires_grad = requires_grad and self.differentiable
+            out.primitive = self
+            out.inputs = args
+            out.params = params
+            out.scope = Site.here(mode.scope) if mode.sites else mode.scope
+        else:
+            out._requires_grad = False
+            out.primitive = out.inputs = out.params = out.scope = None
+        return out
+
+    # -- the three ways of computing ----------------------------------------------------------------------------------
+
+    def on_floats(self, values: Any, params: dict[str, Any]) -> Any:
+        """The result on Python floats, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
+        if self.scalar is None:
+            raise NoDerivativeError(
+                explain(f"{self.name} does not work on single scalars", fix="use a Tensor, or an array of scalars (scalarize)")
+            )
+        try:
+            return self.scalar(*values, **params)
+        except (ArithmeticError, ValueError):
+            with np.errstate(all="ignore"):
+                return float(self.forward(*map(np.float64, values), **params))
+
+    def _on_raw(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        floats = self.scalar is not None
+        for arg in args:
+            if isinstance(arg, np.ndarray):
+                if arg.dtype == object:
+                    return self._unfolded(args, params)
+                floats = False
+            elif type(arg) is not float and type(arg) is not int:
+                floats = False
+        if floats:
+            return self.on_floats(args, params)
+        try:
+            return self.forward(*args, **params)
+        except Exception as error:
+            raise self._refused(error, args, params) from error
+
+    def _unfolded(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
+        if self.unfold is not None:
+            return self.unfold(*args, **params)
+        if self.elementwise:
+            elements = np.frompyfunc(lambda *scalars: self(*scalars, **params), len(args), 1)
+            return elements(*(_as_objects(arg) for arg in args))
+        try:
+            return self.forward(*args, **params)
+        except Exception as error:
+            raise self._refused(error, args, params) from error
+
+    def _constants(self, args: tuple[Any, ...], recorded: bool) -> tuple[tuple[Any, ...], list[Any]]:
+        """Raw arguments beside tensors, made safe to remember: an array that somebody could still change is copied."""
+        made = []
+        for arg in args:
+            if not isinstance(arg, (Variable, float, int)):
+                arg = np.asarray(arg)
+                if arg.dtype.kind not in "fiub":
+                    raise DTypeError(
+                        explain(f"{self.name}: a constant beside a Tensor must be numbers", got=f"dtype {arg.dtype}")
+                    )
+                if recorded:
+                    arg = frozen(arg)
+            made.append(arg)
+        return tuple(made), [arg._data if isinstance(arg, Variable) else arg for arg in made]
+
+    def _floats(self, values: list[Any]) -> list[float]:
+        try:
+            return [float(value) for value in values]
+        except (TypeError, ValueError):
+            types = ", ".join(type(value).__name__ for value in values)
+            raise DTypeError(explain(f"{self.name}: a constant beside a Scalar must be a number", got=types)) from None
+
+    # -- errors -------------------------------------------------------------------------------------------------------
+
+    def _mixed(self) -> TinygradError:
+        return DTypeError(
+            explain(
+                f"{self.name}: a Scalar and a Tensor in one operation",
+                fix="Tensor(s.item()) makes a constant of the scalar; scalarize(t) makes scalars of the tensor's value",
+            )
+        )
+
+    def _arity(self, args: tuple[Any, ...]) -> TinygradError:
+        return RuleError(
+            explain(
+                f"{self.name}: one derivative rule per argument", got=f"{len(self.vjps)} rules, {len(args)} arguments",
+                fix="give Primitive(name, forward, rule, rule, ...) a rule, or None, for each argument",
+            )
+        )  # fmt: skip
+
+    def _refused(self, error: Exception, values: Any, params: dict[str, Any]) -> Exception:
+        """NumPy's own complaint, said again with the operation and its arguments."""
+        if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
+            return error
+        family: type[TinygradError] = ShapeError
+        if isinstance(error, IndexError):  # AxisError is both a ValueError and an IndexError
+            family = ShapeError if isinstance(error, ValueError) else IndexingError
+        elif isinstance(error, TypeError):
+            family = DTypeError
+        got = ", ".join(f"{np.shape(v)} {getattr(v, 'dtype', type(v).__name__)}" for v in values)
+        settings = ", ".join(f"{key}={value!r}" for key, value in params.items())
+        return family(explain(f"{self.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}"))
+
+    def _check_finite(self, data: Any, values: list[Any]) -> None:
+        if not np.isfinite(data).all():
+            inputs = "; ".join(summary(value) for value in values)
+            site = Site.here(None)
+            raise AnomalyError(
+                explain(
+                    f"forward: {self.name} made {summary(data)}", got=f"inputs {inputs}",
+                    fix=f"look at {site.filename}:{site.line}",
+                )
+            )  # fmt: skip
+
+
+def summary(value: Any) -> str:
+    """Shape, range and the count of non-finite elements, for messages."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f":
+        return f"{array.dtype} of shape {array.shape}"
+    good = array[np.isfinite(array)]
+    parts = [f"[{good.min():.4g} ... {good.max():.4g}]" if good.size else "no finite element"]
+    bad = {"NaN": np.isnan(array), "+inf": array == np.inf, "-inf": array == -np.inf}
+    parts += [f"{int(mask.sum())} {name}" for name, mask in bad.items() if mask.any()]
+    return f"shape {array.shape}: {', '.join(parts)}"
+
+
+def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array itself when nobody can write to it, else a read-only copy."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+        owner = owner.base
+    if owner is not None:
+        array = array.copy()
+        array.setflags(False)
+    return array
+
+
+def _as_objects(value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ndarray):
+        return value if value.dtype == object else value.astype(object)
+    box = np.empty((), object)
+    box[()] = value
+    return box
+
+
+def _not_widened(data: np.ndarray[Any, Any], values: list[Any]) -> np.ndarray[Any, Any]:
+    """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
+    floats = [value.dtype for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
+    return data.astype(np.result_type(*floats)) if floats else data

@@ -1,0 +1,275 @@
+"""The backward sweep: each operation once, in descending order of creation, cotangents from results to inputs.
+
+Nothing is written to a variable before the whole sweep has succeeded, so a failure leaves gradients as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .conform import conform
+from .errors import AnomalyError, GraphError, MutationError, RuleError, ShapeError, TinygradError, explain
+from .mode import Site, current_mode, enable_grad, no_grad
+from .primitive import frozen, summary
+from .variable import FREED, Variable
+
+Cotangents = dict[Variable, Any]
+
+
+def recorded_before(roots: Iterable[Variable]) -> list[Variable]:
+    """Every operation result that ``roots`` depend on through gradients, latest first.
+
+    Creation numbers make the order: an operation's inputs exist before its result, so in descending order everything
+    that used a result has been dealt with, and its cotangent is complete, when its own turn comes.
+    """
+    order = [root for root in dict.fromkeys(roots) if root.inputs is not None and root._requires_grad]
+    seen = set(order)
+    for variable in order:  # the list grows while it is walked; no recursion, so depth does not matter
+        inputs = variable.inputs
+        if inputs is FREED:
+            raise _used_up(variable)
+        for arg in inputs or ():
+            if isinstance(arg, Variable) and arg.inputs is not None and arg._requires_grad and arg not in seen:
+                seen.add(arg)
+                order.append(arg)
+    order.sort(key=attrgetter("stamp"), reverse=True)
+    return order
+
+
+def sweep(
+    roots: Sequence[Variable], seeds: Sequence[Any], *, create_graph: bool, wanted: Iterable[Variable] | None = None
+) -> tuple[Cotangents, list[Variable]]:
+    """Carry cotangents from ``roots`` back to what they came from.
+
+    Args:
+        roots: where the sweep starts.
+        seeds: their cotangents, one per root and in its shape; variables if ``create_graph``, else raw values.
+        create_graph: run the rules on variables, which records them.
+        wanted: whose cotangents are asked for; only what leads to them is computed.  By default the leaves and the
+            results that retain theirs.
+
+    Returns:
+        The cotangents asked for (variables if ``create_graph``, else raw), and the operations in the order visited.
+    """
+    order = recorded_before(roots)
+    targets = None if wanted is None else set(wanted)
+    if targets is not None:
+        order = _leading_to(order, targets)
+    on_path = None if targets is None else targets.union(order)
+    pending: Cotangents = {}
+    for root, seed in zip(roots, seeds):
+        pending[root] = pending[root] + seed if root in pending else seed
+    kept: Cotangents = {}
+    anomaly = current_mode().anomaly
+    for variable in order:
+        if variable not in pending:  # no rule led here
+            continue
+        g = pending.pop(variable)
+        extras = variable._extras
+        if extras is not None:
+            g = _hooked(variable, g, create_graph)
+        if targets is None:
+            if extras is not None and extras.retains_grad:
+                kept[variable] = g
+        elif variable in targets:
+            kept[variable] = g
+        primitive, inputs, params, stamp = variable.primitive, variable.inputs, variable.params, variable.stamp
+        assert primitive is not None and inputs is not None and params is not None  # that is what recorded means
+        args = []
+        for arg in inputs:
+            if isinstance(arg, Variable):
+                if arg.stamp > stamp:
+                    raise _mutated(variable, arg)
+                args.append(arg if create_graph else arg._data)
+            else:
+                args.append(arg)
+        out = variable if create_graph else variable._data
+        for index, arg in enumerate(inputs):
+            if not isinstance(arg, Variable) or not arg._requires_grad:
+                continue
+            rule = primitive.vjp(index)
+            if rule is None or (on_path is not None and arg not in on_path):
+                continue
+            try:
+                cotangent = rule(g, out, *args, **params)
+            except Exception as error:
+                cotangent = _ieee_or_raise(error, variable, index, g, out, args)
+            data = arg._data
+            if type(cotangent) is not type(data) or (
+                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype != data.dtype)
+            ):
+                cotangent = conform(cotangent, variable, index, arg, create_graph)
+            if anomaly:
+                _check_finite(cotangent, variable, index)
+            pending[arg] = pending[arg] + cotangent if arg in pending else cotangent
+    for variable, g in pending.items():
+        if targets is None or variable in targets:
+            kept[variable] = g if variable._extras is None else _hooked(variable, g, create_graph)
+    return kept, order
+
+
+def _leading_to(order: list[Variable], targets: set[Variable]) -> list[Variable]:
+    useful: set[Variable] = set()
+    for variable in reversed(order):
+        inputs = variable.inputs or ()
+        if variable in targets or any(isinstance(arg, Variable) and (arg in useful or arg in targets) for arg in inputs):
+            useful.add(variable)
+    return [variable for variable in order if variable in useful]
+
+
+def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
+    """``Variable.backward``: sweep, then add to the leaves, then free the graph."""
+    if not root._requires_grad:
+        raise _no_gradient(root, "backward()")
+    with enable_grad() if create_graph else no_grad():
+        kept, order = sweep([root], [seed_for(root, gradient, create_graph)], create_graph=create_graph)
+        for variable, g in kept.items():
+            if variable.inputs is None and variable.grad is not None:
+                g = (variable.grad if create_graph else variable.grad._data) + g
+            kept[variable] = as_gradient(variable, g)
+    for variable, g in kept.items():
+        variable.grad = g
+    if not (retain_graph or create_graph):
+        free(order)
+
+
+def gradients(
+    outputs: Sequence[Variable],
+    inputs: Sequence[Variable],
+    seeds: Sequence[Any] | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> list[Any]:
+    """Cotangents of ``inputs`` for given cotangents of ``outputs``; stores nothing in ``.grad``.
+
+    An input that the outputs do not depend on gets ``None``.  Arguments and errors as in ``Variable.backward``.
+    """
+    for output in outputs:
+        if not output._requires_grad:
+            raise _no_gradient(output, "grad()")
+    with enable_grad() if create_graph else no_grad():
+        if seeds is None:
+            seeds = [None] * len(outputs)
+        if len(seeds) != len(outputs):
+            raise ShapeError(explain("grad(): one cotangent per output", got=len(seeds), expected=len(outputs)))
+        prepared = [seed_for(output, seed, create_graph) for output, seed in zip(outputs, seeds)]
+        kept, order = sweep(outputs, prepared, create_graph=create_graph, wanted=inputs)
+    if not (retain_graph or create_graph):
+        free(order)
+    return [as_gradient(variable, kept[variable]) if variable in kept else None for variable in inputs]
+
+
+def free(order: Iterable[Variable]) -> None:
+    """Let go of what the operations remembered."""
+    for variable in order:
+        variable.inputs = FREED
+        variable.params = None
+
+
+def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
+    """The cotangent a sweep starts from: checked, of the root's dtype, and safe from later writes."""
+    if gradient is None:
+        if root.size != 1:
+            fix = "pass a cotangent, y.backward(w), or reduce to one number first, (w * y).sum().backward()"
+            raise ShapeError(explain(f"backward from {root.label} needs a cotangent", expected=f"shape {root.shape}", fix=fix))
+        gradient = np.ones(root.shape, root.dtype)
+    if isinstance(gradient, Variable) and create_graph:
+        if gradient.shape != root.shape or gradient.kind is not root.kind:
+            raise _bad_seed(root, gradient.shape)
+        return gradient
+    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else gradient)
+    if raw.shape != root.shape or raw.dtype.kind not in "fiub":
+        raise _bad_seed(root, f"{raw.shape} of dtype {raw.dtype}")
+    seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
+    return root.kind.wrap(seed) if create_graph else seed
+
+
+def as_gradient(variable: Variable, g: Any) -> Variable:
+    """What ``.grad`` holds for a raw or recorded cotangent."""
+    if isinstance(g, Variable):
+        return g
+    return variable.kind.wrap(g if variable.is_scalar_kind else np.asarray(g))
+
+
+def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
+    for hook in tuple(variable._extras.hooks if variable._extras else ()):
+        new = hook(as_gradient(variable, g))
+        if new is None:
+            continue
+        if not isinstance(new, Variable) or new.kind is not variable.kind or new.shape != variable.shape:
+            got = f"a {type(new).__name__} of shape {np.shape(new) if not isinstance(new, Variable) else new.shape}"
+            expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
+            raise ShapeError(explain(f"hook on {variable.label}: bad replacement gradient", got=got, expected=expected))
+        g = new if create_graph else new._data
+    return g
+
+
+def _ieee_or_raise(error: Exception, variable: Variable, index: int, g: Any, out: Any, args: list[Any]) -> Any:
+    """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
+    primitive = variable.primitive
+    assert primitive is not None
+    if isinstance(error, AnomalyError):
+        raise error
+    if isinstance(error, ArithmeticError) and type(out) is float:
+        rule = primitive.vjp(index)
+        assert rule is not None
+        with np.errstate(all="ignore"):
+            return float(rule(np.float64(g), np.float64(out), *map(np.float64, args), **(variable.params or {})))
+    raise RuleError(
+        explain(
+            f"{primitive.name}: the derivative rule for argument {index} failed: {error}",
+            got=f"called as rule(g, out, {len(args)} arguments, {', '.join(variable.params or ()) or 'no parameters'})",
+            expected="a function of the result's cotangent, the result, each argument, and the parameters by keyword",
+        )
+    ) from error
+
+
+def _check_finite(cotangent: Any, variable: Variable, index: int) -> None:
+    raw = cotangent._data if isinstance(cotangent, Variable) else cotangent
+    if not np.isfinite(raw).all():
+        name = variable.primitive.name if variable.primitive is not None else ""
+        site = variable.scope
+        made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
+        raise AnomalyError(
+            explain(f"backward: the rule of {name} for argument {index} made {summary(raw)}", got=summary(variable._data), fix=made)
+        )
+
+
+def _used_up(variable: Variable) -> TinygradError:
+    return GraphError(
+        explain(
+            f"{variable.label}: its graph was used up by an earlier backward pass, which frees it",
+            fix="call the first backward with retain_graph=True, or run the forward again",
+        )
+    )
+
+
+def _mutated(variable: Variable, arg: Variable) -> TinygradError:
+    name = variable.primitive.name if variable.primitive is not None else ""
+    return MutationError(
+        explain(
+            f"{name} recorded {arg.label}, whose value was changed before backward needed it",
+            fix="run backward before changing it, or record on a copy",
+        )
+    )
+
+
+def _no_gradient(root: Variable, what: str) -> TinygradError:
+    if root.inputs is None:
+        why = "it is a leaf that was not asked to require a gradient, or it was made under no_grad() or by detach()"
+    else:
+        why = "nothing it was computed from requires one, or only operations without a derivative lead to it"
+    return GraphError(
+        explain(f"{what}: {root.label} does not require a gradient", got=why, fix="set requires_grad=True on a leaf first")
+    )
+
+
+def _bad_seed(root: Variable, got: object) -> TinygradError:
+    return ShapeError(
+        explain(f"the cotangent of {root.label} does not fit", got=f"shape {got}", expected=f"shape {root.shape}, real numbers")
+    )

@@ -1,0 +1,40 @@
+"""Activations beyond the primitive ones (sigmoid, tanh, relu, softplus): formulas with their source."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..primitives.compare import greater, where
+from ..primitives.elementary import erf, expm1, sigmoid, tanh
+from .axes import as_value
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """x where x > 0, else ``negative_slope * x``; derivative ``negative_slope`` at 0 (Maas et al. 2013)."""
+    x = as_value(x)
+    return where(greater(x, 0.0), x, x * negative_slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x where x > 0, else ``alpha * (exp(x) - 1)``; derivative ``alpha`` at 0 (Clevert et al. 2015, arXiv:1511.07289)."""
+    x = as_value(x)
+    positive = greater(x, 0.0)
+    return where(positive, x, expm1(where(positive, 0.0, x)) * alpha)  # the inner choice keeps exp from overflowing
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """x times the normal distribution function of x (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+
+    ``approximate="tanh"`` uses the paper's approximation by tanh.
+    """
+    x = as_value(x)
+    if approximate == "tanh":
+        return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
+    return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1.0)
+
+
+def silu(x: Any) -> Any:
+    """x times sigmoid(x), also called swish (Elfwing et al. 2017, arXiv:1702.03118)."""
+    x = as_value(x)
+    return x * sigmoid(x)

@@ -1,0 +1,62 @@
+"""Axis arguments as NumPy takes them, made plain: sorted non-negative tuples, or an error that says what is wrong."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from ...engine import Variable, shape_of
+from ...engine.errors import DTypeError, ShapeError, explain
+
+Axis = int | tuple[int, ...] | list[int] | None
+
+
+def as_value(x: Any) -> Any:
+    """A variable or an ndarray or a number as it is; anything else (a list) as an array."""
+    if isinstance(x, (Variable, np.ndarray, float, int, np.generic)):
+        return x
+    return np.asarray(x)
+
+
+def one_axis(axis: Any, ndim: int, what: str) -> int:
+    """A non-negative axis number."""
+    try:
+        number = index(axis)
+    except TypeError:
+        raise DTypeError(explain(f"{what}: an axis is an integer", got=repr(axis))) from None
+    if not -ndim <= number < ndim:
+        expected = f"{-ndim} to {ndim - 1}" if ndim else "no axis: the value is a single number"
+        raise ShapeError(explain(f"{what}: no such axis", got=f"axis {axis} of {ndim} axes", expected=expected))
+    return number % ndim
+
+
+def many_axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
+    """A sorted tuple of non-negative axes; ``None`` means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(sorted(one_axis(a, ndim, what) for a in given))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(explain(f"{what}: an axis twice", got=f"axis {axis} of {ndim} axes"))
+    return axes
+
+
+def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements each reduction over ``axes`` takes in."""
+    product = 1
+    for axis in axes:
+        product *= shape[axis]
+    return product
+
+
+def full_shape(shape: Any, what: str) -> tuple[int, ...]:
+    """An int or a sequence of ints as a tuple."""
+    try:
+        return tuple(index(n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    except TypeError:
+        raise DTypeError(explain(f"{what}: a shape is a tuple of integers", got=repr(shape))) from None
+
+
+__all__ = ["Axis", "as_value", "count", "full_shape", "many_axes", "one_axis", "shape_of"]

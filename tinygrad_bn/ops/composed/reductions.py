@@ -1,0 +1,203 @@
+"""Sums, means, spreads, extrema and norms along axes, and the softmax family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, scope
+from ...engine.errors import ArgumentError, ShapeError, explain
+from ..primitives.arithmetic import log, multiply, square
+from ..primitives.compare import equal, isfinite, where
+from ..primitives.elementary import abs as absolute
+from ..primitives.elementary import exp, sqrt
+from ..primitives.index import arg_maximum, take_slice
+from ..primitives.reduce import cumulative_sum, reduce_max, reduce_min, reduce_sum
+from ..primitives.shape import join, permute, reshape_to
+from .axes import Axis, as_value, count, many_axes, one_axis, shape_of
+
+stop_gradient = Primitive(
+    "stop_gradient",
+    lambda x: x,
+    None,
+    scalar=lambda x: x,
+    elementwise=True,
+    notation="stop {0}",
+    doc="``stop_gradient(x)``: x, taken as a constant by every derivative.",
+)
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Sum over axes, as ``numpy.sum``."""
+    x = as_value(x)
+    return reduce_sum(x, axis=many_axes(axis, len(shape_of(x)), "sum"), keepdims=keepdims)
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over axes, as ``numpy.mean``: the sum divided by the number of elements.
+
+    Raises:
+        ShapeError: there is no element to average.
+    """
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "mean")
+    n = _some(x, axes, "mean")
+    return reduce_sum(x, axis=axes, keepdims=keepdims) / float(n)
+
+
+def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    """Variance over axes, as ``numpy.var``: sum of squared deviations from the mean, divided by ``n - ddof``.
+
+    Raises:
+        ShapeError: fewer than ``ddof + 1`` elements.
+    """
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "var")
+    n = _some(x, axes, "var", ddof)
+    deviation = x - mean(x, axes, keepdims=True)
+    return reduce_sum(square(deviation), axis=axes, keepdims=keepdims) / float(n - ddof)
+
+
+def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    """Standard deviation over axes, as ``numpy.std``; where it is 0 its gradient is 0."""
+    return _root_or_zero(var(x, axis, keepdims, ddof))
+
+
+def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
+    """Vector norm over axes: 2 (default), 1, inf or any ``p > 0``; where the 2-norm is 0 its gradient is 0.
+
+    Source: Golub and Van Loan, Matrix Computations, section 2.2.
+    """
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "norm")
+    if ord is None or ord == 2:
+        return _root_or_zero(reduce_sum(square(x), axis=axes, keepdims=keepdims))
+    if ord == np.inf:
+        return max(absolute(x), axes, keepdims)
+    if ord == 1:
+        return reduce_sum(absolute(x), axis=axes, keepdims=keepdims)
+    if not ord > 0:
+        raise ArgumentError(explain("norm: unknown order", got=ord, expected="a positive number or inf"))
+    return reduce_sum(absolute(x) ** ord, axis=axes, keepdims=keepdims) ** (1.0 / ord)
+
+
+def _root_or_zero(s: Any) -> Any:
+    """sqrt(s) with gradient 0, not inf times 0, where s is 0: the root of a sum of squares has a minimum there."""
+    zero = equal(s, 0.0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, s)))
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over axes, as ``numpy.prod``, by halves: log2(n) multiplications, no division, so zeros are exact."""
+    x = as_value(x)
+    shape = shape_of(x)
+    axes = many_axes(axis, len(shape), "prod")
+    rest = tuple(i for i in range(len(shape)) if i not in axes)
+    n = count(shape, axes)
+    kept_shape = tuple(shape[i] for i in rest)
+    if n == 0:
+        folded = np.ones(kept_shape)
+    else:
+        folded = reshape_to(permute(x, axes=rest + axes), shape=(*kept_shape, n)) if shape else x
+        while n > 1:
+            half, odd = divmod(n, 2)
+            pairs = multiply(
+                take_slice(folded, index=(..., slice(half))), take_slice(folded, index=(..., slice(half, 2 * half)))
+            )
+            if odd:
+                pairs = join(pairs, take_slice(folded, index=(..., slice(2 * half, None))), axis=len(rest))
+            folded, n = pairs, half + odd
+        folded = take_slice(folded, index=(..., 0)) if shape else folded
+    return reshape_to(folded, shape=_reduced(shape, axes)) if keepdims and shape else folded
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Largest element over axes, as ``numpy.max``; ties share the gradient equally."""
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "max")
+    _some(x, axes, "max")
+    return reduce_max(x, axis=axes, keepdims=keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Smallest element over axes, as ``numpy.min``; ties share the gradient equally."""
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "min")
+    _some(x, axes, "min")
+    return reduce_min(x, axis=axes, keepdims=keepdims)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
+    x = as_value(x)
+    if axis is None:
+        x, axis = reshape_to(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "argmax")),)), 0
+    axis = one_axis(axis, len(shape_of(x)), "argmax")
+    _some(x, (axis,), "argmax")
+    return arg_maximum(x, axis=axis, keepdims=keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Position of the first smallest element, as ``numpy.argmin``; integers, no derivative."""
+    return argmax(-as_value(x), axis, keepdims)
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """Running sums along an axis, as ``numpy.cumsum``; without an axis, of the flattened array."""
+    x = as_value(x)
+    if axis is None:
+        x, axis = reshape_to(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "cumsum")),)), 0
+    return cumulative_sum(x, axis=one_axis(axis, len(shape_of(x)), "cumsum"), reverse=False)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over axes, without overflow: the largest element is taken out first.
+
+    Taken out as a constant; the result does not depend on it, so neither does any derivative.
+    """
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "logsumexp")
+    with scope("logsumexp"):
+        shift = _shift(x, axes)
+        total = log(reduce_sum(exp(x - shift), axis=axes, keepdims=True)) + shift
+        return total if keepdims or not axes else reshape_to(total, shape=_dropped(shape_of(x), axes))
+
+
+def softmax(x: Any, axis: Axis = -1) -> Any:
+    """exp(x) / sum(exp(x)) over axes, without overflow."""
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "softmax")
+    with scope("softmax"):
+        e = exp(x - _shift(x, axes))
+        return e / reduce_sum(e, axis=axes, keepdims=True)
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Any:
+    """log(softmax(x)) over axes, without overflow or log(0)."""
+    x = as_value(x)
+    axes = many_axes(axis, len(shape_of(x)), "log_softmax")
+    with scope("log_softmax"):
+        shifted = x - _shift(x, axes)
+        return shifted - log(reduce_sum(exp(shifted), axis=axes, keepdims=True))
+
+
+def _shift(x: Any, axes: tuple[int, ...]) -> Any:
+    largest = stop_gradient(max(x, axes, keepdims=True))
+    return where(isfinite(largest), largest, 0.0)
+
+
+def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if i in axes else size for i, size in enumerate(shape))
+
+
+def _dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for i, size in enumerate(shape) if i not in axes)
+
+
+def _some(x: Any, axes: tuple[int, ...], what: str, ddof: int = 0) -> int:
+    n = count(shape_of(x), axes)
+    if n <= ddof:
+        expected = f"at least {ddof + 1} along axes {axes}" + (f" (ddof={ddof})" if ddof else "")
+        raise ShapeError(explain(f"{what}: too few elements", got=f"shape {shape_of(x)}", expected=expected))
+    return n

@@ -1,0 +1,301 @@
+"""NumPy's ways to rearrange arrays, composed of reshape, transpose, slices, concatenate and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...engine import Variable
+from ...engine import broadcast_to as broadcast
+from ...engine.errors import ArgumentError, ShapeError, explain
+from ..primitives.compare import where
+from ..primitives.index import gather, put_slice, take_slice
+from ..primitives.shape import join, permute, reshape_to
+from ..primitives.window import windows
+from .axes import Axis, as_value, full_shape, many_axes, one_axis, shape_of
+from .reductions import sum as sum_over
+
+
+def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
+    """The same elements in row-major order; one entry may be -1.  As ``numpy.reshape``."""
+    x = as_value(x)
+    wanted = full_shape(shape, "reshape")
+    size = int(np.prod(shape_of(x), dtype=int))
+    if wanted.count(-1) == 1:
+        known = int(np.prod([n for n in wanted if n != -1], dtype=int))
+        if known > 0 and size % known == 0:
+            wanted = tuple(size // known if n == -1 else n for n in wanted)
+    if any(n < 0 for n in wanted) or int(np.prod(wanted, dtype=int)) != size:
+        got = f"shape {shape} for {shape_of(x)}"
+        raise ShapeError(explain("reshape: the sizes do not match", got=got, expected=f"{size} elements in all"))
+    return reshape_to(x, shape=wanted)
+
+
+def ravel(x: Any) -> Any:
+    """One axis with all elements, as ``numpy.ravel``."""
+    return reshape(x, (-1,)) if np.prod(shape_of(as_value(x))) else reshape(x, (0,))
+
+
+def flatten(x: Any, start_axis: int = 0) -> Any:
+    """Join all axes from ``start_axis`` on into one."""
+    x = as_value(x)
+    shape = shape_of(x)
+    start = one_axis(start_axis, len(shape), "flatten") if shape else 0
+    return reshape(x, (*shape[:start], int(np.prod(shape[start:], dtype=int))))
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Permute the axes (reverse them by default), as ``numpy.transpose``."""
+    x = as_value(x)
+    n = len(shape_of(x))
+    order = tuple(range(n))[::-1] if axes is None else tuple(one_axis(a, n, "transpose") for a in axes)
+    if sorted(order) != list(range(n)):
+        raise ShapeError(explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once"))
+    return permute(x, axes=order)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Exchange two axes, as ``numpy.swapaxes``."""
+    x = as_value(x)
+    n = len(shape_of(x))
+    a, b = one_axis(axis1, n, "swapaxes"), one_axis(axis2, n, "swapaxes")
+    order = list(range(n))
+    order[a], order[b] = b, a
+    return permute(x, axes=tuple(order))
+
+
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Move axes to new positions, the others keep their order, as ``numpy.moveaxis``."""
+    x = as_value(x)
+    n = len(shape_of(x))
+    sources = [one_axis(a, n, "moveaxis") for a in _listed(source)]
+    targets = [one_axis(a, n, "moveaxis") for a in _listed(destination)]
+    if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
+        raise ShapeError(explain("moveaxis: as many sources as destinations, none twice", got=f"{source} to {destination}"))
+    order = [a for a in range(n) if a not in sources]
+    for target, origin in sorted(zip(targets, sources)):
+        order.insert(target, origin)
+    return permute(x, axes=tuple(order))
+
+
+def squeeze(x: Any, axis: Axis = None) -> Any:
+    """Drop axes of length 1, as ``numpy.squeeze``."""
+    x = as_value(x)
+    shape = shape_of(x)
+    if axis is None:
+        axes = tuple(i for i, n in enumerate(shape) if n == 1)
+    else:
+        axes = many_axes(axis, len(shape), "squeeze")
+        if any(shape[a] != 1 for a in axes):
+            raise ShapeError(explain("squeeze: only axes of length 1 can go", got=f"axis {axis} of shape {shape}"))
+    return reshape_to(x, shape=tuple(n for i, n in enumerate(shape) if i not in axes))
+
+
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+    """Insert axes of length 1, as ``numpy.expand_dims``."""
+    x = as_value(x)
+    shape = list(shape_of(x))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for a in many_axes(tuple(given), len(shape) + len(given), "expand_dims"):
+        shape.insert(a, 1)
+    return reshape_to(x, shape=tuple(shape))
+
+
+def broadcast_to(x: Any, shape: int | tuple[int, ...]) -> Any:
+    """Repeat along new axes and axes of length 1, as ``numpy.broadcast_to``."""
+    return broadcast(as_value(x), shape=full_shape(shape, "broadcast_to"))
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """One after the other along an existing axis, as ``numpy.concatenate``; ``None`` flattens first."""
+    parts = [as_value(a) for a in arrays]
+    if not parts:
+        raise ArgumentError(explain("concatenate: at least one array", got="none"))
+    if axis is None:
+        parts, axis = [ravel(a) for a in parts], 0
+    return join(*parts, axis=one_axis(axis, len(shape_of(parts[0])), "concatenate"))
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape along a new axis, as ``numpy.stack``; scalars make an object array of scalars."""
+    parts = [as_value(a) for a in arrays]
+    if len({shape_of(a) for a in parts}) > 1:
+        raise ShapeError(explain("stack: all of one shape", got=", ".join(str(shape_of(a)) for a in parts)))
+    if any(isinstance(a, Variable) and a.is_scalar_kind for a in parts):
+        boxes = np.empty(len(parts), object)
+        boxes[:] = parts
+        return boxes
+    return concatenate([expand_dims(a, axis) for a in parts], one_axis(axis, len(shape_of(parts[0])) + 1, "stack") if parts else 0)
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Parts along an axis: a number of equal ones, or cut before each given index.  As ``numpy.split``."""
+    x = as_value(x)
+    shape = shape_of(x)
+    axis = one_axis(axis, len(shape), "split")
+    n = shape[axis]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or n % parts:
+            raise ShapeError(explain("split: equal parts", got=f"{parts} parts of {n} elements", expected="a divisor"))
+        cuts = [n // parts * i for i in range(1, parts)]
+    else:
+        cuts = list(indices_or_sections)
+    lead = (slice(None),) * axis
+    return [take_slice(x, index=(*lead, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n])]
+
+
+def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
+    """The whole array repeated along each axis, as ``numpy.tile``."""
+    x = as_value(x)
+    counts = full_shape(reps, "tile")
+    shape = shape_of(x)
+    n = builtin_max(len(shape), len(counts))
+    shape, counts = (1,) * (n - len(shape)) + shape, (1,) * (n - len(counts)) + counts
+    _not_negative(counts, "tile")
+    pairs = tuple(m for size in shape for m in (1, size))
+    wide = tuple(m for size, r in zip(shape, counts) for m in (r, size))
+    tiled = broadcast(reshape_to(x, shape=pairs), shape=wide)
+    return reshape_to(tiled, shape=tuple(size * r for size, r in zip(shape, counts)))
+
+
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+    """Each element repeated, along an axis or of the flattened array, as ``numpy.repeat``."""
+    x = as_value(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    shape = shape_of(x)
+    axis = one_axis(axis, len(shape), "repeat")
+    counts = np.asarray(repeats)
+    _not_negative(tuple(counts.ravel()), "repeat")
+    if counts.ndim == 0:
+        n = int(counts)
+        wide = broadcast(expand_dims(x, axis + 1), shape=(*shape[: axis + 1], n, *shape[axis + 1 :]))
+        return reshape_to(wide, shape=(*shape[:axis], shape[axis] * n, *shape[axis + 1 :]))
+    if counts.shape != (shape[axis],):
+        expected = f"one number, or {shape[axis]} of them"
+        raise ShapeError(explain("repeat: how often each", got=f"{counts.shape}", expected=expected))
+    rows = np.repeat(np.arange(shape[axis]), counts)
+    return gather(x, rows, pattern=(slice(None),) * axis + ("array",))
+
+
+def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
+    """Constant padding, as ``numpy.pad``: an int, a pair, or a pair per axis."""
+    x = as_value(x)
+    shape = shape_of(x)
+    widths = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2))]
+    _not_negative(tuple(n for pair in widths for n in pair), "pad")
+    wide = tuple(a + n + b for n, (a, b) in zip(shape, widths))
+    inside = tuple(slice(a, a + n) for n, (a, _) in zip(shape, widths))
+    padded = put_slice(x, index=inside, shape=wide)
+    if constant_values == 0.0:
+        return padded
+    border = np.ones(wide, bool)
+    border[inside] = False
+    return where(border, constant_values, padded)
+
+
+def flip(x: Any, axis: Axis = None) -> Any:
+    """Reverse the order along axes, as ``numpy.flip``."""
+    x = as_value(x)
+    n = len(shape_of(x))
+    axes = many_axes(axis, n, "flip")
+    return take_slice(x, index=tuple(slice(None, None, -1 if i in axes else None) for i in range(n)))
+
+
+def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+    """Shift elements along axes, those pushed out come in at the other end, as ``numpy.roll``."""
+    x = as_value(x)
+    shape = shape_of(x)
+    if axis is None:
+        return reshape_to(roll(ravel(x), shift, 0), shape=shape)
+    axes, shifts = _listed(axis), _listed(shift)
+    if len(shifts) == 1:
+        shifts = shifts * len(axes)
+    if len(shifts) != len(axes):
+        raise ShapeError(explain("roll: one shift per axis", got=f"{len(shifts)} shifts for {len(axes)} axes"))
+    for a, s in zip(axes, shifts):
+        a = one_axis(a, len(shape), "roll")
+        cut = -s % shape[a] if shape[a] else 0
+        lead = (slice(None),) * a
+        if cut:
+            x = join(take_slice(x, index=(*lead, slice(cut, None))), take_slice(x, index=(*lead, slice(cut))), axis=a)
+    return x
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """The lower triangle of the last two axes, zero above diagonal ``k``, as ``numpy.tril``."""
+    x = as_value(x)
+    return where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0.0)
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """The upper triangle of the last two axes, zero below diagonal ``k``, as ``numpy.triu``."""
+    x = as_value(x)
+    return where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0.0, x)
+
+
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal of two axes, as the last axis of the result, as ``numpy.diagonal``."""
+    x = as_value(x)
+    rows, columns = _matrix(x, "diagonal", axis1, axis2)
+    n = builtin_max(0, builtin_min(rows + builtin_min(offset, 0), columns - builtin_max(offset, 0)))
+    i = np.arange(n)
+    pattern = (slice(None),) * (len(shape_of(x)) - 2) + ("array", "array")
+    return gather(moveaxis(x, (axis1, axis2), (-2, -1)), i - builtin_min(offset, 0), i + builtin_max(offset, 0), pattern=pattern)
+
+
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of the diagonal, as ``numpy.trace``."""
+    return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+def sliding_window(
+    x: Any, window: int | tuple[int, ...], stride: int | tuple[int, ...] = 1, dilation: int | tuple[int, ...] = 1
+) -> Any:
+    """Overlapping windows over the last axes: shape ``(..., counts..., window...)``, a view.
+
+    Args:
+        x: array whose last ``len(window)`` axes are slid over.
+        window: window lengths, one per axis.
+        stride: steps between windows.
+        dilation: steps between the elements of a window.
+
+    Raises:
+        ShapeError: a window longer than its axis.
+    """
+    x = as_value(x)
+    lengths = full_shape(window, "sliding_window")
+    n = len(lengths)
+    steps, gaps = (full_shape(v, "sliding_window") for v in (stride, dilation))
+    steps, gaps = (v * n if len(v) == 1 else v for v in (steps, gaps))
+    shape = shape_of(x)
+    sizes = shape[len(shape) - n :]
+    if len(shape) < n or len(steps) != n or len(gaps) != n or builtin_min((*lengths, *steps, *gaps)) < 1:
+        got = f"window {window}, stride {stride}, dilation {dilation} for shape {shape}"
+        raise ShapeError(explain("sliding_window: one positive length per axis", got=got))
+    if any((w - 1) * d + 1 > size for size, w, d in zip(sizes, lengths, gaps)):
+        got = f"window {window} with dilation {dilation} on axes of length {sizes}"
+        raise ShapeError(explain("sliding_window: the window is longer than the array", got=got, fix="pad first"))
+    return windows(x, window=lengths, stride=steps, dilation=gaps)
+
+
+builtin_max, builtin_min = max, min
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (tuple, list)) else [value]
+
+
+def _not_negative(numbers: tuple[int, ...], what: str) -> None:
+    if any(n < 0 for n in numbers):
+        raise ShapeError(explain(f"{what}: counts cannot be negative", got=numbers))
+
+
+def _matrix(x: Any, what: str, axis1: int = -2, axis2: int = -1) -> tuple[int, int]:
+    shape = shape_of(x)
+    if len(shape) < 2:
+        raise ShapeError(explain(f"{what}: at least two axes", got=f"shape {shape}"))
+    return shape[one_axis(axis1, len(shape), what)], shape[one_axis(axis2, len(shape), what)]

@@ -1,0 +1,107 @@
+"""Choices that depend on values, as operations: comparisons (no derivative), ``where`` and the extrema of two.
+
+They are recorded, so a recorded program never hides a decision: replayed on other values it decides again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, astype, dtype_of
+
+
+def _comparison(name: str, forward: Callable[..., Any], compare: Callable[[float, float], bool], sign: str) -> Primitive:
+    return Primitive(
+        name,
+        forward,
+        None,
+        None,
+        scalar=lambda x, y: float(compare(x, y)),
+        elementwise=True,
+        notation=f"{{0}} {sign} {{1}}",
+        doc=f"``{name}(x, y)``: booleans, without a derivative; 1.0 or 0.0 for scalars.",
+    )
+
+
+greater = _comparison("greater", np.greater, lambda x, y: x > y, ">")
+greater_equal = _comparison("greater_equal", np.greater_equal, lambda x, y: x >= y, "≥")
+less = _comparison("less", np.less, lambda x, y: x < y, "<")
+less_equal = _comparison("less_equal", np.less_equal, lambda x, y: x <= y, "≤")
+equal = _comparison("equal", np.equal, lambda x, y: x == y, "=")
+not_equal = _comparison("not_equal", np.not_equal, lambda x, y: x != y, "≠")
+logical_and = _comparison("logical_and", np.logical_and, lambda x, y: bool(x) and bool(y), "∧")
+logical_or = _comparison("logical_or", np.logical_or, lambda x, y: bool(x) or bool(y), "∨")
+
+logical_not = Primitive(
+    "logical_not",
+    np.logical_not,
+    None,
+    scalar=lambda x: float(not x),
+    elementwise=True,
+    notation="¬{0}",
+    doc="``logical_not(x)``: booleans, without a derivative.",
+)
+
+isfinite = Primitive(
+    "isfinite",
+    np.isfinite,
+    None,
+    scalar=lambda x: float(np.isfinite(x)),
+    elementwise=True,
+    notation="{0} finite",
+    doc="``isfinite(x)``: neither NaN nor infinite; booleans, without a derivative.",
+)
+
+where = Primitive(
+    "where",
+    np.where,
+    None,
+    lambda g, out, condition, x, y: where(condition, g, 0.0),
+    lambda g, out, condition, x, y: where(condition, 0.0, g),
+    scalar=lambda condition, x, y: x if condition else y,
+    elementwise=True,
+    notation="{1} if {0} else {2}",
+    doc="``where(condition, x, y)``: x where the condition holds, y elsewhere; the other one gets gradient 0 there.",
+)
+
+maximum = Primitive(
+    "maximum",
+    np.maximum,
+    lambda g, out, x, y: where(equal(x, y), g * 0.5, where(greater(x, y), g, 0.0)),
+    lambda g, out, x, y: where(equal(x, y), g * 0.5, where(less(x, y), g, 0.0)),
+    scalar=lambda x, y: float(np.maximum(x, y)) if x != x or y != y else max(x, y),
+    elementwise=True,
+    notation="max({0}, {1})",
+    doc="``maximum(x, y)``: the larger, elementwise; a tie gives half the gradient to each; NaN wins.",
+)
+
+minimum = Primitive(
+    "minimum",
+    np.minimum,
+    lambda g, out, x, y: where(equal(x, y), g * 0.5, where(less(x, y), g, 0.0)),
+    lambda g, out, x, y: where(equal(x, y), g * 0.5, where(greater(x, y), g, 0.0)),
+    scalar=lambda x, y: float(np.minimum(x, y)) if x != x or y != y else min(x, y),
+    elementwise=True,
+    notation="min({0}, {1})",
+    doc="``minimum(x, y)``: the smaller, elementwise; a tie gives half the gradient to each; NaN wins.",
+)
+
+clip_between = Primitive(
+    "clip",
+    np.clip,
+    lambda g, out, x, low, high: where(logical_and(greater_equal(x, low), less_equal(x, high)), g, 0.0),
+    lambda g, out, x, low, high: where(less(x, low), g, 0.0),
+    lambda g, out, x, low, high: where(greater(x, high), g, 0.0),
+    scalar=lambda x, low, high: min(max(x, low), high),
+    elementwise=True,
+    notation="clip({0}, {1}, {2})",
+    doc="``clip_between(x, low, high)``: both bounds given; at a bound x still gets the whole gradient.",
+)
+
+
+def mask_like(mask: Any, g: Any) -> Any:
+    """A boolean mask as numbers of ``g``'s dtype, so that products with it keep that dtype."""
+    return astype(mask, dtype=dtype_of(g).name)

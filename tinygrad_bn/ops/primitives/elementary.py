@@ -1,0 +1,96 @@
+"""Elementary functions of one argument.  Sources: any calculus text; kinks as in docs/engine.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, dtype_of, shape_of
+from .arithmetic import log
+from .compare import greater
+
+__all__ = [
+    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cos", "cosh", "erf", "exp", "expm1", "log",
+    "log1p", "relu", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh",
+]  # fmt: skip
+
+
+def zeros_like(x: Any) -> Any:
+    """Raw zeros in the shape and dtype of ``x``: the cotangent of an argument that does not matter."""
+    return np.zeros(shape_of(x), dtype_of(x))
+
+
+def _unary(name: str, forward: Any, scalar: Callable[[float], float], rule: Any, doc: str, notation: str = "") -> Primitive:
+    notation = notation or f"{name} {{0}}"
+    return Primitive(name, forward, rule, scalar=scalar, elementwise=True, notation=notation, doc=f"``{name}(x)``: {doc}")
+
+
+exp = _unary("exp", np.exp, math.exp, lambda g, out, x: g * out, "e to the power of x.")
+expm1 = _unary("expm1", np.expm1, math.expm1, lambda g, out, x: g * (out + 1.0), "exp(x) - 1, exact near 0.")
+log1p = _unary("log1p", np.log1p, math.log1p, lambda g, out, x: g / (x + 1.0), "log(1 + x), exact near 0.")
+sqrt = _unary("sqrt", np.sqrt, math.sqrt, lambda g, out, x: g * 0.5 / out, "square root; its derivative at 0 is inf.", "√{0}")
+
+abs = _unary("abs", np.abs, math.fabs, lambda g, out, x: g * sign(x), "absolute value; derivative 0 at 0.", "|{0}|")  # noqa: A001
+sign = _unary(
+    "sign", np.sign, lambda x: x if x != x else float((x > 0) - (x < 0)), lambda g, out, x: zeros_like(x),
+    "-1, 0 or 1; its derivative is 0.",
+)  # fmt: skip
+
+sin = _unary("sin", np.sin, math.sin, lambda g, out, x: g * cos(x), "sine; x in radians.")
+cos = _unary("cos", np.cos, math.cos, lambda g, out, x: -g * sin(x), "cosine; x in radians.")
+tan = _unary("tan", np.tan, math.tan, lambda g, out, x: g * (out * out + 1.0), "tangent; x in radians.")
+arcsin = _unary("arcsin", np.arcsin, math.asin, lambda g, out, x: g / sqrt(1.0 - x * x), "inverse sine, in radians.")
+arccos = _unary("arccos", np.arccos, math.acos, lambda g, out, x: -g / sqrt(1.0 - x * x), "inverse cosine, in radians.")
+arctan = _unary("arctan", np.arctan, math.atan, lambda g, out, x: g / (x * x + 1.0), "inverse tangent, in radians.")
+sinh = _unary("sinh", np.sinh, math.sinh, lambda g, out, x: g * cosh(x), "hyperbolic sine.")
+cosh = _unary("cosh", np.cosh, math.cosh, lambda g, out, x: g * sinh(x), "hyperbolic cosine.")
+tanh = _unary("tanh", np.tanh, math.tanh, lambda g, out, x: g * (1.0 - out * out), "hyperbolic tangent.")
+arcsinh = _unary("arcsinh", np.arcsinh, math.asinh, lambda g, out, x: g / sqrt(x * x + 1.0), "inverse of sinh.")
+arccosh = _unary(
+    "arccosh", np.arccosh, math.acosh, lambda g, out, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)), "inverse of cosh, x >= 1."
+)
+arctanh = _unary("arctanh", np.arctanh, math.atanh, lambda g, out, x: g / (1.0 - x * x), "inverse of tanh, |x| < 1.")
+
+
+def _sigmoid(x: Any) -> Any:
+    with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0
+        e = np.exp(-x)
+    e += 1.0
+    return 1.0 / e
+
+
+def _sigmoid_float(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+sigmoid = _unary(
+    "sigmoid", _sigmoid, _sigmoid_float, lambda g, out, x: g * (out * (1.0 - out)), "1 / (1 + exp(-x)).", "σ({0})"
+)
+
+
+def _softplus(x: Any) -> Any:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+softplus = _unary(
+    "softplus", _softplus, lambda x: float(_softplus(x)), lambda g, out, x: g * sigmoid(x),
+    "log(1 + exp(x)), without overflow.",
+)  # fmt: skip
+
+relu = _unary(
+    "relu", lambda x: np.maximum(x, 0.0), lambda x: x if x > 0.0 or x != x else 0.0, lambda g, out, x: g * greater(x, 0.0),
+    "x where x > 0, else 0; derivative 0 at 0.",
+)  # fmt: skip
+
+# NumPy has no erf; the C library's, element by element, is exact to the last place.
+_erf = np.frompyfunc(math.erf, 1, 1)
+_TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
+
+erf = _unary(
+    "erf", lambda x: np.asarray(_erf(x)).astype(np.asarray(x).dtype), math.erf,
+    lambda g, out, x: g * (exp(-x * x) * _TWO_OVER_ROOT_PI),
+    "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
+)  # fmt: skip

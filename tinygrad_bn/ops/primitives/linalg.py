@@ -1,0 +1,43 @@
+"""Products of matrices and of any labelled axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, shape_of
+from .shape import permute
+
+
+def transposed(x: Any) -> Any:
+    """The last two axes swapped."""
+    n = len(shape_of(x))
+    return permute(x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+matrix_multiply = Primitive(
+    "matmul",
+    np.matmul,
+    lambda g, out, x, y: matrix_multiply(g, transposed(y)),
+    lambda g, out, x, y: matrix_multiply(transposed(x), g),
+    core_dims=2,
+    notation="{0} @ {1}",
+    doc="``matrix_multiply(x, y)``: both have at least two axes; the axes before the last two broadcast.",
+)
+
+
+def _contract_rule(index: int, g: Any, out: Any, *arrays: Any, inputs: tuple[str, ...], output: str) -> Any:
+    others = [i for i in range(len(arrays)) if i != index]
+    terms = tuple([output] + [inputs[i] for i in others])
+    return contract(g, *(arrays[i] for i in others), inputs=terms, output=inputs[index])
+
+
+contract = Primitive(
+    "einsum",
+    lambda *arrays, inputs, output: np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=True),
+    variadic=_contract_rule,
+    notation="einsum",
+    doc="``contract(x, y, inputs=('ij', 'jk'), output='ik')``: no letter twice in one array, and each letter of an array"
+    " also in another array or in the output; ``einsum`` brings the general case to this form.",
+)

@@ -1,0 +1,42 @@
+"""Rearranging elements without arithmetic: reshape, transpose, concatenate.  Each rule is the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, shape_of
+from .index import take_slice
+
+reshape_to = Primitive(
+    "reshape",
+    lambda x, shape: np.reshape(x, shape),
+    lambda g, out, x, shape: reshape_to(g, shape=shape_of(x)),
+    scalar=lambda x, shape: x if shape == () else np.reshape(x, shape),
+    notation="reshape {0}",
+    doc="``reshape_to(x, shape=(2, 3))``: the same elements in row-major order; no -1 here.",
+)
+
+permute = Primitive(
+    "transpose",
+    lambda x, axes: np.transpose(x, axes),
+    lambda g, out, x, axes: permute(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))),
+    notation="transpose {0}",
+    doc="``permute(x, axes=(1, 0))``: axis i of the result is axis ``axes[i]`` of x.",
+)
+
+
+def _concatenate_rule(index: int, g: Any, out: Any, *arrays: Any, axis: int) -> Any:
+    start = sum(shape_of(array)[axis] for array in arrays[:index])
+    span = slice(start, start + shape_of(arrays[index])[axis])
+    return take_slice(g, index=(slice(None),) * axis + (span,))
+
+
+join = Primitive(
+    "concatenate",
+    lambda *arrays, axis: np.concatenate(arrays, axis),
+    variadic=_concatenate_rule,
+    notation="concatenate",
+    doc="``join(x, y, ..., axis=0)``: one after the other along an existing, non-negative axis.",
+)

@@ -1,0 +1,57 @@
+"""Sliding windows, for convolution and pooling: a view of overlapping patches, and its transpose, which adds them up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine import Primitive, dtype_of, shape_of
+
+Ints = tuple[int, ...]
+
+
+def _windows(x: Any, window: Ints, stride: Ints, dilation: Ints) -> Any:
+    x = np.asarray(x)
+    n = len(window)
+    lead = x.shape[: x.ndim - n]
+    counts = tuple(
+        (size - (w - 1) * d - 1) // s + 1 for size, w, s, d in zip(x.shape[x.ndim - n :], window, stride, dilation)
+    )
+    steps = x.strides[x.ndim - n :]
+    strides = (
+        x.strides[: x.ndim - n]
+        + tuple(step * s for step, s in zip(steps, stride))
+        + tuple(step * d for step, d in zip(steps, dilation))
+    )
+    return np.lib.stride_tricks.as_strided(x, lead + counts + window, strides, writeable=False)
+
+
+def _overlap_add(x: Any, window: Ints, stride: Ints, dilation: Ints, shape: Ints) -> Any:
+    out = np.zeros(shape, dtype_of(x))
+    n = len(window)
+    counts = shape_of(x)[-2 * n : -n]
+    for offset in np.ndindex(*window):  # one strided addition per window position, not one per window
+        spans = tuple(slice(o * d, o * d + (c - 1) * s + 1, s) for o, d, c, s in zip(offset, dilation, counts, stride))
+        out[(..., *spans)] += x[(..., *offset)]
+    return out
+
+
+windows = Primitive(
+    "sliding_window",
+    _windows,
+    lambda g, out, x, window, stride, dilation: overlap_add(
+        g, window=window, stride=stride, dilation=dilation, shape=shape_of(x)
+    ),
+    notation="windows of {0}",
+    doc="``windows(x, window=(3, 3), stride=(1, 1), dilation=(1, 1))`` over the last axes: a view of shape"
+    " (..., counts, window).",
+)
+
+overlap_add = Primitive(
+    "overlap_add",
+    _overlap_add,
+    lambda g, out, x, window, stride, dilation, shape: windows(g, window=window, stride=stride, dilation=dilation),
+    notation="overlap-add {0}",
+    doc="``overlap_add(x, window=..., stride=..., dilation=..., shape=...)``: add windows back to where they were taken.",
+)

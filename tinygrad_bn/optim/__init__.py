@@ -1,0 +1,5 @@
+"""Optimizers with PyTorch's update rules."""
+
+from .sgd import SGD
+
+__all__ = ["SGD"]

@@ -1,0 +1,440 @@
+"""``Scalar``, ``Tensor`` and ``Parameter``: what a user holds.  Every operator and method is written here.
+
+The machinery (value, gradient, place in the graph, ``backward``) is in ``engine.variable``; the operations are in ``ops``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .engine import Variable
+from .engine.errors import DTypeError, GraphError, ShapeError, explain
+from .numpy_protocol import array_function, array_ufunc
+from .ops.composed.axes import Axis
+
+Array = np.ndarray[Any, Any]
+
+
+class Arithmetic(Variable):
+    """The operators and elementwise functions that scalars and tensors share."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Any:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ops.divide(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return ops.power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ops.power(np.asarray(other) if isinstance(self, Tensor) else other, self)
+
+    def __neg__(self) -> Any:
+        return ops.negative(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return ops.abs(self)
+
+    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.
+    def __lt__(self, other: Any) -> Any:
+        return ops.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return ops.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return ops.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return ops.greater_equal(self, other)
+
+    def __eq__(self, other: Any) -> Any:
+        return ops.equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return ops.not_equal(self, other)
+
+    __hash__ = Variable.__hash__
+
+    __array_ufunc__ = array_ufunc
+    __array_function__ = array_function
+
+    # Elementwise functions; NumPy also looks these up by name on the elements of an object array.
+    def exp(self) -> Any:
+        """See ``ops.exp``; so for all of these."""
+        return ops.exp(self)
+
+    def expm1(self) -> Any:
+        return ops.expm1(self)
+
+    def log(self) -> Any:
+        return ops.log(self)
+
+    def log1p(self) -> Any:
+        return ops.log1p(self)
+
+    def sqrt(self) -> Any:
+        return ops.sqrt(self)
+
+    def square(self) -> Any:
+        return ops.square(self)
+
+    def reciprocal(self) -> Any:
+        return ops.reciprocal(self)
+
+    def abs(self) -> Any:
+        return ops.abs(self)
+
+    def sign(self) -> Any:
+        return ops.sign(self)
+
+    def sin(self) -> Any:
+        return ops.sin(self)
+
+    def cos(self) -> Any:
+        return ops.cos(self)
+
+    def tan(self) -> Any:
+        return ops.tan(self)
+
+    def arcsin(self) -> Any:
+        return ops.arcsin(self)
+
+    def arccos(self) -> Any:
+        return ops.arccos(self)
+
+    def arctan(self) -> Any:
+        return ops.arctan(self)
+
+    def sinh(self) -> Any:
+        return ops.sinh(self)
+
+    def cosh(self) -> Any:
+        return ops.cosh(self)
+
+    def tanh(self) -> Any:
+        return ops.tanh(self)
+
+    def arcsinh(self) -> Any:
+        return ops.arcsinh(self)
+
+    def arccosh(self) -> Any:
+        return ops.arccosh(self)
+
+    def arctanh(self) -> Any:
+        return ops.arctanh(self)
+
+    def sigmoid(self) -> Any:
+        return ops.sigmoid(self)
+
+    def relu(self) -> Any:
+        return ops.relu(self)
+
+    def softplus(self) -> Any:
+        return ops.softplus(self)
+
+    def erf(self) -> Any:
+        return ops.erf(self)
+
+    def clip(self, low: Any = None, high: Any = None) -> Any:
+        return ops.clip(self, low, high)
+
+
+class Scalar(Arithmetic):
+    """A Python float that takes part in a graph.
+
+    Args:
+        data: a number.
+        requires_grad: whether backward computes a gradient for it.
+        name: for pictures and messages.
+    """
+
+    __slots__ = ()
+    is_scalar_kind = True
+
+    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
+        super().__init__(self.to_data(data), requires_grad, name)
+
+    @staticmethod
+    def to_data(value: Any, dtype: Any = None) -> float:
+        """The number as a Python float."""
+        if isinstance(value, Variable):
+            value = value.item()
+        if isinstance(value, (str, bytes)) or np.shape(value) != () or np.iscomplexobj(value):
+            fix = "a Tensor holds an array; scalarize(array) makes an array of scalars"
+            raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
+        return float(value)
+
+    def __repr__(self) -> str:
+        return f"Scalar({self._data!r}{_suffix(self)})"
+
+
+Scalar.kind = Scalar
+
+
+class Tensor(Arithmetic):
+    """An ndarray that takes part in a graph.
+
+    The array is copied and read-only: operations make new tensors.  To change a leaf, assign to ``.data`` or write
+    inside ``with t.unlocked() as array:``.
+
+    Args:
+        data: numbers or booleans, anything ``numpy.asarray`` takes.
+        requires_grad: whether backward computes a gradient for it; floating-point data only.
+        name: for pictures and messages.
+        dtype: as in NumPy; by default the data's own (Python floats give float64).
+    """
+
+    __slots__ = ()
+    is_scalar_kind = False
+
+    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(self.to_data(data, dtype), requires_grad, name)
+
+    @staticmethod
+    def to_data(value: Any, dtype: Any = None) -> Array:
+        """A read-only array of its own memory."""
+        if isinstance(value, Variable):
+            value = value._data
+        try:
+            array = np.array(value, dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
+        if array.dtype.kind not in "fiub":
+            fix = "real numbers only; an array of scalars is used as it is, without Tensor()"
+            raise DTypeError(explain("a Tensor holds real numbers or booleans", got=f"dtype {array.dtype}", fix=fix))
+        array.setflags(False)
+        return array
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._data, precision=4, separator=", ", threshold=20, edgeitems=3, prefix="Tensor(")
+        dtype = "" if self.dtype in (np.dtype(float), np.dtype(int), np.dtype(bool)) else f", dtype={self.dtype}"
+        shape = f", shape={self.shape}" if self.size > 20 else ""
+        return f"Tensor({body}{shape}{dtype}{_suffix(self)})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError(explain("a Tensor without axes has no length", got="shape ()"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """What ``numpy.asarray`` gets.  Refused where that would silently drop the graph."""
+        if self._requires_grad:
+            raise GraphError(
+                explain(
+                    f"turning {self.label} into an ndarray would drop its gradient",
+                    fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
+                )
+            )
+        return np.array(self._data, dtype=dtype) if copy or dtype is not None else self._data
+
+    def __getitem__(self, index: Any) -> Any:
+        return ops.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise GraphError(
+            explain(
+                f"{self.label} cannot be assigned to in place: operations may have recorded its value",
+                fix="x = ops.where(mask, value, x) makes a new tensor; with x.unlocked() as array: changes a leaf",
+            )
+        )
+
+    def __matmul__(self, other: Any) -> Any:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return ops.matmul(other, self)
+
+    def __and__(self, other: Any) -> Any:
+        return ops.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return ops.logical_or(self, other)
+
+    def __invert__(self) -> Any:
+        return ops.logical_not(self)
+
+    @property
+    def T(self) -> Any:  # noqa: N802 (NumPy's name)
+        """The axes reversed."""
+        return ops.transpose(self)
+
+    # Reductions.
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """See ``ops.sum``; so for all of these."""
+        return ops.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.mean(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+        return ops.var(self, axis, keepdims, ddof)
+
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+        return ops.std(self, axis, keepdims, ddof)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.prod(self, axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.min(self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        return ops.argmax(self, axis, keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        return ops.argmin(self, axis, keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Any:
+        return ops.cumsum(self, axis)
+
+    def norm(self, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
+        return ops.norm(self, ord, axis, keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.logsumexp(self, axis, keepdims)
+
+    def softmax(self, axis: Axis = -1) -> Any:
+        return ops.softmax(self, axis)
+
+    def log_softmax(self, axis: Axis = -1) -> Any:
+        return ops.log_softmax(self, axis)
+
+    # Products, shapes, elements.
+    def dot(self, other: Any) -> Any:
+        """See ``ops.dot``; so for all of these."""
+        return ops.dot(self, other)
+
+    def reshape(self, *shape: Any) -> Any:
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def ravel(self) -> Any:
+        return ops.ravel(self)
+
+    def flatten(self, start_axis: int = 0) -> Any:
+        return ops.flatten(self, start_axis)
+
+    def transpose(self, *axes: Any) -> Any:
+        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+            return ops.transpose(self, axes[0])
+        return ops.transpose(self, axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Any:
+        return ops.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Any:
+        return ops.squeeze(self, axis)
+
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+        return ops.repeat(self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Any:
+        return ops.take(self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        return ops.diagonal(self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        return ops.trace(self, offset, axis1, axis2)
+
+    def astype(self, dtype: Any) -> Any:
+        """The same numbers in another dtype; a gradient passes between floating-point dtypes only."""
+        return ops.astype(self, dtype=np.dtype(dtype).name)
+
+
+Tensor.kind = Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that a module trains: it requires a gradient, and ``Module`` finds it."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(data, requires_grad, name, dtype)
+
+
+def _suffix(variable: Variable) -> str:
+    parts = [f"name={variable.name!r}"] if variable.name else []
+    if variable.primitive is not None:
+        parts.append(f"op={variable.primitive.name}")
+    if variable.requires_grad == isinstance(variable, Tensor):
+        parts.append(f"requires_grad={variable.requires_grad}")
+    return "".join(", " + part for part in parts)
+
+
+def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) -> Array:
+    """An object array of ``Scalar``, one per element, on which tensor code runs unchanged, scalar by scalar.
+
+    >>> x = scalarize([1.0, 2.0, 3.0, 4.0], name="x")
+    >>> x.mean()
+    Scalar(2.5, op=divide)
+
+    Args:
+        data: an array, a tensor or nested lists.
+        name: names the elements ``name[0]``, ``name[0, 1]``, ...
+        requires_grad: as in ``Scalar``.
+    """
+    raw = data.numpy() if isinstance(data, Variable) else np.asarray(data)
+    scalars = np.empty(raw.shape, object)
+    for index in np.ndindex(raw.shape):
+        label = None if name is None else f"{name}[{', '.join(map(str, index))}]" if index else name
+        scalars[index] = Scalar(raw[index], requires_grad, label)
+    return scalars
+
+
+def values_of(scalars: Any) -> Array:
+    """The float values of an (object) array of scalars; elements that are plain numbers stay."""
+    return np.vectorize(float, otypes=[float])(scalars)
+
+
+def gradients_of(scalars: Any) -> Array:
+    """The gradients of an (object) array of scalars as floats.
+
+    Raises:
+        GraphError: a scalar that has none; run backward first.
+    """
+
+    def gradient(scalar: Any) -> float:
+        if scalar.grad is None:
+            raise GraphError(explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used"))
+        return float(scalar.grad)
+
+    return np.vectorize(gradient, otypes=[float])(scalars)
+
+
+__all__ = ["Arithmetic", "Parameter", "Scalar", "ShapeError", "Tensor", "gradients_of", "scalarize", "values_of"]
