@@ -5,7 +5,7 @@ from .engine import (
     Primitive, Variable, detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope,
 )  # fmt: skip
 from .engine.errors import TinygradError
-from .gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
+from .checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from .nn.init import manual_seed
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .variables import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of

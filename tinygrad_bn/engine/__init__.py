@@ -6,7 +6,7 @@ Read in this order: ``variable``, ``primitive``, ``conform``, ``sweep``; ``mode`
 from .conform import astype, broadcast_to, dtype_of, shape_of, sum_to
 from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope
 from .primitive import Primitive
-from .sweep import backward, gradients, recorded_before, sweep
+from .sweep import gradients
 from .variable import FREED, Variable
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Primitive",
     "Variable",
     "astype",
-    "backward",
     "broadcast_to",
     "detect_anomaly",
     "dtype_of",
@@ -26,5 +25,4 @@ __all__ = [
     "scope",
     "shape_of",
     "sum_to",
-    "sweep",
 ]

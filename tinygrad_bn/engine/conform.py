@@ -6,6 +6,8 @@ rule returned into the gradient of an argument.  Because they are primitives, a 
 
 from __future__ import annotations
 
+import math
+
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,10 @@ from .variable import Variable
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of a variable or of any raw value."""
-    shape: tuple[int, ...] = value.shape if hasattr(value, "shape") else np.shape(value)
+    try:
+        shape: tuple[int, ...] = value.shape
+    except AttributeError:
+        shape = np.shape(value)
     return shape
 
 
@@ -29,15 +34,25 @@ def dtype_of(value: Any) -> np.dtype[Any]:
 
 def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     lead = x.ndim - len(shape)
+    if lead == 1 and x.shape[1:] == shape:
+        return np.add.reduce(x)
     stretched = [lead + axis for axis, size in enumerate(shape) if size == 1 and x.shape[lead + axis] != 1]
     if stretched:
         return np.add.reduce(x, axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
     return np.add.reduce(x, axis=tuple(range(lead))) if lead else x
 
 
+def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    if math.prod(shape) > 16384 or x.dtype == object:
+        return np.broadcast_to(x, shape)
+    out = np.empty(shape, x.dtype)  # small arrays are faster filled than viewed, here and in what reads them
+    out[...] = x
+    return out
+
+
 broadcast_to = Primitive(
     "broadcast_to",
-    lambda x, shape: np.broadcast_to(x, shape),
+    _broadcast_to,
     lambda g, out, x, shape: sum_to(g, shape=shape_of(x)),
     scalar=lambda x, shape: x,
     notation="broadcast {0}",
@@ -71,7 +86,11 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     """
     primitive = out.primitive
     assert primitive is not None
-    if not isinstance(cotangent, (Variable, np.ndarray)):
+    data = argument._data
+    if type(cotangent) is np.ndarray and primitive.core_dims == 0 and cotangent.dtype is data.dtype:
+        if cotangent.shape == out._data.shape and not as_variable:  # the usual case, first
+            return np.asarray(_sum_to(cotangent, data.shape))
+    if type(cotangent) is not np.ndarray and not isinstance(cotangent, Variable):
         try:
             cotangent = np.asarray(cotangent)
         except ValueError:
@@ -85,7 +104,7 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
         if core is None or cotangent.shape != out.shape[: out.ndim - core] + shape[argument.ndim - core :]:
             fix = "return one element per element of the argument; the engine undoes broadcasting"
             raise _broken(primitive, index, argument, f"shape {cotangent.shape}", fix)
-        cotangent = sum_to(cotangent, shape=shape)
+        cotangent = sum_to(cotangent, shape=shape) if as_variable else _sum_to(cotangent, shape)
     if argument.is_scalar_kind:
         if not isinstance(cotangent, Variable):
             cotangent = float(cotangent)

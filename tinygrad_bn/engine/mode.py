@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -60,17 +59,24 @@ class Site(Scope):
         return cls(scope, frame.f_code.co_filename, frame.f_lineno)
 
 
-@dataclass(frozen=True)
 class Mode:
-    """The recording state; immutable, so leaving a ``with`` block restores it whole."""
+    """The recording state.  Never changed once made, so leaving a ``with`` block restores it whole."""
 
-    recording: bool = True
-    anomaly: bool = False
-    sites: bool = False
-    scope: Scope | None = None
+    __slots__ = ("anomaly", "recording", "scope", "sites")
+
+    def __init__(self, recording: bool = True, anomaly: bool = False, sites: bool = False, scope: Scope | None = None) -> None:
+        self.recording = recording
+        self.anomaly = anomaly
+        self.sites = sites
+        self.scope = scope
+
+    def but(self, **changes: bool) -> Mode:
+        """The same state with some settings changed."""
+        settings = {name: getattr(self, name) for name in self.__slots__}
+        return Mode(**(settings | changes))
 
 
-_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (Mode is frozen)
+_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (never changed)
 current_mode = _mode.get
 
 
@@ -81,7 +87,7 @@ def is_grad_enabled() -> bool:
 
 @contextmanager
 def _switched(**changes: bool) -> Iterator[None]:
-    token = _mode.set(replace(current_mode(), **changes))
+    token = _mode.set(current_mode().but(**changes))
     try:
         yield
     finally:

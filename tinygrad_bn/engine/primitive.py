@@ -13,7 +13,7 @@ Rules never undo broadcasting or dtype promotion; the engine does that once (``c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,39 +82,34 @@ class Primitive:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Compute, and record when an argument takes part in a graph.  Raw arguments give a raw result."""
         kind: type[Variable] | None = None
-        requires_grad = tracked = False
+        requires_grad = tracked = foreign = False
         values = []
         for arg in args:
             if isinstance(arg, Variable):
-                if kind is not arg.kind and kind is not None:
-                    raise self._mixed()
-                kind = arg.kind
+                if kind is not arg.kind:
+                    if kind is not None:
+                        raise self._mixed()
+                    kind = arg.kind
                 if arg._requires_grad:
                     requires_grad = True
                 elif arg.inputs is not None:
                     tracked = True
                 values.append(arg._data)
             else:
+                if type(arg) is not float and type(arg) is not int:
+                    foreign = True
                 values.append(arg)
         if kind is None:
-            return self._on_raw(args, params)
+            return self._on_raw(values, params, foreign)
         mode = current_mode()
         recorded = mode.recording and (requires_grad or tracked)
-        if len(values) != len(self.vjps) and self.variadic is None:
-            raise self._arity(args)
         if kind.is_scalar_kind:
-            for value in values:
-                if type(value) is not float:  # something raw beside the scalars
-                    if any(isinstance(value, np.ndarray) for value in values):
-                        return self._unfolded(args, params)
-                    values = self._floats(values)
-                    break
-            data = self.on_floats(values, params)
+            if foreign and any(isinstance(value, np.ndarray) for value in values):
+                return self._unfolded(args, params)
+            data = self.on_floats(self._floats(values), params)
         else:
-            for arg in args:
-                if not isinstance(arg, (Variable, float, int)):
-                    args, values = self._constants(args, recorded)
-                    break
+            if foreign:
+                args, values = self._constants(args, recorded)
             try:
                 data = self.forward(*values, **params)
             except Exception as error:
@@ -131,6 +126,8 @@ class Primitive:
         out.grad = out._extras = None
         out.stamp = next_stamp()
         if recorded:
+            if self.variadic is None and len(args) != len(self.vjps):
+                raise self._arity(args)
             out._requires_grad = requires_grad and self.differentiable
             out.primitive = self
             out.inputs = args
@@ -155,23 +152,18 @@ class Primitive:
             with np.errstate(all="ignore"):
                 return float(self.forward(*map(np.float64, values), **params))
 
-    def _on_raw(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        floats = self.scalar is not None
-        for arg in args:
-            if isinstance(arg, np.ndarray):
-                if arg.dtype == object:
-                    return self._unfolded(args, params)
-                floats = False
-            elif type(arg) is not float and type(arg) is not int:
-                floats = False
-        if floats:
-            return self.on_floats(args, params)
+    def _on_raw(self, values: list[Any], params: dict[str, Any], foreign: bool) -> Any:
+        if not foreign and self.scalar is not None:
+            return self.on_floats(values, params)
+        for value in values:
+            if type(value) is np.ndarray and value.dtype.kind == "O":
+                return self._unfolded(values, params)
         try:
-            return self.forward(*args, **params)
+            return self.forward(*values, **params)
         except Exception as error:
-            raise self._refused(error, args, params) from error
+            raise self._refused(error, values, params) from error
 
-    def _unfolded(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    def _unfolded(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
         if self.unfold is not None:
             return self.unfold(*args, **params)

@@ -79,20 +79,22 @@ def sweep(
             kept[variable] = g
         primitive, inputs, params, stamp = variable.primitive, variable.inputs, variable.params, variable.stamp
         assert primitive is not None and inputs is not None and params is not None  # that is what recorded means
-        args = []
-        for arg in inputs:
-            if isinstance(arg, Variable):
-                if arg.stamp > stamp:
-                    raise _mutated(variable, arg)
-                args.append(arg if create_graph else arg._data)
-            else:
-                args.append(arg)
         out = variable if create_graph else variable._data
+        rules = primitive.vjps
+        args = []
+        wanting = []
         for index, arg in enumerate(inputs):
-            if not isinstance(arg, Variable) or not arg._requires_grad:
+            if not isinstance(arg, Variable):
+                args.append(arg)
                 continue
-            rule = primitive.vjp(index)
-            if rule is None or (on_path is not None and arg not in on_path):
+            if arg.stamp > stamp:
+                raise _mutated(variable, arg)
+            args.append(arg if create_graph else arg._data)
+            if arg._requires_grad and (on_path is None or arg in on_path):
+                wanting.append((index, arg))
+        for index, arg in wanting:
+            rule = rules[index] if rules else primitive.vjp(index)
+            if rule is None:
                 continue
             try:
                 cotangent = rule(g, out, *args, **params)
@@ -100,7 +102,7 @@ def sweep(
                 cotangent = _ieee_or_raise(error, variable, index, g, out, args)
             data = arg._data
             if type(cotangent) is not type(data) or (
-                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype != data.dtype)
+                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, create_graph)
             if anomaly:

@@ -129,7 +129,7 @@ class Variable:
     def data(self) -> Any:
         """The raw value: a float (``Scalar``) or a read-only ndarray (``Tensor``).
 
-        Assigning to a leaf replaces its value and keeps its shape and dtype.
+        Assigning to a leaf replaces its value and keeps its shape, dtype and memory layout.
 
         Raises:
             GraphError: on assigning to the result of an operation.
@@ -148,6 +148,11 @@ class Variable:
                     fix="make a new variable, or reshape the value first",
                 )
             )  # fmt: skip
+        if not self.is_scalar_kind and value.strides != self._data.strides:
+            laid_out = np.empty_like(self._data)
+            laid_out[...] = value
+            laid_out.setflags(False)
+            value = laid_out
         self._data = value
         self.stamp = next_stamp()
 
@@ -159,6 +164,14 @@ class Variable:
         value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
         reported by ``backward``.
         """
+        array = self.unlock()
+        try:
+            yield array
+        finally:
+            self.lock(array)
+
+    def unlock(self) -> Any:
+        """The first half of ``unlocked``: an array to write to, which ``lock`` takes back.  For hot loops."""
         self._check_leaf("it cannot be written to")
         if self.is_scalar_kind:
             raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
@@ -166,17 +179,19 @@ class Variable:
         if sys.getrefcount(array) > 3:  # this slot, the local name, the call's argument; anything more is a reader
             array = array.copy()
         array.setflags(True)
-        try:
-            yield array
-        finally:
-            array.setflags(False)
-            self._data = array
-            self.stamp = next_stamp()
+        return array
+
+    def lock(self, array: Any) -> None:
+        """The second half of ``unlocked``."""
+        array.setflags(False)
+        self._data = array
+        self.stamp = next_stamp()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """As in NumPy; ``()`` for a scalar."""
-        return np.shape(self._data)
+        shape: tuple[int, ...] = () if self.is_scalar_kind else self._data.shape
+        return shape
 
     @property
     def ndim(self) -> int:

@@ -17,15 +17,15 @@ class Sequential(Module):
             setattr(self, str(i), module)
 
     def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
+        for module in self:
             x = module(x)
         return x
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(list(self.named_children()))
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+        return (module for _, module in self.named_children())
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._modules.values())[index]
+        return list(self)[index]

@@ -36,8 +36,9 @@ class Linear(Module):
             raise ArgumentError(explain("Linear: sizes cannot be negative", got=f"{in_features}, {out_features}"))
         self.in_features, self.out_features = in_features, out_features
         bound = init.fan_in_bound(in_features)
-        self.weight = Parameter(init.uniform((out_features, in_features), bound, dtype))
-        self.register_parameter("bias", Parameter(init.uniform((out_features,), bound, dtype)) if bias else None)
+        # Column-major, so that weight.T, which enters the product, and its gradient are contiguous.
+        self.weight = Parameter(np.asfortranarray(init.uniform((out_features, in_features), bound, dtype)))
+        self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if bias else None
 
     def forward(self, x: Any) -> Any:
         if shape_of(x)[-1:] != (self.in_features,):

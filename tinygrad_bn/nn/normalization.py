@@ -38,8 +38,8 @@ class _BatchNorm(Module):
             raise ArgumentError(explain(f"{type(self).__name__}: sizes and eps are >= 0, momentum is 0 to 1 or None", got=got))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter("weight", Parameter(np.ones(num_features, dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, dtype)) if affine else None)
+        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.array(0) if track_running_stats else None)
@@ -59,7 +59,8 @@ class _BatchNorm(Module):
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )
         if self.training and counter is not None:
-            counter.data = counter.data + 1
+            with counter.unlocked() as count:
+                count += 1
         return y
 
     def extra_repr(self) -> str:

@@ -78,8 +78,9 @@ class SGD:
                 g = g + self.weight_decay * p.data
             if self.momentum:
                 g = self._with_momentum(i, g)
-            with p.unlocked() as array:
-                array -= self.lr * g
+            array = p.unlock()
+            array -= self.lr * g
+            p.lock(array)
 
     def _with_momentum(self, i: int, g: Array) -> Array:
         v = self._velocity[i]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import index
 from typing import Any
 
@@ -34,9 +35,14 @@ def one_axis(axis: Any, ndim: int, what: str) -> int:
 
 def many_axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """A sorted tuple of non-negative axes; ``None`` means all."""
+    return _sorted_axes(tuple(axis) if isinstance(axis, list) else axis, ndim, what)
+
+
+@lru_cache(maxsize=1024)  # called by every reduction, mostly with the same few arguments
+def _sorted_axes(axis: int | tuple[int, ...] | None, ndim: int, what: str) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
-    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    given = axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(sorted(one_axis(a, ndim, what) for a in given))
     if len(set(axes)) != len(axes):
         raise ShapeError(explain(f"{what}: an axis twice", got=f"axis {axis} of {ndim} axes"))

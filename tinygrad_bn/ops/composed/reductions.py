@@ -159,7 +159,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x = as_value(x)
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
     with scope("logsumexp"):
-        shift = _shift(x, axes)
+        largest = _largest(x, axes)
+        shift = where(isfinite(largest), largest, 0.0)  # a row of -inf has the sum 0, not NaN
         total = log(reduce_sum(exp(x - shift), axis=axes, keepdims=True)) + shift
         return total if keepdims or not axes else reshape_to(total, shape=_dropped(shape_of(x), axes))
 
@@ -169,7 +170,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     x = as_value(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
     with scope("softmax"):
-        e = exp(x - _shift(x, axes))
+        e = exp(x - _largest(x, axes))
         return e / reduce_sum(e, axis=axes, keepdims=True)
 
 
@@ -178,13 +179,12 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     x = as_value(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
     with scope("log_softmax"):
-        shifted = x - _shift(x, axes)
+        shifted = x - _largest(x, axes)
         return shifted - log(reduce_sum(exp(shifted), axis=axes, keepdims=True))
 
 
-def _shift(x: Any, axes: tuple[int, ...]) -> Any:
-    largest = stop_gradient(max(x, axes, keepdims=True))
-    return where(isfinite(largest), largest, 0.0)
+def _largest(x: Any, axes: tuple[int, ...]) -> Any:
+    return stop_gradient(max(x, axes, keepdims=True))
 
 
 def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -50,7 +50,9 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Permute the axes (reverse them by default), as ``numpy.transpose``."""
     x = as_value(x)
     n = len(shape_of(x))
-    order = tuple(range(n))[::-1] if axes is None else tuple(one_axis(a, n, "transpose") for a in axes)
+    if axes is None:
+        return permute(x, axes=tuple(range(n - 1, -1, -1)))
+    order = tuple(one_axis(a, n, "transpose") for a in axes)
     if sorted(order) != list(range(n)):
         raise ShapeError(explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once"))
     return permute(x, axes=order)

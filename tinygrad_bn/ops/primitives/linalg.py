@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,12 @@ from .shape import permute
 
 def transposed(x: Any) -> Any:
     """The last two axes swapped."""
-    n = len(shape_of(x))
-    return permute(x, axes=(*range(n - 2), n - 1, n - 2))
+    return permute(x, axes=_last_two_swapped(len(shape_of(x))))
+
+
+@lru_cache(maxsize=64)
+def _last_two_swapped(n: int) -> tuple[int, ...]:
+    return (*range(n - 2), n - 1, n - 2)
 
 
 matrix_multiply = Primitive(

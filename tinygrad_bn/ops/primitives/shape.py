@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,24 @@ from .index import take_slice
 
 reshape_to = Primitive(
     "reshape",
-    lambda x, shape: np.reshape(x, shape),
+    lambda x, shape: x.reshape(shape),
     lambda g, out, x, shape: reshape_to(g, shape=shape_of(x)),
     scalar=lambda x, shape: x if shape == () else np.reshape(x, shape),
     notation="reshape {0}",
     doc="``reshape_to(x, shape=(2, 3))``: the same elements in row-major order; no -1 here.",
 )
 
+
+@lru_cache(maxsize=1024)
+def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The permutation that undoes ``axes``."""
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
 permute = Primitive(
     "transpose",
-    lambda x, axes: np.transpose(x, axes),
-    lambda g, out, x, axes: permute(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))),
+    lambda x, axes: x.transpose(axes),
+    lambda g, out, x, axes: permute(g, axes=inverse(axes)),
     notation="transpose {0}",
     doc="``permute(x, axes=(1, 0))``: axis i of the result is axis ``axes[i]`` of x.",
 )
