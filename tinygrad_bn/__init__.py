@@ -1,11 +1,18 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
 from . import functional, nn, ops, optim
+from .checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from .engine import (
-    Primitive, Variable, detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope,
+    Primitive,
+    Variable,
+    detect_anomaly,
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+    record_sites,
+    scope,
 )  # fmt: skip
 from .engine.errors import TinygradError
-from .checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from .nn.init import manual_seed
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .variables import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of

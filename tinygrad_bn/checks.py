@@ -129,7 +129,7 @@ def gradgradcheck(
     rng = np.random.default_rng(seed + 1)
     with no_grad():
         outputs = _outputs(function, args)
-    cotangents = [Tensor(rng.standard_normal(y.shape), requires_grad=True) if not y.is_scalar_kind else y.kind(1.5) for y in outputs]
+    cotangents = [y.kind.wrap(y.to_data(rng.standard_normal(y.shape))).requires_grad_() for y in outputs]
 
     def gradient(*everything: Any) -> tuple[Any, ...]:
         given, weights = everything[: len(args)], everything[len(args) :]
@@ -159,11 +159,15 @@ def _as_input(x: Any) -> Any:
 
 def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
     if not leaves:
-        raise ArgumentError(explain(f"gradcheck of {name}: nothing to check", fix="pass float arrays, or tensors that require grad"))
+        raise ArgumentError(
+            explain(f"gradcheck of {name}: nothing to check", fix="pass float arrays, or tensors that require grad")
+        )
     for label, leaf in leaves:
         if leaf.dtype != np.float64:
             fix = "differences drown in rounding otherwise: pass float64"
-            raise ArgumentError(explain(f"gradcheck of {name}: {label}", got=f"dtype {leaf.dtype}", expected="float64", fix=fix))
+            raise ArgumentError(
+                explain(f"gradcheck of {name}: {label}", got=f"dtype {leaf.dtype}", expected="float64", fix=fix)
+            )
 
 
 def _outputs(function: Callable[..., Any], args: Sequence[Any]) -> list[Variable]:

@@ -80,7 +80,9 @@ def _run(operation: Callable[..., Any], name: str, args: Any, kwargs: dict[str, 
     except TypeError as error:
         if isinstance(error, NoDerivativeError) or "argument" not in str(error):
             raise
-        raise NoDerivativeError(explain(f"{name} is not supported with these arguments on variables: {error}")) from error
+        raise NoDerivativeError(
+            explain(f"{name} is not supported with these arguments on variables: {error}")
+        ) from error
 
 
 def _is_no_value(value: Any) -> bool:

@@ -22,7 +22,9 @@ Function = Callable[..., Any]
 
 # A point of differentiation is a node of its own.  Were the argument itself used, a function that also closes over
 # that variable would be differentiated through the closure too (perturbation confusion).
-identity = Primitive("identity", lambda x: x, lambda g, out, x: g, scalar=lambda x: x, elementwise=True, notation="{0}")
+identity: Primitive = Primitive(
+    "identity", lambda x: x, lambda g, out, x: g, scalar=lambda x: x, elementwise=True, notation="{0}"
+)
 
 
 @overload
@@ -64,7 +66,9 @@ def grad(
         outputs, inputs = _listed(function), _listed(argnums)
         if not inputs or not all(isinstance(v, Variable) for v in [*outputs, *inputs]):
             got = f"inputs {type(argnums).__name__}"
-            raise ArgumentError(explain("grad(outputs, inputs): both are variables", got=got, fix="pass the leaves to differentiate by"))
+            raise ArgumentError(
+                explain("grad(outputs, inputs): both are variables", got=got, fix="pass the leaves to differentiate by")
+            )
         seeds = None if grad_outputs is None else _listed(grad_outputs)
         found = gradients(outputs, inputs, seeds, retain_graph=retain_graph, create_graph=create_graph)
         return found[0] if isinstance(argnums, Variable) else tuple(found)
@@ -113,15 +117,15 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
         raise ArgumentError(explain("jvp: one tangent per primal", got=f"{len(tangents)} for {len(primals)}"))
     points, lowered, nested = _points(primals, range(len(primals)), True)
     value = _run(function, points, {})
-    cotangent = value.kind(np.zeros(value.shape, value.dtype) if not value.is_scalar_kind else 0.0, requires_grad=True)
+    cotangent = value.kind.wrap(value.to_data(np.zeros(value.shape, value.dtype))).requires_grad_()
     rows = _cotangents(value, cotangent, points, True)
     terms = []
     for row, tangent, point in zip(rows, tangents, points):
-        direction = tangent if isinstance(tangent, Variable) else np.asarray(tangent, float)
-        if np.shape(direction) != point.shape:
-            got = f"shape {np.shape(direction)}"
+        direction: Any = tangent if isinstance(tangent, Variable) else np.asarray(tangent, float)
+        if direction.shape != point.shape:
+            got = f"shape {direction.shape}"
             raise ShapeError(explain("jvp: a tangent has its primal's shape", got=got, expected=point.shape))
-        terms.append(sum_over(row * (direction if row.shape or not row.is_scalar_kind else float(direction))))
+        terms.append(sum_over(row * (float(direction) if row.is_scalar_kind else direction)))
     total = functools.reduce(lambda a, b: a + b, terms)
     if total.requires_grad:
         (out,) = _cotangents(total, None, [cotangent], nested)
@@ -209,13 +213,13 @@ def _run(function: Function, points: list[Any], kwargs: dict[str, Any]) -> Any:
             raise ArgumentError(
                 explain("the function must return one variable", got=type(value).__name__, fix="return a single result")
             )
-        return sample.kind(value, requires_grad=False)
+        return sample.kind.wrap(sample.to_data(value))
     return value
 
 
 def _cotangents(
     value: Variable, seed: Any, points: list[Any], create_graph: bool, retain_graph: bool = False
-) -> list[Variable]:
+) -> list[Any]:
     """Cotangents of the points, zeros for those the value does not depend on."""
     if value.requires_grad:
         found = gradients([value], points, [seed], retain_graph=retain_graph, create_graph=create_graph)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import ops
 from .engine import Variable
-from .engine.errors import DTypeError, GraphError, ShapeError, explain
+from .engine.errors import DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc
 from .ops.composed.axes import Axis
 
@@ -231,7 +231,7 @@ class Tensor(Arithmetic):
         if array.dtype.kind not in "fiub":
             fix = "real numbers only; an array of scalars is used as it is, without Tensor()"
             raise DTypeError(explain("a Tensor holds real numbers or booleans", got=f"dtype {array.dtype}", fix=fix))
-        array.setflags(False)
+        array.setflags(write=False)
         return array
 
     def __repr__(self) -> str:
@@ -419,7 +419,8 @@ def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) ->
 
 def values_of(scalars: Any) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
-    return np.vectorize(float, otypes=[float])(scalars)
+    values: Array = np.vectorize(float, otypes=[float])(scalars)
+    return values
 
 
 def gradients_of(scalars: Any) -> Array:
@@ -431,10 +432,13 @@ def gradients_of(scalars: Any) -> Array:
 
     def gradient(scalar: Any) -> float:
         if scalar.grad is None:
-            raise GraphError(explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used"))
+            raise GraphError(
+                explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used")
+            )
         return float(scalar.grad)
 
-    return np.vectorize(gradient, otypes=[float])(scalars)
+    gradients: Array = np.vectorize(gradient, otypes=[float])(scalars)
+    return gradients
 
 
-__all__ = ["Arithmetic", "Parameter", "Scalar", "ShapeError", "Tensor", "gradients_of", "scalarize", "values_of"]
+__all__ = ["Arithmetic", "Parameter", "Scalar", "Tensor", "gradients_of", "scalarize", "values_of"]

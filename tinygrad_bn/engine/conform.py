@@ -7,7 +7,6 @@ rule returned into the gradient of an argument.  Because they are primitives, a 
 from __future__ import annotations
 
 import math
-
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-broadcast_to = Primitive(
+broadcast_to: Primitive = Primitive(
     "broadcast_to",
     _broadcast_to,
     lambda g, out, x, shape: sum_to(g, shape=shape_of(x)),
@@ -59,7 +58,7 @@ broadcast_to = Primitive(
     doc="``broadcast_to(x, shape=...)``: repeat along new axes and axes of length 1, as numpy.broadcast_to.",
 )
 
-sum_to = Primitive(
+sum_to: Primitive = Primitive(
     "sum_to",
     _sum_to,
     lambda g, out, x, shape: broadcast_to(g, shape=shape_of(x)),
@@ -68,7 +67,7 @@ sum_to = Primitive(
     doc="``sum_to(x, shape=...)``: sum over the axes that broadcasting to ``x.shape`` stretches; undoes broadcast_to.",
 )
 
-astype = Primitive(
+astype: Primitive = Primitive(
     "astype",
     lambda x, dtype: np.asarray(x).astype(dtype),
     lambda g, out, x, dtype: astype(g, dtype=dtype_of(x).name),
@@ -87,9 +86,9 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     primitive = out.primitive
     assert primitive is not None
     data = argument._data
-    if type(cotangent) is np.ndarray and primitive.core_dims == 0 and cotangent.dtype is data.dtype:
-        if cotangent.shape == out._data.shape and not as_variable:  # the usual case, first
-            return np.asarray(_sum_to(cotangent, data.shape))
+    broadcast = type(cotangent) is np.ndarray and primitive.core_dims == 0 and cotangent.shape == out._data.shape
+    if broadcast and not as_variable and cotangent.dtype is data.dtype:  # the usual case, first
+        return np.asarray(_sum_to(cotangent, data.shape))
     if type(cotangent) is not np.ndarray and not isinstance(cotangent, Variable):
         try:
             cotangent = np.asarray(cotangent)

@@ -64,7 +64,9 @@ class Mode:
 
     __slots__ = ("anomaly", "recording", "scope", "sites")
 
-    def __init__(self, recording: bool = True, anomaly: bool = False, sites: bool = False, scope: Scope | None = None) -> None:
+    def __init__(
+        self, recording: bool = True, anomaly: bool = False, sites: bool = False, scope: Scope | None = None
+    ) -> None:
         self.recording = recording
         self.anomaly = anomaly
         self.sites = sites
@@ -128,7 +130,7 @@ def record_sites() -> Iterator[None]:
         yield
 
 
-class scope:
+class scope:  # noqa: N801 (used like a function)
     """Name the operations recorded inside: ``with scope("normalize"): ...``.
 
     Scopes nest; a picture groups operations by them.  A module opens a scope of its own when it is called.

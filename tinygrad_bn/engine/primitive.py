@@ -18,8 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AnomalyError, ArgumentError, DTypeError, IndexingError, NoDerivativeError, RuleError, ShapeError
-from .errors import TinygradError, explain
+from .errors import (
+    AnomalyError,
+    DTypeError,
+    IndexingError,
+    NoDerivativeError,
+    RuleError,
+    ShapeError,
+    TinygradError,
+    explain,
+)
 from .mode import Site, current_mode
 from .variable import Variable, next_stamp
 
@@ -118,7 +126,7 @@ class Primitive:
                 data = np.asarray(data)
             if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
                 data = _not_widened(data, values)
-            data.setflags(False)
+            data.setflags(write=False)
         if mode.anomaly:
             self._check_finite(data, values)
         out = kind.__new__(kind)
@@ -144,7 +152,10 @@ class Primitive:
         """The result on Python floats, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
         if self.scalar is None:
             raise NoDerivativeError(
-                explain(f"{self.name} does not work on single scalars", fix="use a Tensor, or an array of scalars (scalarize)")
+                explain(
+                    f"{self.name} does not work on single scalars",
+                    fix="use a Tensor, or an array of scalars (scalarize)",
+                )
             )
         try:
             return self.scalar(*values, **params)
@@ -259,7 +270,7 @@ def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         owner = owner.base
     if owner is not None:
         array = array.copy()
-        array.setflags(False)
+        array.setflags(write=False)
     return array
 
 

@@ -78,7 +78,9 @@ def sweep(
         elif variable in targets:
             kept[variable] = g
         primitive, inputs, params, stamp = variable.primitive, variable.inputs, variable.params, variable.stamp
-        assert primitive is not None and inputs is not None and params is not None  # that is what recorded means
+        assert primitive is not None  # that is what recorded means
+        assert inputs is not None
+        assert params is not None
         out = variable if create_graph else variable._data
         rules = primitive.vjps
         args = []
@@ -118,7 +120,9 @@ def _leading_to(order: list[Variable], targets: set[Variable]) -> list[Variable]
     useful: set[Variable] = set()
     for variable in reversed(order):
         inputs = variable.inputs or ()
-        if variable in targets or any(isinstance(arg, Variable) and (arg in useful or arg in targets) for arg in inputs):
+        if variable in targets or any(
+            isinstance(arg, Variable) and (arg in useful or arg in targets) for arg in inputs
+        ):
             useful.add(variable)
     return [variable for variable in order if variable in useful]
 
@@ -178,7 +182,9 @@ def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
     if gradient is None:
         if root.size != 1:
             fix = "pass a cotangent, y.backward(w), or reduce to one number first, (w * y).sum().backward()"
-            raise ShapeError(explain(f"backward from {root.label} needs a cotangent", expected=f"shape {root.shape}", fix=fix))
+            raise ShapeError(
+                explain(f"backward from {root.label} needs a cotangent", expected=f"shape {root.shape}", fix=fix)
+            )
         gradient = np.ones(root.shape, root.dtype)
     if isinstance(gradient, Variable) and create_graph:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
@@ -238,7 +244,11 @@ def _check_finite(cotangent: Any, variable: Variable, index: int) -> None:
         site = variable.scope
         made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
         raise AnomalyError(
-            explain(f"backward: the rule of {name} for argument {index} made {summary(raw)}", got=summary(variable._data), fix=made)
+            explain(
+                f"backward: the rule of {name} for argument {index} made {summary(raw)}",
+                got=summary(variable._data),
+                fix=made,
+            )
         )
 
 
@@ -267,11 +277,17 @@ def _no_gradient(root: Variable, what: str) -> TinygradError:
     else:
         why = "nothing it was computed from requires one, or only operations without a derivative lead to it"
     return GraphError(
-        explain(f"{what}: {root.label} does not require a gradient", got=why, fix="set requires_grad=True on a leaf first")
+        explain(
+            f"{what}: {root.label} does not require a gradient", got=why, fix="set requires_grad=True on a leaf first"
+        )
     )
 
 
 def _bad_seed(root: Variable, got: object) -> TinygradError:
     return ShapeError(
-        explain(f"the cotangent of {root.label} does not fit", got=f"shape {got}", expected=f"shape {root.shape}, real numbers")
+        explain(
+            f"the cotangent of {root.label} does not fit",
+            got=f"shape {got}",
+            expected=f"shape {root.shape}, real numbers",
+        )
     )

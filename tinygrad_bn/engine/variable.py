@@ -120,7 +120,7 @@ class Variable:
         variable.grad = variable.primitive = variable.inputs = variable.params = variable.scope = None
         variable.stamp = next_stamp()
         if not cls.is_scalar_kind:
-            data.setflags(False)
+            data.setflags(write=False)
         return variable
 
     # -- the value ------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Variable:
         if not self.is_scalar_kind and value.strides != self._data.strides:
             laid_out = np.empty_like(self._data)
             laid_out[...] = value
-            laid_out.setflags(False)
+            laid_out.setflags(write=False)
             value = laid_out
         self._data = value
         self.stamp = next_stamp()
@@ -178,12 +178,12 @@ class Variable:
         array = self._data
         if sys.getrefcount(array) > 3:  # this slot, the local name, the call's argument; anything more is a reader
             array = array.copy()
-        array.setflags(True)
+        array.setflags(write=True)
         return array
 
     def lock(self, array: Any) -> None:
         """The second half of ``unlocked``."""
-        array.setflags(False)
+        array.setflags(write=False)
         self._data = array
         self.stamp = next_stamp()
 
@@ -219,7 +219,9 @@ class Variable:
             ShapeError: when there is not exactly one element.
         """
         if self.size != 1:
-            raise ShapeError(explain("item(): one element expected", got=f"shape {self.shape}", fix="index or reduce first"))
+            raise ShapeError(
+                explain("item(): one element expected", got=f"shape {self.shape}", fix="index or reduce first")
+            )
         return self._data if self.is_scalar_kind else self._data.item()
 
     # -- names and the place in the graph ---------------------------------------------------------------------------
@@ -300,7 +302,10 @@ class Variable:
         """
         if not self._requires_grad:
             raise GraphError(
-                explain(f"retain_grad(): {self.label} does not require a gradient", fix="set requires_grad on a leaf before it")
+                explain(
+                    f"retain_grad(): {self.label} does not require a gradient",
+                    fix="set requires_grad on a leaf before it",
+                )
             )
         self._extra().retains_grad = True
 
@@ -311,7 +316,10 @@ class Variable:
         """
         if not self._requires_grad:
             raise GraphError(
-                explain(f"register_hook(): {self.label} does not require a gradient", fix="set requires_grad on a leaf before it")
+                explain(
+                    f"register_hook(): {self.label} does not require a gradient",
+                    fix="set requires_grad on a leaf before it",
+                )
             )
         hooks = self._extra().hooks
         hooks.append(hook)

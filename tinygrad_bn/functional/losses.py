@@ -31,7 +31,9 @@ def nll_loss(log_probabilities: Any, target: Any) -> Any:
     labels = np.asarray(target.data if isinstance(target, Variable) else target)
     if len(shape) != 2 or labels.shape != shape[:1] or shape[0] == 0:
         got = f"scores {shape}, target {labels.shape}"
-        raise ShapeError(explain("cross_entropy: shapes do not fit", got=got, expected="scores (N, C), target (N,), N at least 1"))
+        raise ShapeError(
+            explain("cross_entropy: shapes do not fit", got=got, expected="scores (N, C), target (N,), N at least 1")
+        )
     if labels.dtype.kind not in "iu":
         fix = "labels.astype(int)"
         raise DTypeError(explain("cross_entropy: class indices are integers", got=f"dtype {labels.dtype}", fix=fix))
@@ -47,5 +49,7 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     """Mean of squared differences, as torch.nn.functional.mse_loss; both of one shape."""
     if shape_of(prediction) != shape_of(target):
         got = f"{shape_of(prediction)} and {shape_of(target)}"
-        raise ShapeError(explain("mse_loss: two arrays of one shape", got=got, fix="reshape one; broadcasting would hide a mistake"))
+        raise ShapeError(
+            explain("mse_loss: two arrays of one shape", got=got, fix="reshape one; broadcasting would hide a mistake")
+        )
     return ops.mean(ops.square(prediction - target))

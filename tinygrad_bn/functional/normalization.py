@@ -61,9 +61,16 @@ def batch_norm(
     shape = shape_of(x)
     if len(shape) < 2:
         fix = "a batch of one feature is x.reshape(-1, 1)"
-        raise ShapeError(explain("batch_norm: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)", fix=fix))
+        raise ShapeError(
+            explain("batch_norm: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)", fix=fix)
+        )
     channels = shape[1]
-    for name, value in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    for name, value in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if value is not None and shape_of(value) != (channels,):
             got = f"{name} of shape {shape_of(value)} for input {shape}"
             raise ShapeError(explain("batch_norm: one value per channel", got=got, expected=f"({channels},)"))
@@ -100,7 +107,9 @@ def _aligned(value: Any, per_channel: tuple[int, ...]) -> Any:
 
 
 def _move(running: Variable, batch: Any, momentum: float, correction: float = 1.0) -> None:
-    values = batch.data if isinstance(batch, Variable) else values_of(batch) if np.asarray(batch).dtype == object else batch
+    values = (
+        batch.data if isinstance(batch, Variable) else values_of(batch) if np.asarray(batch).dtype == object else batch
+    )
     with running.unlocked() as array:
         array *= 1.0 - momentum
         array += (momentum * correction) * values.reshape(array.shape)

@@ -43,7 +43,9 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         if shape_of(x)[-1:] != (self.in_features,):
             expected = f"(..., {self.in_features})"
-            raise ShapeError(explain(f"Linear '{self._scope}': wrong input size", got=f"shape {shape_of(x)}", expected=expected))
+            raise ShapeError(
+                explain(f"Linear '{self._scope}': wrong input size", got=f"shape {shape_of(x)}", expected=expected)
+            )
         y = matmul(x, transpose(self.weight))
         return y if self.bias is None else y + self.bias
 

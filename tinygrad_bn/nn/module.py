@@ -42,7 +42,9 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; each subclass writes its own."""
-        raise ArgumentError(explain(f"{type(self).__name__} has no forward", fix="define forward(self, x) in the class"))
+        raise ArgumentError(
+            explain(f"{type(self).__name__} has no forward", fix="define forward(self, x) in the class")
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` inside a scope with the module's name, by which pictures group its operations."""
@@ -61,7 +63,9 @@ class Module:
             kind = Parameter if isinstance(old, Parameter) else Tensor
             if value is not None and not isinstance(value, kind):
                 fix = f"assign a {kind.__name__}, or assign to .{name}.data"
-                raise ArgumentError(explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix))
+                raise ArgumentError(
+                    explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
+                )
         if isinstance(value, Module):
             value.__dict__["_scope"] = name
         elif isinstance(value, Parameter) and value.name is None:

@@ -35,7 +35,9 @@ class _BatchNorm(Module):
         super().__init__()
         if num_features < 0 or eps < 0 or (momentum is not None and not 0 <= momentum <= 1):
             got = f"num_features={num_features}, eps={eps}, momentum={momentum}"
-            raise ArgumentError(explain(f"{type(self).__name__}: sizes and eps are >= 0, momentum is 0 to 1 or None", got=got))
+            raise ArgumentError(
+                explain(f"{type(self).__name__}: sizes and eps are >= 0, momentum is 0 to 1 or None", got=got)
+            )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None

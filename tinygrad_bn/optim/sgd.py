@@ -51,7 +51,9 @@ class SGD:
             got = f"lr={lr}, momentum={momentum}, weight_decay={weight_decay}"
             raise ArgumentError(explain("SGD: settings cannot be negative", got=got))
         if nesterov and (momentum == 0 or dampening != 0):
-            raise ArgumentError(explain("SGD: nesterov needs momentum and no dampening", got=f"{momentum}, {dampening}"))
+            raise ArgumentError(
+                explain("SGD: nesterov needs momentum and no dampening", got=f"{momentum}, {dampening}")
+            )
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
         self.weight_decay, self.nesterov = weight_decay, nesterov
         self._velocity: list[Array | None] = [None] * len(self.params)

@@ -29,7 +29,9 @@ def getitem(x: Any, index: Any) -> Any:
         if part is None or part is Ellipsis:
             pattern.append(part)
         elif isinstance(part, slice):
-            pattern.append(slice(*(None if n is None else operator.index(n) for n in (part.start, part.stop, part.step))))
+            pattern.append(
+                slice(*(None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)))
+            )
         elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
             pattern.append(int(part))
         else:
@@ -51,7 +53,9 @@ def _index_arrays(part: Any) -> list[Any]:
             raise DTypeError(explain("indexing by a single boolean", got=repr(part), expected=EXPECTED))
         return list(np.nonzero(raw))
     if raw.dtype.kind not in "iu":
-        raise DTypeError(explain("this cannot index a tensor", got=f"{type(part).__name__}, dtype {raw.dtype}", expected=EXPECTED))
+        raise DTypeError(
+            explain("this cannot index a tensor", got=f"{type(part).__name__}, dtype {raw.dtype}", expected=EXPECTED)
+        )
     return [part if isinstance(part, Variable) else raw]
 
 

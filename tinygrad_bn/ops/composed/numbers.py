@@ -25,4 +25,6 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     """x limited to ``low`` and ``high``, as ``numpy.clip``; exactly at a bound the gradient is still 1."""
     if low is None and high is None:
         raise ArgumentError(explain("clip: at least one bound", got="None and None"))
-    return clip_between(as_value(x), -math.inf if low is None else as_value(low), math.inf if high is None else as_value(high))
+    return clip_between(
+        as_value(x), -math.inf if low is None else as_value(low), math.inf if high is None else as_value(high)
+    )

@@ -25,7 +25,11 @@ def matmul(x: Any, y: Any) -> Any:
     a, b = shape_of(x), shape_of(y)
     if not a or not b or a[-1] != b[-2 if len(b) > 1 else 0]:
         fix = "multiply by a single number with *" if not a or not b else "transpose one of them, or check the sizes"
-        raise ShapeError(explain("matmul: inner sizes must be equal", got=f"{a} @ {b}", expected="(..., n, k) @ (..., k, m)", fix=fix))
+        raise ShapeError(
+            explain(
+                "matmul: inner sizes must be equal", got=f"{a} @ {b}", expected="(..., n, k) @ (..., k, m)", fix=fix
+            )
+        )
     if len(a) == 2 and len(b) == 2:
         return matrix_multiply(x, y)
     if len(a) == 1:
@@ -139,7 +143,11 @@ def _parse(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], s
                 raise ShapeError(explain(f"einsum: a letter with two sizes in '{subscripts}'", got=got))
     if len(set(output)) != len(output) or not set(output) <= set(sizes):
         raise ArgumentError(
-            explain(f"einsum: bad output in '{subscripts}'", got=f"'{output}'", expected="letters of the operands, each once")
+            explain(
+                f"einsum: bad output in '{subscripts}'",
+                got=f"'{output}'",
+                expected="letters of the operands, each once",
+            )
         )
     return terms, output
 

@@ -17,7 +17,7 @@ from ..primitives.reduce import cumulative_sum, reduce_max, reduce_min, reduce_s
 from ..primitives.shape import join, permute, reshape_to
 from .axes import Axis, as_value, count, many_axes, one_axis, shape_of
 
-stop_gradient = Primitive(
+stop_gradient: Primitive = Primitive(
     "stop_gradient",
     lambda x: x,
     None,

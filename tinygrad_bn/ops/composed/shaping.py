@@ -54,7 +54,9 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
         return permute(x, axes=tuple(range(n - 1, -1, -1)))
     order = tuple(one_axis(a, n, "transpose") for a in axes)
     if sorted(order) != list(range(n)):
-        raise ShapeError(explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once"))
+        raise ShapeError(
+            explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once")
+        )
     return permute(x, axes=order)
 
 
@@ -75,7 +77,9 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     sources = [one_axis(a, n, "moveaxis") for a in _listed(source)]
     targets = [one_axis(a, n, "moveaxis") for a in _listed(destination)]
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
-        raise ShapeError(explain("moveaxis: as many sources as destinations, none twice", got=f"{source} to {destination}"))
+        raise ShapeError(
+            explain("moveaxis: as many sources as destinations, none twice", got=f"{source} to {destination}")
+        )
     order = [a for a in range(n) if a not in sources]
     for target, origin in sorted(zip(targets, sources)):
         order.insert(target, origin)
@@ -129,7 +133,9 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
         boxes = np.empty(len(parts), object)
         boxes[:] = parts
         return boxes
-    return concatenate([expand_dims(a, axis) for a in parts], one_axis(axis, len(shape_of(parts[0])) + 1, "stack") if parts else 0)
+    return concatenate(
+        [expand_dims(a, axis) for a in parts], one_axis(axis, len(shape_of(parts[0])) + 1, "stack") if parts else 0
+    )
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
@@ -246,7 +252,9 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     n = builtin_max(0, builtin_min(rows + builtin_min(offset, 0), columns - builtin_max(offset, 0)))
     i = np.arange(n)
     pattern = (slice(None),) * (len(shape_of(x)) - 2) + ("array", "array")
-    return gather(moveaxis(x, (axis1, axis2), (-2, -1)), i - builtin_min(offset, 0), i + builtin_max(offset, 0), pattern=pattern)
+    return gather(
+        moveaxis(x, (axis1, axis2), (-2, -1)), i - builtin_min(offset, 0), i + builtin_max(offset, 0), pattern=pattern
+    )
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ...engine import Primitive
 from .compare import equal, where
 
-add = Primitive(
+add: Primitive = Primitive(
     "add",
     np.add,
     lambda g, out, x, y: g,
@@ -21,7 +21,7 @@ add = Primitive(
     doc="``add(x, y)``, ``x + y``.",
 )
 
-subtract = Primitive(
+subtract: Primitive = Primitive(
     "subtract",
     np.subtract,
     lambda g, out, x, y: g,
@@ -32,7 +32,7 @@ subtract = Primitive(
     doc="``subtract(x, y)``, ``x - y``.",
 )
 
-multiply = Primitive(
+multiply: Primitive = Primitive(
     "multiply",
     np.multiply,
     lambda g, out, x, y: g * y,
@@ -43,7 +43,7 @@ multiply = Primitive(
     doc="``multiply(x, y)``, ``x * y``.",
 )
 
-divide = Primitive(
+divide: Primitive = Primitive(
     "divide",
     np.divide,
     lambda g, out, x, y: g / y,
@@ -54,7 +54,7 @@ divide = Primitive(
     doc="``divide(x, y)``, ``x / y``.",
 )
 
-negative = Primitive(
+negative: Primitive = Primitive(
     "negative",
     np.negative,
     lambda g, out, x: -g,
@@ -66,18 +66,18 @@ negative = Primitive(
 
 # Where the exponent is 0 the derivative is 0 * x**(-1), which is 0 for every x but would be NaN at x = 0; where the base
 # is 0 the derivative by the exponent is 0, the limit, for positive exponents.
-power = Primitive(
+power: Primitive = Primitive(
     "power",
     np.power,
     lambda g, out, x, y: g * (y * power(x, where(equal(y, 0.0), 1.0, y - 1.0))),
-    lambda g, out, x, y: g * (out * _log(where(equal(x, 0.0), 1.0, x))),
+    lambda g, out, x, y: g * (out * log(where(equal(x, 0.0), 1.0, x))),
     scalar=math.pow,
     elementwise=True,
     notation="{0} ^ {1}",
     doc="``power(x, y)``, ``x ** y`` with a variable exponent; for a constant exponent see ``power_constant``.",
 )
 
-power_constant = Primitive(
+power_constant: Primitive = Primitive(
     "power_constant",
     lambda x, exponent: x**exponent,
     lambda g, out, x, exponent: g * (exponent * power_constant(x, exponent=exponent - 1 if exponent else 1)),
@@ -87,7 +87,7 @@ power_constant = Primitive(
     doc="``power_constant(x, exponent=3)``, ``x ** 3``: the exponent is a Python number, so x**2 at 0 has derivative 0.",
 )
 
-square = Primitive(
+square: Primitive = Primitive(
     "square",
     np.square,
     lambda g, out, x: g * x * 2.0,
@@ -97,7 +97,7 @@ square = Primitive(
     doc="``square(x)``, ``x * x``.",
 )
 
-reciprocal = Primitive(
+reciprocal: Primitive = Primitive(
     "reciprocal",
     np.reciprocal,
     lambda g, out, x: -g * out * out,
@@ -107,7 +107,7 @@ reciprocal = Primitive(
     doc="``reciprocal(x)``, ``1 / x``, for floating-point x.",
 )
 
-_log = Primitive(
+log: Primitive = Primitive(
     "log",
     np.log,
     lambda g, out, x: g / x,
@@ -116,4 +116,3 @@ _log = Primitive(
     notation="log {0}",
     doc="``log(x)``: natural logarithm.",
 )
-log = _log

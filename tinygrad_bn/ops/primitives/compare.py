@@ -13,7 +13,9 @@ import numpy as np
 from ...engine import Primitive, astype, dtype_of
 
 
-def _comparison(name: str, forward: Callable[..., Any], compare: Callable[[float, float], bool], sign: str) -> Primitive:
+def _comparison(
+    name: str, forward: Callable[..., Any], compare: Callable[[float, float], bool], sign: str
+) -> Primitive:
     return Primitive(
         name,
         forward,
@@ -26,16 +28,16 @@ def _comparison(name: str, forward: Callable[..., Any], compare: Callable[[float
     )
 
 
-greater = _comparison("greater", np.greater, lambda x, y: x > y, ">")
-greater_equal = _comparison("greater_equal", np.greater_equal, lambda x, y: x >= y, "≥")
-less = _comparison("less", np.less, lambda x, y: x < y, "<")
-less_equal = _comparison("less_equal", np.less_equal, lambda x, y: x <= y, "≤")
-equal = _comparison("equal", np.equal, lambda x, y: x == y, "=")
-not_equal = _comparison("not_equal", np.not_equal, lambda x, y: x != y, "≠")
-logical_and = _comparison("logical_and", np.logical_and, lambda x, y: bool(x) and bool(y), "∧")
-logical_or = _comparison("logical_or", np.logical_or, lambda x, y: bool(x) or bool(y), "∨")
+greater: Primitive = _comparison("greater", np.greater, lambda x, y: x > y, ">")
+greater_equal: Primitive = _comparison("greater_equal", np.greater_equal, lambda x, y: x >= y, "≥")
+less: Primitive = _comparison("less", np.less, lambda x, y: x < y, "<")
+less_equal: Primitive = _comparison("less_equal", np.less_equal, lambda x, y: x <= y, "≤")
+equal: Primitive = _comparison("equal", np.equal, lambda x, y: x == y, "=")
+not_equal: Primitive = _comparison("not_equal", np.not_equal, lambda x, y: x != y, "≠")
+logical_and: Primitive = _comparison("logical_and", np.logical_and, lambda x, y: bool(x) and bool(y), "∧")
+logical_or: Primitive = _comparison("logical_or", np.logical_or, lambda x, y: bool(x) or bool(y), "∨")
 
-logical_not = Primitive(
+logical_not: Primitive = Primitive(
     "logical_not",
     np.logical_not,
     None,
@@ -45,7 +47,7 @@ logical_not = Primitive(
     doc="``logical_not(x)``: booleans, without a derivative.",
 )
 
-isfinite = Primitive(
+isfinite: Primitive = Primitive(
     "isfinite",
     np.isfinite,
     None,
@@ -55,7 +57,7 @@ isfinite = Primitive(
     doc="``isfinite(x)``: neither NaN nor infinite; booleans, without a derivative.",
 )
 
-where = Primitive(
+where: Primitive = Primitive(
     "where",
     np.where,
     None,
@@ -67,7 +69,7 @@ where = Primitive(
     doc="``where(condition, x, y)``: x where the condition holds, y elsewhere; the other one gets gradient 0 there.",
 )
 
-maximum = Primitive(
+maximum: Primitive = Primitive(
     "maximum",
     np.maximum,
     lambda g, out, x, y: where(equal(x, y), g * 0.5, where(greater(x, y), g, 0.0)),
@@ -78,7 +80,7 @@ maximum = Primitive(
     doc="``maximum(x, y)``: the larger, elementwise; a tie gives half the gradient to each; NaN wins.",
 )
 
-minimum = Primitive(
+minimum: Primitive = Primitive(
     "minimum",
     np.minimum,
     lambda g, out, x, y: where(equal(x, y), g * 0.5, where(less(x, y), g, 0.0)),
@@ -89,7 +91,7 @@ minimum = Primitive(
     doc="``minimum(x, y)``: the smaller, elementwise; a tie gives half the gradient to each; NaN wins.",
 )
 
-clip_between = Primitive(
+clip_between: Primitive = Primitive(
     "clip",
     np.clip,
     lambda g, out, x, low, high: where(logical_and(greater_equal(x, low), less_equal(x, high)), g, 0.0),

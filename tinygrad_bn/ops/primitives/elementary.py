@@ -23,36 +23,54 @@ def zeros_like(x: Any) -> Any:
     return np.zeros(shape_of(x), dtype_of(x))
 
 
-def _unary(name: str, forward: Any, scalar: Callable[[float], float], rule: Any, doc: str, notation: str = "") -> Primitive:
+def _unary(
+    name: str, forward: Any, scalar: Callable[[float], float], rule: Any, doc: str, notation: str = ""
+) -> Primitive:
     notation = notation or f"{name} {{0}}"
-    return Primitive(name, forward, rule, scalar=scalar, elementwise=True, notation=notation, doc=f"``{name}(x)``: {doc}")
+    return Primitive(
+        name, forward, rule, scalar=scalar, elementwise=True, notation=notation, doc=f"``{name}(x)``: {doc}"
+    )
 
 
-exp = _unary("exp", np.exp, math.exp, lambda g, out, x: g * out, "e to the power of x.")
-expm1 = _unary("expm1", np.expm1, math.expm1, lambda g, out, x: g * (out + 1.0), "exp(x) - 1, exact near 0.")
-log1p = _unary("log1p", np.log1p, math.log1p, lambda g, out, x: g / (x + 1.0), "log(1 + x), exact near 0.")
-sqrt = _unary("sqrt", np.sqrt, math.sqrt, lambda g, out, x: g * 0.5 / out, "square root; its derivative at 0 is inf.", "√{0}")
+exp: Primitive = _unary("exp", np.exp, math.exp, lambda g, out, x: g * out, "e to the power of x.")
+expm1: Primitive = _unary("expm1", np.expm1, math.expm1, lambda g, out, x: g * (out + 1.0), "exp(x) - 1, exact near 0.")
+log1p: Primitive = _unary("log1p", np.log1p, math.log1p, lambda g, out, x: g / (x + 1.0), "log(1 + x), exact near 0.")
+sqrt: Primitive = _unary(
+    "sqrt", np.sqrt, math.sqrt, lambda g, out, x: g * 0.5 / out, "square root; its derivative at 0 is inf.", "√{0}"
+)
 
-abs = _unary("abs", np.abs, math.fabs, lambda g, out, x: g * sign(x), "absolute value; derivative 0 at 0.", "|{0}|")  # noqa: A001
-sign = _unary(
+abs: Primitive = _unary(  # noqa: A001
+    "abs", np.abs, math.fabs, lambda g, out, x: g * sign(x), "absolute value; derivative 0 at 0.", "|{0}|"
+)
+sign: Primitive = _unary(
     "sign", np.sign, lambda x: x if x != x else float((x > 0) - (x < 0)), lambda g, out, x: zeros_like(x),
     "-1, 0 or 1; its derivative is 0.",
 )  # fmt: skip
 
-sin = _unary("sin", np.sin, math.sin, lambda g, out, x: g * cos(x), "sine; x in radians.")
-cos = _unary("cos", np.cos, math.cos, lambda g, out, x: -g * sin(x), "cosine; x in radians.")
-tan = _unary("tan", np.tan, math.tan, lambda g, out, x: g * (out * out + 1.0), "tangent; x in radians.")
-arcsin = _unary("arcsin", np.arcsin, math.asin, lambda g, out, x: g / sqrt(1.0 - x * x), "inverse sine, in radians.")
-arccos = _unary("arccos", np.arccos, math.acos, lambda g, out, x: -g / sqrt(1.0 - x * x), "inverse cosine, in radians.")
-arctan = _unary("arctan", np.arctan, math.atan, lambda g, out, x: g / (x * x + 1.0), "inverse tangent, in radians.")
-sinh = _unary("sinh", np.sinh, math.sinh, lambda g, out, x: g * cosh(x), "hyperbolic sine.")
-cosh = _unary("cosh", np.cosh, math.cosh, lambda g, out, x: g * sinh(x), "hyperbolic cosine.")
-tanh = _unary("tanh", np.tanh, math.tanh, lambda g, out, x: g * (1.0 - out * out), "hyperbolic tangent.")
-arcsinh = _unary("arcsinh", np.arcsinh, math.asinh, lambda g, out, x: g / sqrt(x * x + 1.0), "inverse of sinh.")
-arccosh = _unary(
+sin: Primitive = _unary("sin", np.sin, math.sin, lambda g, out, x: g * cos(x), "sine; x in radians.")
+cos: Primitive = _unary("cos", np.cos, math.cos, lambda g, out, x: -g * sin(x), "cosine; x in radians.")
+tan: Primitive = _unary("tan", np.tan, math.tan, lambda g, out, x: g * (out * out + 1.0), "tangent; x in radians.")
+arcsin: Primitive = _unary(
+    "arcsin", np.arcsin, math.asin, lambda g, out, x: g / sqrt(1.0 - x * x), "inverse sine, in radians."
+)
+arccos: Primitive = _unary(
+    "arccos", np.arccos, math.acos, lambda g, out, x: -g / sqrt(1.0 - x * x), "inverse cosine, in radians."
+)
+arctan: Primitive = _unary(
+    "arctan", np.arctan, math.atan, lambda g, out, x: g / (x * x + 1.0), "inverse tangent, in radians."
+)
+sinh: Primitive = _unary("sinh", np.sinh, math.sinh, lambda g, out, x: g * cosh(x), "hyperbolic sine.")
+cosh: Primitive = _unary("cosh", np.cosh, math.cosh, lambda g, out, x: g * sinh(x), "hyperbolic cosine.")
+tanh: Primitive = _unary("tanh", np.tanh, math.tanh, lambda g, out, x: g * (1.0 - out * out), "hyperbolic tangent.")
+arcsinh: Primitive = _unary(
+    "arcsinh", np.arcsinh, math.asinh, lambda g, out, x: g / sqrt(x * x + 1.0), "inverse of sinh."
+)
+arccosh: Primitive = _unary(
     "arccosh", np.arccosh, math.acosh, lambda g, out, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)), "inverse of cosh, x >= 1."
 )
-arctanh = _unary("arctanh", np.arctanh, math.atanh, lambda g, out, x: g / (1.0 - x * x), "inverse of tanh, |x| < 1.")
+arctanh: Primitive = _unary(
+    "arctanh", np.arctanh, math.atanh, lambda g, out, x: g / (1.0 - x * x), "inverse of tanh, |x| < 1."
+)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -66,7 +84,7 @@ def _sigmoid_float(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-sigmoid = _unary(
+sigmoid: Primitive = _unary(
     "sigmoid", _sigmoid, _sigmoid_float, lambda g, out, x: g * (out * (1.0 - out)), "1 / (1 + exp(-x)).", "σ({0})"
 )
 
@@ -75,12 +93,12 @@ def _softplus(x: Any) -> Any:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
-softplus = _unary(
+softplus: Primitive = _unary(
     "softplus", _softplus, lambda x: float(_softplus(x)), lambda g, out, x: g * sigmoid(x),
     "log(1 + exp(x)), without overflow.",
 )  # fmt: skip
 
-relu = _unary(
+relu: Primitive = _unary(
     "relu", lambda x: np.maximum(x, 0.0), lambda x: x if x > 0.0 or x != x else 0.0, lambda g, out, x: g * greater(x, 0.0),
     "x where x > 0, else 0; derivative 0 at 0.",
 )  # fmt: skip
@@ -89,7 +107,7 @@ relu = _unary(
 _erf = np.frompyfunc(math.erf, 1, 1)
 _TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 
-erf = _unary(
+erf: Primitive = _unary(
     "erf", lambda x: np.asarray(_erf(x)).astype(np.asarray(x).dtype), math.erf,
     lambda g, out, x: g * (exp(-x * x) * _TWO_OVER_ROOT_PI),
     "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",

@@ -15,7 +15,7 @@ def _put_slice(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     return out
 
 
-take_slice = Primitive(
+take_slice: Primitive = Primitive(
     "take_slice",
     lambda x, index: x[index],
     lambda g, out, x, index: put_slice(g, index=index, shape=shape_of(x)),
@@ -23,7 +23,7 @@ take_slice = Primitive(
     doc="``take_slice(x, index=(0, slice(1, None), None, Ellipsis))``: NumPy's basic indexing; each element at most once.",
 )
 
-put_slice = Primitive(
+put_slice: Primitive = Primitive(
     "put_slice",
     _put_slice,
     lambda g, out, x, index, shape: take_slice(g, index=index),
@@ -45,7 +45,7 @@ def _scatter_add(x: Any, *arrays: Any, pattern: tuple[Any, ...], shape: tuple[in
 
 
 # Index arrays are arguments, not parameters: they are data, and a recorded program shows them.
-gather = Primitive(
+gather: Primitive = Primitive(
     "gather",
     lambda x, *arrays, pattern: x[full_index(pattern, arrays)],
     variadic=lambda i, g, out, x, *arrays, pattern: scatter_add(g, *arrays, pattern=pattern, shape=shape_of(x)),
@@ -53,7 +53,7 @@ gather = Primitive(
     doc="``gather(x, rows, pattern=('array', slice(None)))``: NumPy's advanced indexing by integer arrays.",
 )
 
-scatter_add = Primitive(
+scatter_add: Primitive = Primitive(
     "scatter_add",
     _scatter_add,
     variadic=lambda i, g, out, x, *arrays, pattern, shape: gather(g, *arrays, pattern=pattern),
@@ -66,7 +66,7 @@ def _argmax(x: Any, axis: int, keepdims: bool) -> Any:
     return np.argmax(x, axis=axis, keepdims=keepdims)
 
 
-arg_maximum = Primitive(
+arg_maximum: Primitive = Primitive(
     "argmax",
     _argmax,
     None,

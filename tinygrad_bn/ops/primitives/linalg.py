@@ -21,7 +21,7 @@ def _last_two_swapped(n: int) -> tuple[int, ...]:
     return (*range(n - 2), n - 1, n - 2)
 
 
-matrix_multiply = Primitive(
+matrix_multiply: Primitive = Primitive(
     "matmul",
     np.matmul,
     lambda g, out, x, y: matrix_multiply(g, transposed(y)),
@@ -38,7 +38,7 @@ def _contract_rule(index: int, g: Any, out: Any, *arrays: Any, inputs: tuple[str
     return contract(g, *(arrays[i] for i in others), inputs=terms, output=inputs[index])
 
 
-contract = Primitive(
+contract: Primitive = Primitive(
     "einsum",
     lambda *arrays, inputs, output: np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=True),
     variadic=_contract_rule,

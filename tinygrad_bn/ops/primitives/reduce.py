@@ -23,14 +23,19 @@ def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return broadcast_to(g, shape=shape_of(x))
 
 
+def _add_reduce(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    # The stubs know keepdims only as a literal.
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
 def _only(x: float, axis: tuple[int, ...], keepdims: bool) -> float:
     """A single number has no axes to reduce."""
     return x
 
 
-reduce_sum = Primitive(
+reduce_sum: Primitive = Primitive(
     "sum",
-    lambda x, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims),
+    _add_reduce,
     lambda g, out, x, axis, keepdims: spread(g, x, axis, keepdims),
     scalar=_only,
     notation="Σ {0}",
@@ -55,7 +60,7 @@ def _unfold_extremum(pick: Any) -> Any:
     return unfold
 
 
-reduce_max = Primitive(
+reduce_max: Primitive = Primitive(
     "max",
     lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
@@ -65,7 +70,7 @@ reduce_max = Primitive(
     doc="``reduce_max(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
 )
 
-reduce_min = Primitive(
+reduce_min: Primitive = Primitive(
     "min",
     lambda x, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
@@ -80,7 +85,7 @@ def _cumulative_sum(x: Any, axis: int, reverse: bool) -> Any:
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
 
 
-cumulative_sum = Primitive(
+cumulative_sum: Primitive = Primitive(
     "cumsum",
     _cumulative_sum,
     lambda g, out, x, axis, reverse: cumulative_sum(g, axis=axis, reverse=not reverse),

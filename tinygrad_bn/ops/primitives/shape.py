@@ -10,7 +10,7 @@ import numpy as np
 from ...engine import Primitive, shape_of
 from .index import take_slice
 
-reshape_to = Primitive(
+reshape_to: Primitive = Primitive(
     "reshape",
     lambda x, shape: x.reshape(shape),
     lambda g, out, x, shape: reshape_to(g, shape=shape_of(x)),
@@ -26,7 +26,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-permute = Primitive(
+permute: Primitive = Primitive(
     "transpose",
     lambda x, axes: x.transpose(axes),
     lambda g, out, x, axes: permute(g, axes=inverse(axes)),
@@ -41,7 +41,7 @@ def _concatenate_rule(index: int, g: Any, out: Any, *arrays: Any, axis: int) -> 
     return take_slice(g, index=(slice(None),) * axis + (span,))
 
 
-join = Primitive(
+join: Primitive = Primitive(
     "concatenate",
     lambda *arrays, axis: np.concatenate(arrays, axis),
     variadic=_concatenate_rule,

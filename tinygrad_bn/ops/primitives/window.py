@@ -33,11 +33,12 @@ def _overlap_add(x: Any, window: Ints, stride: Ints, dilation: Ints, shape: Ints
     counts = shape_of(x)[-2 * n : -n]
     for offset in np.ndindex(*window):  # one strided addition per window position, not one per window
         spans = tuple(slice(o * d, o * d + (c - 1) * s + 1, s) for o, d, c, s in zip(offset, dilation, counts, stride))
-        out[(..., *spans)] += x[(..., *offset)]
+        place: Any = (..., *spans)
+        out[place] += x[(..., *offset)]
     return out
 
 
-windows = Primitive(
+windows: Primitive = Primitive(
     "sliding_window",
     _windows,
     lambda g, out, x, window, stride, dilation: overlap_add(
@@ -48,7 +49,7 @@ windows = Primitive(
     " (..., counts, window).",
 )
 
-overlap_add = Primitive(
+overlap_add: Primitive = Primitive(
     "overlap_add",
     _overlap_add,
     lambda g, out, x, window, stride, dilation, shape: windows(g, window=window, stride=stride, dilation=dilation),
