@@ -55,7 +55,7 @@ def _unfold_extremum(pick: Any) -> Any:
     def unfold(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
         values = np.vectorize(float, otypes=[float])(x)
         chosen = (values == pick(values, axis=axis, keepdims=True)).astype(float)
-        return np.add.reduce(x * chosen, axis=axis, keepdims=keepdims) / chosen.sum(axis=axis, keepdims=keepdims)
+        return (x * chosen).sum(axis=axis, keepdims=keepdims) / chosen.sum(axis=axis, keepdims=keepdims)
 
     return unfold
 
