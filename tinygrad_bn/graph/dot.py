@@ -1,0 +1,149 @@
+"""A ``Graph`` as DOT text, through the ``graphviz`` package.
+
+Kinds are told apart by fill, border and the word in the legend, so the picture also reads in grey.  Colours: Okabe and
+Ito's palette for colour-blind readers (https://jfly.uni-koeln.de/color/), lightened for fills.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import graphviz
+
+from .labels import clean, formula, number, shape_text, symbol, value_lines
+from .model import Graph, Node, Value
+
+# kind: (fill, border, style, pen width)
+LOOKS = {
+    "input": ("#CCE5F5", "#0072B2", "filled,rounded", "1.5"),
+    "parameter": ("#FFE9BF", "#B07800", "filled,bold", "2.5"),
+    "buffer": ("#F6DCEB", "#A0527C", "filled,dashed", "1.5"),
+    "constant": ("#FFFFFF", "#777777", "filled,dotted", "1.0"),
+    "intermediate": ("#F4F4F4", "#444444", "filled", "1.0"),
+    "output": ("#C8EBDD", "#00704F", "filled,bold", "2.5"),
+}
+NONFINITE = "#D55E00"
+FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
+
+
+def to_dot(graph: Graph, *, title: str = "", rankdir: str = "TB", legend: bool = True) -> str:
+    """The DOT source of a graph: one box per node, clusters by scope, one edge per argument.
+
+    The same graph gives the same text.
+    """
+    dot = graphviz.Digraph("graph")
+    heading = _heading(title, sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else [])
+    dot.attr("graph", rankdir=rankdir, fontname=FONT, fontsize="16", label=heading, labelloc="t")
+    dot.attr("graph", nodesep="0.35", ranksep="0.4", margin="0.2")
+    dot.attr("node", shape="box", fontname=FONT, fontsize="14", margin="0.12,0.06")
+    dot.attr("edge", fontname=FONT, fontsize="12", color="#444444", arrowsize="0.8")
+    arguments: dict[str, list[Node]] = {node.id: [] for node in graph.nodes}
+    uses: dict[str, int] = {}
+    for edge in graph.edges:
+        arguments[edge.target].append(graph[edge.source])
+        uses[edge.source] = uses.get(edge.source, 0) + 1
+    _cluster(dot, graph, arguments, uses)
+    for edge in graph.edges:
+        several = len(arguments[edge.target]) > 1
+        dot.edge(
+            edge.source, edge.target, taillabel="", headlabel=str(edge.slot) if several else "", labeldistance="1.4"
+        )
+    source: str = dot.source
+    return source
+
+
+def _cluster(dot: graphviz.Digraph, graph: Graph, arguments: dict[str, list[Node]], uses: dict[str, int]) -> None:
+    """Nodes inside nested boxes, one box per scope; a leaf lies in the scope of its first user when that is the only one."""
+    members: dict[tuple[str, ...], list[Node]] = {}
+    home = _homes(graph)
+    for node in graph.nodes:
+        members.setdefault(home[node.id], []).append(node)
+    scopes = {path[:i] for path in members for i in range(len(path) + 1)}
+    order = {path: i for i, path in enumerate(sorted(scopes))}
+
+    def fill(into: graphviz.Digraph, path: tuple[str, ...]) -> None:
+        for node in members.get(path, []):
+            _draw_node(into, graph, node, arguments[node.id], uses.get(node.id, 0))
+        below = [p for p in order if len(p) == len(path) + 1 and p[: len(path)] == path]
+        for child in below:
+            with into.subgraph(name=f"cluster_{order[child]}") as inner:
+                inner.attr(label=_html(f"<B>{_text(clean(child[-1]))}</B>"), fontname=FONT, fontsize="14")
+                inner.attr(style="rounded", color="#999999", labeljust="l", margin="12")
+                fill(inner, child)
+
+    fill(dot, ())
+
+
+def _homes(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """The scope in which each node is drawn: its own; for parameters and constants the common part of their users'.
+
+    Inputs come from outside, so they are drawn outside of all.
+    """
+    home = {node.id: node.scope for node in graph.nodes}
+    shared: dict[str, tuple[str, ...]] = {}
+    for edge in graph.edges:
+        source = graph[edge.source]
+        if source.op is None and source.kind != "input":
+            target = graph[edge.target].scope
+            known = shared.get(edge.source, target)
+            same = 0
+            while same < min(len(known), len(target)) and known[same] == target[same]:
+                same += 1
+            shared[edge.source] = known[:same]
+    return {**home, **shared}
+
+
+def _draw_node(dot: graphviz.Digraph, graph: Graph, node: Node, arguments: list[Node], uses: int) -> None:
+    fill, border, style, width = LOOKS[node.kind]
+    if node.value.nonfinite or (node.grad is not None and node.grad.nonfinite):
+        border, width = NONFINITE, "3"
+    if node.kind == "constant" and node.value.elements is not None and len(node.value.elements) == 1:
+        dot.node(node.id, label=_html(_text(symbol(node))), fillcolor=fill, color=border, style=style, penwidth=width)
+        return
+    expression = formula(graph, node, tuple(arguments))
+    head = f"{symbol(node)} = {expression}" if expression else symbol(node)
+    rows = [f'<TR><TD ALIGN="CENTER" COLSPAN="2"><B>{_text(clean(head, 60))}</B></TD></TR>']
+    if node.shape != ():
+        rows.append(_row("shape", [shape_text(node)]))
+    rows.append(_row("value", _with_warning(node.value, node.shape)))
+    if node.requires_grad:
+        rows.append(_row("grad", ["not run yet"] if node.grad is None else _with_warning(node.grad, node.shape)))
+    table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">{"".join(rows)}</TABLE>'
+    peripheries = "2" if uses > 1 else "1"
+    dot.node(
+        node.id, label=_html(table), fillcolor=fill, color=border, style=style, penwidth=width, peripheries=peripheries
+    )
+
+
+def _with_warning(value: Value, shape: tuple[int, ...]) -> list[str]:
+    lines = value_lines(value, shape)
+    return [*lines, f"⚠ {number(value.nonfinite)} not finite"] if value.nonfinite else lines
+
+
+def _row(label: str, lines: list[str]) -> str:
+    body = "<BR/>".join(_text(line) for line in lines)
+    return f'<TR><TD ALIGN="RIGHT"><FONT COLOR="#666666" POINT-SIZE="12">{label}</FONT></TD><TD ALIGN="LEFT">{body}</TD></TR>'
+
+
+def _heading(title: str, kinds: list[str]) -> str:
+    """The graph's label: its title, and under it what colours, borders and numbers mean."""
+    lines = [f'<TR><TD ALIGN="CENTER"><B>{_text(title)}</B></TD></TR>'] if title else []
+    if kinds:
+        cells = "".join(
+            f'<TD BGCOLOR="{LOOKS[kind][0]}" BORDER="2" COLOR="{LOOKS[kind][1]}">'
+            f'<FONT POINT-SIZE="12">{kind}</FONT></TD>'
+            for kind in kinds
+        )
+        note = "double border: used more than once; number at an arrow: which argument"
+        cells += f'<TD><FONT POINT-SIZE="12" COLOR="#444444">{note}</FONT></TD>'
+        row = f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4"><TR>{cells}</TR></TABLE>'
+        lines.append(f"<TR><TD>{row}</TD></TR>")
+    return _html(f'<TABLE BORDER="0" CELLSPACING="0">{"".join(lines)}</TABLE>') if lines else ""
+
+
+def _html(markup: str) -> str:
+    return f"<{markup}>"
+
+
+def _text(text: str) -> str:
+    return escape(text, quote=True)
