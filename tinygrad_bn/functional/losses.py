@@ -21,28 +21,38 @@ def cross_entropy(logits: Any, target: Any) -> Any:
     Raises:
         ShapeError, DTypeError, IndexingError: a target of another shape, of floats, or outside of the classes.
     """
+    labels = _labels("cross_entropy", logits, target)
     with scope("cross entropy"):
-        return nll_loss(ops.log_softmax(logits, axis=1), target)
+        return _mean_of_chosen(ops.log_softmax(logits, axis=1), labels)
 
 
 def nll_loss(log_probabilities: Any, target: Any) -> Any:
     """Mean over the batch of ``-log_probabilities[i, target[i]]``; shapes and errors as in ``cross_entropy``."""
-    shape = shape_of(log_probabilities)
+    return _mean_of_chosen(log_probabilities, _labels("nll_loss", log_probabilities, target))
+
+
+def _mean_of_chosen(log_probabilities: Any, labels: Any) -> Any:
+    return -ops.mean(ops.getitem(log_probabilities, (np.arange(len(labels)), labels)))
+
+
+def _labels(what: str, scores: Any, target: Any) -> Any:
+    """The class indices as an ndarray, checked against the scores."""
+    shape = shape_of(scores)
     labels = np.asarray(target.data if isinstance(target, Variable) else target)
     if len(shape) != 2 or labels.shape != shape[:1] or shape[0] == 0:
         got = f"scores {shape}, target {labels.shape}"
         raise ShapeError(
-            explain("cross_entropy: shapes do not fit", got=got, expected="scores (N, C), target (N,), N at least 1")
+            explain(f"{what}: shapes do not fit", got=got, expected="scores (N, C), target (N,), N at least 1")
         )
     if labels.dtype.kind not in "iu":
         fix = "labels.astype(int)"
-        raise DTypeError(explain("cross_entropy: class indices are integers", got=f"dtype {labels.dtype}", fix=fix))
-    if labels.min() < 0 or labels.max() >= shape[1]:
-        row = int(np.flatnonzero((labels < 0) | (labels >= shape[1]))[0])
-        got = f"{labels[row]} in row {row}"
-        raise IndexingError(explain("cross_entropy: no such class", got=got, expected=f"0 to {shape[1] - 1}"))
-    chosen = ops.getitem(log_probabilities, (np.arange(shape[0]), labels))
-    return -ops.mean(chosen)
+        raise DTypeError(explain(f"{what}: class indices are integers", got=f"dtype {labels.dtype}", fix=fix))
+    outside = (labels < 0) | (labels >= shape[1])
+    if outside.any():
+        row = int(np.argmax(outside))
+        expected = f"0 to {shape[1] - 1}" if shape[1] else "at least one class"
+        raise IndexingError(explain(f"{what}: no such class", got=f"{labels[row]} in row {row}", expected=expected))
+    return labels
 
 
 def mse_loss(prediction: Any, target: Any) -> Any:
@@ -52,4 +62,4 @@ def mse_loss(prediction: Any, target: Any) -> Any:
         raise ShapeError(
             explain("mse_loss: two arrays of one shape", got=got, fix="reshape one; broadcasting would hide a mistake")
         )
-    return ops.mean(ops.square(prediction - target))
+    return ops.mean(ops.square(ops.subtract(prediction, target)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, scope, shape_of
-from ..engine.errors import ShapeError, explain
+from ..engine.errors import ArgumentError, ShapeError, explain
 from ..variables import values_of
 
 
@@ -31,8 +31,8 @@ def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, An
 
 def batch_norm(
     x: Any,
-    running_mean: Variable | None = None,
-    running_var: Variable | None = None,
+    running_mean: Any = None,
+    running_var: Any = None,
     weight: Any = None,
     bias: Any = None,
     training: bool = False,
@@ -43,73 +43,117 @@ def batch_norm(
 
     Args:
         x: shape (N, C) or (N, C, ...); a tensor, an array, or an object array of scalars.
-        running_mean: shape (C,); updated in place in training, used instead of the batch's in evaluation.
+        running_mean: shape (C,); updated in place in training, used instead of the batch's in evaluation.  Without
+            running statistics evaluation uses the batch's own, too.
         running_var: shape (C,); as ``running_mean``.  What is stored is the unbiased variance.
         weight: γ of shape (C,), or ``None`` for no scale.
         bias: β of shape (C,), or ``None`` for no shift.
-        training: normalise by the batch's statistics rather than the running ones.
+        training: normalise by the batch's statistics rather than the running ones, and move those.
         momentum: how far the running statistics move towards the batch's: ``(1 - momentum) * old + momentum * new``.
         eps: added to the variance, inside the root.
 
     Returns:
-        The shape and dtype of ``x``.
+        The shape of ``x``, in the dtype that NumPy promotes ``x`` and the parameters to.
 
     Raises:
-        ShapeError: fewer than two axes, parameters that are not of shape (C,), or in training fewer than two values
-            per channel (their variance would say nothing).
+        ShapeError: fewer than two axes, parameters that are not of shape (C,), or fewer than two values per channel
+            where the batch's own statistics are used (their variance would say nothing).
+        ArgumentError: settings out of range, or running statistics that cannot be updated.
+    When anything is raised, the running statistics are as they were before.
     """
-    shape = shape_of(x)
+    shape, eps = shape_of(x), float(eps)
+    _check_settings(shape, momentum, eps)
+    _check_channels(shape, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
+    axes = (0, *range(2, len(shape)))
+    tracks = training and _can_track(running_mean, running_var)
+    if training or running_mean is None:
+        n = _values_per_channel(shape, axes, running_mean is not None)
+        y, mean, variance = standardize(x, axes, eps)
+    else:
+        with scope("normalize"):
+            centred = x - _per_channel(_beside(x, running_mean), shape)
+            y = centred / ops.sqrt(_per_channel(_beside(x, running_var), shape) + eps)
+    with scope("scale and shift"):
+        if weight is not None:
+            y = _per_channel(weight, shape) * y
+        if bias is not None:
+            y = y + _per_channel(bias, shape)
+    if tracks:
+        moved_mean = _moved(running_mean, mean, momentum)
+        moved_var = _moved(running_var, variance, momentum, n / (n - 1))
+        for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
+            with running.unlocked() as array:
+                array[...] = moved
+    return y
+
+
+def _per_channel(value: Any, shape: tuple[int, ...]) -> Any:
+    """Shape (C,) meets axis 1: as it is for (N, C), with axes of length 1 behind it otherwise."""
+    return value if len(shape) == 2 else ops.reshape(value, (1, shape[1]) + (1,) * (len(shape) - 2))
+
+
+def _beside(x: Any, running: Any) -> Any:
+    """Beside a tensor the running tensor itself, which pictures show by name; beside arrays and scalars its numbers."""
+    return running if isinstance(x, Variable) or not isinstance(running, Variable) else running.data
+
+
+def _moved(running: Variable, batch: Any, momentum: float, correction: float = 1.0) -> Any:
+    """The running values moved towards the batch's, in their own dtype."""
+    values = batch.data if isinstance(batch, Variable) else np.asarray(batch)
+    if values.dtype == object:
+        values = values_of(values)
+    moved = (1.0 - momentum) * running.data + (momentum * correction) * values.reshape(running.shape)
+    return moved.astype(running.dtype, copy=False)
+
+
+# -- checks, before anything is computed or changed -------------------------------------------------------------------
+
+
+def _check_settings(shape: tuple[int, ...], momentum: Any, eps: float) -> None:
     if len(shape) < 2:
         fix = "a batch of one feature is x.reshape(-1, 1)"
         raise ShapeError(
             explain("batch_norm: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)", fix=fix)
         )
-    channels = shape[1]
-    for name, value in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        if value is not None and shape_of(value) != (channels,):
+    if momentum is None or not (0 <= momentum <= 1 and eps >= 0):
+        expected = "eps >= 0, momentum from 0 to 1"
+        raise ArgumentError(
+            explain("batch_norm: settings out of range", got=f"eps={eps}, momentum={momentum}", expected=expected)
+        )
+
+
+def _check_channels(shape: tuple[int, ...], **values: Any) -> None:
+    for name, value in values.items():
+        if value is not None and shape_of(value) != shape[1:2]:
             got = f"{name} of shape {shape_of(value)} for input {shape}"
-            raise ShapeError(explain("batch_norm: one value per channel", got=got, expected=f"({channels},)"))
-    axes = (0, *range(2, len(shape)))
-    per_channel = (1, channels) + (1,) * (len(shape) - 2)
-    if training or running_mean is None or running_var is None:
-        n = math.prod(shape[i] for i in axes)
-        if n < 2:
-            raise ShapeError(
-                explain(
-                    "batch_norm: training needs at least two values per channel", got=f"shape {shape}: {n} per channel",
-                    fix="use a larger batch (drop a last batch of one), or call .eval() to use running statistics",
-                )
-            )  # fmt: skip
-        x_hat, mean, variance = standardize(x, axes, eps)
-        if training and running_mean is not None and running_var is not None:
-            _move(running_mean, mean, momentum)
-            _move(running_var, variance, momentum, n / (n - 1))
-    else:
-        with scope("normalize"):
-            centred = x - _aligned(running_mean, per_channel)
-            x_hat = centred / ops.sqrt(_aligned(running_var, per_channel) + eps)
-    with scope("scale and shift"):
-        if weight is not None:
-            x_hat = _aligned(weight, per_channel) * x_hat
-        if bias is not None:
-            x_hat = x_hat + _aligned(bias, per_channel)
-    return x_hat
+            raise ShapeError(explain("batch_norm: one value per channel", got=got, expected=f"({shape[1]},)"))
+    if (values["running_mean"] is None) != (values["running_var"] is None):
+        missing = "running_mean" if values["running_mean"] is None else "running_var"
+        raise ArgumentError(
+            explain("batch_norm: one running statistic without the other", got=f"no {missing}", fix="pass both or none")
+        )
 
 
-def _aligned(value: Any, per_channel: tuple[int, ...]) -> Any:
-    """Shape (C,) meets axis 1: as it is for (N, C), with axes of length 1 behind it otherwise."""
-    return value if len(per_channel) == 2 else ops.reshape(value, per_channel)
+def _can_track(*statistics: Any) -> bool:
+    for running in statistics:
+        if running is None:
+            return False
+        if not isinstance(running, Variable) or not running.is_leaf or running.dtype.kind != "f":
+            got = running.label if isinstance(running, Variable) else type(running).__name__
+            fix = "pass Tensor(array) of floats; training updates it in place"
+            raise ArgumentError(explain("batch_norm: running statistics are leaf tensors", got=got, fix=fix))
+    return True
 
 
-def _move(running: Variable, batch: Any, momentum: float, correction: float = 1.0) -> None:
-    values = (
-        batch.data if isinstance(batch, Variable) else values_of(batch) if np.asarray(batch).dtype == object else batch
-    )
-    with running.unlocked() as array:
-        array *= 1.0 - momentum
-        array += (momentum * correction) * values.reshape(array.shape)
+def _values_per_channel(shape: tuple[int, ...], axes: tuple[int, ...], has_running: bool) -> int:
+    n = math.prod(shape[i] for i in axes)
+    if n < 2:
+        when = "training" if has_running else "without running statistics it"
+        fix = "call .eval() to use running statistics" if has_running else "keep running statistics for evaluation"
+        raise ShapeError(
+            explain(
+                f"batch_norm: {when} needs at least two values per channel", got=f"shape {shape}: {n} per channel",
+                fix=f"use a larger batch (drop a last batch of one), or {fix}",
+            )
+        )  # fmt: skip
+    return n

@@ -58,33 +58,61 @@ class Module:
             raise ArgumentError(
                 explain(f"{type(self).__name__}: attribute {name!r} set too early", fix="call super().__init__() first")
             )
-        old = self.__dict__.get(name)
-        if isinstance(old, Parameter) or name in self._buffer_names:
-            kind = Parameter if isinstance(old, Parameter) else Tensor
-            if value is not None and not isinstance(value, kind):
-                fix = f"assign a {kind.__name__}, or assign to .{name}.data"
-                raise ArgumentError(
-                    explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
-                )
+        kind = self._kind_of(name)
+        if value is not None and not isinstance(value, kind):
+            fix = f"assign a {kind.__name__}" + ("" if kind is Module else f", or assign to .{name}.data")
+            raise ArgumentError(
+                explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
+            )
         if isinstance(value, Module):
             value.__dict__["_scope"] = name
-        elif isinstance(value, Parameter) and value.name is None:
-            value.name = name
-        self.__dict__[name] = value
+        elif isinstance(value, Parameter):
+            if name in self._buffer_names:
+                self._buffer_names.remove(name)
+            if value.name is None:
+                value.name = name
+        super().__setattr__(name, value)
+
+    def _kind_of(self, name: str) -> type:
+        """What an attribute has to stay: a buffer, a parameter, a module; anything, if it is none of these."""
+        if name in self._buffer_names:
+            return Tensor
+        value = self.__dict__.get(name)
+        return next((kind for kind in (Parameter, Module) if isinstance(value, kind)), object)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in self._buffer_names:
+            self._buffer_names.remove(name)
 
     def __getattr__(self, name: str) -> Any:
         known = [n for n in (*self.__dict__, *dir(type(self))) if not n.startswith("_")]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
+        if "training" not in self.__dict__:
+            hint = "; call super().__init__() first"
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def register_buffer(self, name: str, buffer: Tensor | Array | None) -> None:
-        """Add state that is saved and loaded but not trained, such as running statistics."""
+        """Add state that is saved and loaded but not trained, such as running statistics.
+
+        Raises:
+            ArgumentError: the name is taken by something else, or a ``Parameter`` is given, which is trained.
+        """
+        if isinstance(buffer, Parameter):
+            raise ArgumentError(
+                explain(
+                    f"register_buffer({name!r}): a buffer is not trained", got="Parameter", fix="pass its .detach()"
+                )
+            )
+        if name not in self._buffer_names and (name in self.__dict__ or hasattr(type(self), name)):
+            raise ArgumentError(explain(f"{type(self).__name__} has an attribute {name!r} already"))
         value = buffer if buffer is None or isinstance(buffer, Tensor) else Tensor(buffer)
         if value is not None and value.name is None:
             value.name = name
+        if name not in self._buffer_names:
+            self._buffer_names.append(name)
         self.__dict__[name] = value
-        self._buffer_names.append(name)
 
     # -- walking the tree ---------------------------------------------------------------------------------------------
 
@@ -121,19 +149,25 @@ class Module:
         return (parameter for _, parameter in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with dotted names."""
-        return ((name, value) for name, value in self._named_state() if not isinstance(value, Parameter))
+        """Buffers with dotted names, a shared one once."""
+        seen: set[Tensor] = set()
+        for name, value in self._named_state():
+            if not isinstance(value, Parameter) and value not in seen:
+                seen.add(value)
+                yield name, value
 
-    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+    def _named_state(self, path: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers under every name they have, module by module, parameters first."""
-        for path, module in self.named_modules():
-            state = module.__dict__
-            for name, value in state.items():
-                if isinstance(value, Parameter):
-                    yield _join(path, name), value
-            for name in module._buffer_names:
-                if state[name] is not None:
-                    yield _join(path, name), state[name]
+        for name, value in self.__dict__.items():
+            if isinstance(value, Parameter):
+                yield _join(path, name), value
+        for name in self._buffer_names:
+            if self.__dict__[name] is not None:
+                yield _join(path, name), self.__dict__[name]
+        above = (*above, self)
+        for name, child in self.named_children():
+            if child not in above:  # a module that refers back to one around it
+                yield from child._named_state(_join(path, name), above)
 
     # -- modes and gradients --------------------------------------------------------------------------------------------
 
@@ -168,22 +202,24 @@ class Module:
         """Take over values by name; nothing is changed unless all of them fit.
 
         Raises:
-            ShapeError: lists missing, unexpected and mis-shaped entries.
+            ShapeError: lists missing, unexpected and mis-shaped entries, and dtypes that would lose their kind.
         """
         own = dict(self._named_state())
         arrays = {name: np.asarray(value.data if isinstance(value, Tensor) else value) for name, value in state.items()}
         problems = [f"missing {name}, shape {own[name].shape}" for name in own if name not in arrays]
         problems += [f"unexpected {name}, shape {arrays[name].shape}" for name in arrays if name not in own]
-        for name in own.keys() & arrays.keys():
-            if arrays[name].shape != own[name].shape:
-                problems.append(f"{name} has shape {arrays[name].shape}, expected {own[name].shape}")
-            elif arrays[name].dtype.kind not in "fiub":
-                problems.append(f"{name} has dtype {arrays[name].dtype}, expected numbers")
+        for name, tensor in own.items():
+            array = arrays.get(name, tensor.data)
+            if array.shape != tensor.shape:
+                problems.append(f"{name} has shape {array.shape}, expected {tensor.shape}")
+            elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+                problems.append(f"{name} has dtype {array.dtype}, expected {tensor.dtype}")
         if problems:
             got = "\n            ".join(problems)
             raise ShapeError(explain(f"load_state_dict of {type(self).__name__} does not fit", got=got))
-        for name, tensor in own.items():
-            tensor.data = arrays[name]
+        converted = {name: tensor.to_data(arrays[name], tensor.dtype) for name, tensor in own.items()}
+        for name, tensor in own.items():  # nothing can fail from here on
+            tensor.data = converted[name]
 
     # -- showing ----------------------------------------------------------------------------------------------------------
 

@@ -33,18 +33,18 @@ class _BatchNorm(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        if num_features < 0 or eps < 0 or (momentum is not None and not 0 <= momentum <= 1):
-            got = f"num_features={num_features}, eps={eps}, momentum={momentum}"
-            raise ArgumentError(
-                explain(f"{type(self).__name__}: sizes and eps are >= 0, momentum is 0 to 1 or None", got=got)
-            )
+        fits = num_features >= 0 and eps >= 0 and (momentum is None or 0 <= momentum <= 1)
+        if not fits or np.dtype(dtype).kind != "f":
+            got = f"num_features={num_features}, eps={eps}, momentum={momentum}, dtype={np.dtype(dtype)}"
+            expected = "num_features and eps >= 0, momentum from 0 to 1 or None, a floating-point dtype"
+            raise ArgumentError(explain(f"{type(self).__name__}: settings out of range", got=got, expected=expected))
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", np.array(0) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
 
     def forward(self, x: Any) -> Any:
         shape = shape_of(x)

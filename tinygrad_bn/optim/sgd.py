@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
 
 Array = np.ndarray[Any, Any]
 
@@ -44,12 +45,19 @@ class SGD:
         self.params = list(params)
         if not self.params:
             raise ArgumentError(explain("SGD: nothing to train", got="no parameters", fix="pass model.parameters()"))
+        seen: set[Variable] = set()
         for p in self.params:
             if not isinstance(p, Variable) or not p.is_leaf or p.is_scalar_kind:
                 raise ArgumentError(explain("SGD trains leaf tensors", got=repr(p), fix="pass model.parameters()"))
-        if not (lr >= 0 and momentum >= 0 and weight_decay >= 0):
-            got = f"lr={lr}, momentum={momentum}, weight_decay={weight_decay}"
-            raise ArgumentError(explain("SGD: settings cannot be negative", got=got))
+            if p in seen:
+                raise ArgumentError(
+                    explain("SGD: a parameter given twice would move twice", got=p.label, fix="pass each once")
+                )
+            seen.add(p)
+        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        if not all(0 <= value < math.inf for value in settings.values()) or not math.isfinite(dampening):
+            got = ", ".join(f"{name}={value}" for name, value in (settings | {"dampening": dampening}).items())
+            raise ArgumentError(explain("SGD: settings are finite and not negative", got=got))
         if nesterov and (momentum == 0 or dampening != 0):
             raise ArgumentError(
                 explain("SGD: nesterov needs momentum and no dampening", got=f"{momentum}, {dampening}")
@@ -67,28 +75,36 @@ class SGD:
         """Move every parameter that has a gradient, in place.
 
         Raises:
-            ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
+            ShapeError, DTypeError: a gradient that does not fit its parameter; nothing has been moved then.
         """
         for p in self.params:
-            if p.grad is not None and p.grad.shape != p.shape:
+            if p.grad is None:
+                continue
+            if not isinstance(p.grad, Variable):
+                got = type(p.grad).__name__
+                raise DTypeError(
+                    explain(f"SGD: gradient of {p.label}", got=got, expected="a Tensor", fix="Tensor(array)")
+                )
+            if p.grad.shape != p.shape:
                 raise ShapeError(explain(f"SGD: gradient of {p.label}", got=f"shape {p.grad.shape}", expected=p.shape))
+        lr, weight_decay = float(self.lr), float(self.weight_decay)  # a NumPy float64 would widen float32 arrays
         for i, p in enumerate(self.params):
             if p.grad is None:
                 continue
             g = p.grad.data
-            if self.weight_decay:
-                g = g + self.weight_decay * p.data
+            if weight_decay:
+                g = g + weight_decay * p.data
             if self.momentum:
                 g = self._with_momentum(i, g)
             array = p.unlock()
-            array -= self.lr * g
+            array -= lr * g
             p.lock(array)
 
     def _with_momentum(self, i: int, g: Array) -> Array:
-        v = self._velocity[i]
+        momentum, v = float(self.momentum), self._velocity[i]
         if v is None:
-            v = self._velocity[i] = np.array(g)
+            v = self._velocity[i] = np.array(g, self.params[i].dtype)
         else:
-            v *= self.momentum
+            v *= momentum
             v += g if not self.dampening else (1.0 - self.dampening) * g
-        return g + self.momentum * v if self.nesterov else v
+        return g + momentum * v if self.nesterov else v
