@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Variable, gradients, no_grad
+from .engine import Variable, dtype_of, gradients, no_grad
 from .engine.errors import ArgumentError, GradcheckError, explain
 from .variables import Tensor
 
@@ -163,7 +163,7 @@ def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
             explain(f"gradcheck of {name}: nothing to check", fix="pass float arrays, or tensors that require grad")
         )
     for label, leaf in leaves:
-        if leaf.dtype != np.float64:
+        if dtype_of(leaf) != np.float64:
             fix = "differences drown in rounding otherwise: pass float64"
             raise ArgumentError(
                 explain(f"gradcheck of {name}: {label}", got=f"dtype {leaf.dtype}", expected="float64", fix=fix)

@@ -12,7 +12,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from .engine import Primitive, Variable, enable_grad, gradients
+from .engine import Primitive, Variable, dtype_of, enable_grad, gradients
 from .engine.errors import ArgumentError, ShapeError, explain
 from .ops.composed.reductions import sum as sum_over
 from .ops.composed.shaping import reshape, stack
@@ -117,7 +117,7 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
         raise ArgumentError(explain("jvp: one tangent per primal", got=f"{len(tangents)} for {len(primals)}"))
     points, lowered, nested = _points(primals, range(len(primals)), True)
     value = _run(function, points, {})
-    cotangent = value.kind.wrap(value.to_data(np.zeros(value.shape, value.dtype))).requires_grad_()
+    cotangent = value.kind.wrap(value.to_data(np.zeros(value.shape, dtype_of(value)))).requires_grad_()
     rows = _cotangents(value, cotangent, points, True)
     terms = []
     for row, tangent, point in zip(rows, tangents, points):

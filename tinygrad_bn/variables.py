@@ -193,6 +193,10 @@ class Scalar(Arithmetic):
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
         return float(value)
 
+    def conjugate(self) -> Scalar:
+        """Itself, being real; numpy.var asks for it on the elements of an object array."""
+        return self
+
     def __repr__(self) -> str:
         return f"Scalar({self._data!r}{_suffix(self)})"
 

@@ -26,8 +26,9 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def dtype_of(value: Any) -> np.dtype[Any]:
-    """The dtype of a variable or of any raw value."""
-    dtype: np.dtype[Any] = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    """The dtype of a variable or of any raw value; float64 for a ``Scalar``."""
+    raw = value._data if isinstance(value, Variable) else value
+    dtype: np.dtype[Any] = raw.dtype if hasattr(raw, "dtype") else np.asarray(raw).dtype
     return dtype
 
 
@@ -94,7 +95,7 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
             cotangent = np.asarray(cotangent)
         except ValueError:
             cotangent = np.asarray(None)  # ragged lists; refused below
-    if cotangent.dtype.kind != "f":
+    if dtype_of(cotangent).kind != "f":
         got = "None" if cotangent.dtype == object and cotangent.size == 1 else f"dtype {cotangent.dtype}"
         raise _broken(primitive, index, argument, got, "return floating-point numbers computed from g")
     shape = argument.shape
@@ -115,7 +116,7 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
 
 
 def _broken(primitive: Primitive, index: int, argument: Variable, got: str, fix: str) -> RuleError:
-    expected = f"shape {argument.shape}, dtype {argument.dtype}"
+    expected = f"shape {argument.shape}, dtype {dtype_of(argument)}"
     if primitive.core_dims == 0:
         expected += ", or the shape of the result"
     return RuleError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .conform import conform
+from .conform import conform, dtype_of
 from .errors import AnomalyError, GraphError, MutationError, RuleError, ShapeError, TinygradError, explain
 from .mode import Site, current_mode, enable_grad, no_grad
 from .primitive import frozen, summary
@@ -185,7 +185,7 @@ def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
             raise ShapeError(
                 explain(f"backward from {root.label} needs a cotangent", expected=f"shape {root.shape}", fix=fix)
             )
-        gradient = np.ones(root.shape, root.dtype)
+        gradient = np.ones(root.shape, dtype_of(root))
     if isinstance(gradient, Variable) and create_graph:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
             raise _bad_seed(root, gradient.shape)

@@ -140,7 +140,7 @@ class Variable:
     @data.setter
     def data(self, value: Any) -> None:
         self._check_leaf("its data cannot be assigned")
-        value = self.to_data(value._data if isinstance(value, Variable) else value, self.dtype)
+        value = self.to_data(value._data if isinstance(value, Variable) else value, getattr(self, "dtype", None))
         if np.shape(value) != self.shape:
             raise ShapeError(
                 explain(
@@ -205,8 +205,15 @@ class Variable:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As in NumPy; float64 for a ``Scalar``."""
-        return np.dtype(float) if self.is_scalar_kind else self._data.dtype
+        """As in NumPy.  A ``Scalar`` has none: NumPy's mean would use it to turn the scalar into a number without a graph.
+
+        Raises:
+            AttributeError: a ``Scalar`` was asked.
+        """
+        if self.is_scalar_kind:
+            raise AttributeError(explain("a Scalar holds a Python float and has no dtype"))
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as an ndarray, read-only, outside of the graph; ``np.array(x.numpy())`` is a copy to write to."""
@@ -274,7 +281,7 @@ class Variable:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and self.dtype.kind != "f":
+        if wanted and not self.is_scalar_kind and self.dtype.kind != "f":
             raise DTypeError(
                 explain(
                     f"{self.label} cannot require a gradient", got=f"dtype {self.dtype}", expected="a floating-point dtype",
