@@ -1,0 +1,92 @@
+# The two commands: `make demo` and `make test`.  Each makes its own virtual environment in .venv first, with nothing
+# but Python (3.10 or newer) on the machine; when nothing changed, it starts at once.  `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+
+# Which Python it is; part of the stamps' names, so that another PYTHON makes a new environment.
+VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo none)
+
+# A stamp is written last: an environment that was left half-made has none and is made anew.
+BASE := $(VENV)/stamp-$(VERSION)
+DEMO := $(BASE)-demos
+TEST := $(BASE)-test
+DEV  := $(BASE)-dev
+FULL := $(BASE)-bench
+
+# Small matrices: more than one thread makes them slower.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint types docs bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo "  With another Python: make test PYTHON=python3.12"
+
+demo: $(DEMO)  ## train with and without Batch Normalization on real MNIST; results in out/
+	@$(RUN) -m demos.bn_mnist
+
+test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
+	@$(RUN) -m coverage run -m pytest
+	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
+
+lint: $(DEV)  ## style and mistakes (ruff)
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+types: $(DEV)  ## static types (mypy, strict)
+	@$(RUN) -m mypy
+
+docs: $(TEST)  ## run every example of the documentation
+	@$(RUN) -m pytest tests/docs
+
+bench: $(FULL)  ## speed and memory against PyTorch, autograd and micrograd
+	@$(RUN) -m tests.benchmarks
+
+clean:  ## remove the environment, results and caches
+	rm -rf $(VENV) out build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- the environment ----------------------------------------------------------------------------------------------------
+
+$(BASE):
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo 'This needs Python 3.10 or newer; "$(PYTHON)" is $(if $(filter none,$(VERSION)),not there,version $(VERSION)).'; \
+	  echo 'Name another one: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; } >&2
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo 'Python "$(PYTHON)" has no venv module (Debian and Ubuntu: apt install python3-venv).'; \
+	  echo 'Install it, or name another Python: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; } >&2
+	@if [ -e $(VENV) ] && [ ! -e $(VENV)/made-by-make ]; then \
+	  echo 'There is a $(VENV) already that this Makefile did not make; move it away, or name another:' >&2; \
+	  echo 'make $(MAKECMDGOALS) VENV=.venv-make' >&2; exit 1; fi
+	@echo 'Making $(VENV) with Python $(VERSION) ...'
+	@rm -rf $(VENV) && mkdir -p $(VENV) && touch $(VENV)/made-by-make
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+comma := ,
+# $(call install,extras): quiet unless it fails.
+install = echo 'Installing $(1) ...'; \
+  $(RUN) -m pip install --disable-pip-version-check -e '.[$(1)]' >$(VENV)/pip.log 2>&1 || { \
+  cat $(VENV)/pip.log; echo 'pip could not install $(1); its output is above.'; exit 1; } >&2
+
+$(DEMO): pyproject.toml $(BASE)
+	@$(call install,demos)
+	@touch $@
+
+$(TEST): pyproject.toml $(BASE)
+	@$(call install,demos$(comma)test)
+	@touch $@
+
+$(DEV): pyproject.toml $(BASE)
+	@$(call install,dev)
+	@touch $@
+
+$(FULL): pyproject.toml $(BASE)
+	@$(call install,demos$(comma)test$(comma)bench)
+	@touch $@

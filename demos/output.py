@@ -1,0 +1,47 @@
+"""Where demos write: a folder checked before the work starts, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tinygrad_bn.engine.errors import explain
+
+
+class OutputError(Exception):
+    """A folder that cannot be made or written to."""
+
+
+def prepare(folder: Path) -> Path:
+    """The folder, made if need be, and tried: a file is written to it and removed.
+
+    Raises:
+        OutputError: says why not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        fix = "give a folder that can be written to: --out DIR"
+        raise OutputError(explain(f"cannot write to {folder}", got=error.strerror, fix=fix)) from error
+    return folder
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let ``write`` make the file under a temporary name with the same suffix, then rename it.
+
+    Raises:
+        OutputError: nothing was written, the disk is full, ...; what stood at ``path`` before still does.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(explain(f"cannot write {path}", got=error.strerror or error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
