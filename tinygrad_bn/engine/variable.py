@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -31,6 +32,15 @@ next_stamp = count(1).__next__
 
 # Stands in ``inputs`` after backward has used the graph up.
 FREED: tuple[Any, ...] = ("freed",)
+
+
+def _references(holder: Any) -> int:
+    array = holder._data
+    return sys.getrefcount(array)
+
+
+# What counting says of an array that nobody else reads; which references it counts differs between Python versions.
+_LONE = _references(SimpleNamespace(_data=np.empty(0)))
 
 
 class HookHandle:
@@ -175,9 +185,7 @@ class Variable:
         self._check_leaf("it cannot be written to")
         if self.is_scalar_kind:
             raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
-        array = self._data
-        if sys.getrefcount(array) > 3:  # this slot, the local name, the call's argument; anything more is a reader
-            array = array.copy()
+        array = self._data.copy("K") if _references(self) > _LONE else self._data
         array.setflags(write=True)
         return array
 
