@@ -35,8 +35,8 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: ops.sum, np.mean: ops.mean, np.var: ops.var, np.std: ops.std, np.prod: ops.prod, np.max: ops.max,
     np.amax: ops.max, np.min: ops.min, np.amin: ops.min, np.argmax: ops.argmax, np.argmin: ops.argmin,
-    np.cumsum: ops.cumsum, np.linalg.norm: ops.norm, np.dot: ops.dot, np.outer: ops.outer,
-    np.tensordot: ops.tensordot, np.einsum: ops.einsum, np.reshape: ops.reshape, np.ravel: ops.ravel,
+    np.cumsum: ops.cumsum, np.linalg.norm: lambda *args, **kwargs: _vector_norm(*args, **kwargs), np.dot: ops.dot,
+    np.outer: ops.outer, np.tensordot: ops.tensordot, np.einsum: ops.einsum, np.reshape: ops.reshape, np.ravel: ops.ravel,
     np.transpose: ops.transpose, np.swapaxes: ops.swapaxes, np.moveaxis: ops.moveaxis, np.squeeze: ops.squeeze,
     np.expand_dims: ops.expand_dims, np.broadcast_to: ops.broadcast_to, np.concatenate: ops.concatenate,
     np.stack: ops.stack, np.split: ops.split, np.tile: ops.tile, np.repeat: ops.repeat, np.flip: ops.flip,
@@ -87,6 +87,16 @@ def _run(operation: Callable[..., Any], name: str, args: Any, kwargs: dict[str, 
 
 def _is_no_value(value: Any) -> bool:
     return type(value).__name__ == "_NoValueType"
+
+
+def _vector_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+    axes = x.ndim if axis is None else len(axis) if isinstance(axis, (tuple, list)) else 1
+    if ord is not None and axes > 1:  # a matrix norm in NumPy, and not the same number
+        fix = "ops.norm is the vector norm over any axes"
+        raise NoDerivativeError(
+            explain("numpy.linalg.norm: matrix norms have no derivative here", got=f"ord={ord!r}", fix=fix)
+        )
+    return ops.norm(x, ord, axis, keepdims)
 
 
 def _constant_pad(x: Any, pad_width: Any, mode: str, constant_values: float) -> Any:

@@ -377,7 +377,7 @@ class Tensor(Arithmetic):
 
     def astype(self, dtype: Any) -> Any:
         """The same numbers in another dtype; a gradient passes between floating-point dtypes only."""
-        return ops.astype(self, dtype=np.dtype(dtype).name)
+        return ops.astype(self, dtype)
 
 
 Tensor.kind = Tensor

@@ -72,6 +72,8 @@ astype: Primitive = Primitive(
     "astype",
     lambda x, dtype: np.asarray(x).astype(dtype),
     lambda g, out, x, dtype: astype(g, dtype=dtype_of(x).name),
+    scalar=lambda x, dtype: float(np.asarray(x).astype(dtype)),
+    elementwise=True,
     notation="{0} as dtype",
     doc="``astype(x, dtype='float32')``: the same numbers in another dtype; gradients flow between floating dtypes.",
 )
@@ -87,7 +89,8 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     primitive = out.primitive
     assert primitive is not None
     data = argument._data
-    broadcast = type(cotangent) is np.ndarray and primitive.core_dims == 0 and cotangent.shape == out._data.shape
+    arrays = type(cotangent) is type(data) is np.ndarray
+    broadcast = arrays and primitive.core_dims == 0 and cotangent.shape == out._data.shape
     if broadcast and not as_variable and cotangent.dtype is data.dtype:  # the usual case, first
         return np.asarray(_sum_to(cotangent, data.shape))
     if type(cotangent) is not np.ndarray and not isinstance(cotangent, Variable):

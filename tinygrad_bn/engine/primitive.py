@@ -182,9 +182,10 @@ class Primitive:
             elements = np.frompyfunc(lambda *scalars: self(*scalars, **params), len(args), 1)
             return elements(*(_as_objects(arg) for arg in args))
         try:
-            return self.forward(*args, **params)
+            out = self.forward(*args, **params)
         except Exception as error:
             raise self._refused(error, args, params) from error
+        return out[()] if isinstance(out, np.ndarray) and out.ndim == 0 else out  # the scalar rather than a box with it
 
     def _constants(self, args: tuple[Any, ...], recorded: bool) -> tuple[tuple[Any, ...], list[Any]]:
         """Raw arguments beside tensors, made safe to remember: an array that somebody could still change is copied."""
@@ -276,7 +277,7 @@ def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _as_objects(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, np.ndarray):
-        return value if value.dtype == object else value.astype(object)
+        return value if value.dtype == object else value.astype(float).astype(object)
     box = np.empty((), object)
     box[()] = value
     return box

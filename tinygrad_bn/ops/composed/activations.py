@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ...engine.errors import ArgumentError, explain
 from ..primitives.compare import greater, where
 from ..primitives.elementary import erf, expm1, sigmoid, tanh
 from .axes import as_value
@@ -27,7 +28,12 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     """x times the normal distribution function of x (Hendrycks and Gimpel 2016, arXiv:1606.08415).
 
     ``approximate="tanh"`` uses the paper's approximation by tanh.
+
+    Raises:
+        ArgumentError: any other ``approximate`` than ``"none"`` and ``"tanh"``.
     """
+    if approximate not in ("none", "tanh"):
+        raise ArgumentError(explain("gelu: unknown approximation", got=repr(approximate), expected="'none' or 'tanh'"))
     x = as_value(x)
     if approximate == "tanh":
         return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)

@@ -15,10 +15,15 @@ Axis = int | tuple[int, ...] | list[int] | None
 
 
 def as_value(x: Any) -> Any:
-    """A variable or an ndarray or a number as it is; anything else (a list) as an array."""
+    """A variable or an ndarray or a number as it is (a Python number widens no dtype); a list as an array."""
     if isinstance(x, (Variable, np.ndarray, float, int, np.generic)):
         return x
     return np.asarray(x)
+
+
+def as_array(x: Any) -> Any:
+    """A variable or an ndarray as it is; numbers and lists as an array, so that there is a shape to work on."""
+    return x if isinstance(x, (Variable, np.ndarray)) else np.asarray(x)
 
 
 def one_axis(axis: Any, ndim: int, what: str) -> int:
@@ -35,10 +40,16 @@ def one_axis(axis: Any, ndim: int, what: str) -> int:
 
 def many_axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """A sorted tuple of non-negative axes; ``None`` means all."""
-    return _sorted_axes(tuple(axis) if isinstance(axis, list) else axis, ndim, what)
+    try:
+        return _sorted_axes(tuple(axis) if isinstance(axis, list) else axis, ndim, what)
+    except TypeError as error:
+        if isinstance(error, DTypeError):
+            raise
+        expected = "an integer, a tuple of integers or None"
+        raise DTypeError(explain(f"{what}: this is no axis", got=repr(axis), expected=expected)) from None
 
 
-@lru_cache(maxsize=1024)  # called by every reduction, mostly with the same few arguments
+@lru_cache(maxsize=1024, typed=True)  # called by every reduction, mostly with the same few arguments
 def _sorted_axes(axis: int | tuple[int, ...] | None, ndim: int, what: str) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
@@ -57,12 +68,13 @@ def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     return product
 
 
-def full_shape(shape: Any, what: str) -> tuple[int, ...]:
-    """An int or a sequence of ints as a tuple."""
+def integers(value: Any, what: str) -> tuple[int, ...]:
+    """An integer, or a sequence of integers, as a tuple of Python's own."""
+    given = value.tolist() if isinstance(value, np.ndarray) and value.ndim else value
     try:
-        return tuple(index(n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+        return tuple(index(n) for n in (given if isinstance(given, (tuple, list)) else (given,)))
     except TypeError:
-        raise DTypeError(explain(f"{what}: a shape is a tuple of integers", got=repr(shape))) from None
+        raise DTypeError(explain(f"{what}: integers expected", got=repr(value))) from None
 
 
-__all__ = ["Axis", "as_value", "count", "full_shape", "many_axes", "one_axis", "shape_of"]
+__all__ = ["Axis", "as_array", "as_value", "count", "integers", "many_axes", "one_axis", "shape_of"]

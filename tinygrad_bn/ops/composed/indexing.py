@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Variable
+from ...engine import Variable, dtype_of
 from ...engine.errors import DTypeError, IndexingError, explain
 from ..primitives.index import gather, take_slice
-from .axes import as_value, one_axis, shape_of
+from .axes import as_array, one_axis, shape_of
+from .shaping import ravel
 
 EXPECTED = "integers, slices, None, Ellipsis, boolean masks or integer arrays"
 
@@ -19,52 +20,77 @@ def getitem(x: Any, index: Any) -> Any:
     """``x[index]`` for integers, slices, None, Ellipsis, boolean masks and integer arrays.
 
     Raises:
-        IndexingError: out of bounds, or too many indices.
+        IndexingError: out of bounds, too many indices, or a mask of another shape than the axes it covers.
         DTypeError: an index of another kind.
     """
-    x = as_value(x)
+    x = as_array(x)
+    parts = index if isinstance(index, tuple) else (index,)
     pattern: list[Any] = []
     arrays: list[Any] = []
-    for part in index if isinstance(index, tuple) else (index,):
+    masks: list[tuple[int, tuple[int, ...]]] = []
+    for position, part in enumerate(parts):
         if part is None or part is Ellipsis:
             pattern.append(part)
         elif isinstance(part, slice):
-            pattern.append(
-                slice(*(None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)))
-            )
-        elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
+            pattern.append(_plain(part))
+        elif isinstance(part, (int, np.integer)) and not isinstance(part, bool):
             pattern.append(int(part))
         else:
-            found = _index_arrays(part)
+            array = _index_array(part, "getitem")
+            found: list[Any] = [array]
+            if dtype_of(array).kind == "b":  # one integer array per axis that the mask covers
+                masks.append((position, shape_of(array)))
+                found = list(np.nonzero(array.data if isinstance(array, Variable) else array))
             arrays.extend(found)
             pattern.extend(["array"] * len(found))
+    if masks:
+        _check_masks(shape_of(x), parts, masks)
     if not arrays:
         return take_slice(x, index=tuple(pattern))
     return gather(x, *arrays, pattern=tuple(pattern))
 
 
-def _index_arrays(part: Any) -> list[Any]:
-    """Integer arrays for one array-like index; a mask becomes one array per axis it covers."""
-    raw = np.asarray(part.data if isinstance(part, Variable) else part)
-    if raw.size == 0 and raw.dtype.kind == "f" and not isinstance(part, (np.ndarray, Variable)):
-        raw = raw.astype(int)  # the empty list
-    if raw.dtype.kind == "b":
-        if raw.ndim == 0:
-            raise DTypeError(explain("indexing by a single boolean", got=repr(part), expected=EXPECTED))
-        return list(np.nonzero(raw))
-    if raw.dtype.kind not in "iu":
-        raise DTypeError(
-            explain("this cannot index a tensor", got=f"{type(part).__name__}, dtype {raw.dtype}", expected=EXPECTED)
-        )
-    return [part if isinstance(part, Variable) else raw]
+def _plain(part: slice) -> slice:
+    try:
+        return slice(*(None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)))
+    except TypeError:
+        raise DTypeError(explain("getitem: a slice is made of integers", got=repr(part))) from None
 
 
-def take_along_axis(x: Any, indices: Any, axis: int) -> Any:
-    """Elements picked by position along one axis, as ``numpy.take_along_axis``."""
-    x = as_value(x)
+def _index_array(part: Any, what: str) -> Any:
+    """An array-like index as an array of integers or booleans."""
+    array: Any = part if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
+    if array is not part and array.size == 0:
+        array = array.astype(int)  # the empty list
+    kind = dtype_of(array).kind
+    if kind not in "iub" or (kind == "b" and not shape_of(array)):
+        got = f"{type(part).__name__} of dtype {dtype_of(array)}, shape {shape_of(array)}"
+        raise DTypeError(explain(f"{what}: this is no index", got=got, expected=EXPECTED))
+    return array
+
+
+def _check_masks(shape: tuple[int, ...], parts: tuple[Any, ...], masks: list[tuple[int, tuple[int, ...]]]) -> None:
+    """As many booleans along each axis as there are elements: positions of True alone would not show a wrong length."""
+    covered = [0 if part is None or part is Ellipsis else 1 for part in parts]
+    for position, mask in masks:
+        covered[position] = len(mask)
+    spare = max(0, len(shape) - sum(covered))  # what an ellipsis stands for
+    for position, mask in masks:
+        start = sum(covered[:position]) + (spare if any(part is Ellipsis for part in parts[:position]) else 0)
+        under = shape[start : start + len(mask)]
+        if under != mask:
+            got = f"a mask of shape {mask} on axes of shape {under}"
+            raise IndexingError(explain("getitem: a mask must have the shape of what it masks", got=got))
+
+
+def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
+    """Elements picked by position along one axis (of the flattened array for ``None``), as ``numpy.take_along_axis``."""
+    x = as_array(x)
+    if axis is None:
+        x, axis = ravel(x), 0
     shape = shape_of(x)
     axis = one_axis(axis, len(shape), "take_along_axis")
-    positions = as_value(indices)
+    positions = _positions(indices, "take_along_axis")
     if len(shape_of(positions)) != len(shape):
         got = f"{len(shape_of(positions))} axes of indices for {len(shape)}"
         raise IndexingError(explain("take_along_axis: as many axes in the indices as in the array", got=got))
@@ -77,10 +103,16 @@ def take_along_axis(x: Any, indices: Any, axis: int) -> Any:
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Whole slices picked by position along one axis (of the flattened array without one), as ``numpy.take``."""
-    x = as_value(x)
+    x = as_array(x)
     if axis is None:
-        from .shaping import ravel
-
         x, axis = ravel(x), 0
     axis = one_axis(axis, len(shape_of(x)), "take")
-    return gather(x, *_index_arrays(indices), pattern=(slice(None),) * axis + ("array",))
+    return gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
+
+
+def _positions(indices: Any, what: str) -> Any:
+    array = _index_array(indices, what)
+    if dtype_of(array).kind == "b":
+        fix = "x[mask] takes by a mask"
+        raise DTypeError(explain(f"{what}: positions are integers", got="booleans", fix=fix))
+    return array

@@ -1,14 +1,19 @@
-"""Elementwise operations that pick a primitive by the kind of their arguments."""
+"""Elementwise operations that look at the kind of their arguments: a constant exponent, a missing bound, a dtype."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from ...engine.errors import ArgumentError, explain
+import numpy as np
+
+from ...engine import Variable, dtype_of
+from ...engine import astype as convert
+from ...engine.errors import ArgumentError, DTypeError, explain
 from ..primitives import arithmetic
 from ..primitives.compare import clip_between
-from .axes import as_value
+from .axes import as_array, as_value
+from .reductions import stop_gradient
 
 
 def power(x: Any, exponent: Any) -> Any:
@@ -22,9 +27,40 @@ def power(x: Any, exponent: Any) -> Any:
 
 
 def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-    """x limited to ``low`` and ``high``, as ``numpy.clip``; exactly at a bound the gradient is still 1."""
+    """x limited to ``low`` and ``high``, as ``numpy.clip``; exactly at a bound the gradient is still 1.
+
+    Raises:
+        ArgumentError: no bound at all.
+    """
     if low is None and high is None:
         raise ArgumentError(explain("clip: at least one bound", got="None and None"))
-    return clip_between(
-        as_value(x), -math.inf if low is None else as_value(low), math.inf if high is None else as_value(high)
-    )
+    x = as_value(x)
+    lowest, highest = _ends(dtype_of(x))
+    return clip_between(x, lowest if low is None else as_value(low), highest if high is None else as_value(high))
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Bounds that bound nothing, and that leave integers integers."""
+    return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-math.inf, math.inf)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """The same numbers in another dtype.
+
+    A gradient passes between floating-point dtypes; rounding to integers or booleans has none, and ends the graph there.
+
+    Args:
+        x: a variable or numbers.
+        dtype: as in NumPy: ``"float32"``, ``numpy.float32``, ``int``, ...
+
+    Raises:
+        DTypeError: not a dtype, or for a variable one that it cannot hold (complex, strings, objects).
+    """
+    x = as_array(x)
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(explain("astype: not a dtype", got=repr(dtype))) from None
+    if isinstance(x, Variable) and target.kind not in "fiub":
+        raise DTypeError(explain("astype: a variable holds real numbers or booleans", got=f"dtype {target}"))
+    return convert(x if target.kind == "f" else stop_gradient(x), dtype=target.name)

@@ -1,18 +1,19 @@
-"""``matmul`` in all of NumPy's cases, ``dot``, ``outer``, ``tensordot`` and ``einsum``, and clip."""
+"""``matmul`` in all of NumPy's cases, ``dot``, ``outer``, ``tensordot`` and ``einsum``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from ...engine.errors import ArgumentError, ShapeError, explain
+import numpy as np
+
+from ...engine.errors import ArgumentError, DTypeError, ShapeError, explain
 from ..primitives.arithmetic import multiply
 from ..primitives.linalg import contract, matrix_multiply
 from ..primitives.shape import permute, reshape_to
-from .axes import as_value, one_axis, shape_of
+from .axes import as_array, as_value, integers, one_axis, shape_of
 from .reductions import sum as sum_over
-from .shaping import diagonal, moveaxis, reshape
+from .shaping import diagonal, ravel
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -21,21 +22,24 @@ def matmul(x: Any, y: Any) -> Any:
     Raises:
         ShapeError: an operand without axes, or sizes that do not match.
     """
-    x, y = as_value(x), as_value(y)
+    return _matmul(as_array(x), as_array(y), "matmul")
+
+
+def _matmul(x: Any, y: Any, what: str) -> Any:
     a, b = shape_of(x), shape_of(y)
     if not a or not b or a[-1] != b[-2 if len(b) > 1 else 0]:
         fix = "multiply by a single number with *" if not a or not b else "transpose one of them, or check the sizes"
         raise ShapeError(
             explain(
-                "matmul: inner sizes must be equal", got=f"{a} @ {b}", expected="(..., n, k) @ (..., k, m)", fix=fix
+                f"{what}: inner sizes must be equal", got=f"{a} @ {b}", expected="(..., n, k) @ (..., k, m)", fix=fix
             )
         )
     if len(a) == 2 and len(b) == 2:
         return matrix_multiply(x, y)
     if len(a) == 1:
-        return _drop(matmul(reshape_to(x, shape=(1, *a)), y), -1 if len(b) == 1 else -2)
+        return _drop(_matmul(reshape_to(x, shape=(1, *a)), y, what), -1 if len(b) == 1 else -2)
     if len(b) == 1:
-        return _drop(matmul(x, reshape_to(y, shape=(*b, 1))), -1)
+        return _drop(_matmul(x, reshape_to(y, shape=(*b, 1)), what), -1)
     if len(b) == 2:  # one product of tall matrices, not a batch of small ones
         flat = matrix_multiply(reshape_to(x, shape=(math.prod(a[:-1]), a[-1])), y)
         return reshape_to(flat, shape=(*a[:-1], b[-1]))
@@ -55,28 +59,49 @@ def dot(x: Any, y: Any) -> Any:
     if a == 0 or b == 0:
         return multiply(x, y)
     if b <= 2:
-        return matmul(x, y)
-    return tensordot(x, y, ([-1], [-2]))
+        return _matmul(as_array(x), as_array(y), "dot")
+    return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 2,), "dot")
 
 
 def outer(x: Any, y: Any) -> Any:
     """All products of two flattened arrays, as ``numpy.outer``."""
-    x, y = as_value(x), as_value(y)
-    return multiply(reshape(x, (math.prod(shape_of(x)), 1)), reshape(y, (1, math.prod(shape_of(y)))))
+    x, y = ravel(x), ravel(y)
+    return multiply(reshape_to(x, shape=(*shape_of(x), 1)), y)
 
 
 def tensordot(x: Any, y: Any, axes: int | tuple[Any, Any] = 2) -> Any:
-    """Sum products over pairs of axes, as ``numpy.tensordot``."""
-    x, y = as_value(x), as_value(y)
+    """Sum products over pairs of axes, as ``numpy.tensordot``.
+
+    Args:
+        x: an array.
+        y: an array.
+        axes: how many of the last axes of x meet the first of y, or the axes of x and the axes of y that meet.
+
+    Raises:
+        ShapeError: axes that are not there, are named twice, or have different sizes.
+        ArgumentError: ``axes`` that are not a pair.
+    """
+    x, y = as_array(x), as_array(y)
+    a, b = len(shape_of(x)), len(shape_of(y))
+    if isinstance(axes, (int, np.integer)):
+        if not 0 <= axes <= min(a, b):
+            got = f"{axes} axes of {shape_of(x)} and {shape_of(y)}"
+            raise ShapeError(explain("tensordot: too many axes to sum", got=got))
+        return _summed_pairs(x, y, tuple(range(a - int(axes), a)), tuple(range(int(axes))), "tensordot")
+    if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+        raise ArgumentError(explain("tensordot: axes of x, and axes of y", got=repr(axes), expected="([1], [0])"))
+    left, right = (
+        tuple(one_axis(i, n, "tensordot") for i in integers(given, "tensordot")) for given, n in zip(axes, (a, b))
+    )
+    return _summed_pairs(x, y, left, right, "tensordot")
+
+
+def _summed_pairs(x: Any, y: Any, left: tuple[int, ...], right: tuple[int, ...], what: str) -> Any:
+    """One matrix product, after the axes that are summed have been brought next to each other."""
     a, b = shape_of(x), shape_of(y)
-    if isinstance(axes, int):
-        if not 0 <= axes <= min(len(a), len(b)):
-            raise ShapeError(explain("tensordot: too many axes to sum", got=f"{axes} axes of {a} and {b}"))
-        left, right = list(range(len(a) - axes, len(a))), list(range(axes))
-    else:
-        left, right = ([one_axis(i, len(s), "tensordot") for i in _listed(given)] for given, s in zip(axes, (a, b)))
-    if [a[i] for i in left] != [b[i] for i in right]:
-        raise ShapeError(explain("tensordot: paired axes must have equal sizes", got=f"axes {axes} of {a} and {b}"))
+    if [a[i] for i in left] != [b[i] for i in right] or len(set(left)) < len(left) or len(set(right)) < len(right):
+        got = f"axes {left} of {a} and {right} of {b}"
+        raise ShapeError(explain(f"{what}: paired axes must have equal sizes, none twice", got=got))
     free_a = [i for i in range(len(a)) if i not in left]
     free_b = [i for i in range(len(b)) if i not in right]
     k = math.prod(a[i] for i in left)
@@ -86,18 +111,19 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Any, Any] = 2) -> Any:
     return reshape_to(matrix_multiply(flat_x, flat_y), shape=(*rows, *columns))
 
 
-def _listed(value: int | Sequence[int]) -> list[int]:
-    return [value] if isinstance(value, int) else list(value)
-
-
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Sum of products over labelled axes, as ``numpy.einsum`` with a subscript string; ``...`` is supported.
 
-    A letter twice in one operand takes its diagonal; a letter in one operand only is summed out first; what is left
-    is one contraction.
+    A letter twice in one operand takes its diagonal; a letter in one operand only is summed out first, and so is an axis
+    of length 1 that another operand stretches; what is left is one contraction.
+
+    Raises:
+        ArgumentError: subscripts that do not say what to compute.
+        ShapeError: terms that do not fit the operands.
+        DTypeError: subscripts that are not a string.
     """
-    arrays = [as_value(operand) for operand in operands]
-    terms, output = _parse(subscripts, [shape_of(a) for a in arrays])
+    arrays = [as_array(operand) for operand in operands]
+    terms, output, sizes = _parse(subscripts, [shape_of(a) for a in arrays])
     for i, term in enumerate(terms):
         for letter in dict.fromkeys(term):
             while term.count(letter) > 1:  # the diagonal becomes the last axis
@@ -105,18 +131,29 @@ def einsum(subscripts: str, *operands: Any) -> Any:
                 second = term.index(letter, first + 1)
                 arrays[i] = diagonal(arrays[i], 0, first, second)
                 term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+        stretched = [size != sizes[letter] for letter, size in zip(term, shape_of(arrays[i]))]
+        arrays[i], terms[i] = _summed_out(arrays[i], term, stretched)
+    for i, term in enumerate(terms):
         elsewhere = output + "".join(terms[:i] + terms[i + 1 :])
-        alone = tuple(axis for axis, letter in enumerate(term) if letter not in elsewhere)
-        if alone:
-            arrays[i] = sum_over(arrays[i], axis=alone)
-        terms[i] = "".join(letter for letter in term if letter in elsewhere)
+        arrays[i], terms[i] = _summed_out(arrays[i], term, [letter not in elsewhere for letter in term])
     if len(arrays) == 1:
         return permute(arrays[0], axes=tuple(terms[0].index(letter) for letter in output))
     return contract(*arrays, inputs=tuple(terms), output=output)
 
 
-def _parse(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
-    """The terms and the output with ``...`` written out, and everything checked."""
+def _summed_out(array: Any, term: str, chosen: list[bool]) -> tuple[Any, str]:
+    """The array summed over the chosen ones of its axes, and the letters that are left."""
+    if not any(chosen):
+        return array, term
+    axes = tuple(axis for axis, out in enumerate(chosen) if out)
+    return sum_over(array, axis=axes), "".join(letter for letter, out in zip(term, chosen) if not out)
+
+
+def _parse(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str, dict[str, int]]:
+    """The terms and the output with ``...`` written out, and the size of each letter, all checked."""
+    if not isinstance(subscripts, str):
+        got = type(subscripts).__name__
+        raise DTypeError(explain("einsum: the subscripts are a string", got=got, expected="such as 'ij,jk->ik'"))
     text = subscripts.replace(" ", "")
     left, arrow, output = text.partition("->")
     terms = left.split(",")
@@ -137,19 +174,19 @@ def _parse(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], s
     for term, shape in zip(terms, shapes):
         if len(term) != len(shape) or not (term.isalpha() or not term):
             raise ShapeError(explain(f"einsum: '{subscripts}' does not fit", got=f"term '{term}' for shape {shape}"))
+        own: dict[str, int] = {}
         for letter, size in zip(term, shape):
-            if sizes.setdefault(letter, size) != size:
-                got = f"'{letter}' is {sizes[letter]} and {size}"
+            known = sizes.get(letter, 1)
+            if own.setdefault(letter, size) != size or (size != known and 1 not in (size, known)):
+                got = f"'{letter}' is {own[letter] if own[letter] != size else known} and {size}"
                 raise ShapeError(explain(f"einsum: a letter with two sizes in '{subscripts}'", got=got))
-    if len(set(output)) != len(output) or not set(output) <= set(sizes):
+            sizes[letter] = size if known == 1 else known
+    if len(set(output)) != len(output) or not set(output) <= set(sizes) or (arrow and not set(batch) <= set(output)):
         raise ArgumentError(
             explain(
                 f"einsum: bad output in '{subscripts}'",
                 got=f"'{output}'",
-                expected="letters of the operands, each once",
+                expected="letters of the operands, each once, and '...' if they have it",
             )
         )
-    return terms, output
-
-
-__all__ = ["dot", "einsum", "matmul", "moveaxis", "outer", "tensordot"]
+    return terms, output, sizes

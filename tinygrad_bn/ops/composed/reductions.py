@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ...engine import Primitive, scope
+from ...engine import Primitive, astype, dtype_of, scope
 from ...engine.errors import ArgumentError, ShapeError, explain
 from ..primitives.arithmetic import log, multiply, square
-from ..primitives.compare import equal, isfinite, where
+from ..primitives.compare import clip_between, equal, where
 from ..primitives.elementary import abs as absolute
 from ..primitives.elementary import exp, sqrt
-from ..primitives.index import arg_maximum, take_slice
+from ..primitives.index import arg_maximum, arg_minimum, take_slice
 from ..primitives.reduce import cumulative_sum, reduce_max, reduce_min, reduce_sum
 from ..primitives.shape import join, permute, reshape_to
-from .axes import Axis, as_value, count, many_axes, one_axis, shape_of
+from .axes import Axis, as_array, count, many_axes, one_axis, shape_of
 
 stop_gradient: Primitive = Primitive(
     "stop_gradient",
@@ -30,7 +31,7 @@ stop_gradient: Primitive = Primitive(
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     """Sum over axes, as ``numpy.sum``."""
-    x = as_value(x)
+    x = as_array(x)
     return reduce_sum(x, axis=many_axes(axis, len(shape_of(x)), "sum"), keepdims=keepdims)
 
 
@@ -40,7 +41,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     Raises:
         ShapeError: there is no element to average.
     """
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "mean")
     n = _some(x, axes, "mean")
     return reduce_sum(x, axis=axes, keepdims=keepdims) / float(n)
@@ -52,52 +53,69 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     Raises:
         ShapeError: fewer than ``ddof + 1`` elements.
     """
-    x = as_value(x)
-    axes = many_axes(axis, len(shape_of(x)), "var")
-    n = _some(x, axes, "var", ddof)
+    return _variance(as_array(x), axis, keepdims, ddof, "var")
+
+
+def _variance(x: Any, axis: Axis, keepdims: bool, ddof: int, what: str) -> Any:
+    axes = many_axes(axis, len(shape_of(x)), what)
+    n = _some(x, axes, what, ddof)
     deviation = x - mean(x, axes, keepdims=True)
     return reduce_sum(square(deviation), axis=axes, keepdims=keepdims) / float(n - ddof)
 
 
 def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
-    """Standard deviation over axes, as ``numpy.std``; where it is 0 its gradient is 0."""
-    return _root_or_zero(var(x, axis, keepdims, ddof))
+    """Standard deviation over axes, as ``numpy.std``; where it is 0 its gradient is 0.
+
+    Raises:
+        ShapeError: fewer than ``ddof + 1`` elements.
+    """
+    return _root_or_zero(_variance(as_array(x), axis, keepdims, ddof, "std"))
 
 
 def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
-    """Vector norm over axes: 2 (default), 1, inf or any ``p > 0``; where the 2-norm is 0 its gradient is 0.
+    """Vector norm over axes, of all elements by default: 2 (default), 1, inf or any ``p > 0``.
 
-    Source: Golub and Van Loan, Matrix Computations, section 2.2.
+    Where the norm is 0 its gradient is 0.  Matrix norms (spectral, nuclear) are not among these: over two axes this is
+    the norm of all their elements.  Source: Golub and Van Loan, Matrix Computations, section 2.2.
+
+    Raises:
+        ArgumentError: another order.
     """
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "norm")
+    if ord is not None and (not isinstance(ord, Real) or not ord > 0):
+        raise ArgumentError(explain("norm: unknown order", got=repr(ord), expected="a positive number or inf"))
+    if dtype_of(x).kind in "biu":
+        x = astype(x, dtype="float64")  # squares of small integers would wrap around
     if ord is None or ord == 2:
         return _root_or_zero(reduce_sum(square(x), axis=axes, keepdims=keepdims))
     if ord == np.inf:
-        return max(absolute(x), axes, keepdims)
+        _some(x, axes, "norm")
+        return reduce_max(absolute(x), axis=axes, keepdims=keepdims)
     if ord == 1:
         return reduce_sum(absolute(x), axis=axes, keepdims=keepdims)
-    if not ord > 0:
-        raise ArgumentError(explain("norm: unknown order", got=ord, expected="a positive number or inf"))
-    return reduce_sum(absolute(x) ** ord, axis=axes, keepdims=keepdims) ** (1.0 / ord)
+    return _root_or_zero(reduce_sum(absolute(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
 
 
-def _root_or_zero(s: Any) -> Any:
-    """sqrt(s) with gradient 0, not inf times 0, where s is 0: the root of a sum of squares has a minimum there."""
+def _root_or_zero(s: Any, degree: float = 2.0) -> Any:
+    """A root of s with gradient 0, not inf times 0, where s is 0: the root of a sum of powers has a minimum there."""
     zero = equal(s, 0.0)
-    return where(zero, 0.0, sqrt(where(zero, 1.0, s)))
+    positive = where(zero, 1.0, s)
+    return where(zero, 0.0, sqrt(positive) if degree == 2.0 else positive ** (1.0 / degree))
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Product over axes, as ``numpy.prod``, by halves: log2(n) multiplications, no division, so zeros are exact."""
-    x = as_value(x)
+    x = as_array(x)
     shape = shape_of(x)
     axes = many_axes(axis, len(shape), "prod")
+    if dtype_of(x).kind in "biu":  # as NumPy does, wide integers, so that products of small ones do not wrap around
+        x = astype(x, dtype=np.multiply.reduce(np.empty(0, dtype_of(x))).dtype.name)
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     n = count(shape, axes)
     kept_shape = tuple(shape[i] for i in rest)
     if n == 0:
-        folded = np.ones(kept_shape)
+        folded = reduce_sum(x, axis=axes, keepdims=False) + 1  # the empty product, recorded and in the dtype of x
     else:
         folded = reshape_to(permute(x, axes=rest + axes), shape=(*kept_shape, n)) if shape else x
         while n > 1:
@@ -114,7 +132,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     """Largest element over axes, as ``numpy.max``; ties share the gradient equally."""
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "max")
     _some(x, axes, "max")
     return reduce_max(x, axis=axes, keepdims=keepdims)
@@ -122,7 +140,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     """Smallest element over axes, as ``numpy.min``; ties share the gradient equally."""
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "min")
     _some(x, axes, "min")
     return reduce_min(x, axis=axes, keepdims=keepdims)
@@ -130,22 +148,28 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
-    x = as_value(x)
-    if axis is None:
-        x, axis = reshape_to(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "argmax")),)), 0
-    axis = one_axis(axis, len(shape_of(x)), "argmax")
-    _some(x, (axis,), "argmax")
-    return arg_maximum(x, axis=axis, keepdims=keepdims)
+    return _position(arg_maximum, as_array(x), axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first smallest element, as ``numpy.argmin``; integers, no derivative."""
-    return argmax(-as_value(x), axis, keepdims)
+    return _position(arg_minimum, as_array(x), axis, keepdims)
+
+
+def _position(find: Primitive, x: Any, axis: int | None, keepdims: bool) -> Any:
+    shape = shape_of(x)
+    if axis is None:
+        n = _some(x, tuple(range(len(shape))), find.name)
+        position = find(reshape_to(x, shape=(n,)), axis=0, keepdims=False)
+        return reshape_to(position, shape=(1,) * len(shape)) if keepdims else position
+    axis = one_axis(axis, len(shape), find.name)
+    _some(x, (axis,), find.name)
+    return find(x, axis=axis, keepdims=keepdims)
 
 
 def cumsum(x: Any, axis: int | None = None) -> Any:
     """Running sums along an axis, as ``numpy.cumsum``; without an axis, of the flattened array."""
-    x = as_value(x)
+    x = as_array(x)
     if axis is None:
         x, axis = reshape_to(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "cumsum")),)), 0
     return cumulative_sum(x, axis=one_axis(axis, len(shape_of(x)), "cumsum"), reverse=False)
@@ -154,37 +178,41 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over axes, without overflow: the largest element is taken out first.
 
-    Taken out as a constant; the result does not depend on it, so neither does any derivative.
+    Taken out as a constant; the result does not depend on it, so neither does any derivative.  Where all elements are
+    -inf, the result is -inf and the gradient 0.
     """
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
     with scope("logsumexp"):
-        largest = _largest(x, axes)
-        shift = where(isfinite(largest), largest, 0.0)  # a row of -inf has the sum 0, not NaN
-        total = log(reduce_sum(exp(x - shift), axis=axes, keepdims=True)) + shift
-        return total if keepdims or not axes else reshape_to(total, shape=_dropped(shape_of(x), axes))
+        limit = float(np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max)
+        shift = clip_between(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
+        total = reduce_sum(exp(x - shift), axis=axes, keepdims=True)
+        nothing = equal(total, 0.0)  # only where all are -inf
+        result = where(nothing, -np.inf, log(where(nothing, 1.0, total)) + shift)
+        return result if keepdims or not axes else reshape_to(result, shape=_dropped(shape_of(x), axes))
 
 
 def softmax(x: Any, axis: Axis = -1) -> Any:
     """exp(x) / sum(exp(x)) over axes, without overflow."""
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
     with scope("softmax"):
-        e = exp(x - _largest(x, axes))
+        e = exp(x - _largest(x, axes, "softmax"))
         return e / reduce_sum(e, axis=axes, keepdims=True)
 
 
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """log(softmax(x)) over axes, without overflow or log(0)."""
-    x = as_value(x)
+    x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
     with scope("log_softmax"):
-        shifted = x - _largest(x, axes)
+        shifted = x - _largest(x, axes, "log_softmax")
         return shifted - log(reduce_sum(exp(shifted), axis=axes, keepdims=True))
 
 
-def _largest(x: Any, axes: tuple[int, ...]) -> Any:
-    return stop_gradient(max(x, axes, keepdims=True))
+def _largest(x: Any, axes: tuple[int, ...], what: str) -> Any:
+    _some(x, axes, what)
+    return stop_gradient(reduce_max(x, axis=axes, keepdims=True))
 
 
 def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

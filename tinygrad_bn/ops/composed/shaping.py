@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,25 +10,25 @@ import numpy as np
 
 from ...engine import Variable
 from ...engine import broadcast_to as broadcast
-from ...engine.errors import ArgumentError, ShapeError, explain
+from ...engine.errors import ArgumentError, DTypeError, ShapeError, explain
 from ..primitives.compare import where
 from ..primitives.index import gather, put_slice, take_slice
 from ..primitives.shape import join, permute, reshape_to
 from ..primitives.window import windows
-from .axes import Axis, as_value, full_shape, many_axes, one_axis, shape_of
+from .axes import Axis, as_array, integers, many_axes, one_axis, shape_of
 from .reductions import sum as sum_over
 
 
 def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
     """The same elements in row-major order; one entry may be -1.  As ``numpy.reshape``."""
-    x = as_value(x)
-    wanted = full_shape(shape, "reshape")
-    size = int(np.prod(shape_of(x), dtype=int))
+    x = as_array(x)
+    wanted = integers(shape, "reshape")
+    size = math.prod(shape_of(x))
     if wanted.count(-1) == 1:
-        known = int(np.prod([n for n in wanted if n != -1], dtype=int))
+        known = math.prod(n for n in wanted if n != -1)
         if known > 0 and size % known == 0:
             wanted = tuple(size // known if n == -1 else n for n in wanted)
-    if any(n < 0 for n in wanted) or int(np.prod(wanted, dtype=int)) != size:
+    if any(n < 0 for n in wanted) or math.prod(wanted) != size:
         got = f"shape {shape} for {shape_of(x)}"
         raise ShapeError(explain("reshape: the sizes do not match", got=got, expected=f"{size} elements in all"))
     return reshape_to(x, shape=wanted)
@@ -35,24 +36,25 @@ def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
 
 def ravel(x: Any) -> Any:
     """One axis with all elements, as ``numpy.ravel``."""
-    return reshape(x, (-1,)) if np.prod(shape_of(as_value(x))) else reshape(x, (0,))
+    x = as_array(x)
+    return reshape_to(x, shape=(math.prod(shape_of(x)),))
 
 
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Join all axes from ``start_axis`` on into one."""
-    x = as_value(x)
+    x = as_array(x)
     shape = shape_of(x)
     start = one_axis(start_axis, len(shape), "flatten") if shape else 0
-    return reshape(x, (*shape[:start], int(np.prod(shape[start:], dtype=int))))
+    return reshape_to(x, shape=(*shape[:start], math.prod(shape[start:])))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Permute the axes (reverse them by default), as ``numpy.transpose``."""
-    x = as_value(x)
+    x = as_array(x)
     n = len(shape_of(x))
     if axes is None:
         return permute(x, axes=tuple(range(n - 1, -1, -1)))
-    order = tuple(one_axis(a, n, "transpose") for a in axes)
+    order = tuple(one_axis(a, n, "transpose") for a in integers(axes, "transpose"))
     if sorted(order) != list(range(n)):
         raise ShapeError(
             explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once")
@@ -62,7 +64,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Exchange two axes, as ``numpy.swapaxes``."""
-    x = as_value(x)
+    x = as_array(x)
     n = len(shape_of(x))
     a, b = one_axis(axis1, n, "swapaxes"), one_axis(axis2, n, "swapaxes")
     order = list(range(n))
@@ -72,10 +74,10 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """Move axes to new positions, the others keep their order, as ``numpy.moveaxis``."""
-    x = as_value(x)
+    x = as_array(x)
     n = len(shape_of(x))
-    sources = [one_axis(a, n, "moveaxis") for a in _listed(source)]
-    targets = [one_axis(a, n, "moveaxis") for a in _listed(destination)]
+    sources = [one_axis(a, n, "moveaxis") for a in integers(source, "moveaxis")]
+    targets = [one_axis(a, n, "moveaxis") for a in integers(destination, "moveaxis")]
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         raise ShapeError(
             explain("moveaxis: as many sources as destinations, none twice", got=f"{source} to {destination}")
@@ -88,7 +90,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 def squeeze(x: Any, axis: Axis = None) -> Any:
     """Drop axes of length 1, as ``numpy.squeeze``."""
-    x = as_value(x)
+    x = as_array(x)
     shape = shape_of(x)
     if axis is None:
         axes = tuple(i for i, n in enumerate(shape) if n == 1)
@@ -101,7 +103,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
 
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Insert axes of length 1, as ``numpy.expand_dims``."""
-    x = as_value(x)
+    x = as_array(x)
     shape = list(shape_of(x))
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in many_axes(tuple(given), len(shape) + len(given), "expand_dims"):
@@ -110,13 +112,25 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
 
 
 def broadcast_to(x: Any, shape: int | tuple[int, ...]) -> Any:
-    """Repeat along new axes and axes of length 1, as ``numpy.broadcast_to``."""
-    return broadcast(as_value(x), shape=full_shape(shape, "broadcast_to"))
+    """Repeat along new axes and axes of length 1, as ``numpy.broadcast_to``.
+
+    Raises:
+        ShapeError: axes of other lengths, or fewer axes than x has.
+    """
+    x, wanted = as_array(x), integers(shape, "broadcast_to")
+    given = shape_of(x)
+    lead = len(wanted) - len(given)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(given, wanted[lead:])) or any(m < 0 for m in wanted):
+        raise ShapeError(explain("broadcast_to: only axes of length 1 stretch", got=f"{given} to {wanted}"))
+    if wanted and isinstance(x, Variable) and x.is_scalar_kind:
+        fix = "scalarize makes arrays of scalars, a Tensor has axes"
+        raise DTypeError(explain("broadcast_to: a Scalar has no axes", got=wanted, expected="()", fix=fix))
+    return broadcast(x, shape=wanted)
 
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     """One after the other along an existing axis, as ``numpy.concatenate``; ``None`` flattens first."""
-    parts = [as_value(a) for a in arrays]
+    parts = [as_array(a) for a in arrays]
     if not parts:
         raise ArgumentError(explain("concatenate: at least one array", got="none"))
     if axis is None:
@@ -126,21 +140,22 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     """Arrays of one shape along a new axis, as ``numpy.stack``; scalars make an object array of scalars."""
-    parts = [as_value(a) for a in arrays]
+    parts = [as_array(a) for a in arrays]
+    if not parts:
+        raise ArgumentError(explain("stack: at least one array", got="none"))
     if len({shape_of(a) for a in parts}) > 1:
         raise ShapeError(explain("stack: all of one shape", got=", ".join(str(shape_of(a)) for a in parts)))
     if any(isinstance(a, Variable) and a.is_scalar_kind for a in parts):
         boxes = np.empty(len(parts), object)
         boxes[:] = parts
         return boxes
-    return concatenate(
-        [expand_dims(a, axis) for a in parts], one_axis(axis, len(shape_of(parts[0])) + 1, "stack") if parts else 0
-    )
+    axis = one_axis(axis, len(shape_of(parts[0])) + 1, "stack")
+    return join(*(expand_dims(a, axis) for a in parts), axis=axis)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Parts along an axis: a number of equal ones, or cut before each given index.  As ``numpy.split``."""
-    x = as_value(x)
+    x = as_array(x)
     shape = shape_of(x)
     axis = one_axis(axis, len(shape), "split")
     n = shape[axis]
@@ -150,15 +165,15 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
             raise ShapeError(explain("split: equal parts", got=f"{parts} parts of {n} elements", expected="a divisor"))
         cuts = [n // parts * i for i in range(1, parts)]
     else:
-        cuts = list(indices_or_sections)
+        cuts = list(integers(indices_or_sections, "split"))
     lead = (slice(None),) * axis
     return [take_slice(x, index=(*lead, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n])]
 
 
 def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
     """The whole array repeated along each axis, as ``numpy.tile``."""
-    x = as_value(x)
-    counts = full_shape(reps, "tile")
+    x = as_array(x)
+    counts = integers(reps, "tile")
     shape = shape_of(x)
     n = builtin_max(len(shape), len(counts))
     shape, counts = (1,) * (n - len(shape)) + shape, (1,) * (n - len(counts)) + counts
@@ -170,30 +185,47 @@ def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
 
 
 def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
-    """Each element repeated, along an axis or of the flattened array, as ``numpy.repeat``."""
-    x = as_value(x)
+    """Each element repeated, along an axis or of the flattened array, as ``numpy.repeat``.
+
+    Args:
+        x: an array.
+        repeats: how often: one number for all, or one for each element along the axis.
+        axis: ``None`` flattens first.
+
+    Raises:
+        ShapeError: negative counts, or not as many as there are elements.
+    """
+    x = as_array(x)
     if axis is None:
         x, axis = ravel(x), 0
     shape = shape_of(x)
     axis = one_axis(axis, len(shape), "repeat")
-    counts = np.asarray(repeats)
-    _not_negative(tuple(counts.ravel()), "repeat")
-    if counts.ndim == 0:
-        n = int(counts)
+    counts = integers(repeats, "repeat")
+    _not_negative(counts, "repeat")
+    if len(counts) == 1:
+        (n,) = counts
         wide = broadcast(expand_dims(x, axis + 1), shape=(*shape[: axis + 1], n, *shape[axis + 1 :]))
         return reshape_to(wide, shape=(*shape[:axis], shape[axis] * n, *shape[axis + 1 :]))
-    if counts.shape != (shape[axis],):
+    if len(counts) != shape[axis]:
         expected = f"one number, or {shape[axis]} of them"
-        raise ShapeError(explain("repeat: how often each", got=f"{counts.shape}", expected=expected))
+        raise ShapeError(explain("repeat: how often each", got=f"{len(counts)} numbers", expected=expected))
     rows = np.repeat(np.arange(shape[axis]), counts)
     return gather(x, rows, pattern=(slice(None),) * axis + ("array",))
 
 
 def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
-    """Constant padding, as ``numpy.pad``: an int, a pair, or a pair per axis."""
-    x = as_value(x)
+    """Constant padding, as ``numpy.pad``: an int, a pair, or a pair per axis.
+
+    Raises:
+        ShapeError: widths that are negative or do not fit the axes.
+        DTypeError: widths that are not integers, or a constant that is not a number.
+    """
+    x = as_array(x)
     shape = shape_of(x)
-    widths = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2))]
+    if not isinstance(constant_values, (int, float)):
+        got = type(constant_values).__name__
+        raise DTypeError(explain("pad: one number to pad with", got=got))
+    widths = _widths(pad_width, len(shape))
     _not_negative(tuple(n for pair in widths for n in pair), "pad")
     wide = tuple(a + n + b for n, (a, b) in zip(shape, widths))
     inside = tuple(slice(a, a + n) for n, (a, _) in zip(shape, widths))
@@ -205,23 +237,39 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     return where(border, constant_values, padded)
 
 
+def _widths(pad_width: Any, n: int) -> list[tuple[int, ...]]:
+    try:
+        given = np.asarray(pad_width)
+        pairs = np.broadcast_to(given, (n, 2))
+    except ValueError:
+        expected = f"an integer, (before, after), or {n} such pairs"
+        raise ShapeError(explain("pad: widths that do not fit", got=repr(pad_width), expected=expected)) from None
+    return [integers(pair, "pad") for pair in pairs]
+
+
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverse the order along axes, as ``numpy.flip``."""
-    x = as_value(x)
+    x = as_array(x)
     n = len(shape_of(x))
     axes = many_axes(axis, n, "flip")
     return take_slice(x, index=tuple(slice(None, None, -1 if i in axes else None) for i in range(n)))
 
 
 def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
-    """Shift elements along axes, those pushed out come in at the other end, as ``numpy.roll``."""
-    x = as_value(x)
+    """Shift elements along axes, those pushed out come in at the other end, as ``numpy.roll``.
+
+    Args:
+        x: an array.
+        shift: how far; one for all axes, or one per axis.
+        axis: an axis given twice is shifted twice; ``None`` shifts the flattened array.
+    """
+    x = as_array(x)
     shape = shape_of(x)
     if axis is None:
         return reshape_to(roll(ravel(x), shift, 0), shape=shape)
-    axes, shifts = _listed(axis), _listed(shift)
-    if len(shifts) == 1:
-        shifts = shifts * len(axes)
+    axes, shifts = integers(axis, "roll"), integers(shift, "roll")
+    axes = axes * len(shifts) if len(axes) == 1 else axes
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(explain("roll: one shift per axis", got=f"{len(shifts)} shifts for {len(axes)} axes"))
     for a, s in zip(axes, shifts):
@@ -235,31 +283,40 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
 
 def tril(x: Any, k: int = 0) -> Any:
     """The lower triangle of the last two axes, zero above diagonal ``k``, as ``numpy.tril``."""
-    x = as_value(x)
-    return where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0.0)
+    x = as_array(x)
+    return where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0)
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangle of the last two axes, zero below diagonal ``k``, as ``numpy.triu``."""
-    x = as_value(x)
-    return where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0.0, x)
+    x = as_array(x)
+    return where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0, x)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The diagonal of two axes, as the last axis of the result, as ``numpy.diagonal``."""
-    x = as_value(x)
-    rows, columns = _matrix(x, "diagonal", axis1, axis2)
-    n = builtin_max(0, builtin_min(rows + builtin_min(offset, 0), columns - builtin_max(offset, 0)))
-    i = np.arange(n)
-    pattern = (slice(None),) * (len(shape_of(x)) - 2) + ("array", "array")
-    return gather(
-        moveaxis(x, (axis1, axis2), (-2, -1)), i - builtin_min(offset, 0), i + builtin_max(offset, 0), pattern=pattern
-    )
+    """The diagonal of two axes, as the last axis of the result, as ``numpy.diagonal``.
+
+    Raises:
+        ShapeError: fewer than two axes, no such axis, or one axis twice.
+    """
+    return _diagonal(as_array(x), offset, axis1, axis2, "diagonal")
+
+
+def _diagonal(x: Any, offset: int, axis1: int, axis2: int, what: str) -> Any:
+    rows, columns = _matrix(x, what, axis1, axis2)
+    n_axes = len(shape_of(x))
+    if axis1 % n_axes == axis2 % n_axes:
+        raise ShapeError(explain(f"{what}: two different axes", got=f"axis1={axis1}, axis2={axis2} of {n_axes} axes"))
+    (offset,) = integers(offset, what)
+    down, right = builtin_max(-offset, 0), builtin_max(offset, 0)
+    i = np.arange(builtin_max(0, builtin_min(rows - down, columns - right)))
+    pattern = (slice(None),) * (n_axes - 2) + ("array", "array")
+    return gather(moveaxis(x, (axis1, axis2), (-2, -1)), i + down, i + right, pattern=pattern)
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The sum of the diagonal, as ``numpy.trace``."""
-    return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
+    """The sum of the diagonal, as ``numpy.trace``; errors as in ``diagonal``."""
+    return sum_over(_diagonal(as_array(x), offset, axis1, axis2, "trace"), axis=-1)
 
 
 def sliding_window(
@@ -276,14 +333,14 @@ def sliding_window(
     Raises:
         ShapeError: a window longer than its axis.
     """
-    x = as_value(x)
-    lengths = full_shape(window, "sliding_window")
+    x = as_array(x)
+    lengths = integers(window, "sliding_window")
     n = len(lengths)
-    steps, gaps = (full_shape(v, "sliding_window") for v in (stride, dilation))
+    steps, gaps = (integers(v, "sliding_window") for v in (stride, dilation))
     steps, gaps = (v * n if len(v) == 1 else v for v in (steps, gaps))
     shape = shape_of(x)
     sizes = shape[len(shape) - n :]
-    if len(shape) < n or len(steps) != n or len(gaps) != n or builtin_min((*lengths, *steps, *gaps)) < 1:
+    if not 0 < n <= len(shape) or len(steps) != n or len(gaps) != n or builtin_min((*lengths, *steps, *gaps)) < 1:
         got = f"window {window}, stride {stride}, dilation {dilation} for shape {shape}"
         raise ShapeError(explain("sliding_window: one positive length per axis", got=got))
     if any((w - 1) * d + 1 > size for size, w, d in zip(sizes, lengths, gaps)):
@@ -293,10 +350,6 @@ def sliding_window(
 
 
 builtin_max, builtin_min = max, min
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (tuple, list)) else [value]
 
 
 def _not_negative(numbers: tuple[int, ...], what: str) -> None:

@@ -95,12 +95,13 @@ clip_between: Primitive = Primitive(
     "clip",
     np.clip,
     lambda g, out, x, low, high: where(logical_and(greater_equal(x, low), less_equal(x, high)), g, 0.0),
-    lambda g, out, x, low, high: where(less(x, low), g, 0.0),
-    lambda g, out, x, low, high: where(greater(x, high), g, 0.0),
+    lambda g, out, x, low, high: where(logical_and(less(x, low), less_equal(low, high)), g, 0.0),
+    lambda g, out, x, low, high: where(greater(maximum(x, low), high), g, 0.0),
     scalar=lambda x, low, high: min(max(x, low), high),
     elementwise=True,
     notation="clip({0}, {1}, {2})",
-    doc="``clip_between(x, low, high)``: both bounds given; at a bound x still gets the whole gradient.",
+    doc="``clip_between(x, low, high)``: both bounds given; at a bound x still gets the whole gradient;"
+    " where the bounds cross, the upper one wins, as in NumPy.",
 )
 
 

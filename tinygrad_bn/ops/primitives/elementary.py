@@ -75,7 +75,7 @@ arctanh: Primitive = _unary(
 
 def _sigmoid(x: Any) -> Any:
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0
-        e = np.exp(-x)
+        e = np.exp(np.subtract(0.0, x))  # not -x, which wraps around for unsigned integers
     e += 1.0
     return 1.0 / e
 
@@ -107,8 +107,14 @@ relu: Primitive = _unary(
 _erf = np.frompyfunc(math.erf, 1, 1)
 _TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 
+
+def _erf_array(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.asarray(_erf(x)).astype(x.dtype if x.dtype.kind == "f" else float)
+
+
 erf: Primitive = _unary(
-    "erf", lambda x: np.asarray(_erf(x)).astype(np.asarray(x).dtype), math.erf,
+    "erf", _erf_array, math.erf,
     lambda g, out, x: g * (exp(-x * x) * _TWO_OVER_ROOT_PI),
     "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
 )  # fmt: skip

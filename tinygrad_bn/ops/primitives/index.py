@@ -62,14 +62,18 @@ scatter_add: Primitive = Primitive(
 )
 
 
-def _argmax(x: Any, axis: int, keepdims: bool) -> Any:
-    return np.argmax(x, axis=axis, keepdims=keepdims)
-
-
 arg_maximum: Primitive = Primitive(
     "argmax",
-    _argmax,
+    lambda x, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims),
     None,
     notation="argmax {0}",
     doc="``arg_maximum(x, axis=0, keepdims=False)``: the first position of the largest element; integers, no derivative.",
+)
+
+arg_minimum: Primitive = Primitive(
+    "argmin",
+    lambda x, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims),
+    None,
+    notation="argmin {0}",
+    doc="``arg_minimum(x, axis=0, keepdims=False)``: the first position of the smallest element; integers, no derivative.",
 )

@@ -8,13 +8,23 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, shape_of
+from ...engine.errors import DTypeError, explain
 from .index import take_slice
+
+
+def _only(x: float, shape: tuple[int, ...]) -> float:
+    """A single number has one shape."""
+    if shape:
+        fix = "an array of scalars (scalarize) or a Tensor has axes"
+        raise DTypeError(explain("reshape: a Scalar has no axes", got=f"shape {shape}", expected="()", fix=fix))
+    return x
+
 
 reshape_to: Primitive = Primitive(
     "reshape",
     lambda x, shape: x.reshape(shape),
     lambda g, out, x, shape: reshape_to(g, shape=shape_of(x)),
-    scalar=lambda x, shape: x if shape == () else np.reshape(x, shape),
+    scalar=_only,
     notation="reshape {0}",
     doc="``reshape_to(x, shape=(2, 3))``: the same elements in row-major order; no -1 here.",
 )
