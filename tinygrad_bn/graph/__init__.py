@@ -4,9 +4,16 @@ Nothing here is needed to compute; everything here reads a ``Graph`` and, to mak
 """
 
 from .dot import to_dot
+from .folding import collapse
 from .layout import LayoutError
 from .model import Edge, Graph, Node, Value
 from .picture import Picture, draw
-from .tracing import trace
+from .plain import to_mermaid, to_text
+from .simplify import simplify
+from .steps import Contribution, Step, backward_steps
+from .tracing import trace, trace_backward
 
-__all__ = ["Edge", "Graph", "LayoutError", "Node", "Picture", "Value", "draw", "to_dot", "trace"]
+__all__ = [
+    "Contribution", "Edge", "Graph", "LayoutError", "Node", "Picture", "Step", "Value", "backward_steps", "collapse", "draw",
+    "simplify", "to_dot", "to_mermaid", "to_text", "trace", "trace_backward",
+]  # fmt: skip

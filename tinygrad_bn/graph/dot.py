@@ -6,6 +6,8 @@ Ito's palette for colour-blind readers (https://jfly.uni-koeln.de/color/), light
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from html import escape
 
 import graphviz
@@ -21,51 +23,67 @@ LOOKS = {
     "constant": ("#FFFFFF", "#777777", "filled,dotted", "1.0"),
     "intermediate": ("#F4F4F4", "#444444", "filled", "1.0"),
     "output": ("#C8EBDD", "#00704F", "filled,bold", "2.5"),
+    "forward": ("#FFFFFF", "#444444", "filled,rounded,dashed", "1.0"),
+    "group": ("#E3E3F1", "#4B4B8F", "filled,bold", "2.0"),
 }
 NONFINITE = "#D55E00"
 FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
 
 
-def to_dot(graph: Graph, *, title: str = "", rankdir: str = "TB", legend: bool = True) -> str:
+def to_dot(
+    graph: Graph,
+    *,
+    title: str = "",
+    note: str = "",
+    rankdir: str = "TB",
+    legend: bool = True,
+    fills: Mapping[str, str] | None = None,
+) -> str:
     """The DOT source of a graph: one box per node, clusters by scope, one edge per argument.
 
     The same graph gives the same text.
+
+    Args:
+        graph: what to draw.
+        title: a heading.
+        note: a sentence under the heading.
+        rankdir: "TB" or "LR".
+        legend: whether to explain kinds and borders.
+        fills: fill colours by node id, instead of those of the kinds.
     """
     dot = graphviz.Digraph("graph")
-    heading = _heading(title, sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else [])
+    kinds = sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else []
+    heading = _heading(title, note, kinds)
     dot.attr("graph", rankdir=rankdir, fontname=FONT, fontsize="16", label=heading, labelloc="t")
     dot.attr("graph", nodesep="0.35", ranksep="0.4", margin="0.2")
     dot.attr("node", shape="box", fontname=FONT, fontsize="14", margin="0.12,0.06")
     dot.attr("edge", fontname=FONT, fontsize="12", color="#444444", arrowsize="0.8")
-    arguments: dict[str, list[Node]] = {node.id: [] for node in graph.nodes}
-    uses: dict[str, int] = {}
+    uses = Counter(edge.source for edge in graph.edges)
+    _fill_clusters(dot, graph, uses, fills or {})
     for edge in graph.edges:
-        arguments[edge.target].append(graph[edge.source])
-        uses[edge.source] = uses.get(edge.source, 0) + 1
-    _cluster(dot, graph, arguments, uses)
-    for edge in graph.edges:
-        several = len(arguments[edge.target]) > 1
-        dot.edge(
-            edge.source, edge.target, taillabel="", headlabel=str(edge.slot) if several else "", labeldistance="1.4"
-        )
+        several = len(graph.sources_of(edge.target)) > 1 and graph[edge.target].kind != "group"
+        dot.edge(edge.source, edge.target, headlabel=str(edge.slot) if several else "", labeldistance="1.4")
     source: str = dot.source
     return source
 
 
-def _cluster(dot: graphviz.Digraph, graph: Graph, arguments: dict[str, list[Node]], uses: dict[str, int]) -> None:
-    """Nodes inside nested boxes, one box per scope; a leaf lies in the scope of its first user when that is the only one."""
-    members: dict[tuple[str, ...], list[Node]] = {}
+def _fill_clusters(dot: graphviz.Digraph, graph: Graph, uses: Counter[str], fills: Mapping[str, str]) -> None:
+    """Nodes inside nested boxes, one box per scope."""
     home = _homes(graph)
+    members: dict[tuple[str, ...], list[Node]] = {}
     for node in graph.nodes:
         members.setdefault(home[node.id], []).append(node)
-    scopes = {path[:i] for path in members for i in range(len(path) + 1)}
-    order = {path: i for i, path in enumerate(sorted(scopes))}
+    paths = dict.fromkeys(path[:i] for path in members for i in range(len(path) + 1))  # in order of creation
+    order = {path: i for i, path in enumerate(paths)}
+    below: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for path in order:
+        if path:
+            below.setdefault(path[:-1], []).append(path)
 
     def fill(into: graphviz.Digraph, path: tuple[str, ...]) -> None:
         for node in members.get(path, []):
-            _draw_node(into, graph, node, arguments[node.id], uses.get(node.id, 0))
-        below = [p for p in order if len(p) == len(path) + 1 and p[: len(path)] == path]
-        for child in below:
+            _draw_node(into, graph, node, uses[node.id], fills.get(node.id))
+        for child in below.get(path, []):
             with into.subgraph(name=f"cluster_{order[child]}") as inner:
                 inner.attr(label=_html(f"<B>{_text(clean(child[-1]))}</B>"), fontname=FONT, fontsize="14")
                 inner.attr(style="rounded", color="#999999", labeljust="l", margin="12")
@@ -83,7 +101,7 @@ def _homes(graph: Graph) -> dict[str, tuple[str, ...]]:
     shared: dict[str, tuple[str, ...]] = {}
     for edge in graph.edges:
         source = graph[edge.source]
-        if source.op is None and source.kind != "input":
+        if source.kind in ("parameter", "buffer", "constant"):
             target = graph[edge.target].scope
             known = shared.get(edge.source, target)
             same = 0
@@ -93,26 +111,31 @@ def _homes(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {**home, **shared}
 
 
-def _draw_node(dot: graphviz.Digraph, graph: Graph, node: Node, arguments: list[Node], uses: int) -> None:
+def _draw_node(dot: graphviz.Digraph, graph: Graph, node: Node, uses: int, own_fill: str | None) -> None:
     fill, border, style, width = LOOKS[node.kind]
+    fill = own_fill or fill
     if node.value.nonfinite or (node.grad is not None and node.grad.nonfinite):
         border, width = NONFINITE, "3"
+    look = {"fillcolor": fill, "color": border, "style": style, "penwidth": width}
     if node.kind == "constant" and node.value.elements is not None and len(node.value.elements) == 1:
-        dot.node(node.id, label=_html(_text(symbol(node))), fillcolor=fill, color=border, style=style, penwidth=width)
+        dot.node(node.id, label=_html(_text(symbol(node))), **look)
         return
-    expression = formula(graph, node, tuple(arguments))
+    expression = formula(graph, node, graph.inputs_of(node.id))
     head = f"{symbol(node)} = {expression}" if expression else symbol(node)
     rows = [f'<TR><TD ALIGN="CENTER" COLSPAN="2"><B>{_text(clean(head, 60))}</B></TD></TR>']
+    if node.members > 1:
+        rows.append(_row("holds", [f"{node.members} nodes"]))
+    if node.rule is not None:
+        rows.append(_row("from", [f"{node.rule}"]))
     if node.shape != ():
         rows.append(_row("shape", [shape_text(node)]))
     rows.append(_row("value", _with_warning(node.value, node.shape)))
     if node.requires_grad:
         rows.append(_row("grad", ["not run yet"] if node.grad is None else _with_warning(node.grad, node.shape)))
+    if node.site is not None:
+        rows.append(_row("line", [clean(node.site.rpartition("/")[2])]))
     table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">{"".join(rows)}</TABLE>'
-    peripheries = "2" if uses > 1 else "1"
-    dot.node(
-        node.id, label=_html(table), fillcolor=fill, color=border, style=style, penwidth=width, peripheries=peripheries
-    )
+    dot.node(node.id, label=_html(table), peripheries="2" if uses > 1 else "1", **look)
 
 
 def _with_warning(value: Value, shape: tuple[int, ...]) -> list[str]:
@@ -122,23 +145,26 @@ def _with_warning(value: Value, shape: tuple[int, ...]) -> list[str]:
 
 def _row(label: str, lines: list[str]) -> str:
     body = "<BR/>".join(_text(line) for line in lines)
-    return f'<TR><TD ALIGN="RIGHT"><FONT COLOR="#666666" POINT-SIZE="12">{label}</FONT></TD><TD ALIGN="LEFT">{body}</TD></TR>'
+    left = f'<TD ALIGN="RIGHT"><FONT COLOR="#666666" POINT-SIZE="12">{label}</FONT></TD>'
+    return f'<TR>{left}<TD ALIGN="LEFT" BALIGN="LEFT">{body}</TD></TR>'
 
 
-def _heading(title: str, kinds: list[str]) -> str:
-    """The graph's label: its title, and under it what colours, borders and numbers mean."""
-    lines = [f'<TR><TD ALIGN="CENTER"><B>{_text(title)}</B></TD></TR>'] if title else []
+def _heading(title: str, note: str, kinds: list[str]) -> str:
+    """The graph's label: its title, a note, and what colours, borders and numbers mean."""
+    lines = [f"<B>{_text(title)}</B>"] if title else []
+    if note:
+        lines.append(f'<FONT POINT-SIZE="13">{_text(note)}</FONT>')
     if kinds:
         cells = "".join(
             f'<TD BGCOLOR="{LOOKS[kind][0]}" BORDER="2" COLOR="{LOOKS[kind][1]}">'
             f'<FONT POINT-SIZE="12">{kind}</FONT></TD>'
             for kind in kinds
         )
-        note = "double border: used more than once; number at an arrow: which argument"
-        cells += f'<TD><FONT POINT-SIZE="12" COLOR="#444444">{note}</FONT></TD>'
-        row = f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4"><TR>{cells}</TR></TABLE>'
-        lines.append(f"<TR><TD>{row}</TD></TR>")
-    return _html(f'<TABLE BORDER="0" CELLSPACING="0">{"".join(lines)}</TABLE>') if lines else ""
+        how = "double border: used more than once; number at an arrow: which argument"
+        cells += f'<TD><FONT POINT-SIZE="12" COLOR="#444444">{how}</FONT></TD>'
+        lines.append(f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="4"><TR>{cells}</TR></TABLE>')
+    body = "".join(f'<TR><TD ALIGN="CENTER">{line}</TD></TR>' for line in lines)
+    return _html(f'<TABLE BORDER="0" CELLSPACING="0">{body}</TABLE>') if lines else ""
 
 
 def _html(markup: str) -> str:

@@ -42,12 +42,12 @@ def value_lines(value: Value, shape: tuple[int, ...]) -> list[str]:
 
 
 def symbol(node: Node) -> str:
-    """What a formula calls this node: its name, a constant's number, or a letter with its id."""
+    """What a formula calls this node: its name, a constant's number, or a letter with its id (b in a backward graph)."""
     if node.name:
         return clean(node.name)
     if node.kind == "constant" and node.value.elements is not None and len(node.value.elements) == 1:
         return number(node.value.elements[0])
-    return f"v{node.id[1:]}"
+    return f"{'v' if node.rule is None else 'b'}{node.id.lstrip('bng')}"
 
 
 def formula(graph: Graph, node: Node, arguments: tuple[Node, ...]) -> str:

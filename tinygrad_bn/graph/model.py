@@ -7,6 +7,7 @@ As JSON it has a versioned schema: ``{"schema": "tinygrad_bn.graph/1", "nodes": 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from ..engine.errors import ArgumentError, explain
 SCHEMA = "tinygrad_bn.graph/1"
 WHOLE = 64  # arrays up to this many elements are kept whole
 
-KINDS = ("input", "parameter", "buffer", "constant", "intermediate", "output")
+KINDS = ("input", "parameter", "buffer", "constant", "intermediate", "output", "forward", "group")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Value:
     @classmethod
     def of(cls, data: Any) -> Value:
         """Summarize a raw value."""
+        if isinstance(data, float) and math.isfinite(data):  # a scalar graph has many of these
+            return cls(elements=(data,), low=data, mean=data, high=data, nonfinite=0)
         array = np.asarray(data, dtype=float)
         finite = array[np.isfinite(array)]
         some = finite.size > 0
@@ -60,7 +63,8 @@ class Node:
 
     Attributes:
         id: ``"n0"``, ``"n1"``, ... in order of creation, the same in every run of the same program.
-        kind: input, parameter, buffer, constant, intermediate or output.
+        kind: input, parameter, buffer, constant, intermediate or output; in a backward graph also forward (a value taken
+            over from the forward pass); in a folded graph also group (several nodes drawn as one).
         name: the user's name, or ``None``.
         op: the primitive that made it, ``None`` for leaves.
         notation: how to write the operation, with ``{0}``, ``{1}`` for its arguments.
@@ -72,6 +76,9 @@ class Node:
         value: summary of its value.
         grad: summary of its gradient, ``None`` when no backward pass has reached it.
         site: ``"file:line"`` of the code that made it, where that was recorded.
+        pair: in a backward graph, the id of the forward node it belongs to.
+        rule: in a backward graph, the rule it comes from.
+        members: how many nodes a group stands for.
     """
 
     id: str
@@ -87,6 +94,9 @@ class Node:
     value: Value
     grad: Value | None = None
     site: str | None = None
+    pair: str | None = None
+    rule: str | None = None
+    members: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,9 +116,14 @@ class Graph:
     edges: tuple[Edge, ...]
     outputs: tuple[str, ...]
     _by_id: dict[str, Node] = field(init=False, repr=False, compare=False)
+    _sources: dict[str, list[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        sources: dict[str, list[str]] = {node.id: [] for node in self.nodes}
+        for edge in self.edges:
+            sources.setdefault(edge.target, []).append(edge.source)
         object.__setattr__(self, "_by_id", {node.id: node for node in self.nodes})
+        object.__setattr__(self, "_sources", sources)
 
     def __getitem__(self, id: str) -> Node:  # noqa: A002 (the attribute's name)
         """The node with this id."""
@@ -122,7 +137,11 @@ class Graph:
 
     def inputs_of(self, id: str) -> tuple[Node, ...]:  # noqa: A002
         """The arguments of a node's operation, in order."""
-        return tuple(self[edge.source] for edge in self.edges if edge.target == id)
+        return tuple(self[source] for source in self.sources_of(id))
+
+    def sources_of(self, id: str) -> tuple[str, ...]:  # noqa: A002
+        """The ids of a node's arguments, in order."""
+        return tuple(self._sources.get(id, ()))
 
     def to_json(self) -> str:
         """The graph as JSON text; NaN and infinities as strings, so that every JSON reader takes it."""
@@ -185,6 +204,10 @@ def _value(entry: Any) -> Value | None:
     return Value(elements=whole, nonfinite=int(entry["nonfinite"]), **numbers)
 
 
+def _optional(text: Any) -> str | None:
+    return None if text is None else str(text)
+
+
 def _node(entry: Any) -> Node:
     if entry["kind"] not in KINDS:
         raise ArgumentError(explain("unknown kind of node", got=str(entry["kind"])[:60], expected=", ".join(KINDS)))
@@ -194,9 +217,9 @@ def _node(entry: Any) -> Node:
     return Node(
         id=str(entry["id"]),
         kind=entry["kind"],
-        name=None if entry["name"] is None else str(entry["name"]),
-        op=None if entry["op"] is None else str(entry["op"]),
-        notation=None if entry["notation"] is None else str(entry["notation"]),
+        name=_optional(entry["name"]),
+        op=_optional(entry["op"]),
+        notation=_optional(entry["notation"]),
         params=dict(entry["params"]),
         scope=tuple(map(str, entry["scope"])),
         shape=tuple(map(int, entry["shape"])),
@@ -204,5 +227,8 @@ def _node(entry: Any) -> Node:
         requires_grad=bool(entry["requires_grad"]),
         value=value,
         grad=_value(entry["grad"]),
-        site=None if entry["site"] is None else str(entry["site"]),
+        site=_optional(entry["site"]),
+        pair=_optional(entry["pair"]),
+        rule=_optional(entry["rule"]),
+        members=int(entry["members"]),
     )

@@ -1,8 +1,8 @@
-"""``trace``: take a snapshot of everything an output was computed from."""
+"""``trace`` and ``trace_backward``: snapshots of a recorded program, and of the backward pass derived from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from ..engine.errors import ArgumentError, GraphError, explain
 from ..engine.mode import Site, no_grad
 from ..engine.sweep import seed_for, sweep
 from ..variables import Parameter
+from .labels import symbol
 from .model import Edge, Graph, Node, Value
+from .steps import backward_steps
 
 
 def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
@@ -33,123 +35,188 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
         ArgumentError: something that is not a variable.
         GraphError: the graph was already used up by ``backward``.
     """
-    roots = _variables(outputs)
-    results, leaves = _reachable(roots)
-    gradients = _gradients(roots, gradient)
-    names, buffers = _module_names(module)
-    nodes: list[Node] = []
-    edges: list[Edge] = []
-    ids: dict[Variable, str] = {}
-    is_root = set(roots)
+    roots = as_variables(outputs)
+    snapshot = _Snapshot(module)
+    if gradient is not None:
+        reached = reachable(roots)
+        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(roots, gradient))]
+        with no_grad():
+            wanted = [v for v in reached if v.requires_grad]
+            snapshot.gradients, _ = sweep(roots, seeds, create_graph=False, wanted=wanted)
+    return snapshot.take(roots)
 
-    def add(variable: Variable, kind: str) -> None:
-        ids[variable] = f"n{len(nodes)}"
-        primitive, params = variable.primitive, dict(variable.params or {})
-        grad = gradients.get(variable, variable.grad)
-        nodes.append(
+
+def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
+    """The forward graph, and the backward pass derived from it as a graph of its own.
+
+    The rules run on variables, so what they compute is recorded like any other program.  Each node of the backward
+    graph names the forward node it belongs to (``pair``) and the rule it comes from (``rule``); values of the forward
+    pass that rules use appear as nodes of kind "forward", under the name they have there.
+
+    Args:
+        outputs: as for ``trace``.
+        gradient: cotangents; by default ones.
+        module: as for ``trace``.
+
+    Returns:
+        ``(forward, backward)``; the outputs of the backward graph are the gradients of the leaves.
+    """
+    roots = as_variables(outputs)
+    if gradient is None:
+        gradient = [np.ones(root.shape) for root in roots] if len(roots) > 1 else np.ones(roots[0].shape)
+    given = as_seeds(roots, gradient)
+    forward = _Snapshot(module)
+    for step in backward_steps(roots, given):
+        forward.gradients.update({part.argument: part.after for part in step.contributions})
+    forward.gradients.update(zip(roots, given))
+    forward_graph = forward.take(roots)
+    symbols = {variable: symbol(forward_graph[node_id]) for variable, node_id in forward.ids.items()}
+    seeds = []
+    backward = _Snapshot(module)
+    for root, cotangent in zip(roots, given):
+        # A leaf that wants a gradient, because only what depends on such a leaf is recorded.
+        seed = root.kind.wrap(seed_for(root, cotangent, False)).requires_grad_()
+        seeds.append(seed)
+        backward.pairs[seed] = forward.ids[root]
+        backward.names[seed] = f"∂{symbols[root]}"
+    rules: dict[Any, tuple[str, str]] = {}
+    cotangents: dict[Variable, Variable] = {}
+    for step in backward_steps(roots, seeds, create_graph=True):
+        made_by = step.result.primitive
+        name = "" if made_by is None else made_by.name
+        for part in step.contributions:
+            pair = (forward.ids[step.result], f"rule of {name}, argument {part.slot}")
+            rules[part.scope] = pair
+            cotangents[part.argument] = part.after
+    for argument, cotangent in cotangents.items():
+        # A rule may hand its cotangent on as it is; the node then keeps the name it has first.
+        backward.names.setdefault(cotangent, f"∂{symbols[argument]}")
+        backward.pairs.setdefault(cotangent, forward.ids[argument])
+    backward.rules = rules
+    backward.stop = symbols
+    leaves = [v for v in cotangents if v.inputs is None]
+    return forward_graph, backward.take([cotangents[leaf] for leaf in leaves])
+
+
+class _Snapshot:
+    """Turns variables into nodes; what a node shows beyond the variable itself is set on it first."""
+
+    def __init__(self, module: Any = None) -> None:
+        self.names: dict[Variable, str] = {}
+        self.buffers: set[Variable] = set()
+        if module is not None:
+            self.names.update((tensor, name) for name, tensor in module.named_parameters())
+            buffers = {tensor: name for name, tensor in module.named_buffers()}
+            self.names.update(buffers)
+            self.buffers.update(buffers)
+        self.gradients: dict[Variable, Any] = {}
+        self.pairs: dict[Variable, str] = {}
+        self.rules: Mapping[Any, tuple[str, str]] = {}
+        self.stop: Mapping[Variable, str] = {}  # variables of another graph, by their symbol there
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.ids: dict[Variable, str] = {}
+
+    def take(self, roots: list[Variable]) -> Graph:
+        outputs = set(roots)
+        results = [v for v in reachable(roots, self.stop) if v.inputs is not None and v not in self.stop]
+        # A leaf stands right before the first operation that uses it, however late its value was last changed.
+        for variable in sorted(results, key=lambda v: v.stamp):
+            sources = [self._source(arg, outputs) for arg in variable.inputs or ()]
+            self._add(variable, "output" if variable in outputs else "intermediate")
+            self.edges += [Edge(source, self.ids[variable], slot) for slot, source in enumerate(sources)]
+        for root in roots:
+            if root not in self.ids:
+                self._add(root, "output")
+        return Graph(tuple(self.nodes), tuple(self.edges), tuple(self.ids[root] for root in roots))
+
+    def _source(self, arg: Any, outputs: Collection[Variable]) -> str:
+        if not isinstance(arg, Variable):
+            dtype = "float64" if isinstance(arg, (int, float)) else dtype_of(arg).name
+            node_id = f"n{len(self.nodes)}"
+            constant = Node(node_id, "constant", None, None, None, {}, (), shape_of(arg), dtype, False, Value.of(arg))
+            self.nodes.append(constant)
+            return node_id
+        if arg not in self.ids:
+            self._add(arg, "output" if arg in outputs else self._leaf_kind(arg))
+        return self.ids[arg]
+
+    def _leaf_kind(self, variable: Variable) -> str:
+        if variable in self.stop:
+            return "forward"
+        if isinstance(variable, Parameter):
+            return "parameter"
+        return "buffer" if variable in self.buffers else "input"
+
+    def _add(self, variable: Variable, kind: str) -> None:
+        self.ids[variable] = f"n{len(self.nodes)}"
+        grad = self.gradients.get(variable, variable.grad)
+        primitive = None if variable in self.stop else variable.primitive
+        params = dict(variable.params or {}) if primitive is not None else {}
+        pair, rule = self.rules.get(variable.scope, (None, None))
+        scope = variable.scope
+        self.nodes.append(
             Node(
-                id=ids[variable],
+                id=self.ids[variable],
                 kind=kind,
-                name=names.get(variable, variable.name),
+                name=self.stop.get(variable) or self.names.get(variable, variable.name),
                 op=None if primitive is None else primitive.name,
-                notation=None if primitive is None else _filled(primitive.notation, params),
+                notation=None if primitive is None else filled(primitive.notation, params),
                 params=params,
-                scope=() if variable.scope is None else variable.scope.path,
+                scope=() if scope is None or self.stop else scope.path,
                 shape=variable.shape,
-                dtype=variable.dtype.name,
-                requires_grad=variable.requires_grad,
+                dtype="float64" if variable.is_scalar_kind else variable.dtype.name,
+                requires_grad=variable.requires_grad and not self.stop,
                 value=Value.of(variable.data),
                 grad=None if grad is None else Value.of(grad.data if isinstance(grad, Variable) else grad),
-                site=_site(variable),
+                site=f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else None,
+                pair=self.pairs.get(variable, pair),
+                rule=rule,
             )
         )
 
-    def add_constant(value: Any) -> str:
-        dtype = "float64" if isinstance(value, (int, float)) else dtype_of(value).name
-        node_id = f"n{len(nodes)}"
-        nodes.append(
-            Node(node_id, "constant", None, None, None, {}, (), shape_of(value), dtype, False, Value.of(value))
-        )
-        return node_id
 
-    # A leaf stands right before the first operation that uses it, however late its value was last changed.
-    for variable in sorted(results, key=lambda v: v.stamp):
-        sources = []
-        for arg in variable.inputs or ():
-            if not isinstance(arg, Variable):
-                sources.append(add_constant(arg))
-                continue
-            if arg not in ids:
-                add(arg, "output" if arg in is_root and arg not in leaves else _leaf_kind(arg, buffers))
-            sources.append(ids[arg])
-        add(variable, "output" if variable in is_root else "intermediate")
-        edges += [Edge(source, ids[variable], slot) for slot, source in enumerate(sources)]
-    for root in roots:
-        if root not in ids:
-            add(root, "output")
-    return Graph(tuple(nodes), tuple(edges), tuple(ids[root] for root in roots))
-
-
-def _variables(outputs: Any) -> list[Variable]:
+def as_variables(outputs: Any) -> list[Variable]:
+    """The outputs as a list of variables, each once."""
     if isinstance(outputs, Variable):
         return [outputs]
     listed = outputs.ravel().tolist() if isinstance(outputs, np.ndarray) else outputs
     if not isinstance(listed, Sequence) or not listed or not all(isinstance(v, Variable) for v in listed):
-        got = type(outputs).__name__
-        raise ArgumentError(explain("trace(): variables expected", got=got, fix="trace the result of a computation"))
+        fix = "trace the result of a computation"
+        raise ArgumentError(explain("trace(): variables expected", got=type(outputs).__name__, fix=fix))
     return list(dict.fromkeys(listed))
 
 
-def _reachable(roots: list[Variable]) -> tuple[list[Variable], set[Variable]]:
-    """Every variable behind the roots: results of operations, and leaves."""
+def as_seeds(roots: list[Variable], gradient: Any) -> list[Any]:
+    """One cotangent per root; an array is spread over an array of scalars."""
+    if len(roots) == 1:
+        single = isinstance(gradient, (tuple, list)) and len(gradient) == 1 and roots[0].is_scalar_kind
+        return list(gradient) if single else [np.reshape(gradient, ()) if roots[0].is_scalar_kind else gradient]
+    given = gradient.ravel().tolist() if isinstance(gradient, np.ndarray) else list(gradient)
+    if len(given) != len(roots):
+        raise ArgumentError(explain("trace(): one cotangent per output", got=len(given), expected=len(roots)))
+    return given
+
+
+def reachable(roots: list[Variable], stop: Collection[Variable] = ()) -> list[Variable]:
+    """Every variable behind the roots, each once; nothing beyond those in ``stop``."""
     seen = set(roots)
     waiting = list(roots)
     for variable in waiting:
+        if variable in stop:
+            continue
         if variable.inputs is FREED:
-            raise GraphError(
-                explain(
-                    f"{variable.label}: its graph was used up by backward()",
-                    fix="trace first, with trace(y, gradient=...), or call backward(retain_graph=True)",
-                )
-            )
+            fix = "trace first, with trace(y, gradient=...), or call backward(retain_graph=True)"
+            raise GraphError(explain(f"{variable.label}: its graph was used up by backward()", fix=fix))
         for arg in variable.inputs or ():
             if isinstance(arg, Variable) and arg not in seen:
                 seen.add(arg)
                 waiting.append(arg)
-    return [v for v in waiting if v.inputs is not None], {v for v in waiting if v.inputs is None}
+    return waiting
 
 
-def _gradients(roots: list[Variable], gradient: Any) -> dict[Variable, Any]:
-    if gradient is None:
-        return {}
-    given = list(gradient) if isinstance(gradient, (tuple, list)) and len(roots) > 1 else [gradient]
-    if isinstance(gradient, np.ndarray) and len(roots) > 1:
-        given = gradient.ravel().tolist()
-    if len(given) != len(roots):
-        raise ArgumentError(explain("trace(): one cotangent per output", got=len(given), expected=len(roots)))
-    seeds = [seed_for(root, seed, False) for root, seed in zip(roots, given)]
-    results, leaves = _reachable(roots)
-    with no_grad():
-        kept, _ = sweep(roots, seeds, create_graph=False, wanted=[v for v in (*results, *leaves) if v.requires_grad])
-    return kept
-
-
-def _module_names(module: Any) -> tuple[dict[Variable, str], set[Variable]]:
-    if module is None:
-        return {}, set()
-    names: dict[Variable, str] = {tensor: name for name, tensor in module.named_parameters()}
-    buffers = {tensor: name for name, tensor in module.named_buffers()}
-    return {**names, **buffers}, set(buffers)
-
-
-def _leaf_kind(variable: Variable, buffers: set[Variable]) -> str:
-    if isinstance(variable, Parameter):
-        return "parameter"
-    return "buffer" if variable in buffers else "input"
-
-
-def _filled(notation: str | None, params: dict[str, Any]) -> str | None:
-    """Parameters written into the notation; arguments stay as ``{0}``, ``{1}``."""
+def filled(notation: str | None, params: Mapping[str, Any]) -> str | None:
+    """Parameters written into a notation; arguments stay as ``{0}``, ``{1}``."""
     if notation is None:
         return None
     for key, value in params.items():
@@ -164,8 +231,3 @@ def _short(value: Any) -> str:
         parts = ["" if n is None else str(n) for n in (value.start, value.stop)]
         return ":".join(parts) + ("" if value.step is None else f":{value.step}")
     return "…" if value is Ellipsis else str(value)
-
-
-def _site(variable: Variable) -> str | None:
-    scope = variable.scope
-    return f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else None
