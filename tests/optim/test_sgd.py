@@ -1,0 +1,218 @@
+"""``optim.SGD``: PyTorch's steps, in place, guarded, and what it refuses."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+import tinygrad_bn as tg
+from tinygrad_bn import nn
+from tinygrad_bn.engine.errors import ArgumentError, DTypeError, MutationError, ShapeError
+from tinygrad_bn.optim import SGD
+
+COMBINATIONS = [
+    {"momentum": m, "dampening": d, "weight_decay": w, "nesterov": n}
+    for m, d, w, n in itertools.product([0.0, 0.9], [0.0, 0.3], [0.0, 0.1], [False, True])
+    if not n or (m and not d)
+]
+
+
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
+def test_seven_steps_are_pytorchs(settings):
+    rng = np.random.default_rng(0)
+    starts = [rng.standard_normal((3, 2)), rng.standard_normal(4)]
+    ours = [nn.Parameter(a) for a in starts]
+    theirs = [torch.tensor(a, requires_grad=True) for a in starts]
+    optimizer, reference = SGD(ours, lr=0.05, **settings), torch.optim.SGD(theirs, lr=0.05, **settings)
+    for i in range(7):
+        for p, q in zip(ours, theirs):
+            g = rng.standard_normal(p.shape)
+            skipped = p is ours[1] and i in (0, 3)  # a parameter without a gradient in some steps
+            p.grad = None if skipped else tg.Tensor(g)
+            q.grad = None if skipped else torch.tensor(g)
+        optimizer.step()
+        reference.step()
+        for p, q in zip(ours, theirs):
+            assert_allclose(p.numpy(), q.detach(), rtol=1e-9, atol=1e-13)
+    assert not np.allclose(ours[0].numpy(), starts[0], atol=0.05)
+
+
+def test_all_settings_have_an_effect():
+    ends = []
+    for settings in COMBINATIONS:
+        p = nn.Parameter(np.array([1.0, -2.0]))
+        optimizer = SGD([p], lr=0.1, **settings)
+        for _ in range(3):
+            p.grad = tg.Tensor([0.5, 0.25])
+            optimizer.step()
+        ends.append(tuple(p.numpy()))
+    # Without momentum dampening has none; nesterov and all others differ.
+    assert len(set(ends)) == len(COMBINATIONS) - 2
+
+
+@pytest.mark.parametrize("lr", [0.1, np.float64(0.1), np.float32(0.1), 0])
+def test_plain_descent_is_p_minus_lr_times_g(lr):
+    p = nn.Parameter(np.array([1.0, 2.0]))
+    p.grad = tg.Tensor([10.0, -10.0])
+    SGD([p], lr=lr).step()
+    assert_allclose(p.numpy(), np.array([1.0, 2.0]) - float(lr) * np.array([10.0, -10.0]), rtol=1e-15)
+
+
+def test_the_minimum_of_a_quadratic_is_found():
+    p = nn.Parameter(np.array([5.0, -3.0]))
+    optimizer = SGD([p], lr=0.1, momentum=0.5)
+    for _ in range(120):
+        optimizer.zero_grad()
+        ((p - np.array([1.0, 2.0])) ** 2).sum().backward()
+        optimizer.step()
+    assert_allclose(p.numpy(), [1.0, 2.0], atol=1e-9)
+
+
+# -- in place, guarded ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
+def test_a_step_writes_into_the_parameters_own_buffer_and_leaves_the_gradient(settings):
+    p = nn.Parameter(np.array([1.0, 2.0]))
+    optimizer = SGD([p], lr=0.1, **settings)
+    address = p.numpy().__array_interface__["data"]
+    for _ in range(3):
+        p.grad = tg.Tensor([0.5, 0.25])
+        optimizer.step()
+        assert_allclose(p.grad.numpy(), [0.5, 0.25], rtol=0)
+    assert p.numpy().__array_interface__["data"][0] == address[0]
+    assert not p.numpy().flags.writeable
+
+
+def test_the_memory_layout_of_a_weight_survives():
+    layer = nn.Linear(3, 2)
+    strides = layer.weight.numpy().strides
+    optimizer = SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(2):
+        layer.zero_grad()
+        layer(np.ones((4, 3), np.float32)).backward(np.ones((4, 2)))
+        optimizer.step()
+    assert layer.weight.numpy().strides == strides
+
+
+def test_values_read_before_a_step_do_not_change():
+    p = nn.Parameter(np.array([1.0, 2.0]))
+    before = p.numpy()
+    p.grad = tg.Tensor([1.0, 1.0])
+    SGD([p], lr=1.0).step()
+    assert_allclose(before, [1.0, 2.0])
+    assert_allclose(p.numpy(), [0.0, 1.0])
+
+
+def test_momentum_does_not_keep_the_gradients_own_array():
+    p = nn.Parameter(np.array([1.0, 2.0]))
+    p.grad = gradient = tg.Tensor([1.0, 1.0])
+    optimizer = SGD([p], lr=1.0, momentum=0.5)
+    optimizer.step()
+    optimizer.step()
+    assert_allclose(gradient.numpy(), [1.0, 1.0])
+
+
+def test_backward_through_a_graph_recorded_before_the_step_is_refused():
+    p = nn.Parameter(np.array([1.0, 2.0]))
+    loss = (p * p).sum()
+    p.grad = tg.Tensor([1.0, 1.0])
+    SGD([p], lr=0.1).step()
+    with pytest.raises(MutationError, match="changed before backward"):
+        loss.backward()
+    assert_allclose(p.grad.numpy(), [1.0, 1.0])
+
+
+def test_a_parameter_without_gradient_is_not_touched():
+    still, moved = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    recorded = (still * 2.0).sum()
+    moved.grad = tg.Tensor([1.0, 1.0])
+    SGD([still, moved], lr=0.1, momentum=0.9, weight_decay=0.1).step()
+    assert_allclose(still.numpy(), 1.0)
+    recorded.backward()  # its value was not changed, so this is still right
+    assert_allclose(still.grad.numpy(), 2.0)
+
+
+def test_zero_grad_forgets_all():
+    model = nn.Linear(2, 2)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    model(np.ones((1, 2))).backward(np.ones((1, 2)))
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
+def test_float32_stays_float32_even_with_float64_settings_and_gradients(settings):
+    p = nn.Parameter(np.ones(3, np.float32))
+    wide = {k: v if isinstance(v, bool) else np.float64(v) for k, v in settings.items()}
+    optimizer = SGD([p], lr=np.float64(0.1), **wide)
+    for _ in range(3):
+        p.grad = tg.Tensor(np.full(3, 0.1))
+        optimizer.step()
+    assert p.dtype == np.float32
+    assert [v.dtype for v in optimizer.state[p].values()] == [np.float32] * bool(settings["momentum"])
+
+
+def test_a_changed_learning_rate_counts_from_the_next_step():
+    p = nn.Parameter(np.array([1.0]))
+    optimizer = SGD([p], lr=0.1)
+    optimizer.lr = np.float64(1.0)
+    p.grad = tg.Tensor([1.0])
+    optimizer.step()
+    assert p.item() == 0.0
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lr": -0.1}, {"momentum": -0.1}, {"weight_decay": -0.1}, {"lr": float("nan")}, {"lr": float("inf")},
+     {"dampening": float("nan")}, {"momentum": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_settings_out_of_range(settings):
+    with pytest.raises(ArgumentError, match="out of range") as error:
+        SGD([nn.Parameter(np.ones(2))], **settings)
+    name, value = next(iter(settings.items()))
+    assert f"SGD: {name}" in str(error.value)
+    assert str(value) in str(error.value)
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_needs_momentum_and_no_dampening(settings):
+    with pytest.raises(ArgumentError, match="nesterov"):
+        SGD([nn.Parameter(np.ones(2))], nesterov=True, **settings)
+
+
+def test_nothing_to_train():
+    with pytest.raises(ArgumentError, match="nothing to train") as error:
+        SGD(nn.ReLU().parameters())
+    assert "model.parameters()" in str(error.value)
+
+
+def test_only_leaf_tensors_are_trained():
+    p = nn.Parameter(np.ones(2))
+    for wrong in (p * 2.0, np.ones(2), tg.Scalar(1.0), "weight"):
+        with pytest.raises(ArgumentError, match="trains leaf tensors"):
+            SGD([p, wrong])
+    SGD([p, tg.Tensor(np.ones(2), requires_grad=True)])
+
+
+def test_a_parameter_given_twice_is_refused():
+    p = nn.Parameter(np.ones(2), name="gamma")
+    with pytest.raises(ArgumentError, match="'gamma' is given twice"):
+        SGD([p, nn.Parameter(np.ones(2)), p])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"), [(tg.Tensor(np.ones(2)), ShapeError), (tg.Tensor(1.0), ShapeError), (np.ones(3), DTypeError)]
+)
+def test_a_gradient_that_does_not_fit_moves_nothing(wrong, kind):
+    first, second = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3), name="beta")
+    first.grad, second.grad = tg.Tensor(np.ones(3)), wrong
+    with pytest.raises(kind, match="gradient of 'beta'"):
+        SGD([first, second], lr=0.1).step()
+    assert_allclose(first.numpy(), 1.0)
