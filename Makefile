@@ -49,8 +49,9 @@ bench: $(FULL)  ## speed and memory against PyTorch, autograd and micrograd
 	@$(RUN) -m tests.benchmarks
 
 clean:  ## remove the environment, results and caches
-	rm -rf $(VENV) out build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@[ ! -e $(VENV)/made-by-make ] || rm -rf $(VENV)
+	@rm -rf out build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find tinygrad_bn demos tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- the environment ----------------------------------------------------------------------------------------------------
 

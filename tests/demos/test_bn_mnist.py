@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -29,8 +30,10 @@ from demos.bn_mnist import (
     sweep_table,
     table,
     verdicts,
+    write_picture,
 )
 from demos.datasets import DatasetError, Splits, load_mnist
+from tinygrad_bn import graph
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,8 +125,8 @@ def test_with_the_small_weights_bn_learns_while_plain_is_still_at_chance(mnist):
     runners = [enter(network, 0.01, TUNED[0.01, network], seed=11) for network in NETWORKS]
     race(runners, mnist.train, 11, mnist.test[::5], 50, range(1, 301))
     plain, bn = (r.curve[-1][1] for r in runners)
-    assert bn > 0.85
-    assert plain < 0.40
+    assert bn > 0.80  # 0.858 to 0.884 with four seeds, plain 0.228 to 0.369
+    assert plain < 0.50
     assert runners[1].cpu_seconds > runners[0].cpu_seconds > 0  # a BN step does more work
 
 
@@ -131,7 +134,8 @@ def test_with_the_larger_weights_bn_is_ahead_early(mnist):
     runners = [enter(network, 0.1, TUNED[0.1, network], seed=11) for network in NETWORKS]
     race(runners, mnist.train, 11, mnist.test[::5], 50, range(1, 201))
     plain, bn = (r.curve[-1][1] for r in runners)
-    assert bn > plain + 0.05
+    assert bn > 0.80  # 0.866 to 0.873 with four seeds, plain 0.209 to 0.318
+    assert plain < 0.50
 
 
 def test_divergence_is_noticed_and_named(mnist):
@@ -167,26 +171,18 @@ def test_verdicts_compare_medians_and_can_go_either_way():
         runner("with BN", 0.01, 0, [(100, 0.5), (200, 0.91)], final=0.91),
     ]
     first, second = verdicts(finished).splitlines()
-    assert "50% fewer steps and 50% more CPU time to 90%" in first
+    assert "90% in 50% of the steps and 150% of the CPU time" in first
     assert "-1.00 points" in first
-    assert "fewer steps (plain did not get there)" in second
+    assert "90% reached by with BN only" in second
     assert "+71.00 points" in second
 
 
-def test_verdict_when_bn_does_not_get_there():
-    finished = [
-        runner("plain", 0.1, 0, [(100, 0.91)], final=0.91, cpu=[0.2]),
-        runner("with BN", 0.1, 0, [(100, 0.8)], final=0.8, cpu=[0.1]),
-    ]
-    assert "steps unknown (BN did not get there)" in verdicts(finished)
+def test_a_verdict_says_when_only_plain_or_neither_got_there():
+    def pair(plain, bn):
+        return [runner(n, 0.1, 0, [(100, final)], final=final) for n, final in zip(NETWORKS, (plain, bn))]
 
-
-def test_less_cpu_time_is_said_as_less():
-    finished = [
-        runner("plain", 0.1, 0, [(100, 0.91)], final=0.91, cpu=[0.4]),
-        runner("with BN", 0.1, 0, [(100, 0.91)], final=0.91, cpu=[0.1]),
-    ]
-    assert "0% more steps and 75% less CPU time" in verdicts(finished)
+    assert "90% reached by plain only" in verdicts(pair(0.91, 0.8))
+    assert "90% reached by neither" in verdicts(pair(0.7, 0.8))
 
 
 def test_table_has_one_aligned_row_per_network_and_width():
@@ -211,6 +207,26 @@ def test_sweep_names_the_rate_with_the_best_late_accuracy_and_warns_at_the_edge(
     assert "N(0, 0.1), plain: best lr 2\n" in text
     assert "N(0, 0.1), with BN: best lr 2, at the edge of the grid\n" in text
     assert "late accuracy 40.00 %" in text
+
+
+def test_the_picture_shows_the_worked_example_and_the_published_gradient(tmp_path):
+    path, _ = write_picture(tmp_path)
+    assert [path] == list(tmp_path.iterdir())
+    text = "".join(ElementTree.parse(path).getroot().itertext())
+    for step in ("2.5", "1.25", "1.118", "-1.3416", "-0.4472"):  # mean, variance, deviation, normalised
+        assert step in text
+    dy, root = np.array([1.0, 0.0, 0.0, 0.0]), np.sqrt(1.25 + 1e-5)
+    x_hat = np.array([-1.5, -0.5, 0.5, 1.5]) / root
+    for slope in (4 * dy - dy.sum() - x_hat * (dy * x_hat).sum()) / (4 * root):
+        assert f"{slope:.4f}" in text
+
+
+def test_without_a_layout_program_the_picture_is_text_and_the_reason_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(graph.layout, "programs", lambda _: [])
+    path, note = write_picture(tmp_path)
+    assert [path.name] == [p.name for p in tmp_path.iterdir()] == ["batch_norm.dot"]
+    assert path.read_text().startswith("digraph")
+    assert "no layout program" in note
 
 
 # -- the command --------------------------------------------------------------------------------------------------------
@@ -244,7 +260,14 @@ def test_the_sweep_uses_validation_images_only(few, capsys):
     assert capsys.readouterr().out.count("best lr") == 2
 
 
+def test_on_a_terminal_there_is_a_progress_bar(few, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(["--steps", "2", "--seed", "0", "--init-std", "0.1", "--out", str(tmp_path)]) == 0
+    assert "0/2" in capsys.readouterr().err
+
+
 def test_without_tqdm_it_runs_the_same(few, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert main(["--steps", "2", "--seed", "0", "--init-std", "0.1", "--out", str(tmp_path)]) == 0
     assert "N(0, 0.1), seed 0 ..." in capsys.readouterr().err
