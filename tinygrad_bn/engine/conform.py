@@ -74,6 +74,7 @@ astype: Primitive = Primitive(
     lambda g, out, x, dtype: astype(g, dtype=dtype_of(x).name),
     scalar=lambda x, dtype: float(np.asarray(x).astype(dtype)),
     elementwise=True,
+    discrete=True,
     notation="{0} as dtype",
     doc="``astype(x, dtype='float32')``: the same numbers in another dtype; gradients flow between floating dtypes.",
 )
@@ -93,14 +94,26 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     broadcast = arrays and primitive.core_dims == 0 and cotangent.shape == out._data.shape
     if broadcast and not as_variable and cotangent.dtype is data.dtype:  # the usual case, first
         return np.asarray(_sum_to(cotangent, data.shape))
-    if type(cotangent) is not np.ndarray and not isinstance(cotangent, Variable):
-        try:
-            cotangent = np.asarray(cotangent)
-        except ValueError:
-            cotangent = np.asarray(None)  # ragged lists; refused below
+    wrong_kind = isinstance(cotangent, Variable) and cotangent.kind is not argument.kind
+    if cotangent is None or wrong_kind or isinstance(cotangent, (tuple, list)):
+        got = "None" if cotangent is None else f"a {type(cotangent).__name__}"
+        fix = "return the cotangent of this one argument; without a derivative, give None in place of the rule"
+        raise _broken(primitive, index, argument, got, fix)
+    if isinstance(cotangent, Variable):
+        if not as_variable:
+            cotangent = cotangent._data
+    elif type(cotangent) is not np.ndarray:
+        cotangent = np.asarray(cotangent)
     if dtype_of(cotangent).kind != "f":
-        got = "None" if cotangent.dtype == object and cotangent.size == 1 else f"dtype {cotangent.dtype}"
+        got = f"dtype {dtype_of(cotangent)}"
         raise _broken(primitive, index, argument, got, "return floating-point numbers computed from g")
+    if dtype_of(argument).kind != "f":
+        fix = "make the primitive with discrete=True: integers and booleans carry no gradient"
+        raise RuleError(
+            explain(
+                f"{argument.label} wants a gradient", got=f"dtype {argument.dtype}", expected="real numbers", fix=fix
+            )
+        )
     shape = argument.shape
     if cotangent.shape != shape:
         core = primitive.core_dims

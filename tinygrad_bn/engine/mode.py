@@ -5,14 +5,14 @@ The state lives in one context variable, so threads and asyncio tasks do not dis
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from pathlib import Path
 from types import TracebackType
 
-_PACKAGE = str(Path(__file__).resolve().parents[1])
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 class Scope:

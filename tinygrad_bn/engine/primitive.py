@@ -33,6 +33,7 @@ from .variable import Variable, next_stamp
 
 Rule = Callable[..., Any]
 
+PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
 WEAK_SCALARS = int(np.__version__.split(".")[0]) >= 2  # Python numbers never widen an array (NEP 50)
 
 
@@ -48,6 +49,7 @@ class Primitive:
         elementwise: the arguments broadcast against each other and rules return cotangents of the result's shape.
         core_dims: how many trailing axes take no part in broadcasting (2 for matmul); ``None``: nothing broadcasts.
         unfold: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
+        discrete: whether results can be integers or booleans, which carry no gradient.
         notation: how pictures write the operation, such as ``"{0} + {1}"``.
         doc: the docstring.
     """
@@ -62,6 +64,7 @@ class Primitive:
         elementwise: bool = False,
         core_dims: int | None = None,
         unfold: Callable[..., Any] | None = None,
+        discrete: bool = False,
         notation: str | None = None,
         doc: str = "",
     ) -> None:
@@ -75,6 +78,7 @@ class Primitive:
         self.unfold = unfold
         self.notation = notation
         self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
+        self._passes_all = not discrete and (variadic is not None or None not in vjps)
         self.__doc__ = doc or None
 
     def __repr__(self) -> str:
@@ -136,7 +140,10 @@ class Primitive:
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
                 raise self._arity(args)
-            out._requires_grad = requires_grad and self.differentiable
+            for value in params.values():
+                if type(value) not in PLAIN:
+                    self._check_params(params)
+            out._requires_grad = requires_grad and (self._passes_all or self._passes(args, data))
             out.primitive = self
             out.inputs = args
             out.params = params
@@ -201,6 +208,25 @@ class Primitive:
                     arg = frozen(arg)
             made.append(arg)
         return tuple(made), [arg._data if isinstance(arg, Variable) else arg for arg in made]
+
+    def _passes(self, args: tuple[Any, ...], data: Any) -> bool:
+        """Whether an argument that wants a gradient has a rule, and the result numbers that can carry one."""
+        rules = self.vjps or (self.variadic,) * len(args)
+        wanted = (
+            rule is not None and isinstance(arg, Variable) and arg._requires_grad for rule, arg in zip(rules, args)
+        )
+        return any(wanted) and (type(data) is float or data.dtype.kind == "f")
+
+    def _check_params(self, params: dict[str, Any]) -> None:
+        """A variable or an array among the parameters would get no gradient, and could be changed afterwards."""
+        for name, value in params.items():
+            if isinstance(value, (Variable, np.ndarray)):
+                raise DTypeError(
+                    explain(
+                        f"{self.name}: the parameter {name}= must be plain data", got=type(value).__name__,
+                        expected="numbers, strings, tuples, None", fix="pass it by position, as an argument",
+                    )
+                )  # fmt: skip
 
     def _floats(self, values: list[Any]) -> list[float]:
         try:

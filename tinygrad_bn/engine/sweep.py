@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .conform import conform, dtype_of
-from .errors import AnomalyError, GraphError, MutationError, RuleError, ShapeError, TinygradError, explain
+from .conform import astype, conform, dtype_of, shape_of
+from .errors import (
+    AnomalyError,
+    ArgumentError,
+    GraphError,
+    MutationError,
+    RuleError,
+    ShapeError,
+    TinygradError,
+    explain,
+)
 from .mode import Site, current_mode, enable_grad, no_grad
-from .primitive import frozen, summary
+from .primitive import Rule, frozen, summary
 from .variable import FREED, Variable
 
 Cotangents = dict[Variable, Any]
@@ -82,6 +91,8 @@ def sweep(
         assert inputs is not None
         assert params is not None
         out = variable if create_graph else variable._data
+        if type(g) is np.ndarray:
+            g.setflags(write=False)  # several operations may share it; a rule that writes to it is reported
         rules = primitive.vjps
         args = []
         wanting = []
@@ -101,7 +112,7 @@ def sweep(
             try:
                 cotangent = rule(g, out, *args, **params)
             except Exception as error:
-                cotangent = _ieee_or_raise(error, variable, index, g, out, args)
+                cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             data = arg._data
             if type(cotangent) is not type(data) or (
                 type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
@@ -135,12 +146,28 @@ def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph:
         kept, order = sweep([root], [seed_for(root, gradient, create_graph)], create_graph=create_graph)
         for variable, g in kept.items():
             if variable.inputs is None and variable.grad is not None:
-                g = (variable.grad if create_graph else variable.grad._data) + g
+                g = _so_far(variable, create_graph) + g
             kept[variable] = as_gradient(variable, g)
     for variable, g in kept.items():
         variable.grad = g
     if not (retain_graph or create_graph):
         free(order)
+
+
+def _so_far(leaf: Variable, create_graph: bool) -> Any:
+    """The gradient that a leaf has already, and that could have been assigned by the user."""
+    g = leaf.grad
+    fits = isinstance(g, Variable) and g.kind is leaf.kind and g.shape == leaf.shape and dtype_of(g) == dtype_of(leaf)
+    if not fits:
+        raise ArgumentError(
+            explain(
+                f"{leaf.label}: what its .grad was set to cannot be added to",
+                got=f"{type(g).__name__} of shape {shape_of(g)}, dtype {dtype_of(g)}",
+                expected=f"{leaf.kind.__name__} of shape {leaf.shape}, dtype {dtype_of(leaf)}",
+                fix="set .grad to None, or to such a variable",
+            )
+        )
+    return g if create_graph else g._data
 
 
 def gradients(
@@ -158,6 +185,9 @@ def gradients(
     for output in outputs:
         if not output._requires_grad:
             raise _no_gradient(output, "grad()")
+    for variable in inputs:
+        if not variable._requires_grad:
+            raise _no_gradient(variable, "grad() with respect to it")
     with enable_grad() if create_graph else no_grad():
         if seeds is None:
             seeds = [None] * len(outputs)
@@ -213,26 +243,29 @@ def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
             got = f"a {type(new).__name__} of shape {np.shape(new) if not isinstance(new, Variable) else new.shape}"
             expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
             raise ShapeError(explain(f"hook on {variable.label}: bad replacement gradient", got=got, expected=expected))
+        if dtype_of(new) != dtype_of(variable):
+            new = astype(new, dtype=dtype_of(variable).name)
         g = new if create_graph else new._data
     return g
 
 
-def _ieee_or_raise(error: Exception, variable: Variable, index: int, g: Any, out: Any, args: list[Any]) -> Any:
+def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, g: Any, args: list[Any]) -> Any:
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
-    primitive = variable.primitive
-    assert primitive is not None
+    name, params = _name(variable), variable.params or {}
     if isinstance(error, AnomalyError):
-        raise error
-    if isinstance(error, ArithmeticError) and type(out) is float:
-        rule = primitive.vjp(index)
-        assert rule is not None
-        with np.errstate(all="ignore"):
-            return float(rule(np.float64(g), np.float64(out), *map(np.float64, args), **(variable.params or {})))
+        raise AnomalyError(f"backward, in the rule of {name} for argument {index}: {error}") from error
+    if isinstance(error, ArithmeticError) and type(g) is float:
+        try:
+            with np.errstate(all="ignore"):
+                return rule(np.float64(g), np.float64(variable._data), *map(np.float64, args), **params)
+        except Exception as another:
+            error = another
     raise RuleError(
         explain(
-            f"{primitive.name}: the derivative rule for argument {index} failed: {error}",
-            got=f"called as rule(g, out, {len(args)} arguments, {', '.join(variable.params or ()) or 'no parameters'})",
-            expected="a function of the result's cotangent, the result, each argument, and the parameters by keyword",
+            f"{name}: the derivative rule for argument {index} failed: {type(error).__name__}: {error}",
+            got=f"called as rule(g, out, {len(args)} arguments, {', '.join(params) or 'no parameters'})",
+            expected="a function of the result's cotangent, the result, each argument, and the parameters by keyword;"
+            " it writes to none of them",
         )
     ) from error
 
@@ -240,16 +273,21 @@ def _ieee_or_raise(error: Exception, variable: Variable, index: int, g: Any, out
 def _check_finite(cotangent: Any, variable: Variable, index: int) -> None:
     raw = cotangent._data if isinstance(cotangent, Variable) else cotangent
     if not np.isfinite(raw).all():
-        name = variable.primitive.name if variable.primitive is not None else ""
         site = variable.scope
         made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
         raise AnomalyError(
             explain(
-                f"backward: the rule of {name} for argument {index} made {summary(raw)}",
-                got=summary(variable._data),
-                fix=made,
+                f"backward: the rule of {_name(variable)} for argument {index} made {summary(raw)}",
+                got=f"from the result {summary(variable._data)}",
+                fix=made or "run the forward inside detect_anomaly() too, and its line will be named here",
             )
         )
+
+
+def _name(result: Variable) -> str:
+    """The name of the operation that made it."""
+    assert result.primitive is not None  # that is what makes it a result
+    return result.primitive.name
 
 
 def _used_up(variable: Variable) -> TinygradError:
@@ -262,10 +300,10 @@ def _used_up(variable: Variable) -> TinygradError:
 
 
 def _mutated(variable: Variable, arg: Variable) -> TinygradError:
-    name = variable.primitive.name if variable.primitive is not None else ""
     return MutationError(
         explain(
-            f"{name} recorded {arg.label}, whose value was changed before backward needed it",
+            f"{_name(variable)} recorded {arg.label}, which was changed before backward needed it",
+            got="a new value, or requires_grad switched on, after the operation",
             fix="run backward before changing it, or record on a copy",
         )
     )

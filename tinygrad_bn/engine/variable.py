@@ -46,13 +46,15 @@ _LONE = _references(SimpleNamespace(_data=np.empty(0)))
 class HookHandle:
     """Returned by ``register_hook``; ``remove()`` takes the hook off again."""
 
-    def __init__(self, hooks: list[Hook], hook: Hook) -> None:
-        self._hooks, self._hook = hooks, hook
+    def __init__(self, hooks: list[Any], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self._hook: Callable[..., Any] | None = hook
 
     def remove(self) -> None:
         """Take the hook off; harmless when it is off already."""
-        if self._hook in self._hooks:
+        if self._hook is not None:
             self._hooks.remove(self._hook)
+            self._hook = None
 
 
 class Extras:
@@ -175,18 +177,24 @@ class Variable:
         reported by ``backward``.
         """
         array = self.unlock()
+        window = array.view()
         try:
-            yield array
+            yield window
         finally:
+            window.setflags(write=False)
             self.lock(array)
+            if _references(self) > _LONE + 2:  # beside this frame and the window: a slice that can still be written to
+                self.lock(array.copy("K"))
 
     def unlock(self) -> Any:
         """The first half of ``unlocked``: an array to write to, which ``lock`` takes back.  For hot loops."""
         self._check_leaf("it cannot be written to")
         if self.is_scalar_kind:
             raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
-        array = self._data.copy("K") if _references(self) > _LONE else self._data
+        alone = _references(self) <= _LONE and self._data.base is None
+        array = self._data if alone else self._data.copy("K")
         array.setflags(write=True)
+        self.stamp = next_stamp()  # now as well as in lock, in case backward runs in between
         return array
 
     def lock(self, array: Any) -> None:
@@ -298,6 +306,9 @@ class Variable:
             )  # fmt: skip
         if wanted != self._requires_grad:
             self._check_leaf("requires_grad is decided by its inputs")
+            if wanted:
+                # Operations recorded so far may have taken it for a constant: better an error than half a gradient.
+                self.stamp = next_stamp()
         self._requires_grad = bool(wanted)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
