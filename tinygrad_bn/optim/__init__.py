@@ -1,5 +1,26 @@
-"""Optimizers with PyTorch's update rules."""
+"""Optimizers, schedules and gradient clipping with PyTorch's rules, names and defaults."""
 
+from .adagrad import Adagrad
+from .adam import Adam, AdamW
+from .clip import clip_grad_norm_, clip_grad_value_
+from .optimizer import Optimizer
+from .rmsprop import RMSprop
+from .schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR, StepLR
 from .sgd import SGD
 
-__all__ = ["SGD"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "LinearLR",
+    "OneCycleLR",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..engine import Variable
-from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
-
-Array = np.ndarray[Any, Any]
+from ..engine.errors import ArgumentError, explain
+from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay
 
 
-class SGD:
+class SGD(Optimizer):
     """Gradient descent with momentum and weight decay, as torch.optim.SGD.
 
     For each parameter p with gradient g: ``g += weight_decay * p``; with momentum, ``v = momentum * v + (1 - dampening)
@@ -22,7 +20,7 @@ class SGD:
     Parameters without a gradient are left alone.
 
     Args:
-        params: the parameters to train; leaves.
+        params: the parameters to train, leaves; or groups of them, see ``Optimizer``.
         lr: step size, >= 0.
         momentum: how much of the last step is kept, >= 0.
         dampening: how much of a new gradient is held back.
@@ -30,81 +28,62 @@ class SGD:
         nesterov: look ahead; needs momentum and no dampening.
 
     Raises:
-        ArgumentError: settings out of range, no parameters, or something that is not a leaf variable.
+        ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
+
+    momentum = Setting()
+    dampening = Setting()
+    nesterov = Setting()
+    bounds = {"dampening": (-math.inf, math.inf)}  # noqa: RUF012
+    flags = ("nesterov",)
+    may_remember = ("momentum_buffer",)
 
     def __init__(
         self,
-        params: Iterable[Variable],
+        params: Iterable[Any],
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        self.params = list(params)
-        if not self.params:
-            raise ArgumentError(explain("SGD: nothing to train", got="no parameters", fix="pass model.parameters()"))
-        seen: set[Variable] = set()
-        for p in self.params:
-            if not isinstance(p, Variable) or not p.is_leaf or p.is_scalar_kind:
-                raise ArgumentError(explain("SGD trains leaf tensors", got=repr(p), fix="pass model.parameters()"))
-            if p in seen:
-                raise ArgumentError(
-                    explain("SGD: a parameter given twice would move twice", got=p.label, fix="pass each once")
-                )
-            seen.add(p)
-        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        if not all(0 <= value < math.inf for value in settings.values()) or not math.isfinite(dampening):
-            got = ", ".join(f"{name}={value}" for name, value in (settings | {"dampening": dampening}).items())
-            raise ArgumentError(explain("SGD: settings are finite and not negative", got=got))
-        if nesterov and (momentum == 0 or dampening != 0):
-            raise ArgumentError(
-                explain("SGD: nesterov needs momentum and no dampening", got=f"{momentum}, {dampening}")
-            )
-        self.lr, self.momentum, self.dampening = lr, momentum, dampening
-        self.weight_decay, self.nesterov = weight_decay, nesterov
-        self._velocity: list[Array | None] = [None] * len(self.params)
+        steps = {"lr": lr, "momentum": momentum, "dampening": dampening}
+        super().__init__(params, {**steps, "weight_decay": weight_decay, "nesterov": nesterov})
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for p in self.params:
-            p.grad = None
+    def _checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super()._checked(settings)
+        if checked["nesterov"] and (checked["momentum"] == 0 or checked["dampening"] != 0):
+            got = f"momentum={checked['momentum']}, dampening={checked['dampening']}"
+            raise ArgumentError(explain("SGD: nesterov needs momentum and no dampening", got=got))
+        return checked
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient, in place.
+    def _rule(self, group: Mapping[str, Any]) -> Rule:
+        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
+        accepted, nesterov = 1.0 - group["dampening"], group["nesterov"]
 
-        Raises:
-            ShapeError, DTypeError: a gradient that does not fit its parameter; nothing has been moved then.
-        """
-        for p in self.params:
-            if p.grad is None:
-                continue
-            if not isinstance(p.grad, Variable):
-                got = type(p.grad).__name__
-                raise DTypeError(
-                    explain(f"SGD: gradient of {p.label}", got=got, expected="a Tensor", fix="Tensor(array)")
-                )
-            if p.grad.shape != p.shape:
-                raise ShapeError(explain(f"SGD: gradient of {p.label}", got=f"shape {p.grad.shape}", expected=p.shape))
-        lr, weight_decay = float(self.lr), float(self.weight_decay)  # a NumPy float64 would widen float32 arrays
-        for i, p in enumerate(self.params):
-            if p.grad is None:
-                continue
-            g = p.grad.data
-            if weight_decay:
-                g = g + weight_decay * p.data
-            if self.momentum:
-                g = self._with_momentum(i, g)
-            array = p.unlock()
+        def descend(array: Array, g: Array, state: State) -> None:
             array -= lr * g
-            p.lock(array)
 
-    def _with_momentum(self, i: int, g: Array) -> Array:
-        momentum, v = float(self.momentum), self._velocity[i]
-        if v is None:
-            v = self._velocity[i] = np.array(g, self.params[i].dtype)
-        else:
-            v *= momentum
-            v += g if not self.dampening else (1.0 - self.dampening) * g
-        return g + momentum * v if self.nesterov else v
+        def descend_with_momentum(array: Array, g: Array, state: State) -> None:
+            scratch = None
+            if weight_decay:
+                g = scratch = with_decay(g, array, weight_decay)
+            v = state.get("momentum_buffer")
+            if not momentum:
+                v = g
+            elif v is None:
+                v = state["momentum_buffer"] = np.empty_like(array)
+                v[...] = g
+            else:
+                v *= momentum
+                if accepted != 1.0:
+                    scratch = np.empty_like(array) if scratch is None else scratch
+                g = np.multiply(g, accepted, out=scratch)
+                v += g
+            if nesterov:
+                array -= np.multiply(g, lr, out=scratch)
+                array -= np.multiply(v, lr * momentum, out=scratch)
+            else:
+                array -= np.multiply(v, lr, out=scratch)
+
+        return descend_with_momentum if momentum or weight_decay else descend

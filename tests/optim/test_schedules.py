@@ -1,0 +1,280 @@
+"""Every schedule against PyTorch's, group by group and count by count; saving; what is refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+import tinygrad_bn as tg
+from tinygrad_bn import nn, optim
+from tinygrad_bn.engine.errors import ArgumentError
+
+RATES = [0.1, 0.02]
+OPTIMIZERS = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("RMSprop", {})]
+CASES = [
+    ("StepLR", {"step_size": 3}),
+    ("StepLR", {"step_size": 1, "gamma": 0.5}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.01, "end_factor": 0.5, "total_iters": 7}),
+    ("CosineAnnealingLR", {"T_max": 6}),
+    ("CosineAnnealingLR", {"T_max": 20, "eta_min": 0.005}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 20}),
+    ("OneCycleLR", {"max_lr": [0.5, 0.1], "epochs": 4, "steps_per_epoch": 5, "anneal_strategy": "linear"}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 20, "pct_start": 0.4, "three_phase": True, "div_factor": 5.0}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 20, "pct_start": 0.0, "cycle_momentum": False}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 20, "base_momentum": 0.5, "max_momentum": 0.8,
+                    "final_div_factor": 10.0}),
+]  # fmt: skip
+
+
+def made(name="SGD", **settings):
+    params = [nn.Parameter(np.array([1.0, -2.0])), nn.Parameter(np.array([0.5]))]
+    return getattr(optim, name)([{"params": [p], "lr": lr} for p, lr in zip(params, RATES)], **settings)
+
+
+def reference(name="SGD", **settings):
+    params = [torch.tensor([1.0, -2.0], dtype=float), torch.tensor([0.5], dtype=float)]
+    groups = [{"params": [p.requires_grad_()], "lr": lr} for p, lr in zip(params, RATES)]
+    return getattr(torch.optim, name)(groups, **settings)
+
+
+def step_together(ours, theirs, schedule, their_schedule, steps):
+    """Train both on the same gradients; compare settings before each step and parameters after it."""
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        for group, their_group in zip(ours.param_groups, theirs.param_groups):
+            for setting in ("lr", "momentum", "betas"):
+                if setting in group:
+                    assert_allclose(group[setting], their_group[setting], rtol=1e-9, atol=1e-15)
+            (p,), (q,) = group["params"], their_group["params"]
+            g = rng.standard_normal(p.shape)
+            p.grad, q.grad = tg.Tensor(g), torch.tensor(g)
+        assert_allclose(schedule.get_last_lr(), their_schedule.get_last_lr(), rtol=1e-9, atol=1e-15)
+        ours.step()
+        theirs.step()
+        schedule.step()
+        their_schedule.step()
+    for p, their_group in zip(ours.params, theirs.param_groups):
+        assert_allclose(p.numpy(), their_group["params"][0].detach().numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("optimizer", "own"), OPTIMIZERS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=lambda value: str(value))
+def test_twenty_steps_are_pytorchs(name, settings, optimizer, own):
+    ours, theirs = made(optimizer, **own), reference(optimizer, **own)
+    schedule = getattr(optim, name)(ours, **settings)
+    their_schedule = getattr(torch.optim.lr_scheduler, name)(theirs, **settings)
+    step_together(ours, theirs, schedule, their_schedule, 20)
+    assert schedule.last_epoch == 20
+
+
+def chained(module, optimizer):
+    warmup = module.LinearLR(optimizer, start_factor=0.1, total_iters=4)
+    steps = module.StepLR(optimizer, step_size=2)
+    decay = module.CosineAnnealingLR(optimizer, T_max=8)
+    return module.SequentialLR(optimizer, [warmup, steps, decay], milestones=[4, 9])
+
+
+def test_a_sequence_is_pytorchs():
+    ours, theirs = made(), reference()
+    step_together(ours, theirs, chained(optim, ours), chained(torch.optim.lr_scheduler, theirs), 20)
+
+
+def test_a_sequence_of_one():
+    optimizer = made()
+    schedule = optim.SequentialLR(optimizer, [optim.OneCycleLR(optimizer, 0.5, total_steps=4)], [])
+    for _ in range(4):
+        schedule.step()
+    with pytest.raises(ArgumentError, match="lasts 4 steps"):
+        schedule.step()
+    assert schedule.last_epoch == 4
+
+
+@pytest.mark.parametrize("pct_start", [0.1, 1.0])
+def test_a_cycle_whose_rise_or_fall_has_no_length(pct_start):
+    optimizer = made()
+    schedule = optim.OneCycleLR(optimizer, 0.5, total_steps=10, pct_start=pct_start)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        schedule.step()
+    assert max(rates) == rates[0 if pct_start == 0.1 else 9] == 0.5
+    assert_allclose(optimizer.param_groups[0]["lr"], 0.5 / 25 / 1e4, rtol=1e-9)
+
+
+def test_a_cycle_ends():
+    optimizer = made(momentum=0.9)
+    schedule = optim.OneCycleLR(optimizer, 0.5, total_steps=5, anneal_strategy="linear")
+    for _ in range(5):
+        schedule.step()
+    assert min(group["lr"] for group in optimizer.param_groups) > 0.0  # the count after the last batch
+    before = optimizer.state_dict()["param_groups"]
+    with pytest.raises(ArgumentError, match=r"lasts 5 steps.*\n.*6"):
+        schedule.step()
+    assert optimizer.state_dict()["param_groups"] == before
+    assert schedule.last_epoch == 5
+
+
+# -- saving and loading -------------------------------------------------------------------------------------------------
+
+
+MAKERS = [lambda o, n=n, s=s: getattr(optim, n)(o, **s) for n, s in CASES] + [lambda o: chained(optim, o)]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_restored_schedule_continues_exactly(make):
+    optimizer, other = made(momentum=0.9), made(momentum=0.9)
+    schedule = make(optimizer)
+    for _ in range(6):
+        schedule.step()
+    state = json.loads(json.dumps(schedule.state_dict()))
+    other.lr = 0.7  # other rates than the saved ones: those in the state count
+    restored = make(other)
+    restored.load_state_dict(state)
+    saved = optimizer.state_dict()
+    other.load_state_dict(saved)
+    assert other.state_dict() == saved
+    for _ in range(8):
+        schedule.step()
+        restored.step()
+        assert [g["lr"] for g in other.param_groups] == [g["lr"] for g in optimizer.param_groups]
+        assert [g["momentum"] for g in other.param_groups] == [g["momentum"] for g in optimizer.param_groups]
+
+
+def test_loading_sets_the_optimizer():
+    optimizer = made()
+    schedule = optim.StepLR(optimizer, step_size=2)
+    state = schedule.state_dict()
+    state["last_epoch"] = 4
+    schedule.load_state_dict(state)
+    assert_allclose(schedule.get_last_lr(), [0.1 * 0.01, 0.02 * 0.01])
+    assert [group["lr"] for group in optimizer.param_groups] == schedule.get_last_lr()
+
+
+def cycle_state(**changes):
+    return optim.OneCycleLR(made(), 0.5, total_steps=20).state_dict() | changes
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, "not the state of such a schedule"),
+        ({}, "not the state of such a schedule"),
+        (cycle_state(extra=1), "not the state of such a schedule"),
+        (optim.StepLR(made(), 3).state_dict(), "not the state of such a schedule"),
+        (cycle_state(schedule="StepLR"), "schedule differs"),
+        (cycle_state(total_steps=21), "total_steps differs"),
+        (cycle_state(base_lrs=[0.1]), "base_lrs do not fit"),
+        (cycle_state(base_lrs=[0.1, -0.1]), "base_lrs do not fit"),
+        (cycle_state(base_lrs="ab"), "base_lrs do not fit"),
+        (cycle_state(last_epoch=-1), "last_epoch is not a count"),
+        (cycle_state(last_epoch=21), "last_epoch is not a count"),
+        (cycle_state(last_epoch=2.0), "last_epoch is not a count"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(state, message):
+    optimizer = made()
+    schedule = optim.OneCycleLR(optimizer, 0.5, total_steps=20)
+    schedule.step()
+    before = optimizer.state_dict()
+    with pytest.raises(ArgumentError, match=message):
+        schedule.load_state_dict(state)
+    assert (optimizer.state_dict(), schedule.last_epoch) == (before, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"milestones": [4, 8]}, "milestones differ"),
+        ({"schedules": None}, "schedules differ"),
+        ({"schedules": []}, "schedules differ"),
+        ({"schedules": [{}, {}, {}]}, "LinearLR.load_state_dict"),
+    ],
+)
+def test_a_sequence_checks_its_parts(changes, message):
+    optimizer = made()
+    schedule = chained(optim, optimizer)
+    with pytest.raises(ArgumentError, match=message):
+        schedule.load_state_dict(schedule.state_dict() | changes)
+    assert schedule.last_epoch == 0
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("StepLR", {"step_size": 0}, "step_size"),
+        ("StepLR", {"step_size": 2.0}, "step_size"),
+        ("StepLR", {"step_size": 2, "gamma": -0.1}, "gamma"),
+        ("LinearLR", {"start_factor": 0.0}, "start_factor"),
+        ("LinearLR", {"start_factor": 1.5}, "start_factor"),
+        ("LinearLR", {"end_factor": -0.5}, "end_factor"),
+        ("LinearLR", {"total_iters": 0}, "total_iters"),
+        ("CosineAnnealingLR", {"T_max": 0}, "T_max"),
+        ("CosineAnnealingLR", {"T_max": 5, "eta_min": math.nan}, "eta_min"),
+        ("OneCycleLR", {"max_lr": 0.5}, "total_steps, or both"),
+        ("OneCycleLR", {"max_lr": 0.5, "epochs": 3}, "total_steps, or both"),
+        ("OneCycleLR", {"max_lr": 0.5, "epochs": 0, "steps_per_epoch": 3}, "epochs"),
+        ("OneCycleLR", {"max_lr": 0.5, "epochs": 3, "steps_per_epoch": -3}, "steps_per_epoch"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 0}, "total_steps"),
+        ("OneCycleLR", {"max_lr": -0.5, "total_steps": 9}, "max_lr"),
+        ("OneCycleLR", {"max_lr": [0.5], "total_steps": 9}, "one max_lr per group"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 9, "pct_start": 1.1}, "pct_start"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 9, "anneal_strategy": "step"}, "anneal_strategy"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 9, "div_factor": 0.0}, "div_factor"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 9, "final_div_factor": 0.0}, "final_div_factor"),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 9, "base_momentum": -0.1}, "base_momentum"),
+    ],
+)
+def test_settings_out_of_range_change_nothing(name, settings, message):
+    optimizer = made()
+    before = optimizer.state_dict()
+    with pytest.raises(ArgumentError, match=message):
+        getattr(optim, name)(optimizer, **settings)
+    assert optimizer.state_dict() == before
+
+
+def test_adams_first_beta_stays_below_one():
+    with pytest.raises(ArgumentError, match="max_momentum"):
+        optim.OneCycleLR(made("Adam"), 0.5, total_steps=9, max_momentum=1.0)
+
+
+def test_momentum_cannot_cycle_where_there_is_none():
+    with pytest.raises(ArgumentError, match="Adagrad has no momentum to cycle"):
+        optim.OneCycleLR(made("Adagrad"), 0.5, total_steps=9)
+    schedule = optim.OneCycleLR(made("Adagrad"), 0.5, total_steps=9, cycle_momentum=False)
+    assert_allclose(schedule.get_last_lr(), [0.02, 0.02])
+
+
+@pytest.mark.parametrize("make", [lambda o: optim.StepLR(o, 3), lambda o: optim.OneCycleLR(o, 0.1, total_steps=5)])
+def test_a_schedule_sets_an_optimizer(make):
+    with pytest.raises(ArgumentError, match="sets an optimizer"):
+        make(nn.Linear(2, 2))
+
+
+def test_a_group_added_afterwards_is_reported():
+    optimizer = made()
+    schedule = optim.StepLR(optimizer, 3)
+    optimizer.add_param_group({"params": [nn.Parameter(np.ones(1))]})
+    with pytest.raises(ArgumentError, match="a group was added"):
+        schedule.step()
+    assert schedule.last_epoch == 0
+
+
+def test_sequences_that_do_not_fit_together():
+    optimizer = made()
+    a, b = optim.StepLR(optimizer, 3), optim.StepLR(optimizer, 5)
+    for schedules, milestones, message in [
+        ([a, b], [], "one milestone between"),
+        ([a, b], [0], "milestones"),
+        ([a, b, a], [5, 5], "ascend"),
+        ([a, optim.StepLR(made(), 3)], [5], "schedules of this optimizer"),
+        ([a, None], [5], "schedules of this optimizer"),
+    ]:
+        with pytest.raises(ArgumentError, match=message):
+            optim.SequentialLR(optimizer, schedules, milestones)
