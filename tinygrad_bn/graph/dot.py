@@ -151,9 +151,9 @@ def _row(label: str, lines: list[str]) -> str:
 
 def _heading(title: str, note: str, kinds: list[str]) -> str:
     """The graph's label: its title, a note, and what colours, borders and numbers mean."""
-    lines = [f"<B>{_text(title)}</B>"] if title else []
+    lines = [f"<B>{_text(clean(title, 120))}</B>"] if title else []
     if note:
-        lines.append(f'<FONT POINT-SIZE="13">{_text(note)}</FONT>')
+        lines.append(f'<FONT POINT-SIZE="13">{_text(clean(note, 400))}</FONT>')
     if kinds:
         cells = "".join(
             f'<TD BGCOLOR="{LOOKS[kind][0]}" BORDER="2" COLOR="{LOOKS[kind][1]}">'

@@ -16,6 +16,8 @@ def clean(text: str, longest: int = LONGEST) -> str:
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") else c
         for c in text[: longest + 1]
     )
+    if not safe.strip():
+        return "(blank)"
     return safe if len(safe) <= longest else safe[: longest - 1] + "…"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..engine import Variable, enable_grad, no_grad, scope
 from ..engine.conform import conform
 from ..engine.mode import Scope, current_mode
-from ..engine.sweep import recorded_before, seed_for
+from ..engine.sweep import ieee_or_raise, recorded_before, seed_for
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ def backward_steps(roots: Sequence[Variable], gradients: Sequence[Any], create_g
                     continue
                 with scope(f"rule of {primitive.name}"):
                     where = current_mode().scope
-                    returned = rule(upstream, result if create_graph else result.data, *values, **params)
+                    out = result if create_graph else result.data
+                    try:
+                        returned = rule(upstream, out, *values, **params)
+                    except Exception as error:
+                        returned = ieee_or_raise(error, result, slot, rule, upstream, list(values))
                     cotangent = conform(returned, result, slot, argument, create_graph)
                     before = pending.get(argument)
                     after = cotangent if before is None else before + cotangent

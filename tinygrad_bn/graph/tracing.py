@@ -132,9 +132,10 @@ class _Snapshot:
 
     def _source(self, arg: Any, outputs: Collection[Variable]) -> str:
         if not isinstance(arg, Variable):
-            dtype = "float64" if isinstance(arg, (int, float)) else dtype_of(arg).name
+            number = isinstance(arg, (int, float))
+            shape, dtype = ((), "float64") if number else (shape_of(arg), dtype_of(arg).name)
             node_id = f"n{len(self.nodes)}"
-            constant = Node(node_id, "constant", None, None, None, {}, (), shape_of(arg), dtype, False, Value.of(arg))
+            constant = Node(node_id, "constant", None, None, None, {}, (), shape, dtype, False, Value.of(arg))
             self.nodes.append(constant)
             return node_id
         if arg not in self.ids:

@@ -1,0 +1,308 @@
+"""Pictures: their DOT text, how it is laid out, what happens without a layout program, and hostile names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_bn as tg
+from tinygrad_bn.engine.errors import ArgumentError
+from tinygrad_bn.graph import LayoutError, collapse, draw, simplify, trace, trace_backward
+from tinygrad_bn.graph import layout as layout_module
+from tinygrad_bn.graph.labels import clean, number
+
+from .programs import COTANGENT, batch_norm, batch_norm_of_scalars, network
+
+GOLDEN = Path(__file__).parent / "golden"
+BUNDLED = shutil.which("graphviz-pure", path=str(Path(sys.executable).parent)) or shutil.which("graphviz-pure")
+
+
+def picture(view: str):
+    if view == "scalar":
+        return draw(batch_norm_of_scalars(), COTANGENT, view="scalar", title="scalar view")
+    if view == "network":
+        net, loss = network()
+        return draw(loss, np.float32(1), view="module", depth=2, module=net, title="a network")
+    layer, y = batch_norm()
+    return draw(y, COTANGENT, view=view, module=layer, title=f"{view} view")
+
+
+@pytest.mark.parametrize("view", ["tensor", "scalar", "module", "backward", "reduced", "network"])
+def test_dot_text_is_as_recorded(view: str) -> None:
+    """Look at the picture before recording it anew: UPDATE_GOLDEN=1 pytest tests/graph."""
+    file = GOLDEN / f"{view}.dot"
+    source = picture(view).source
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(source)
+    assert source == file.read_text()
+
+
+@pytest.mark.parametrize("view", ["tensor", "scalar"])
+def test_the_worked_example_can_be_read_in_the_picture(view: str) -> None:
+    svg = picture(view).svg()
+    text = " ".join(ElementTree.fromstring(svg).itertext())
+    for shown in ("2.5", "1.118", "-1.3416", "-0.4472", "0.4472", "1.3416"):
+        assert shown in text
+
+
+def test_png_and_svg_are_what_they_say(tmp_path: Path) -> None:
+    shown = picture("tensor")
+    assert shown.png().startswith(b"\x89PNG\r\n")
+    assert ElementTree.fromstring(shown.svg()).tag.endswith("svg")
+    for name in ("bn.svg", "bn.png", "bn.dot", "bn.txt", "bn.mmd", "bn.json"):
+        path = shown.save(tmp_path / name)
+        assert path.stat().st_size > 100
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert (tmp_path / "bn.dot").read_text() == shown.source
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bn.dot", "bn.json", "bn.mmd", "bn.png", "bn.svg", "bn.txt"]
+
+
+def test_saving_elsewhere_or_otherwise_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    shown = picture("tensor")
+    with pytest.raises(ArgumentError, match=r"expected: .dot, .svg"):
+        shown.save(tmp_path / "bn.gif")
+    with pytest.raises(FileNotFoundError):
+        shown.save(tmp_path / "missing" / "bn.dot")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "bn.dot"
+    target.write_text("old")
+
+    def fail(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        picture("tensor").save(target)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+# -- layout programs ---------------------------------------------------------------------------------------------------
+
+
+def elements(program: str, source: str) -> tuple[set[str], set[tuple[str, str]], set[str]]:
+    """Names of nodes, edges and clusters as the program's own JSON output has them."""
+    done = subprocess.run([program, "-Tjson"], input=source.encode(), capture_output=True, check=True, timeout=60)
+    document = json.loads(done.stdout)
+    objects = document.get("objects", [])
+    nodes = {
+        o["name"] for o in objects if "nodes" not in o and "subgraphs" not in o and not o["name"].startswith("cluster")
+    }
+    clusters = {o["name"] for o in objects if o["name"].startswith("cluster")}
+    edges = {(objects[e["tail"]]["name"], objects[e["head"]]["name"]) for e in document.get("edges", [])}
+    return nodes, edges, clusters
+
+
+@pytest.mark.parametrize("view", ["tensor", "backward"])
+def test_layout_programs_find_the_same_nodes_edges_and_clusters_as_the_graph(view: str) -> None:
+    shown = picture(view)
+    found = [elements(p, shown.source) for p in {BUNDLED, shutil.which("dot")} if p]
+    assert found, "no layout program on this machine"
+    for nodes, edges, clusters in found:
+        assert nodes == {node.id for node in shown.graph.nodes}
+        assert edges == {(e.source, e.target) for e in shown.graph.edges}
+        assert len(clusters) == shown.source.count("subgraph cluster_")
+
+
+def test_without_a_layout_program_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout_module.shutil, "which", lambda *args, **kwargs: None)
+    monkeypatch.delenv("TINYGRAD_BN_DOT", raising=False)
+    shown = picture("tensor")
+    with pytest.raises(LayoutError, match=r"tinygrad-bn\[draw\]"):
+        shown.svg()
+    with pytest.raises(LayoutError, match="makes PDF was found"):
+        shown.pdf()
+    bundle = shown._repr_mimebundle_()
+    assert "digraph" in bundle["text/plain"]
+    assert "image/svg+xml" not in bundle
+
+
+def test_notebooks_get_the_svg() -> None:
+    bundle = picture("tensor")._repr_mimebundle_()
+    assert bundle["image/svg+xml"].count("<svg") == 1
+    assert bundle["text/plain"] == "<picture of 17 nodes and 18 edges>"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Makes a layout program out of a line of Python and chooses it."""
+
+    def make(body: str) -> None:
+        file = tmp_path / "layout"
+        file.write_text(f"#!{sys.executable}\nimport sys, time\n{body}\n")
+        file.chmod(0o755)
+        monkeypatch.setenv("TINYGRAD_BN_DOT", str(file))
+
+    return make
+
+
+def test_the_chosen_program_is_used(program) -> None:
+    program("sys.stdout.write('laid out as ' + sys.argv[1])")
+    assert picture("tensor").svg() == "laid out as -Tsvg"
+
+
+def test_a_program_that_fails_hangs_or_is_missing(program, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = picture("tensor")
+    program("sys.stderr.write('syntax error in line 1'); sys.exit(3)")
+    with pytest.raises(LayoutError, match="syntax error in line 1"):
+        shown.svg()
+    program("sys.exit(0)")
+    with pytest.raises(LayoutError, match="exit code 0"):
+        shown.svg()
+    program("time.sleep(60)")
+    monkeypatch.setattr(layout_module, "SECONDS", 0.5)
+    with pytest.raises(LayoutError, match=r"took more than 0.5 s"):
+        shown.svg()
+    monkeypatch.setenv("TINYGRAD_BN_DOT", "/no/such/program")
+    with pytest.raises(LayoutError, match="could not be started"):
+        shown.svg()
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    '"', "\\", "a\\", '"]; evil [label="', "<b>", "<script>alert(1)</script>", "&amp;", "&#x41;", "{0}", "{1} {x}", "\\N",
+    "a:b", "x" * 10_000, "\x00\x07\x1b", "\ud800", "日本 ḡ", "]]>", "--", "%", "`", "#", "", " ",
+]  # fmt: skip
+
+
+def check_name(name: str) -> None:
+    x = tg.Tensor([1.0, 2.0], requires_grad=True, name=name)
+    with tg.scope(name):
+        shown = draw(x * 2.0, np.ones(2), title=name)
+    root = ElementTree.fromstring(shown.svg())
+    assert not [e for e in root.iter() if e.tag.endswith(("script", "foreignObject", "image"))]
+    assert not [a for e in root.iter() for a in e.attrib if "href" in a or a.startswith("on")]
+    groups = [e for e in root.iter() if e.get("class") == "node"]
+    assert len(groups) == len(shown.graph.nodes) == 3
+    assert "\n" not in clean(name)
+    assert shown.mermaid().count('"') == 2 * len(shown.graph.nodes)
+    assert shown.mermaid().count("\n") == len(shown.graph.nodes) + len(shown.graph.edges) + 6
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_stay_text(name: str) -> None:
+    check_name(name)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.text(st.characters(), max_size=60))
+def test_any_name_stays_text(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2.5, "2.5"), (1.1180339887, "1.118"), (-1.3416407865, "-1.3416"), (0.0, "0"), (1e-5, "1e-05"), (123456.0, "1.23e+05"),
+     (float("nan"), "NaN"), (float("inf"), "+inf"), (float("-inf"), "-inf"), (-4.0, "-4")],
+)  # fmt: skip
+def test_numbers(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_values_that_are_not_finite_are_flagged() -> None:
+    with np.errstate(divide="ignore"):
+        y = tg.ops.log(tg.Tensor([0.0, 1.0], requires_grad=True))
+    source = draw(y).source
+    assert "1 not finite" in source
+    assert "not run yet" in source
+
+
+# -- views and folding ---------------------------------------------------------------------------------------------------
+
+
+def test_collapse_by_depth_and_by_name() -> None:
+    net, loss = network()
+    graph = trace(loss, module=net)
+    closed = collapse(graph, 1)
+    assert [node.name for node in closed.nodes if node.kind == "group"][:2] == ["0", "1"]
+    opened = collapse(graph, 1, opened=["Sequential/1/mean"])
+    assert ("Sequential", "1", "mean") in {node.scope for node in opened.nodes}
+    assert {"variance", "normalize"} <= {node.name for node in opened.nodes if node.kind == "group"}
+    only = collapse(graph, closed=["Sequential/1"])
+    groups = [node for node in only.nodes if node.kind == "group"]
+    assert [(node.name, node.shape) for node in groups] == [("1", (5, 4))]
+    assert groups[0].members + len(only) - 1 == len(graph)
+    with pytest.raises(ArgumentError, match="no such scope"):
+        collapse(graph, closed=["Sequential/9"])
+    with pytest.raises(ArgumentError, match="negative"):
+        collapse(graph, -1)
+
+
+def test_large_graphs_are_folded_and_say_so() -> None:
+    z = tg.Scalar(1.0)
+    for _ in range(5_000):
+        z = z * 1.0
+    shown = draw(z)
+    assert len(shown.graph) <= 300
+    assert "of 10001 nodes hidden" in shown.note
+    assert "max_nodes=10001 shows all" in shown.note
+    assert ElementTree.fromstring(shown.svg()).tag.endswith("svg")
+    assert shown.note in shown.source
+
+
+def test_equal_parts_fold_into_one() -> None:
+    scalars = tg.scalarize(np.arange(400.0))
+    total = np.sum(tg.ops.tanh(scalars)[:200]) * 1.0
+    shown = draw(total, max_nodes=250)
+    groups = {(node.name, node.members) for node in shown.graph.nodes if node.kind == "group"}
+    assert ("tanh", 200) in groups
+
+
+def test_the_reduced_backward_pass_is_smaller_and_equal() -> None:
+    layer, y = batch_norm()
+    _, backward = trace_backward(y, COTANGENT, layer)
+    smaller = simplify(backward)
+    assert sum(bool(n.op) for n in smaller.nodes) < sum(bool(n.op) for n in backward.nodes)
+    assert [smaller[i].value.elements or () for i in smaller.outputs] != []
+    x = next(i for i in smaller.outputs if smaller[i].name == "∂x")
+    np.testing.assert_allclose(smaller[x].value.elements, [0.26832816, -0.35777088, -0.08944272, 0.17888544], atol=1e-5)
+    assert simplify(smaller) == smaller
+
+
+def test_simplification_laws() -> None:
+    x = tg.Scalar(3.0, name="x")
+    same = (x + 2.0) * (2.0 + x)
+    assert sum(n.op == "add" for n in simplify(trace(same)).nodes) == 1
+    for neutral in (x * 1.0, 1.0 * x, x + 0.0, 0.0 + x, x / 1.0, x - 0.0, tg.ops.negative(-x)):
+        graph = simplify(trace(neutral.exp()))
+        assert [n.op for n in graph.nodes if n.op] == ["exp"]
+    for kept in (x * 2.0, 1.0 / x, 0.0 - x, x - 1.0):
+        assert len([n for n in simplify(trace(kept.exp())).nodes if n.op]) == 2
+
+
+def test_views_that_need_something_else() -> None:
+    _, y = batch_norm()
+    with pytest.raises(ArgumentError, match="scalarize"):
+        draw(y, view="scalar")
+    with pytest.raises(ArgumentError, match="unknown view"):
+        draw(y, view="side")
+    with pytest.raises(ArgumentError, match="needs the variables"):
+        draw(trace(y), view="backward")
+    with pytest.raises(ArgumentError, match="unknown direction"):
+        draw(y, rankdir="up")
+
+
+def test_text_and_mermaid() -> None:
+    layer, y = batch_norm()
+    shown = draw(y, COTANGENT, module=layer)
+    lines = shown.text().splitlines()
+    assert lines[0].split() == ["node", "shape", "value", "grad"]
+    assert "-- BatchNorm1d / normalize" in lines
+    assert any(line.startswith("v3 = v1 / 4") and "2.5" in line for line in lines)
+    assert shown.mermaid().startswith("flowchart TD\n")
+    assert "    n0 --> n1" in shown.mermaid().splitlines()
