@@ -14,6 +14,12 @@ same batches in the same order, one step each in turn.  CPU time is that of the 
 Learning rates were chosen once, for each network and width by itself, with ``python -m demos.bn_mnist --sweep``: 3000
 steps at each of six rates, seeds 100 to 102 (which the results do not use), judged by accuracy over the last fifth of
 the run on 5,000 images held out of the training set.  The test set had no part in it.
+
+    validation accuracy, %   lr 0.5       1       2       4       8      16   chosen
+    N(0, 0.1)    plain        91.43   93.24   93.77   93.16   53.20   10.06        2
+                 with BN      91.87   92.75   93.65   93.91   93.53   93.22        4
+    N(0, 0.01)   plain        40.35   67.30   87.55   89.47   10.18   10.06        4
+                 with BN      91.26   92.27   93.17   93.56   93.65   92.98        8
 """
 
 from __future__ import annotations
@@ -43,7 +49,7 @@ TARGET = 0.90
 NETWORKS = ("plain", "with BN")
 INTERRUPTED = 130  # what a shell reports after Ctrl-C: 128 + SIGINT
 
-TUNED = {(0.1, "plain"): 2.0, (0.1, "with BN"): 2.0, (0.01, "plain"): 2.0, (0.01, "with BN"): 4.0}
+TUNED = {(0.1, "plain"): 2.0, (0.1, "with BN"): 4.0, (0.01, "plain"): 4.0, (0.01, "with BN"): 8.0}
 SWEEP_RATES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 SWEEP_SEEDS = (100, 101, 102)
 
