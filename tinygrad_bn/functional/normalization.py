@@ -10,7 +10,6 @@ import numpy as np
 from .. import ops
 from ..engine import Variable, scope, shape_of
 from ..engine.errors import ArgumentError, ShapeError, explain
-from ..variables import values_of
 
 
 def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
@@ -79,8 +78,8 @@ def batch_norm(
         if bias is not None:
             y = y + _per_channel(bias, shape)
     if tracks:
-        moved_mean = _moved(running_mean, mean, momentum)
-        moved_var = _moved(running_var, variance, momentum, n / (n - 1))
+        moved_mean = _moved(running_mean, mean, float(momentum))
+        moved_var = _moved(running_var, variance, float(momentum), n / (n - 1))
         for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
             with running.unlocked() as array:
                 array[...] = moved
@@ -99,11 +98,8 @@ def _beside(x: Any, running: Any) -> Any:
 
 def _moved(running: Variable, batch: Any, momentum: float, correction: float = 1.0) -> Any:
     """The running values moved towards the batch's, in their own dtype."""
-    values = batch.data if isinstance(batch, Variable) else np.asarray(batch)
-    if values.dtype == object:
-        values = values_of(values)
-    moved = (1.0 - momentum) * running.data + (momentum * correction) * values.reshape(running.shape)
-    return moved.astype(running.dtype, copy=False)
+    values = np.asarray(batch.data if isinstance(batch, Variable) else batch, running.dtype)
+    return (1.0 - momentum) * running.data + (momentum * correction) * values.reshape(running.shape)
 
 
 # -- checks, before anything is computed or changed -------------------------------------------------------------------
@@ -122,15 +118,15 @@ def _check_settings(shape: tuple[int, ...], momentum: Any, eps: float) -> None:
         )
 
 
-def _check_channels(shape: tuple[int, ...], **values: Any) -> None:
+def _check_channels(shape: tuple[int, ...], what: str = "batch_norm", **values: Any) -> None:
     for name, value in values.items():
         if value is not None and shape_of(value) != shape[1:2]:
             got = f"{name} of shape {shape_of(value)} for input {shape}"
-            raise ShapeError(explain("batch_norm: one value per channel", got=got, expected=f"({shape[1]},)"))
-    if (values["running_mean"] is None) != (values["running_var"] is None):
+            raise ShapeError(explain(f"{what}: one value per channel", got=got, expected=f"({shape[1]},)"))
+    if (values.get("running_mean") is None) != (values.get("running_var") is None):
         missing = "running_mean" if values["running_mean"] is None else "running_var"
         raise ArgumentError(
-            explain("batch_norm: one running statistic without the other", got=f"no {missing}", fix="pass both or none")
+            explain(f"{what}: one running statistic without the other", got=f"no {missing}", fix="pass both or none")
         )
 
 
