@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from operator import index as as_index
 from typing import Any, overload
 
-from ..engine.errors import DTypeError, IndexingError, explain
+from ..engine.errors import ArgumentError, DTypeError, IndexingError, explain
 from .module import Module
 
 
@@ -54,3 +55,156 @@ class Sequential(Module):
             expected = f"{-len(children)} to {len(children) - 1}" if children else "nothing: it is empty"
             raise IndexingError(explain("Sequential: no such module", got=index, expected=expected))
         return children[index][1]
+
+
+class _Holder(Module):
+    """Modules held for another module to run; inside of it they are known by the holder's name and their own."""
+
+    def _rename(self, name: str) -> None:
+        super()._rename(name)
+        for key, module in self.named_children():
+            module._rename(f"{name}.{key}")
+
+    def _hold(self, key: str, module: Any) -> None:
+        if not isinstance(module, Module):
+            kind = type(self).__name__
+            got = f"{type(module).__name__} at {key!r}"
+            raise DTypeError(explain(f"{kind} is made of modules", got=got, fix="wrap a function in a Module"))
+        setattr(self, key, module)
+        module._rename(f"{self._scope}.{key}")
+
+    def __len__(self) -> int:
+        return len(list(self.named_children()))
+
+
+class ModuleList(_Holder):
+    """A list whose modules belong to the module that holds it; it has no ``forward`` of its own.
+
+    ::
+
+        self.layers = nn.ModuleList(nn.Linear(n, n) for _ in range(3))
+        ...
+        for layer in self.layers:
+            x = layer(x)
+
+    Args:
+        modules: what the list starts with.
+
+    Raises:
+        DTypeError: something that is not a module.
+        IndexingError: a position that the list does not have.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        self.extend(modules)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module at the end."""
+        self._hold(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add modules at the end."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> None:
+        """Add a module before position ``index``."""
+        everything = list(self)
+        everything.insert(index, module)
+        self._refill(everything)
+
+    def _refill(self, modules: list[Any]) -> None:
+        for name, _ in list(self.named_children()):
+            delattr(self, name)
+        self.extend(modules)
+
+    def _position(self, index: int) -> int:
+        n = len(self)
+        if not -n <= as_index(index) < n:
+            expected = f"{-n} to {n - 1}" if n else "nothing: it is empty"
+            raise IndexingError(explain("ModuleList: no such module", got=index, expected=expected))
+        return index % n
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([module for _, module in self.named_children()])
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Module]: ...
+    def __getitem__(self, index: int | slice) -> Module | list[Module]:
+        everything = list(self)
+        return everything[index] if isinstance(index, slice) else everything[self._position(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._hold(str(self._position(index)), module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        everything = list(self)
+        del everything[index if isinstance(index, slice) else self._position(index)]
+        self._refill(everything)
+
+
+class ModuleDict(_Holder):
+    """A dictionary whose modules belong to the module that holds it; it has no ``forward`` of its own.
+
+    Args:
+        modules: a mapping, or pairs of key and module.
+
+    Raises:
+        DTypeError: something that is not a module.
+        ArgumentError: a key that is not a string, is empty, has a dot in it, or names an attribute.
+        KeyError: on looking up a key that is not there.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        super().__init__()
+        self.update(modules)
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Take over modules by key; the modules of known keys are replaced."""
+        for key, module in dict(modules).items():
+            self[key] = module
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        taken = isinstance(key, str) and key not in self and (key in self.__dict__ or hasattr(type(self), key))
+        if not isinstance(key, str) or not key or "." in key or taken:
+            expected = "a string without dots" + (" that is no attribute already" if taken else "")
+            raise ArgumentError(explain("ModuleDict: this cannot be a key", got=repr(key), expected=expected))
+        self._hold(key, module)
+
+    def __getitem__(self, key: str) -> Module:
+        return self._as_dict()[key]
+
+    def __delitem__(self, key: str) -> None:
+        self.pop(key)
+
+    def pop(self, key: str) -> Module:
+        """Take a module out and return it."""
+        module = self[key]
+        delattr(self, key)
+        return module
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._as_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._as_dict())
+
+    def keys(self) -> KeysView[str]:
+        """The keys, in the order in which they were added."""
+        return self._as_dict().keys()
+
+    def values(self) -> ValuesView[Module]:
+        """The modules, in the order in which they were added."""
+        return self._as_dict().values()
+
+    def items(self) -> ItemsView[str, Module]:
+        """Pairs of key and module, in the order in which they were added."""
+        return self._as_dict().items()
+
+    def _as_dict(self) -> dict[str, Module]:
+        return dict(self.named_children())

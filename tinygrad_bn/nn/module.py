@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..engine import scope
 from ..engine.errors import ArgumentError, ShapeError, explain
+from ..engine.variable import HookHandle
 from ..variables import Parameter, Tensor
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +39,7 @@ class Module:
     training: bool
 
     def __init__(self) -> None:
-        self.__dict__.update(training=True, _scope=type(self).__name__, _buffer_names=[])
+        self.__dict__.update(training=True, _scope=type(self).__name__, _buffer_names=[], _forward_hooks=[])
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; each subclass writes its own."""
@@ -49,7 +50,22 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` inside a scope with the module's name, by which pictures group its operations."""
         with scope(self._scope):
-            return self.forward(*args, **kwargs)
+            output = self.forward(*args, **kwargs)
+            if self._forward_hooks:
+                for hook in tuple(self._forward_hooks):
+                    replacement = hook(self, args, output)
+                    output = output if replacement is None else replacement
+            return output
+
+    def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, unless ``None``, is the output.
+
+        Returns:
+            A handle whose ``remove()`` takes the hook off again.
+        """
+        hooks: list[Any] = self._forward_hooks
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
 
     # -- attributes -----------------------------------------------------------------------------------------------
 
@@ -65,13 +81,17 @@ class Module:
                 explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
             )
         if isinstance(value, Module):
-            value.__dict__["_scope"] = name
+            value._rename(name)
         elif isinstance(value, Parameter):
             if name in self._buffer_names:
                 self._buffer_names.remove(name)
             if value.name is None:
                 value.name = name
         super().__setattr__(name, value)
+
+    def _rename(self, name: str) -> None:
+        """Take the name under which another module holds this one, for pictures and messages."""
+        self.__dict__["_scope"] = name
 
     def _kind_of(self, name: str) -> type:
         """What an attribute has to stay: a buffer, a parameter, a module; anything, if it is none of these."""
@@ -168,6 +188,18 @@ class Module:
         for name, child in self.named_children():
             if child not in above:  # a module that refers back to one around it
                 yield from child._named_state(_join(path, name), above)
+
+    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn(module)`` once on every module, those below before the one that holds them: to initialize, say."""
+        self._visit(fn, set())
+        return self
+
+    def _visit(self, fn: Callable[[Module], Any], seen: set[Module]) -> None:
+        seen.add(self)
+        for _, child in self.named_children():
+            if child not in seen:
+                child._visit(fn, seen)
+        fn(self)
 
     # -- modes and gradients --------------------------------------------------------------------------------------------
 

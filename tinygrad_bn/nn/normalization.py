@@ -97,3 +97,10 @@ class BatchNorm2d(_BatchNorm):
 
     input_dims = (4,)
     expects = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch Normalization of (N, C, D, H, W), as torch.nn.BatchNorm3d; arguments and state as ``BatchNorm1d``."""
+
+    input_dims = (5,)
+    expects = "(N, C, D, H, W)"

@@ -1,0 +1,204 @@
+"""Losses that compare two arrays of one shape element by element."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..engine import Variable, dtype_of, scope, shape_of
+from ..engine.errors import ArgumentError, ShapeError, explain
+from ..ops.composed.axes import as_value
+from .reduction import check_reduction, reduced
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """(prediction - target)², as torch.nn.functional.mse_loss.
+
+    Args:
+        prediction: any shape.
+        target: the same shape; integers and booleans are taken as numbers of the prediction's dtype.
+        reduction: "mean" over all elements, "sum" or "none".
+
+    Raises:
+        ShapeError: two shapes; broadcasting would hide a mistake.  The mean of no elements.
+        ArgumentError: another reduction.
+    """
+    prediction, target = _pair("mse_loss", prediction, target, reduction)
+    return reduced(ops.square(ops.subtract(prediction, target)), reduction)
+
+
+def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+    """|prediction - target|, with derivative 0 where they are equal; shapes and errors as in ``mse_loss``."""
+    prediction, target = _pair("l1_loss", prediction, target, reduction)
+    return reduced(ops.abs(ops.subtract(prediction, target)), reduction)
+
+
+def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """½d² where |d| <= delta, else delta · (|d| - ½delta), with d = prediction - target (Huber 1964).
+
+    Written as c · (d - ½c) with c = d limited to ±delta, which needs no choice and does not overflow.
+
+    Raises:
+        ShapeError: as in ``mse_loss``.
+        ArgumentError: delta is not positive, or another reduction.
+    """
+    if not delta > 0:
+        raise ArgumentError(explain("huber_loss: delta", got=delta, expected="a number > 0"))
+    prediction, target = _pair("huber_loss", prediction, target, reduction)
+    with scope("huber"):
+        return reduced(_huber(prediction, target, float(delta)), reduction)
+
+
+def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """½d² / beta where |d| < beta, else |d| - ½beta: the Huber loss divided by its delta; ``l1_loss`` for beta 0.
+
+    Source: Girshick 2015, "Fast R-CNN" (arXiv:1504.08083), eq. 3.
+
+    Raises:
+        ShapeError: as in ``mse_loss``.
+        ArgumentError: a negative beta, or another reduction.
+    """
+    if not beta >= 0:
+        raise ArgumentError(explain("smooth_l1_loss: beta", got=beta, expected="a number >= 0"))
+    if beta == 0:
+        return l1_loss(prediction, target, reduction)
+    prediction, target = _pair("smooth_l1_loss", prediction, target, reduction)
+    with scope("smooth l1"):
+        return reduced(_huber(prediction, target, float(beta)) / float(beta), reduction)
+
+
+def binary_cross_entropy(prediction: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """-(target · log(p) + (1 - target) · log(1 - p)), as torch.nn.functional.binary_cross_entropy.
+
+    The logarithms stop at -100, as PyTorch's do, so a prediction of exactly 0 or 1 has a finite loss; its gradient is
+    then 0.  From logits, ``binary_cross_entropy_with_logits`` is exact everywhere.
+
+    Args:
+        prediction: probabilities p, from 0 to 1.
+        target: the same shape, from 0 to 1.
+        weight: multiplies the loss of each element; broadcasts to the shape.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ShapeError: as in ``mse_loss``, or a weight that does not broadcast.
+        ArgumentError: a prediction outside of 0 to 1, or another reduction.
+    """
+    what = "binary_cross_entropy"
+    prediction, target = _pair(what, prediction, target, reduction)
+    weight = _weight(what, "weight", weight, prediction)
+    raw = prediction.data if isinstance(prediction, Variable) else np.asarray(prediction)
+    if raw.dtype.kind == "f" and raw.size and not (raw.min() >= 0.0 and raw.max() <= 1.0):
+        fix = "apply a sigmoid, or use binary_cross_entropy_with_logits"
+        raise ArgumentError(
+            explain(f"{what}: probabilities", got=f"{raw.min():.4g} to {raw.max():.4g}", expected="0 to 1", fix=fix)
+        )
+    with scope("binary cross entropy"):
+        loss = -(target * _limited_log(prediction) + (1.0 - target) * _limited_log(1.0 - prediction))
+        return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
+    """Binary cross-entropy of sigmoid(logits), without overflow or log(0).
+
+    As torch.nn.functional.binary_cross_entropy_with_logits: with z the logit, t the target and w ``pos_weight``,
+    ``(1 - t) · z + (1 + (w - 1) · t) · softplus(-z)``.
+
+    Args:
+        logits: any shape.
+        target: the same shape, from 0 to 1.
+        weight: multiplies the loss of each element; broadcasts to the shape.
+        reduction: "mean", "sum" or "none".
+        pos_weight: multiplies the loss of positives (the part with t); broadcasts to the shape.
+
+    Raises:
+        ShapeError: as in ``mse_loss``, or weights that do not broadcast.
+        ArgumentError: another reduction.
+    """
+    what = "binary_cross_entropy_with_logits"
+    logits, target = _pair(what, logits, target, reduction)
+    weight = _weight(what, "weight", weight, logits)
+    pos_weight = _weight(what, "pos_weight", pos_weight, logits)
+    with scope("binary cross entropy"):
+        decay = ops.softplus(-logits)
+        if pos_weight is not None:
+            decay = (1.0 + (pos_weight - 1.0) * target) * decay
+        loss = (1.0 - target) * logits + decay
+        return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def kl_div(log_prediction: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """target · (log(target) - log_prediction), the Kullback-Leibler divergence's terms, as torch.nn.functional.kl_div.
+
+    Args:
+        log_prediction: log-probabilities.
+        target: probabilities of the same shape (0 contributes 0), or their logarithms.
+        reduction: "mean" over all elements (PyTorch's default), "batchmean" (the sum divided by the length of the
+            first axis: the divergence of the definition, averaged over the batch), "sum" or "none".
+        log_target: whether the target holds logarithms.
+
+    Raises:
+        ShapeError: as in ``mse_loss``; "batchmean" without a batch.
+        ArgumentError: another reduction.
+    """
+    log_prediction, target = _pair("kl_div", log_prediction, target, reduction, also=("batchmean",))
+    shape = shape_of(log_prediction)
+    if reduction == "batchmean" and (not shape or shape[0] == 0):
+        raise ShapeError(explain("kl_div: batchmean divides by the length of the first axis", got=f"shape {shape}"))
+    with scope("kl divergence"):
+        if log_target:
+            terms = ops.exp(target) * (target - log_prediction)
+        else:
+            positive = ops.greater(target, 0.0)
+            terms = target * (ops.log(ops.where(positive, target, 1.0)) - log_prediction)
+        if reduction == "batchmean":
+            return ops.sum(terms) / float(shape[0])
+        return reduced(terms, reduction)
+
+
+def _huber(prediction: Any, target: Any, delta: float) -> Any:
+    difference = ops.subtract(prediction, target)
+    limited = ops.clip(difference, -delta, delta)
+    return limited * (difference - limited * 0.5)
+
+
+def _limited_log(p: Any) -> Any:
+    """log(p), at least -100."""
+    tiny = ops.less_equal(p, math.exp(-100.0))
+    return ops.where(tiny, -100.0, ops.log(ops.where(tiny, 1.0, p)))
+
+
+def _pair(what: str, prediction: Any, target: Any, reduction: str, also: tuple[str, ...] = ()) -> tuple[Any, Any]:
+    """Both arguments, of one shape and of floating-point numbers."""
+    check_reduction(what, reduction, also)
+    if shape_of(prediction) != shape_of(target):
+        got = f"{shape_of(prediction)} and {shape_of(target)}"
+        raise ShapeError(
+            explain(f"{what}: two arrays of one shape", got=got, fix="reshape one; broadcasting would hide a mistake")
+        )
+    prediction, target = as_value(prediction), as_value(target)
+    if dtype_of(prediction).kind in "iub":
+        prediction = ops.astype(prediction, float)
+    if dtype_of(target).kind in "iub":
+        dtype = dtype_of(prediction)
+        target = ops.astype(target, dtype if dtype.kind == "f" else float)
+    return prediction, target
+
+
+def _weight(what: str, name: str, weight: Any, like: Any) -> Any:
+    """A weight that broadcasts to the shape of ``like``, in its dtype."""
+    if weight is None:
+        return None
+    try:
+        fits = np.broadcast_shapes(shape_of(weight), shape_of(like)) == shape_of(like)
+    except ValueError:
+        fits = False
+    if not fits:
+        got = f"shape {shape_of(weight)}"
+        raise ShapeError(explain(f"{what}: {name}", got=got, expected=f"a shape that broadcasts to {shape_of(like)}"))
+    dtype = dtype_of(like)
+    return ops.astype(weight, dtype) if dtype.kind == "f" and dtype_of(weight) != dtype else weight

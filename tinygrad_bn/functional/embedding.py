@@ -1,0 +1,58 @@
+"""Looking up rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..engine import Variable, dtype_of, scope, shape_of
+from ..engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..ops.composed.axes import as_value
+
+
+def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Row ``x[...]`` of ``weight`` for each index, as torch.nn.functional.embedding.
+
+    Args:
+        x: integers of any shape, from 0 to V - 1.
+        weight: the table, shape (V, D).  A row used several times gets the sum of the gradients.
+        padding_idx: a row that gets no gradient, such as that of a filler; counted from the end if negative.
+
+    Returns:
+        shape ``x.shape + (D,)``.
+
+    Raises:
+        ShapeError, DTypeError, IndexingError: a table without two axes, indices that are not integers or not rows.
+        ArgumentError: a ``padding_idx`` that is no row.
+    """
+    weight = as_value(weight)
+    table = shape_of(weight)
+    if len(table) != 2:
+        raise ShapeError(explain("embedding: the table has two axes", got=f"shape {table}", expected="(V, D)"))
+    padding_row = _row(padding_idx, table[0])
+    x = x if isinstance(x, Variable) else np.asarray(x)
+    if dtype_of(x).kind not in "iu":
+        fix = "x.astype(int)"
+        raise DTypeError(explain("embedding: indices are integers", got=f"dtype {dtype_of(x)}", fix=fix))
+    raw = np.asarray(x.data if isinstance(x, Variable) else x)
+    outside = (raw < 0) | (raw >= table[0])
+    if outside.any():
+        where = tuple(int(i) for i in np.argwhere(outside)[0])
+        expected = f"0 to {table[0] - 1}" if table[0] else "nothing: the table is empty"
+        raise IndexingError(explain("embedding: no such row", got=f"{raw[where]} at {where}", expected=expected))
+    with scope("embedding"):
+        rows = ops.take(weight, x, axis=0)
+        if padding_row is None:
+            return rows
+        filler = ops.expand_dims(ops.equal(x, padding_row), -1)
+        return ops.where(filler, ops.stop_gradient(rows), rows)
+
+
+def _row(padding_idx: int | None, rows: int) -> int | None:
+    if padding_idx is None:
+        return None
+    if not -rows <= padding_idx < rows:
+        raise ArgumentError(explain("embedding: padding_idx", got=padding_idx, expected=f"{-rows} to {rows - 1}"))
+    return padding_idx % rows

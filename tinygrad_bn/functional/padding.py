@@ -1,0 +1,61 @@
+"""Padding the last axes with zeros, another constant, or copies of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..engine import shape_of
+from ..engine.errors import ArgumentError, ShapeError, explain
+
+# PyTorch's name, NumPy's name for the same thing, and how much may be added to an axis of a given length.
+COPIES: dict[str, tuple[str, Any]] = {
+    "reflect": ("reflect", lambda size: size - 1),
+    "replicate": ("edge", lambda size: float("inf") if size else 0),
+    "circular": ("wrap", lambda size: size),
+}
+
+
+def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
+    """Lengthen the last axes at both ends, as torch.nn.functional.pad.
+
+    Args:
+        x: an array or tensor.
+        pad: ``(before, after)`` of the last axis, then of the one before it, and so on; all >= 0.
+        mode: "constant"; "reflect" (mirrored at the border element), "replicate" (the border element repeated) or
+            "circular" (from the other end).
+        value: what "constant" fills in.
+
+    Raises:
+        ArgumentError: an unknown mode, or a ``pad`` that is not pairs of non-negative ints.
+        ShapeError: more pairs than axes, or more copies than the axis has elements to give.
+    """
+    shape = shape_of(x)
+    if mode != "constant" and mode not in COPIES:
+        raise ArgumentError(explain("pad: mode", got=repr(mode), expected=", ".join(["constant", *COPIES])))
+    try:
+        given = [index(n) for n in pad]
+    except TypeError:
+        given = [-1]
+    if len(given) % 2 or min(given, default=0) < 0:
+        raise ArgumentError(explain("pad: how much", got=repr(pad), expected="pairs of ints >= 0, last axis first"))
+    pairs = list(zip(given[0::2], given[1::2]))[::-1]
+    if len(pairs) > len(shape):
+        raise ShapeError(explain("pad: more pairs than axes", got=f"{len(pairs)} pairs for shape {shape}"))
+    first = len(shape) - len(pairs)
+    if mode == "constant":
+        return ops.pad(x, [(0, 0)] * first + pairs, value)
+    name, at_most = COPIES[mode]
+    for axis, (before, after) in enumerate(pairs, start=first):
+        if max(before, after) > at_most(shape[axis]):
+            got = f"{before} and {after} for axis {axis} of shape {shape}"
+            raise ShapeError(
+                explain(f"pad: too much for mode {mode!r}", got=got, expected=f"<= {at_most(shape[axis])}")
+            )
+        if before or after:
+            x = ops.take(x, np.pad(np.arange(shape[axis]), (before, after), mode=name), axis=axis)  # type: ignore[call-overload]
+    return x

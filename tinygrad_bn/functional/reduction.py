@@ -1,0 +1,26 @@
+"""What a loss does with its many values: ``reduction="mean"``, ``"sum"`` or ``"none"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..engine.errors import ArgumentError, explain
+
+
+def check_reduction(what: str, reduction: str, also: tuple[str, ...] = ()) -> None:
+    """Refuse an unknown name.
+
+    Raises:
+        ArgumentError: neither "mean", "sum", "none" nor one of ``also``.
+    """
+    known = ("mean", "sum", "none", *also)
+    if reduction not in known:
+        raise ArgumentError(explain(f"{what}: reduction", got=repr(reduction), expected=", ".join(known)))
+
+
+def reduced(values: Any, reduction: str) -> Any:
+    """The mean or the sum of all values, or the values."""
+    if reduction == "none":
+        return values
+    return ops.mean(values) if reduction == "mean" else ops.sum(values)

@@ -1,0 +1,210 @@
+"""Layer, group, instance and RMS normalization as modules: the formulas of ``functional`` plus their parameters."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import functional, ops
+from ..engine import shape_of
+from ..engine.errors import ArgumentError, ShapeError, explain
+from ..functional.sizes import check_layout, per_axis
+from ..variables import Parameter, Tensor
+from .module import Module
+
+
+class LayerNorm(Module):
+    """Normalise each example over its last axes, as torch.nn.LayerNorm; see ``functional.layer_norm``.
+
+    Args:
+        normalized_shape: the lengths of the axes to average over; an int for the last axis.
+        eps: added to the variance, inside the root.
+        elementwise_affine: whether to learn ``weight`` (γ, first 1) and ``bias`` (β, first 0), each of shape
+            ``normalized_shape``.
+        bias: whether β is among them.
+        dtype: of the parameters.
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = _lengths("LayerNorm", normalized_shape, eps)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if elementwise_affine and bias else None
+
+    def forward(self, x: Any) -> Any:
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class RMSNorm(Module):
+    """Divide each example by its root mean square, as torch.nn.RMSNorm; see ``functional.rms_norm``.
+
+    Args:
+        normalized_shape: the lengths of the axes to average over; an int for the last axis.
+        eps: added to the mean square, inside the root; the input's machine epsilon by default.
+        elementwise_affine: whether to learn ``weight`` (γ, first 1) of shape ``normalized_shape``.
+        dtype: of the parameter.
+    """
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = _lengths("RMSNorm", normalized_shape, 0.0 if eps is None else eps)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
+
+    def forward(self, x: Any) -> Any:
+        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class GroupNorm(Module):
+    """Normalise groups of channels of each example, as torch.nn.GroupNorm; see ``functional.group_norm``.
+
+    Args:
+        num_groups: divides the channels.
+        num_channels: C; the input is (N, C, ...).
+        eps: added to the variance, inside the root.
+        affine: whether to learn ``weight`` (γ, first 1) and ``bias`` (β, first 0), each of shape (C,).
+        dtype: of the parameters.
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
+    ) -> None:
+        super().__init__()
+        (self.num_groups,) = per_axis(num_groups, 1, "GroupNorm", "num_groups", 1)
+        (self.num_channels,) = _lengths("GroupNorm", num_channels, eps)
+        if num_channels % num_groups:
+            got = f"{num_groups} groups of {num_channels} channels"
+            raise ArgumentError(explain("GroupNorm: the groups divide the channels", got=got))
+        self.eps, self.affine = eps, affine
+        self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
+
+    def forward(self, x: Any) -> Any:
+        shape = shape_of(x)
+        if shape[1:2] != (self.num_channels,):
+            got, expected = f"shape {shape}", f"(N, {self.num_channels}, ...)"
+            raise ShapeError(explain(f"GroupNorm '{self._scope}': wrong input", got=got, expected=expected))
+        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class _InstanceNorm(Module):
+    n: ClassVar[int]
+
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__()
+        what = type(self).__name__
+        (self.num_features,) = _lengths(what, num_features, eps)
+        if not 0 <= momentum <= 1:
+            raise ArgumentError(explain(f"{what}: momentum", got=momentum, expected="0 to 1"))
+        self.eps, self.momentum = eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
+        self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
+        self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+
+    def forward(self, x: Any) -> Any:
+        name = f"{type(self).__name__} '{self._scope}'"
+        batched = check_layout(x, self.n, name)
+        shape = shape_of(x)
+        if shape[-self.n - 1] != self.num_features:
+            got = f"shape {shape}"
+            raise ShapeError(explain(f"{name}: wrong number of channels", got=got, expected=self.num_features))
+        y = functional.instance_norm(
+            x if batched else ops.expand_dims(x, 0),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum,
+            self.eps,
+        )
+        return y if batched else ops.squeeze(y, 0)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalise each channel of each example of (N, C, L) or (C, L), as torch.nn.InstanceNorm1d.
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance, inside the root.
+        momentum: how far running statistics move towards the batch's, from 0 to 1.
+        affine: whether to learn ``weight`` (γ, first 1) and ``bias`` (β, first 0), each of shape (C,).
+        track_running_stats: keep ``running_mean`` and ``running_var`` and use them in evaluation.  PyTorch keeps
+            ``num_batches_tracked`` too, and leaves it at 0; so it is here.
+        dtype: of parameters and buffers.
+
+    The formula is in ``functional.instance_norm``.
+    """
+
+    n = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalise each channel of each image of (N, C, H, W) or (C, H, W); arguments as ``InstanceNorm1d``."""
+
+    n = 2
+
+
+def _lengths(what: str, sizes: Any, eps: float) -> tuple[int, ...]:
+    """Sizes as a tuple, eps checked on the way."""
+    if not eps >= 0:
+        raise ArgumentError(explain(f"{what}: eps", got=eps, expected="a number >= 0"))
+    given = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
+    if not given:
+        raise ArgumentError(explain(f"{what}: no axis to average over", got="an empty shape"))
+    return per_axis(given, len(given), what, "sizes", 1)
