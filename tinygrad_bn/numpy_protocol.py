@@ -6,18 +6,74 @@ function that has no counterpart in ``ops`` is refused by name: never an object 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable
-from .engine.errors import NoDerivativeError, explain
+from .engine import Variable, dtype_of
+from .engine.errors import DTypeError, NoDerivativeError, explain
 
-UFUNCS: dict[Any, Callable[..., Any]] = {
+Operation = Callable[..., Any]
+
+
+def _on_booleans(name: str, operation: Operation) -> Operation:
+    """NumPy's bitwise functions, where they are the logical ones."""
+
+    def logical(*args: Any) -> Any:
+        for arg in args:
+            if dtype_of(arg).kind != "b":
+                fix = "compare first, such as x > 0, or use ops.logical_and, logical_or, logical_not"
+                raise DTypeError(explain(f"{name}: on booleans only", got=f"dtype {dtype_of(arg)}", fix=fix))
+        return operation(*args)
+
+    return logical
+
+
+bitwise_and = _on_booleans("&", ops.logical_and)
+bitwise_or = _on_booleans("|", ops.logical_or)
+invert = _on_booleans("~", ops.logical_not)
+
+
+def _double(x: Any) -> Any:
+    return ops.astype(x, "float64") if isinstance(x, Variable) and not x.is_scalar_kind else x
+
+
+def _vector_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
+    axes = x.ndim if axis is None else len(axis) if isinstance(axis, (tuple, list)) else 1
+    if ord is not None and (axes > 1 or isinstance(ord, str)):  # a matrix norm in NumPy, and not the same number
+        fix = "ops.norm is the vector norm over any axes"
+        raise NoDerivativeError(
+            explain("numpy.linalg.norm: matrix norms have no derivative here", got=f"ord={ord!r}", fix=fix)
+        )
+    return ops.norm(x, ord, axis, keepdims)
+
+
+def _constant_pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0.0) -> Any:
+    if mode != "constant" or np.shape(constant_values) != () or isinstance(pad_width, dict):
+        got = f"mode={mode!r}, constant_values={constant_values!r}"
+        raise NoDerivativeError(explain("numpy.pad: only padding with one constant has a derivative here", got=got))
+    return ops.pad(x, pad_width, constant_values)
+
+
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+    return ops.clip(x, min if a_min is None else a_min, max if a_max is None else a_max)
+
+
+def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
+    """``optimize`` makes no difference to the result."""
+    if not isinstance(subscripts, str):
+        raise NoDerivativeError(explain("numpy.einsum: subscripts are a string here", got=type(subscripts).__name__))
+    return ops.einsum(subscripts, *operands)
+
+
+UFUNCS: dict[Any, Operation] = {
     np.add: ops.add, np.subtract: ops.subtract, np.multiply: ops.multiply, np.divide: ops.divide,
-    np.negative: ops.negative, np.positive: lambda x: x, np.power: ops.power, np.float_power: ops.power,
+    np.negative: ops.negative, np.positive: lambda x: x, np.power: ops.power,
+    np.float_power: lambda x, y: ops.power(_double(x), _double(y)),
     np.square: ops.square, np.reciprocal: ops.reciprocal, np.sqrt: ops.sqrt, np.exp: ops.exp, np.expm1: ops.expm1,
     np.log: ops.log, np.log1p: ops.log1p, np.absolute: ops.abs, np.fabs: ops.abs, np.sign: ops.sign,
     np.sin: ops.sin, np.cos: ops.cos, np.tan: ops.tan, np.arcsin: ops.arcsin, np.arccos: ops.arccos,
@@ -25,27 +81,33 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.arccosh: ops.arccosh, np.arctanh: ops.arctanh, np.maximum: ops.maximum, np.minimum: ops.minimum,
     np.greater: ops.greater, np.greater_equal: ops.greater_equal, np.less: ops.less, np.less_equal: ops.less_equal,
     np.equal: ops.equal, np.not_equal: ops.not_equal, np.logical_and: ops.logical_and, np.logical_or: ops.logical_or,
-    np.logical_not: ops.logical_not, np.isfinite: ops.isfinite, np.matmul: ops.matmul,
+    np.logical_not: ops.logical_not, np.bitwise_and: bitwise_and, np.bitwise_or: bitwise_or, np.invert: invert,
+    np.isfinite: ops.isfinite, np.matmul: ops.matmul,
 }  # fmt: skip
 
-REDUCTIONS: dict[Any, Callable[..., Any]] = {
+REDUCTIONS: dict[Any, Operation] = {
     np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.max, np.minimum: ops.min
 }  # fmt: skip
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
+FUNCTIONS: dict[Any, Operation] = {
     np.sum: ops.sum, np.mean: ops.mean, np.var: ops.var, np.std: ops.std, np.prod: ops.prod, np.max: ops.max,
     np.amax: ops.max, np.min: ops.min, np.amin: ops.min, np.argmax: ops.argmax, np.argmin: ops.argmin,
-    np.cumsum: ops.cumsum, np.linalg.norm: lambda *args, **kwargs: _vector_norm(*args, **kwargs), np.dot: ops.dot,
-    np.outer: ops.outer, np.tensordot: ops.tensordot, np.einsum: ops.einsum, np.reshape: ops.reshape, np.ravel: ops.ravel,
+    np.cumsum: ops.cumsum, np.linalg.norm: _vector_norm, np.dot: ops.dot, np.outer: ops.outer,
+    np.tensordot: ops.tensordot, np.einsum: _einsum, np.reshape: ops.reshape, np.ravel: ops.ravel,
     np.transpose: ops.transpose, np.swapaxes: ops.swapaxes, np.moveaxis: ops.moveaxis, np.squeeze: ops.squeeze,
     np.expand_dims: ops.expand_dims, np.broadcast_to: ops.broadcast_to, np.concatenate: ops.concatenate,
     np.stack: ops.stack, np.split: ops.split, np.tile: ops.tile, np.repeat: ops.repeat, np.flip: ops.flip,
     np.roll: ops.roll, np.tril: ops.tril, np.triu: ops.triu, np.diagonal: ops.diagonal, np.trace: ops.trace,
-    np.take: ops.take, np.take_along_axis: ops.take_along_axis, np.where: ops.where, np.clip: ops.clip,
-    np.pad: lambda x, pad_width, mode="constant", constant_values=0.0: _constant_pad(x, pad_width, mode, constant_values),
+    np.take: ops.take, np.take_along_axis: ops.take_along_axis, np.clip: _clip, np.pad: _constant_pad,
+    np.where: lambda condition, x, y: ops.where(condition, x, y),
     np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
-    np.ones_like: lambda x, **kw: np.ones_like(x.numpy(), **kw), np.zeros_like: lambda x, **kw: np.zeros_like(x.numpy(), **kw),
 }  # fmt: skip
+
+# They look at the shape and dtype of a variable and make a raw array.
+LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
+
+# Arguments of NumPy's that no operation has.
+FOREIGN = {"out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction"}
 
 
 def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -55,54 +117,73 @@ def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs:
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if operation is None:
         raise _no_derivative(name)
-    if method == "reduce":
-        kwargs = {"axis": kwargs.pop("axis", 0), **kwargs}
-    return _run(operation, name, inputs, kwargs)
+    own = {"axis": kwargs.pop("axis", 0), "keepdims": kwargs.pop("keepdims", False)} if method == "reduce" else {}
+    for foreign in kwargs:
+        raise _foreign(name, foreign)
+    return _run(operation, name, inputs, own)
 
 
 def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Run the operation that corresponds to a NumPy function."""
     name = f"{function.__module__}.{function.__name__}"
+    if function in LIKE:
+        prototype, *rest = args
+        if any(isinstance(value, Variable) for value in (*rest, *kwargs.values())):
+            raise _no_derivative(f"{name} with a variable as its value")
+        return function(prototype.numpy(), *rest, **kwargs)
     operation = FUNCTIONS.get(function)
     if operation is None:
         raise _no_derivative(name)
+    args, kwargs = _sorted_out(function, args, kwargs)
+    for foreign in kwargs.keys() & FOREIGN:
+        raise _foreign(name, foreign)
     return _run(operation, name, args, kwargs)
 
 
-def _run(operation: Callable[..., Any], name: str, args: Any, kwargs: dict[str, Any]) -> Any:
-    given = {key: value for key, value in kwargs.items() if value is not None and not _is_no_value(value)}
-    for refused in ("out", "where", "dtype", "initial", "casting", "order"):
-        if refused in given:
-            fix = "leave it out; x.astype(...) converts, ops.where chooses"
-            raise NoDerivativeError(explain(f"{name}: the argument {refused}= is not supported on variables", fix=fix))
+def _run(operation: Operation, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
     try:
-        return operation(*args, **given)
+        return operation(*args, **kwargs)
     except TypeError as error:
-        if isinstance(error, NoDerivativeError) or "argument" not in str(error):
+        if isinstance(error, DTypeError) or "argument" not in str(error):
             raise
-        raise NoDerivativeError(
-            explain(f"{name} is not supported with these arguments on variables: {error}")
-        ) from error
+        raise NoDerivativeError(explain(f"{name} does not take these arguments on variables: {error}")) from error
 
 
-def _is_no_value(value: Any) -> bool:
-    return type(value).__name__ == "_NoValueType"
+def _sorted_out(function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments by keyword from the first one that is foreign, and without foreign ones that change nothing."""
+    parameters = _parameters(function)
+    positional = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    plain, named = list(args), dict(kwargs)
+    for place, name in enumerate(positional[: len(args)]):
+        if name in FOREIGN:
+            plain, named = plain[:place], {**dict(zip(positional[place:], plain[place:])), **named}
+            break
+    if not plain and positional and positional[0] in named:  # np.sum(a=x)
+        plain = [named.pop(positional[0])]
+    return plain, {name: value for name, value in named.items() if not _idle(name, value, parameters)}
 
 
-def _vector_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
-    axes = x.ndim if axis is None else len(axis) if isinstance(axis, (tuple, list)) else 1
-    if ord is not None and axes > 1:  # a matrix norm in NumPy, and not the same number
-        fix = "ops.norm is the vector norm over any axes"
-        raise NoDerivativeError(
-            explain("numpy.linalg.norm: matrix norms have no derivative here", got=f"ord={ord!r}", fix=fix)
-        )
-    return ops.norm(x, ord, axis, keepdims)
+def _idle(name: str, value: Any, parameters: dict[str, inspect.Parameter]) -> bool:
+    """Whether a foreign argument only repeats NumPy's default."""
+    if name not in FOREIGN or name not in parameters:
+        return type(value).__name__ == "_NoValueType"  # such as keepdims, which then stays False
+    default = parameters[name].default
+    return value is default or (
+        isinstance(value, (str, bool)) and isinstance(default, (str, bool)) and value == default
+    )
 
 
-def _constant_pad(x: Any, pad_width: Any, mode: str, constant_values: float) -> Any:
-    if mode != "constant":
-        raise NoDerivativeError(explain("numpy.pad: only constant padding has a derivative here", got=f"mode={mode!r}"))
-    return ops.pad(x, pad_width, constant_values)
+@cache
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(function).parameters)
+    except ValueError:  # some of NumPy's functions that are written in C do not tell
+        return {}
+
+
+def _foreign(name: str, argument: str) -> NoDerivativeError:
+    fix = "leave it out; x.astype(...) converts, ops.where chooses"
+    return NoDerivativeError(explain(f"{name}: the argument {argument}= is not supported on variables", fix=fix))
 
 
 def _no_derivative(name: str) -> NoDerivativeError:

@@ -1,7 +1,8 @@
 """Functions of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``, ``jacobian``, ``hessian``, ``hvp``.
 
-Each works on functions of numbers, ndarrays or variables.  Numbers and arrays in give numbers and arrays out; variables
-in give variables out, recorded when an argument requires a gradient, so transforms nest: ``grad(grad(f))``.
+Each works on functions of numbers, ndarrays or variables.  Numbers and arrays in give numbers and arrays out.  Variables
+come out where variables went in, and where the function also uses a variable from outside that wants a gradient: the
+derivative depends on it, so it is recorded.  (Inside ``no_grad`` it is not.)  So transforms nest: ``grad(grad(f))``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from .engine import Primitive, Variable, dtype_of, enable_grad, gradients
-from .engine.errors import ArgumentError, ShapeError, explain
+from .engine import Primitive, Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
+from .engine.errors import ArgumentError, DTypeError, ShapeError, explain
+from .engine.sweep import recorded_before
 from .ops.composed.reductions import sum as sum_over
 from .ops.composed.shaping import reshape, stack
 from .variables import Scalar, Tensor
@@ -60,18 +62,27 @@ def grad(
         argnums: positions of arguments, or one or several inputs.
         grad_outputs: cotangents of the outputs.
         retain_graph: keep the graph of the outputs for another pass.
-        create_graph: record the gradients, so that they can be differentiated again.
+        create_graph: record the gradients, so that they can be differentiated again; they are variables then.
+
+    Numbers are passed to ``f`` as ``Scalar``, beside an array as ``Tensor``; arrays as ``Tensor``.
+
+    Raises:
+        ShapeError: the function returned more than one number, or a cotangent does not fit.
+        ArgumentError: no such argument, or a function that does not return one variable.
+        GraphError: an input that does not require a gradient, or a graph that was used up.
     """
     if isinstance(function, Variable) or not callable(function):
         outputs, inputs = _listed(function), _listed(argnums)
         if not inputs or not all(isinstance(v, Variable) for v in [*outputs, *inputs]):
-            got = f"inputs {type(argnums).__name__}"
-            raise ArgumentError(
-                explain("grad(outputs, inputs): both are variables", got=got, fix="pass the leaves to differentiate by")
-            )
+            got = f"outputs {type(function).__name__}, inputs {type(argnums).__name__}"
+            fix = "a variable or a list of variables for each; a function is differentiated by grad(function, argnums)"
+            raise ArgumentError(explain("grad(outputs, inputs): both are variables", got=got, fix=fix))
         seeds = None if grad_outputs is None else _listed(grad_outputs)
         found = gradients(outputs, inputs, seeds, retain_graph=retain_graph, create_graph=create_graph)
         return found[0] if isinstance(argnums, Variable) else tuple(found)
+    if grad_outputs is not None or retain_graph:
+        fix = "vjp takes a cotangent"
+        raise ArgumentError(explain("grad(function): grad_outputs and retain_graph go with outputs at hand", fix=fix))
     both = value_and_grad(function, argnums, create_graph=create_graph)
     return functools.wraps(function)(lambda *args, **kwargs: both(*args, **kwargs)[1])
 
@@ -81,15 +92,13 @@ def value_and_grad(function: Function, argnums: int | Sequence[int] = 0, *, crea
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
-        positions = [argnums] if isinstance(argnums, int) else list(argnums)
-        points, lowered, nested = _points(args, positions, create_graph)
-        value = _run(function, points, kwargs)
-        if value.size != 1:
-            fix = "use jacobian, or vjp with a cotangent"
-            raise ShapeError(explain("grad: the function must return one number", got=f"shape {value.shape}", fix=fix))
-        found = _cotangents(value, None, [points[p] for p in positions], nested)
-        result = tuple(lowered(g) for g in found)
-        return lowered(value if nested else value.detach()), result[0] if isinstance(argnums, int) else result
+        positions = _positions(argnums, args)
+        run = _Run(function, args, kwargs, positions, create_graph, scalars=True)
+        if run.value.size != 1:
+            got, fix = f"shape {run.value.shape}", "use jacobian, or vjp with a cotangent"
+            raise ShapeError(explain("grad: the function must return one number", got=got, fix=fix))
+        found = tuple(run.given_back(g) for g in run.cotangents(None, retain_graph=False))
+        return run.given_back(run.value), found if isinstance(argnums, Sequence) else found[0]
 
     return both
 
@@ -99,13 +108,13 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[A
 
     The returned function can be called any number of times.
     """
-    points, lowered, nested = _points(primals, range(len(primals)), False)
-    value = _run(function, points, {})
+    run = _Run(function, primals, {}, range(len(primals)), False)
 
     def pull_back(cotangent: Any) -> tuple[Any, ...]:
-        return tuple(lowered(g) for g in _cotangents(value, cotangent, points, nested, retain_graph=True))
+        found = run.cotangents(cotangent)
+        return tuple(g if isinstance(cotangent, Variable) else run.given_back(g) for g in found)
 
-    return lowered(value if nested else value.detach()), pull_back
+    return run.given_back(run.value), pull_back
 
 
 def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -113,25 +122,17 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
 
     Needs no rules of its own: the vjp is linear in its cotangent, and the transpose of that linear map is the jvp.
     """
-    if len(primals) != len(tangents):
-        raise ArgumentError(explain("jvp: one tangent per primal", got=f"{len(tangents)} for {len(primals)}"))
-    points, lowered, nested = _points(primals, range(len(primals)), True)
-    value = _run(function, points, {})
+    _check_tangents("jvp", primals, tangents)
+    wanted = is_grad_enabled() and any(isinstance(t, Variable) and t.requires_grad for t in tangents)
+    run = _Run(function, primals, {}, range(len(primals)), create_graph=wanted)
+    value = run.value
     cotangent = value.kind.wrap(value.to_data(np.zeros(value.shape, dtype_of(value)))).requires_grad_()
-    rows = _cotangents(value, cotangent, points, True)
-    terms = []
-    for row, tangent, point in zip(rows, tangents, points):
-        direction: Any = tangent if isinstance(tangent, Variable) else np.asarray(tangent, float)
-        if direction.shape != point.shape:
-            got = f"shape {direction.shape}"
-            raise ShapeError(explain("jvp: a tangent has its primal's shape", got=got, expected=point.shape))
-        terms.append(sum_over(row * (float(direction) if row.is_scalar_kind else direction)))
-    total = functools.reduce(lambda a, b: a + b, terms)
+    with enable_grad():
+        total = _contracted(run.cotangents(cotangent), tangents)
+    out = cotangent  # zeros, where the value does not depend on the primals
     if total.requires_grad:
-        (out,) = _cotangents(total, None, [cotangent], nested)
-    else:  # the value does not depend on the primals
-        out = cotangent.detach()
-    return lowered(value if nested else value.detach()), lowered(out if nested else out.detach())
+        (out,) = gradients([total], [cotangent], create_graph=run.recorded)
+    return run.given_back(value), run.given_back(out)
 
 
 def jacobian(function: Function, argnums: int = 0) -> Function:
@@ -142,20 +143,19 @@ def jacobian(function: Function, argnums: int = 0) -> Function:
 
     @functools.wraps(function)
     def matrix(*args: Any, **kwargs: Any) -> Any:
-        points, lowered, nested = _points(args, [argnums], False)
-        value = _run(function, points, kwargs)
-        point = points[argnums]
+        if not isinstance(argnums, int):
+            raise ArgumentError(explain("jacobian: one argument at a time", got=f"argnums={argnums!r}"))
+        run = _Run(function, args, kwargs, _positions(argnums, args), False)
+        point, value = run.points[0], run.value
         rows = []
         for i in range(value.size):
             unit = np.zeros(value.size)
             unit[i] = 1.0
-            rows.append(_cotangents(value, unit.reshape(value.shape), [point], nested, retain_graph=True)[0])
-        if point.is_scalar_kind and value.is_scalar_kind:
-            return lowered(rows[0])
+            rows.append(run.cotangents(unit.reshape(value.shape))[0])
+        if point.is_scalar_kind:
+            return run.given_back(rows[0])
         shape = value.shape + point.shape
-        if not rows:
-            return lowered(point.kind.wrap(np.zeros(shape)))
-        return lowered(reshape(stack(rows), shape))
+        return run.given_back(reshape(stack(rows), shape) if rows else Tensor(np.zeros(shape, point.dtype)))
 
     return matrix
 
@@ -167,66 +167,132 @@ def hessian(function: Function, argnums: int = 0) -> Function:
 
 def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
     """Hessian of a function with one number as value, times ``tangents``: one product per primal, no matrix made."""
+    _check_tangents("hvp", primals, tangents)
     positions = tuple(range(len(primals)))
     slopes = grad(function, positions, create_graph=True)
-
-    def along(*args: Any) -> Any:
-        pairs = zip(slopes(*args), tangents)
-        return functools.reduce(lambda a, b: a + b, (sum_over(slope * tangent) for slope, tangent in pairs))
-
-    return tuple(grad(along, positions)(*primals))
+    products: tuple[Any, ...] = grad(lambda *args: _contracted(slopes(*args), tangents), positions)(*primals)
+    return products
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def _points(args: Sequence[Any], positions: Sequence[int], create_graph: bool) -> tuple[list[Any], Function, bool]:
-    """The arguments with fresh variables at ``positions``, how to hand results back, and whether to record them."""
-    points = list(args)
-    nested = create_graph or any(isinstance(a, Variable) and a.requires_grad for a in args)
-    keeps_variables = any(isinstance(a, Variable) for a in args)
+class _Run:
+    """One call of a function at fresh variables, its value, and whether what is derived from it is recorded."""
+
+    def __init__(
+        self,
+        function: Function,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        positions: Sequence[int],
+        create_graph: bool,
+        scalars: bool = False,
+    ) -> None:
+        if not positions:
+            raise ArgumentError(explain("no argument to differentiate by", fix="give at least one"))
+        numbers = all(isinstance(args[position], (float, int, Scalar)) for position in positions)
+        scalars = scalars and numbers and not any(_is_array(arg) for arg in args)
+        points = list(args)
+        for position in positions:
+            points[position] = _point(args[position], position, scalars)
+        self.points = [points[position] for position in positions]
+        with enable_grad():
+            self.value = _as_variable(function(*points, **kwargs), self.points[0])
+        outside = any(isinstance(arg, Variable) and arg.requires_grad for arg in args) or self._uses_others()
+        self.recorded = create_graph or (outside and is_grad_enabled())
+        self.keeps_variables = self.recorded or any(isinstance(arg, Variable) for arg in args)
+
+    def _uses_others(self) -> bool:
+        """Whether the value depends on a leaf that wants a gradient and is not one of the points."""
+        reached = [self.value, *(arg for made in recorded_before([self.value]) for arg in made.inputs or ())]
+        own = set(self.points)
+        return any(isinstance(v, Variable) and v.is_leaf and v.requires_grad and v not in own for v in reached)
+
+    def cotangents(self, seed: Any, retain_graph: bool = True) -> list[Any]:
+        """Cotangents of the points, zeros for those the value does not depend on."""
+        found: list[Any] = [None] * len(self.points)
+        if self.value.requires_grad:
+            recorded = self.recorded or (isinstance(seed, Variable) and seed.requires_grad and is_grad_enabled())
+            found = gradients([self.value], self.points, [seed], retain_graph=retain_graph, create_graph=recorded)
+        zeros = (p.kind.wrap(p.to_data(np.zeros(p.shape, dtype_of(p)))) for p in self.points)
+        return [zero if g is None else g for g, zero in zip(found, zeros)]
+
+    def given_back(self, result: Variable) -> Any:
+        """A result as the caller gets it: a variable, or else a number or an array of the caller's own."""
+        if self.keeps_variables:
+            return result if self.recorded else result.detach()
+        return np.array(result.data) if result.ndim else result.data[()] if _is_array(result) else result.data
+
+
+def _point(arg: Any, position: int, scalars: bool) -> Variable:
+    """A fresh variable that wants a gradient, at the argument's value."""
+    if isinstance(arg, Variable):
+        if dtype_of(arg).kind != "f":
+            raise _not_differentiable(position, f"dtype {dtype_of(arg)}")
+        with enable_grad():
+            point: Variable = identity(arg) if arg.requires_grad else arg.detach().requires_grad_()
+        return point
+    if scalars and isinstance(arg, (float, int)):
+        return Scalar(arg)
+    array = np.asarray(arg)
+    if array.dtype.kind not in "fiub":
+        raise _not_differentiable(position, f"{type(arg).__name__}, dtype {array.dtype}")
+    return Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
+
+
+def _not_differentiable(position: int, got: str) -> DTypeError:
+    expected = "a real number, an array of them, or a floating-point variable"
+    fix = "differentiate by another argument (argnums), or, for an array of scalars, use grad(output, list_of_scalars)"
+    return DTypeError(explain(f"argument {position} cannot be differentiated by", got=got, expected=expected, fix=fix))
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, Tensor))
+
+
+def _as_variable(value: Any, point: Variable) -> Variable:
+    """What the function returned; a number or an array that is no variable is a constant."""
+    if isinstance(value, Variable):
+        return value
+    array = np.asarray(value)
+    if isinstance(value, (tuple, list, dict)) or array.dtype.kind not in "fiub":
+        got = "an array of scalars" if isinstance(value, np.ndarray) else type(value).__name__
+        fix = "return a single result; ops.stack puts several tensors into one"
+        raise ArgumentError(explain("the function must return one variable", got=got, fix=fix))
+    return point.kind.wrap(point.to_data(array)) if not array.ndim else Tensor(array)
+
+
+def _positions(argnums: Any, args: Sequence[Any]) -> list[int]:
+    positions = list(argnums) if isinstance(argnums, Sequence) else [argnums]
     for position in positions:
-        if not -len(args) <= position < len(args):
-            raise ArgumentError(explain("argnums: no such argument", got=position, expected=f"0 to {len(args) - 1}"))
-        arg = args[position]
-        if isinstance(arg, Variable):
-            with enable_grad():
-                points[position] = identity(arg) if arg.requires_grad else arg.detach().requires_grad_()
-        elif isinstance(arg, (float, int)):
-            points[position] = Scalar(arg)
-        else:
-            array = np.asarray(arg)
-            points[position] = Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
-    return points, (lambda v: v) if keeps_variables else _lowered, nested
+        if not isinstance(position, int) or not -len(args) <= position < len(args):
+            expected = f"an int from 0 to {len(args) - 1}" if args else "the function to be called with arguments"
+            raise ArgumentError(explain("argnums: no such argument", got=position, expected=expected))
+    return positions
 
 
-def _lowered(value: Any) -> Any:
-    return value.data if isinstance(value, Variable) else value
+def _check_tangents(what: str, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
+    if len(primals) != len(tangents):
+        got = f"{len(tangents)} for {len(primals)}"
+        raise ArgumentError(explain(f"{what}: one tangent per primal", got=got))
+    for primal, tangent in zip(primals, tangents):
+        if shape_of(tangent) != shape_of(primal):
+            got = f"shape {shape_of(tangent)}"
+            raise ShapeError(explain(f"{what}: a tangent has its primal's shape", got=got, expected=shape_of(primal)))
 
 
-def _run(function: Function, points: list[Any], kwargs: dict[str, Any]) -> Any:
-    with enable_grad():
-        value = function(*points, **kwargs)
-    if not isinstance(value, Variable):
-        sample = next((p for p in points if isinstance(p, Variable)), None)
-        if sample is None or isinstance(value, (tuple, list, dict)) or value is None:
-            raise ArgumentError(
-                explain("the function must return one variable", got=type(value).__name__, fix="return a single result")
-            )
-        return sample.kind.wrap(sample.to_data(value))
-    return value
+def _contracted(slopes: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The sum over all elements of slope times tangent."""
+    terms = (
+        sum_over(slope * (tangent if isinstance(tangent, Variable) else _like(slope, tangent)))
+        for slope, tangent in zip(slopes, tangents)
+    )
+    return functools.reduce(lambda a, b: a + b, terms)
 
 
-def _cotangents(
-    value: Variable, seed: Any, points: list[Any], create_graph: bool, retain_graph: bool = False
-) -> list[Any]:
-    """Cotangents of the points, zeros for those the value does not depend on."""
-    if value.requires_grad:
-        found = gradients([value], points, [seed], retain_graph=retain_graph, create_graph=create_graph)
-    else:
-        found = [None] * len(points)
-    zeros = (p.kind.wrap(0.0 if p.is_scalar_kind else np.zeros(p.shape, p.dtype)) for p in points)
-    return [z if g is None else g for g, z in zip(found, zeros)]
+def _like(variable: Variable, raw: Any) -> Any:
+    return float(raw) if variable.is_scalar_kind else np.asarray(raw, float)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from . import ops
 from .engine import Variable
-from .engine.errors import DTypeError, GraphError, explain
-from .numpy_protocol import array_function, array_ufunc
+from .engine.errors import ArgumentError, DTypeError, GraphError, explain
+from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +52,7 @@ class Arithmetic(Variable):
         return ops.power(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return ops.power(np.asarray(other) if isinstance(self, Tensor) else other, self)
+        return ops.power(other, self)
 
     def __neg__(self) -> Any:
         return ops.negative(self)
@@ -187,7 +187,7 @@ class Scalar(Arithmetic):
     def to_data(value: Any, dtype: Any = None) -> float:
         """The number as a Python float."""
         if isinstance(value, Variable):
-            value = value.item()
+            value = _outside_of_graph(value).item()
         if isinstance(value, (str, bytes)) or np.shape(value) != () or np.iscomplexobj(value):
             fix = "a Tensor holds an array; scalarize(array) makes an array of scalars"
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
@@ -227,14 +227,18 @@ class Tensor(Arithmetic):
     def to_data(value: Any, dtype: Any = None) -> Array:
         """A read-only array of its own memory."""
         if isinstance(value, Variable):
-            value = value._data
+            value = _outside_of_graph(value)._data
         try:
-            array = np.array(value, dtype=dtype)
+            given = np.asarray(
+                value
+            )  # looked at before it is converted: float(...) would drop an imaginary part or a graph
+            array = np.array(given, dtype=dtype)
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
-        if array.dtype.kind not in "fiub":
+        if given.dtype.kind not in "fiub" or array.dtype.kind not in "fiub":
             fix = "real numbers only; an array of scalars is used as it is, without Tensor()"
-            raise DTypeError(explain("a Tensor holds real numbers or booleans", got=f"dtype {array.dtype}", fix=fix))
+            got = f"dtype {given.dtype}" + ("" if dtype is None else f", asked for {array.dtype}")
+            raise DTypeError(explain("a Tensor holds real numbers or booleans", got=got, fix=fix))
         array.setflags(write=False)
         return array
 
@@ -261,7 +265,10 @@ class Tensor(Arithmetic):
                     fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
                 )
             )
-        return np.array(self._data, dtype=dtype) if copy or dtype is not None else self._data
+        array = np.asarray(self._data, dtype=dtype)
+        if copy is False and array is not self._data:
+            raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
+        return array.copy() if copy and array is self._data else array
 
     def __getitem__(self, index: Any) -> Any:
         return ops.getitem(self, index)
@@ -280,14 +287,21 @@ class Tensor(Arithmetic):
     def __rmatmul__(self, other: Any) -> Any:
         return ops.matmul(other, self)
 
+    # On booleans only, where NumPy's bitwise operators are the logical ones.
     def __and__(self, other: Any) -> Any:
-        return ops.logical_and(self, other)
+        return bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Any:
-        return ops.logical_or(self, other)
+        return bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return bitwise_or(other, self)
 
     def __invert__(self) -> Any:
-        return ops.logical_not(self)
+        return invert(self)
 
     @property
     def T(self) -> Any:  # noqa: N802 (NumPy's name)
@@ -390,6 +404,13 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(data, requires_grad, name, dtype)
+
+
+def _outside_of_graph(value: Variable) -> Variable:
+    if value.requires_grad and not value.is_leaf:
+        fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
+        raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))
+    return value
 
 
 def _suffix(variable: Variable) -> str:

@@ -146,13 +146,14 @@ class Variable:
         Raises:
             GraphError: on assigning to the result of an operation.
             ShapeError: on assigning a value of another shape.
+            DTypeError: on assigning something that is not numbers, or floating-point numbers to integers.
         """
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
         self._check_leaf("its data cannot be assigned")
-        value = self.to_data(value._data if isinstance(value, Variable) else value, getattr(self, "dtype", None))
+        value = self.to_data(value._data if isinstance(value, Variable) else value)
         if np.shape(value) != self.shape:
             raise ShapeError(
                 explain(
@@ -160,7 +161,11 @@ class Variable:
                     fix="make a new variable, or reshape the value first",
                 )
             )  # fmt: skip
-        if not self.is_scalar_kind and value.strides != self._data.strides:
+        if not self.is_scalar_kind and (value.dtype != self.dtype or value.strides != self._data.strides):
+            if not np.can_cast(value.dtype, self.dtype, "same_kind"):  # 2.7 would become 2
+                raise DTypeError(
+                    explain(f"{self.label}: new data of another kind", got=f"dtype {value.dtype}", expected=self.dtype)
+                )
             laid_out = np.empty_like(self._data)
             laid_out[...] = value
             laid_out.setflags(write=False)
