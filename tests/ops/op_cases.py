@@ -283,4 +283,11 @@ case(
 
 DIFFERENTIABLE = [c for c in CASES if c.theirs is not None]
 WITHOUT_DERIVATIVE = [c for c in CASES if c.theirs is None]
+# These take any shape, single numbers included.
+ELEMENTWISE = [
+    c
+    for c in CASES
+    if (getattr(c.operation, "elementwise", False) and c.call is straight)
+    or c.operation in (ops.elu, ops.gelu, ops.leaky_relu, ops.silu, ops.power, ops.clip)
+]
 ANALYTIC = [c for c in DIFFERENTIABLE if c.analytic]

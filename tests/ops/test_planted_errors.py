@@ -18,9 +18,8 @@ def rules() -> list[Any]:
     found = []
     for case in cases.values():
         first = 1 if case.operation is ops.where else 0  # its case gives the condition, which is no input
-        for i in range(first, first + len(case.inputs)):
-            if case.operation.vjp(i) is not None:
-                found.append(pytest.param(case, i, id=f"{case.name} {i}"))
+        positions = range(first, first + len(case.inputs))
+        found += [pytest.param(case, i, id=f"{case.name} {i}") for i in positions if case.operation.vjp(i)]
     return found
 
 

@@ -41,7 +41,9 @@ def one_axis(axis: Any, ndim: int, what: str) -> int:
 def many_axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """A sorted tuple of non-negative axes; ``None`` means all."""
     try:
-        return _sorted_axes(tuple(axis) if isinstance(axis, list) else axis, ndim, what)
+        if isinstance(axis, (tuple, list)):
+            axis = tuple(map(index, axis))  # (0, 1.0) == (0, 1): the cache would not see the difference
+        return _sorted_axes(axis, ndim, what)
     except TypeError as error:
         if isinstance(error, DTypeError):
             raise

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, broadcast_to, shape_of
-from .compare import equal, mask_like
+from .compare import equal, mask_like, where
 from .shape import reshape_to
 
 
@@ -54,8 +54,9 @@ def _unfold_extremum(pick: Any) -> Any:
 
     def unfold(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
         values = np.vectorize(float, otypes=[float])(x)
-        chosen = (values == pick(values, axis=axis, keepdims=True)).astype(float)
-        return (x * chosen).sum(axis=axis, keepdims=keepdims) / chosen.sum(axis=axis, keepdims=keepdims)
+        chosen = (values == pick(values, axis=axis, keepdims=True)) | np.isnan(values)
+        total = where(chosen, x, 0.0).sum(axis=axis, keepdims=keepdims)
+        return total / chosen.sum(axis=axis, keepdims=keepdims).astype(float)
 
     return unfold
 
