@@ -116,9 +116,11 @@ class Primitive:
         mode = current_mode()
         recorded = mode.recording and (requires_grad or tracked)
         if kind.is_scalar_kind:
-            if foreign and any(isinstance(value, np.ndarray) for value in values):
-                return self._unfolded(args, params)
-            data = self.on_floats(self._floats(values), params)
+            if foreign:
+                if any(isinstance(value, np.ndarray) for value in values):
+                    return self._unfolded(args, params)
+                args, values = self._real_numbers(args)
+            data = self.on_floats([float(value) for value in values], params)
         else:
             if foreign:
                 args, values = self._constants(args, recorded)
@@ -228,12 +230,14 @@ class Primitive:
                     )
                 )  # fmt: skip
 
-    def _floats(self, values: list[Any]) -> list[float]:
-        try:
-            return [float(value) for value in values]
-        except (TypeError, ValueError):
-            types = ", ".join(type(value).__name__ for value in values)
-            raise DTypeError(explain(f"{self.name}: a constant beside a Scalar must be a number", got=types)) from None
+    def _real_numbers(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+        """Raw arguments beside scalars as Python floats: a float32 would take its low precision into the rules."""
+        for arg in args:
+            if not isinstance(arg, Variable) and (np.shape(arg) != () or np.asarray(arg).dtype.kind not in "fiub"):
+                what = f"{self.name}: a constant beside a Scalar must be a real number"
+                raise DTypeError(explain(what, got=f"{type(arg).__name__} {arg!r}"))
+        made = tuple(arg if isinstance(arg, Variable) else float(arg) for arg in args)
+        return made, [arg._data if isinstance(arg, Variable) else arg for arg in made]
 
     # -- errors -------------------------------------------------------------------------------------------------------
 
