@@ -144,13 +144,15 @@ def test_a_restored_schedule_continues_exactly(make):
         assert [g["momentum"] for g in other.param_groups] == [g["momentum"] for g in optimizer.param_groups]
 
 
-def test_loading_sets_the_optimizer():
+def test_loading_a_schedule_leaves_the_optimizer_to_its_own_state():
     optimizer = made()
     schedule = optim.StepLR(optimizer, step_size=2)
     state = schedule.state_dict()
     state["last_epoch"] = 4
     schedule.load_state_dict(state)
     assert_allclose(schedule.get_last_lr(), [0.1 * 0.01, 0.02 * 0.01])
+    assert [group["lr"] for group in optimizer.param_groups] == RATES
+    schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == schedule.get_last_lr()
 
 

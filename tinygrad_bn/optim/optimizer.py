@@ -232,6 +232,10 @@ class Optimizer(ABC):
                 are missing, unexpected or out of range.
             ShapeError: an array that does not have its parameter's shape.
         """
+        self.prepare_load(state)()
+
+    def prepare_load(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """Check a state, as ``load_state_dict`` does; the result takes it over and cannot fail."""
         if not isinstance(state, Mapping) or set(state) != {"optimizer", "param_groups", "state"}:
             got = list(state) if isinstance(state, Mapping) else type(state).__name__
             raise self._other("not an optimizer's state", got, "'optimizer', 'param_groups' and 'state'")
@@ -239,10 +243,14 @@ class Optimizer(ABC):
             raise self._other("the state of another optimizer", state["optimizer"], self._name)
         settings = self._loaded_settings(state["param_groups"])
         loaded = self._loaded_state(state["state"])
-        for group, new in zip(self.param_groups, settings):
-            group.pop("initial_lr", None)
-            group.update(new)
-        self.state = loaded
+
+        def commit() -> None:
+            for group, new in zip(self.param_groups, settings):
+                group.pop("initial_lr", None)
+                group.update(new)
+            self.state = loaded
+
+        return commit
 
     def _loaded_settings(self, groups: Any) -> list[dict[str, Any]]:
         keys = self._keys()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..engine.errors import ArgumentError, explain
@@ -72,14 +72,18 @@ class Schedule(ABC):
         return {"schedule": self._name, "last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs), **described}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where ``state`` left off, and set the optimizer; nothing is changed unless it fits.
+        """Continue where ``state`` left off.  The rates set last are part of the optimizer's own state.
 
         Raises:
-            ArgumentError: the state of another schedule, of one with other settings, or of another number of groups.
+            ArgumentError: the state of another schedule, of one with other settings, or of another number of groups;
+                nothing is changed then.
         """
+        self.prepare_load(state)()
+
+    def prepare_load(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """Check a state, as ``load_state_dict`` does; the result takes it over and cannot fail."""
         self._check(state)
-        self._adopt(state)
-        self._set(state["last_epoch"])
+        return lambda: self._adopt(state)
 
     def _check(self, state: Mapping[str, Any]) -> None:
         own = self.state_dict()

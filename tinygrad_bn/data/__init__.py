@@ -1,0 +1,8 @@
+"""Data for training: arrays that belong together, batches of them, splits and scaling."""
+
+from .dataset import ArrayDataset
+from .loader import DataLoader
+from .scaling import StandardScaler
+from .splits import random_split
+
+__all__ = ["ArrayDataset", "DataLoader", "StandardScaler", "random_split"]

@@ -1,0 +1,72 @@
+"""Arrays that belong together row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+
+Array = np.ndarray[Any, Any]
+
+
+class ArrayDataset:
+    """Inputs and targets, or any arrays of one length, indexed together: ``dataset[i]`` is a tuple of rows.
+
+    The arrays are not copied; through the dataset they are read-only.
+
+    Args:
+        arrays: anything ``numpy.asarray`` takes; numbers or booleans; the first axis counts the rows.
+
+    Raises:
+        ArgumentError: no arrays.
+        ShapeError: arrays without rows to count, or of different lengths.
+        DTypeError: something other than real numbers and booleans.
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        if not arrays:
+            raise ArgumentError(explain("ArrayDataset: at least one array", fix="ArrayDataset(inputs, targets)"))
+        views = []
+        for array in arrays:
+            view = (array.numpy() if isinstance(array, Variable) else np.asarray(array)).view()
+            if view.dtype.kind not in "fiub":
+                raise DTypeError(explain("ArrayDataset holds real numbers or booleans", got=f"dtype {view.dtype}"))
+            view.setflags(write=False)
+            views.append(view)
+        shapes = [view.shape for view in views]
+        if any(not shape or shape[0] != shapes[0][0] for shape in shapes):
+            got = ", ".join(map(str, shapes))
+            raise ShapeError(
+                explain("ArrayDataset: arrays of one length", got=f"shapes {got}", expected="(N, ...) each")
+            )
+        self.arrays: tuple[Array, ...] = tuple(views)
+
+    def __len__(self) -> int:
+        return int(self.arrays[0].shape[0])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        """The rows at an integer, a slice, integers or a mask, of every array.
+
+        Raises:
+            IndexingError: rows that do not exist, or something that is no index of rows.
+        """
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer, slice)):
+            index = np.asarray(index)
+            if index.ndim != 1 or (index.size and index.dtype.kind not in "iub"):
+                raise self._no_rows("not an index of rows", index)
+            index = index if index.size else index.astype(int)
+        try:
+            return tuple(array[index] for array in self.arrays)
+        except (IndexError, TypeError) as error:
+            raise self._no_rows(str(error), index) from error
+
+    def _no_rows(self, why: str, index: Any) -> IndexingError:
+        expected = f"an integer, a slice, integers or a mask; rows 0 to {len(self) - 1}"
+        return IndexingError(explain(f"ArrayDataset: {why}", got=repr(index), expected=expected))
+
+    def __repr__(self) -> str:
+        described = ", ".join(f"{array.shape} {array.dtype}" for array in self.arrays)
+        return f"ArrayDataset({described})"
