@@ -1,0 +1,10 @@
+"""Training: the loop, evaluation, and checkpoints to continue from.
+
+A package of its own, because it is the one floor that knows models, optimizers, data and the random generator at once.
+"""
+
+from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .evaluation import accuracy, evaluate
+from .loop import Run, fit
+
+__all__ = ["CheckpointError", "Run", "accuracy", "evaluate", "fit", "load_checkpoint", "save_checkpoint"]
