@@ -123,6 +123,12 @@ def documented_exceptions() -> set[tuple[str, str]]:
     return {(f"{PACKAGE}.{a}", f"{PACKAGE}.{b}") for a, b in rows}
 
 
+def documented_libraries() -> dict[tuple[str, str], bool]:
+    """(room, library) to whether the library is optional."""
+    rows = re.findall(r"^(\S+) -> (\S+) +(.*)", text_after("each in one room"), re.MULTILINE)
+    return {(room, library): "optional" in remark for room, library, remark in rows}
+
+
 FLOORS = floors()
 EXCEPTIONS = documented_exceptions()
 
@@ -270,10 +276,12 @@ def _closes_a_cycle(edge: tuple[str, str]) -> bool:
     return edge[0] in waiting
 
 
-def test_numpy_is_the_only_library_but_for_pictures() -> None:
-    assert {library for room, library in foreign(sources()) if room != "graph"} == {"numpy"}
-    assert {library for _, library in foreign(sources())} == {"numpy", "graphviz"}
-    assert {found.source for found in imports(sources()) if found.target == "graphviz"} == {f"{PACKAGE}.graph.dot"}
+def test_other_libraries_are_those_on_the_page() -> None:
+    documented = documented_libraries()
+    assert {pair for pair in foreign(sources()) if pair[1] != "numpy"} == set(documented)
+    optional = {library for (_, library), is_optional in documented.items() if is_optional}
+    for found in imports(sources()):
+        assert found.in_function or found.target not in optional, f"{found}: the package must do without it"
 
 
 def test_pictures_are_made_of_snapshots() -> None:
