@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.oracles import Derivatives, assert_same_derivatives, random_like
 
 import tinygrad_bn as tg
+from tests.oracles import Derivatives, assert_same_derivatives, random_like
 from tinygrad_bn import nn
 
 Array = np.ndarray[Any, Any]

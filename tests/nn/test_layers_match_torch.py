@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.nn.layer_parity import compare, twins
-from tests.oracles import random_like
 
 import tinygrad_bn as tg
+from tests.nn.layer_parity import compare, twins
+from tests.oracles import random_like
 from tinygrad_bn import nn
 
 # PyTorch says this of itself.

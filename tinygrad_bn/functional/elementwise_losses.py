@@ -106,7 +106,8 @@ def binary_cross_entropy_with_logits(
     """Binary cross-entropy of sigmoid(logits), without overflow or log(0).
 
     As torch.nn.functional.binary_cross_entropy_with_logits: with z the logit, t the target and w ``pos_weight``,
-    ``(1 - t) · z + (1 + (w - 1) · t) · softplus(-z)``.
+    ``w · t · softplus(-z) + (1 - t) · softplus(z)``, since softplus(z) = -log sigmoid(-z).  No term is a difference, so
+    small losses and gradients keep their digits.
 
     Args:
         logits: any shape.
@@ -124,10 +125,8 @@ def binary_cross_entropy_with_logits(
     weight = _weight(what, "weight", weight, logits)
     pos_weight = _weight(what, "pos_weight", pos_weight, logits)
     with scope("binary cross entropy"):
-        decay = ops.softplus(-logits)
-        if pos_weight is not None:
-            decay = (1.0 + (pos_weight - 1.0) * target) * decay
-        loss = (1.0 - target) * logits + decay
+        positive = target if pos_weight is None else pos_weight * target
+        loss = positive * ops.softplus(-logits) + (1.0 - target) * ops.softplus(logits)
         return reduced(loss if weight is None else loss * weight, reduction)
 
 

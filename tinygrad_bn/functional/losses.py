@@ -119,7 +119,7 @@ def _labels(what: str, scores: Any, target: Any, ignore_index: int, reduction: s
     kept = labels != ignore_index
     outside = ((labels < 0) | (labels >= classes)) & kept
     if outside.any():
-        position = np.unravel_index(np.argmax(outside), labels.shape)
+        position = tuple(int(i) for i in np.unravel_index(np.argmax(outside), labels.shape))
         place = "" if not position else f" in row {position[0]}" if len(position) == 1 else f" at {position}"
         expected = f"0 to {classes - 1}" if classes else "at least one class"
         raise IndexingError(explain(f"{what}: no such class", got=f"{labels[position]}{place}", expected=expected))

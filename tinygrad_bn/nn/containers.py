@@ -65,11 +65,14 @@ class _Holder(Module):
         for key, module in self.named_children():
             module._rename(f"{name}.{key}")
 
-    def _hold(self, key: str, module: Any) -> None:
+    def _check(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
             kind = type(self).__name__
             got = f"{type(module).__name__} at {key!r}"
             raise DTypeError(explain(f"{kind} is made of modules", got=got, fix="wrap a function in a Module"))
+
+    def _hold(self, key: str, module: Any) -> None:
+        self._check(key, module)
         setattr(self, key, module)
         module._rename(f"{self._scope}.{key}")
 
@@ -112,6 +115,7 @@ class ModuleList(_Holder):
 
     def insert(self, index: int, module: Module) -> None:
         """Add a module before position ``index``."""
+        self._check(str(index), module)
         everything = list(self)
         everything.insert(index, module)
         self._refill(everything)
