@@ -296,7 +296,6 @@ def test_primitives_are_where_the_page_says() -> None:
         ("engine.conform", "broadcast_to"),
         ("engine.conform", "sum_to"),
         ("engine.conform", "astype"),
-        ("ops.composed.reductions", "stop_gradient"),
         ("transforms", "identity"),
     }
 
