@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_bn as tg
 from tests.ops.positions import check_moves
 from tinygrad_bn import Tensor, ops
 from tinygrad_bn.engine.errors import DTypeError, IndexingError
@@ -79,6 +80,14 @@ def test_indices_may_be_tensors() -> None:
     np.testing.assert_array_equal(Tensor(x)[Tensor(ROWS)].numpy(), x[ROWS])
     np.testing.assert_array_equal(Tensor(x)[Tensor(x) > 7].numpy(), x[x > 7])
     np.testing.assert_array_equal(ops.take(x, Tensor(ROWS), 0).numpy(), x[ROWS])
+
+
+def test_computed_indices_take_no_part_in_derivatives() -> None:
+    x = Tensor([[1.0, 3.0, 2.0]], requires_grad=True)
+    for best in (ops.take_along_axis(x * x, ops.argmax(x, 1, keepdims=True), 1), (x * x)[0, ops.argmax(x[0])]):
+        slope = tg.grad(best, x, np.ones(best.shape), create_graph=True)
+        np.testing.assert_array_equal(slope.numpy(), [[0.0, 6.0, 0.0]])
+        np.testing.assert_array_equal(tg.grad(slope, x, np.ones((1, 3))).numpy(), [[0.0, 2.0, 0.0]])
 
 
 def test_an_index_array_changed_later_changes_nothing() -> None:

@@ -189,6 +189,19 @@ def test_what_a_tensor_cannot_become(dtype: Any) -> None:
         ops.astype(Tensor([1.0]), dtype)
 
 
+def test_a_numpy_number_as_exponent_is_an_argument_of_its_own_dtype() -> None:
+    x = Tensor([0.0, 3.0], dtype=np.float32, requires_grad=True)
+    for exponent, dtype in (
+        (np.float64(2), (x.numpy() ** np.float64(2)).dtype),
+        (np.float32(2), np.float32),
+        (2, np.float32),
+    ):
+        y = x**exponent
+        assert y.dtype == dtype
+        y.backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad.numpy(), [0.0, 18.0])
+
+
 def test_a_mask_has_no_gradient_but_may_be_a_factor() -> None:
     x = Tensor([-1.0, 2.0], dtype=np.float32, requires_grad=True)
     y = x * (x > 0)

@@ -315,5 +315,5 @@ def _as_objects(value: Any) -> np.ndarray[Any, Any]:
 
 def _not_widened(data: np.ndarray[Any, Any], values: list[Any]) -> np.ndarray[Any, Any]:
     """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
-    floats = [value.dtype for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
-    return data.astype(np.result_type(*floats)) if floats else data
+    dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
+    return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data

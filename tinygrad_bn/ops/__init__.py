@@ -20,7 +20,6 @@ from .composed.reductions import (
     prod,
     softmax,
     std,
-    stop_gradient,
     sum,
     var,
 )  # fmt: skip
@@ -86,6 +85,7 @@ from .primitives.elementary import (
     sinh,
     softplus,
     sqrt,
+    stop_gradient,
     tan,
     tanh,
 )  # fmt: skip

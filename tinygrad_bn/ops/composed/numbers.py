@@ -12,8 +12,8 @@ from ...engine import astype as convert
 from ...engine.errors import ArgumentError, DTypeError, explain
 from ..primitives import arithmetic
 from ..primitives.compare import clip_between
+from ..primitives.elementary import stop_gradient
 from .axes import as_array, as_value
-from .reductions import stop_gradient
 
 
 def power(x: Any, exponent: Any) -> Any:
@@ -21,7 +21,7 @@ def power(x: Any, exponent: Any) -> Any:
 
     ``x ** 2`` at 0 has derivative 0, ``x ** 0`` has derivative 0 everywhere.
     """
-    if isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
+    if type(exponent) is int or type(exponent) is float:
         return arithmetic.power_constant(as_value(x), exponent=exponent)
     return arithmetic.power(as_value(x), as_value(exponent))
 

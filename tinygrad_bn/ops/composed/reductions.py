@@ -12,21 +12,11 @@ from ...engine.errors import ArgumentError, ShapeError, explain
 from ..primitives.arithmetic import log, multiply, square
 from ..primitives.compare import clip_between, equal, where
 from ..primitives.elementary import abs as absolute
-from ..primitives.elementary import exp, sqrt
+from ..primitives.elementary import exp, sqrt, stop_gradient
 from ..primitives.index import arg_maximum, arg_minimum, take_slice
 from ..primitives.reduce import cumulative_sum, reduce_max, reduce_min, reduce_sum
 from ..primitives.shape import join, permute, reshape_to
 from .axes import Axis, as_array, count, many_axes, one_axis, shape_of
-
-stop_gradient: Primitive = Primitive(
-    "stop_gradient",
-    lambda x: x,
-    None,
-    scalar=lambda x: x,
-    elementwise=True,
-    notation="stop {0}",
-    doc="``stop_gradient(x)``: x, taken as a constant by every derivative.",
-)
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
@@ -184,7 +174,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
     with scope("logsumexp"):
-        limit = float(np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max)
+        limit = np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max
         shift = clip_between(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
         total = reduce_sum(exp(x - shift), axis=axes, keepdims=True)
         nothing = equal(total, 0.0)  # only where all are -inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -222,7 +223,7 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     """
     x = as_array(x)
     shape = shape_of(x)
-    if not isinstance(constant_values, (int, float)):
+    if not isinstance(constant_values, Real):
         got = type(constant_values).__name__
         raise DTypeError(explain("pad: one number to pad with", got=got))
     widths = _widths(pad_width, len(shape))

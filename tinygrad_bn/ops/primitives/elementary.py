@@ -14,7 +14,7 @@ from .compare import greater
 
 __all__ = [
     "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cos", "cosh", "erf", "exp", "expm1", "log",
-    "log1p", "relu", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh",
+    "log1p", "relu", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "stop_gradient", "tan", "tanh",
 ]  # fmt: skip
 
 
@@ -118,3 +118,13 @@ erf: Primitive = _unary(
     lambda g, out, x: g * (exp(-x * x) * _TWO_OVER_ROOT_PI),
     "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
 )  # fmt: skip
+
+stop_gradient: Primitive = Primitive(
+    "stop_gradient",
+    lambda x: x,
+    None,
+    scalar=lambda x: x,
+    elementwise=True,
+    notation="stop {0}",
+    doc="``stop_gradient(x)``: x, taken as a constant by every derivative.",
+)
