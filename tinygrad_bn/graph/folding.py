@@ -26,6 +26,13 @@ def collapse(
         opened: scopes, as "net/0/mean", that stay open whatever their depth.
         closed: scopes that are closed whatever their depth.
     """
+    return quotient(graph, module_groups(graph, depth, opened, closed).get)[0]
+
+
+def module_groups(
+    graph: Graph, depth: int | None = None, opened: Collection[str] = (), closed: Collection[str] = ()
+) -> dict[str, Path | None]:
+    """For each node the closed scope it goes into, ``None`` for nodes that stay; arguments as for ``collapse``."""
     if depth is not None and depth < 0:
         raise ArgumentError(explain("collapse: depth cannot be negative", got=depth))
     paths = {node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)}
@@ -51,7 +58,7 @@ def collapse(
     for node in graph.nodes:
         if node.op is None and node.kind in ("parameter", "buffer", "constant") and len(users.get(node.id, ())) == 1:
             inside[node.id] = next(iter(users[node.id]))
-    return _quotient(graph, lambda node: inside[node.id])
+    return inside
 
 
 def fold_equal(graph: Graph) -> Graph:
@@ -67,9 +74,10 @@ def fold_equal(graph: Graph) -> Graph:
         sizes[value] = sizes.get(value, 0) + 1
 
     # Constants stay apart: one box with an arrow to everything would tie the picture into a knot.
-    return _quotient(
-        graph, lambda node: number[node.id] if sizes[number[node.id]] > 1 and node.kind != "constant" else None
-    )
+    groups = {
+        node.id: number[node.id] for node in graph.nodes if node.kind != "constant" and sizes[number[node.id]] > 1
+    }
+    return quotient(graph, groups.get)[0]
 
 
 def nearest(graph: Graph, limit: int) -> Graph:
@@ -107,9 +115,17 @@ def fit(graph: Graph, max_nodes: int) -> tuple[Graph, str]:
     return smaller, f"{hidden} of {len(graph)} nodes hidden: {how}; max_nodes={len(graph)} shows all"
 
 
-def _quotient(graph: Graph, group_of: Callable[[Node], Hashable]) -> Graph:
-    """One node for all nodes of a group (``None``: the node itself), with the groups' outer edges."""
-    groups = {node.id: group_of(node) for node in graph.nodes}
+def quotient(graph: Graph, group_of: Callable[[str], Hashable]) -> tuple[Graph, dict[str, str]]:
+    """One node for all nodes of a group, with the groups' outer edges.
+
+    Args:
+        graph: what to make smaller.
+        group_of: from a node's id to its group; ``None`` for a node that stays as it is.
+
+    Returns:
+        The smaller graph, and for every node's id the id of what stands for it there.
+    """
+    groups = {node.id: group_of(node.id) for node in graph.nodes}
     members: dict[Hashable, list[Node]] = {}
     for node in graph.nodes:
         if groups[node.id] is not None:
@@ -139,7 +155,7 @@ def _quotient(graph: Graph, group_of: Callable[[Node], Hashable]) -> Graph:
         slot = arriving.get(target, 0) if grouped else edge.slot
         arriving[target] = slot + 1
         edges.append(Edge(source, target, slot))
-    return Graph(tuple(nodes), tuple(edges), tuple(dict.fromkeys(new_id[i] for i in graph.outputs)))
+    return Graph(tuple(nodes), tuple(edges), tuple(dict.fromkeys(new_id[i] for i in graph.outputs))), new_id
 
 
 def _group(node_id: str, key: Hashable, members: list[Node], leaving: Collection[str]) -> Node:

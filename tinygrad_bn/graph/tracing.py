@@ -177,6 +177,13 @@ class _Snapshot:
         )
 
 
+def traced_ids(roots: list[Variable], module: Any = None) -> dict[Variable, str]:
+    """The id that ``trace`` gives to each variable behind the roots."""
+    snapshot = _Snapshot(module)
+    snapshot.take(roots)
+    return snapshot.ids
+
+
 def as_variables(outputs: Any) -> list[Variable]:
     """The outputs as a list of variables, each once."""
     if isinstance(outputs, Variable):
