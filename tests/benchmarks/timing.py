@@ -93,7 +93,7 @@ def interleave(
     return measured
 
 
-def assert_same(contestants: Sequence[Contestant], rtol: float, floor: float = 0.0) -> dict[str, float]:
+def assert_same(contestants: Sequence[Contestant], rtol: float, floor: float = 0.0) -> float | None:
     """Compare what all contestants compute with what the first one does.
 
     Args:
@@ -103,7 +103,7 @@ def assert_same(contestants: Sequence[Contestant], rtol: float, floor: float = 0
             for rounding, such as those of a bias in front of Batch Normalization.
 
     Returns:
-        By contestant, its largest difference on that scale.
+        The largest difference on that scale, or ``None`` where there is nobody to compare with.
 
     Raises:
         DisagreementError: says who, where and by how much.
@@ -113,14 +113,13 @@ def assert_same(contestants: Sequence[Contestant], rtol: float, floor: float = 0
     largest = max(float(np.abs(value).max()) for value in expected.values())
     if not all(np.isfinite(value).all() for value in expected.values()) or largest == 0.0:
         raise DisagreementError(f"{first.name}: nothing to compare, all zero or not finite")
-    worst = {first.name: 0.0}
+    worst = 0.0
     for contestant in others:
         got = {name: np.asarray(value, float) for name, value in contestant.numbers().items()}
         if got.keys() != expected.keys():
             raise DisagreementError(
                 f"{contestant.name} and {first.name} report different things: {got.keys() ^ expected}"
             )
-        worst[contestant.name] = 0.0
         for name, value in expected.items():
             if got[name].shape != value.shape:
                 raise DisagreementError(f"{name}: {contestant.name} {got[name].shape}, {first.name} {value.shape}")
@@ -131,5 +130,5 @@ def assert_same(contestants: Sequence[Contestant], rtol: float, floor: float = 0
                     f"{name}: {contestant.name} differs from {first.name} by {difference:.2g} of its size; "
                     f"{rtol:.0e} is allowed"
                 )
-            worst[contestant.name] = max(worst[contestant.name], difference)
-    return worst
+            worst = max(worst, difference)
+    return worst if others else None
