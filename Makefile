@@ -26,10 +26,11 @@ export OPENBLAS_NUM_THREADS ?= 1
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
-	@echo "  With another Python: make test PYTHON=python3.12"
+	@echo 'With another Python: make test PYTHON=python3.12'
+	@echo 'With options:        make demo ARGS="--steps 500 --seed 7"; make bench ARGS=--quick'
 
 demo: $(DEMO)  ## train with and without Batch Normalization on real MNIST; results in out/
-	@$(RUN) -m demos.bn_mnist
+	@$(RUN) -m demos.bn_mnist $(ARGS)
 
 test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
 	@$(RUN) -m coverage run -m pytest
@@ -46,7 +47,7 @@ docs: $(TEST)  ## run every example of the documentation
 	@$(RUN) -m pytest tests/docs
 
 bench: $(FULL)  ## speed and memory against PyTorch, autograd and micrograd
-	@$(RUN) -m tests.benchmarks
+	@$(RUN) -m tests.benchmarks $(ARGS)
 
 clean:  ## remove the environment, results and caches
 	@[ ! -e $(VENV)/made-by-make ] || rm -rf $(VENV)

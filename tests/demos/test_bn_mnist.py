@@ -329,7 +329,10 @@ def test_after_an_interruption_what_is_known_is_printed_and_nothing_is_written(f
 
 def test_ctrl_c_ends_the_real_program_without_a_traceback(tmp_path):
     command = [sys.executable, "-m", "demos.bn_mnist", "--steps", "1000000", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits it ignored
+    )  # fmt: skip
     try:
         head = process.stdout.readline()  # printed once the data is loaded and training starts
         time.sleep(0.5)
