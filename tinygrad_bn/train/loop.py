@@ -178,12 +178,7 @@ def fit(
                 if run.batch < len(loader):
                     save()
                     break
-                rates = [group["lr"] for group in optimizer.param_groups]
-                record = {"epoch": run.epoch + 1, "step": run.step, "seconds": run.seconds, "lr": rates}
-                record |= {name: total / run.rows for name, total in run.sums.items()}
-                if validation is not None:
-                    found = evaluate(model, validation, measured)
-                    record |= {f"val_{name}": value for name, value in found.items()}
+                record = _record(run, validation, measured)
                 whole = False
                 if schedule is not None and schedule_each == "epoch":
                     schedule.step()
@@ -230,6 +225,17 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
     run.rows += count
     run.batch += 1
     run.step += 1
+
+
+def _record(run: Run, validation: Iterable[Any] | None, measured: Mapping[str, Metric]) -> dict[str, Any]:
+    """The line of the log for the epoch that all batches have been trained on."""
+    rates = [group["lr"] for group in run.optimizer.param_groups]
+    record: dict[str, Any] = {"epoch": run.epoch + 1, "step": run.step, "seconds": run.seconds, "lr": rates}
+    record |= {name: total / run.rows for name, total in run.sums.items()}
+    if validation is not None:
+        found = evaluate(run.model, validation, measured)
+        record |= {f"val_{name}": value for name, value in found.items()}
+    return record
 
 
 def _check(
@@ -301,7 +307,7 @@ def _bar(loader: DataLoader, run: Run, epochs: int, progress: bool) -> Iterator[
         yield from loader
         return
     first, title = run.batch, f"epoch {run.epoch + 1}/{epochs}"
-    with tqdm(total=len(loader), initial=first, desc=title, unit="batch", leave=False, disable=None) as bar:
+    with tqdm(total=len(loader), initial=first, desc=title, unit="batch", disable=None) as bar:
         for batch in loader:
             yield batch
             bar.set_postfix_str(f"loss {run.sums['loss'] / run.rows:.4g}", refresh=False)

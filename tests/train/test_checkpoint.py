@@ -1,0 +1,534 @@
+"""Checkpoints: everything comes back, PyTorch's weights load, no moment leaves half a file, bad files change nothing."""
+
+import json
+import math
+import os
+import signal
+import stat
+import subprocess
+import sys
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+import tinygrad_bn as tg
+from tinygrad_bn import nn, optim
+from tinygrad_bn.data import ArrayDataset, DataLoader, StandardScaler
+from tinygrad_bn.engine.errors import ArgumentError, DTypeError, TinygradError
+from tinygrad_bn.random import generator
+from tinygrad_bn.train import CheckpointError, load_checkpoint, save_checkpoint
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((20, 3)).astype(np.float32), np.arange(20) % 2
+
+
+class Setup:
+    """A model and all that trains it, somewhere in the middle of an epoch."""
+
+    def __init__(self, seed, steps=0):
+        tg.manual_seed(seed)
+        self.model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.3), nn.Linear(4, 2))
+        self.optimizer = optim.Adam(self.model.named_parameters(), lr=0.01)
+        self.schedule = optim.OneCycleLR(self.optimizer, 0.1, total_steps=30)
+        self.loader = DataLoader(ArrayDataset(X, Y), 4, shuffle=True, seed=seed)
+        self.scaler = StandardScaler()
+        self.train(steps)
+
+    def train(self, steps):
+        """Some steps, from the batch on where the loader is."""
+        self.loader.load_state_dict(self.loader.state_dict())
+        batches = chain.from_iterable(self.loader for _ in range(steps + 1))
+        for x, y in islice(batches, steps):
+            self.optimizer.zero_grad()
+            tg.functional.cross_entropy(self.model(x), y).backward()
+            self.optimizer.step()
+            self.schedule.step()
+
+    @property
+    def parts(self):
+        return vars(self)
+
+    def everything(self):
+        """All state as bytes and text, to compare bit for bit."""
+        found = {name: repr(frozen(part.state_dict())) for name, part in self.parts.items()}
+        return {"rng": repr(generator().bit_generator.state), **found}
+
+
+def frozen(value):
+    if isinstance(value, np.ndarray):
+        return (value.dtype.name, value.shape, value.tobytes())
+    if isinstance(value, dict):
+        return {key: frozen(inner) for key, inner in value.items()}
+    return [frozen(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def written(path, tensors=None, **text):
+    """A file with any metadata text at all."""
+    metadata = {"tinygrad_bn": text["raw"] if "raw" in text else json.dumps(text)} if text else None
+    path.write_bytes(safetensors.numpy.save(tensors or {}, metadata=metadata))
+    return path
+
+
+def text_of(path):
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return json.loads(header["__metadata__"]["tinygrad_bn"])
+
+
+# -- everything comes back ------------------------------------------------------------------------------------------------
+
+
+def test_all_parts_and_the_generator_come_back_bit_for_bit(tmp_path):
+    path = tmp_path / "run.safetensors"
+    saved = Setup(0, steps=7)
+    saved.scaler.fit(X)
+    extra = {
+        "note": "μ",
+        "best": np.float32(0.5),
+        "none": None,
+        "grid": [1, (2.5, True)],
+        "mean": np.arange(3),
+        "0": {},
+    }
+    save_checkpoint(path, extra=extra, **saved.parts)
+    before = saved.everything()
+    loaded = Setup(1, steps=2)
+    returned = load_checkpoint(path, **loaded.parts)
+    assert loaded.everything() == before
+    assert_array_equal(returned.pop("mean"), [0, 1, 2])
+    assert returned == {"note": "μ", "best": 0.5, "none": None, "grid": [1, [2.5, True]], "0": {}}
+    saved_rng = generator().bit_generator.state
+    saved.train(5)
+    generator().bit_generator.state = saved_rng
+    loaded.train(5)
+    assert loaded.everything() == saved.everything()
+
+
+def test_layouts_and_special_values_come_back(tmp_path):
+    model = nn.Module()
+    model.weight = nn.Parameter(np.asfortranarray([[1.0, np.nan, np.inf], [-0.0, 5e-324, -np.inf]]))
+    model.register_buffer("empty", np.ones((0, 2), np.float16))
+    model.register_buffer("count", np.array(2**62))
+    model.register_buffer("mask", np.array([True, False]))
+    path = tmp_path / "weights"
+    save_checkpoint(path, model=model)
+    before = frozen(model.state_dict())
+    strides = model.weight.numpy().strides
+    for tensor in (model.weight, model.count, model.mask):
+        tensor.data = np.zeros(tensor.shape, tensor.dtype)
+    load_checkpoint(path, model=model)
+    assert frozen(model.state_dict()) == before
+    assert model.weight.numpy().strides == strides
+
+
+def test_the_generator_can_be_left_out(tmp_path):
+    path = tmp_path / "weights"
+    model = nn.Linear(2, 2)
+    tg.manual_seed(1)
+    save_checkpoint(path, model=model, rng=False)
+    state = generator().bit_generator.state
+    load_checkpoint(path, model=model)
+    assert generator().bit_generator.state == state
+    save_checkpoint(path, model=model)
+    tg.manual_seed(2)
+    load_checkpoint(path, model=model, rng=False)
+    assert generator().bit_generator.state == np.random.default_rng(2).bit_generator.state
+    load_checkpoint(path, model=model)
+    assert generator().bit_generator.state == state
+
+
+def test_a_model_alone_is_taken_out_of_a_whole_run(tmp_path):
+    path = tmp_path / "run"
+    saved, fresh = Setup(0, steps=3), Setup(1)
+    save_checkpoint(path, **saved.parts, nothing=None)
+    assert load_checkpoint(path, model=fresh.model, scheduler=None) is None
+    assert frozen(fresh.model.state_dict()) == frozen(saved.model.state_dict())
+
+
+# -- PyTorch --------------------------------------------------------------------------------------------------------------
+
+
+def torch_model(dtype=torch.float32):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU(), torch.nn.Dropout(0.3), torch.nn.Linear(4, 2)
+    )
+    model(torch.tensor(X))
+    return model.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_a_pytorch_model_load_as_they_are(tmp_path, dtype):
+    theirs = torch_model(dtype)
+    safetensors.torch.save_file(theirs.state_dict(), tmp_path / "weights.safetensors")
+    ours = Setup(1).model
+    load_checkpoint(tmp_path / "weights.safetensors", model=ours)
+    for name, tensor in theirs.state_dict().items():
+        assert_array_equal(ours.state_dict()[name], tensor.to(torch.float32).numpy())
+    assert ours[1].num_batches_tracked.item() == 1
+
+
+def test_pytorch_reads_our_weights(tmp_path):
+    ours = Setup(3, steps=2).model
+    save_checkpoint(tmp_path / "weights.safetensors", model=ours)
+    theirs = torch_model()
+    theirs.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
+    ours.eval()
+    with tg.no_grad():
+        np.testing.assert_allclose(
+            ours(X).numpy(), theirs.eval()(torch.tensor(X)).detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+
+
+# -- never half a file ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_an_error_while_writing_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, function):
+    path = tmp_path / "run"
+    save_checkpoint(path, model=nn.Linear(2, 2))
+    before = path.read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, function, full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(path, model=nn.Linear(3, 3))
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["run"]
+
+
+KILLED_WHILE_SAVING = """
+import json, os, signal, sys
+import numpy as np
+from tinygrad_bn import nn
+from tinygrad_bn.train import save_checkpoint
+
+path, points = sys.argv[1], json.loads(sys.argv[2])
+old, new = nn.Linear(50, 40), nn.Linear(50, 40)
+old.weight.data, new.weight.data = np.zeros((40, 50)), np.ones((40, 50))
+outcomes = []
+for function, call, after in points:
+    save_checkpoint(path, model=old, rng=False)
+    child = os.fork()
+    if not child:
+        real, calls = getattr(os, function), 0
+        def dying(*args):
+            global calls
+            calls += 1
+            if calls == call and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = real(*args)
+            if calls == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+        setattr(os, function, dying)
+        save_checkpoint(path, model=new, rng=False)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    outcomes.append([os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, open(path, "rb").read().hex()])
+print(json.dumps(outcomes))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_killed_at_each_step_of_writing_leaves_the_old_file_or_the_new(tmp_path):
+    points = [(f, call, after) for f, call in (("fsync", 1), ("replace", 1), ("fsync", 2)) for after in (0, 1)]
+    points = [("getpid", 1, 0), *points, ("close", 1, 1)]
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(tmp_path / "run"), json.dumps(points)]
+    output = subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}).stdout
+    outcomes = json.loads(output)
+    assert [number for number, _ in outcomes] == [signal.SIGKILL] * len(points)
+    found = []
+    for _, content in outcomes:
+        (tmp_path / "copy").write_bytes(bytes.fromhex(content))
+        model = nn.Linear(50, 40)
+        load_checkpoint(tmp_path / "copy", model=model)
+        found.append(set(model.weight.numpy().ravel()))
+    assert found == [{0.0}] * 4 + [{1.0}] * 4  # the new file from the moment it was renamed
+
+
+def test_a_folder_that_cannot_be_opened_is_no_reason_to_fail(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_DIRECTORY", raising=False)
+    save_checkpoint(tmp_path / "run", model=nn.Linear(2, 2))
+    load_checkpoint(tmp_path / "run", model=nn.Linear(2, 2))
+
+
+def test_links_stay_links_and_permissions_are_the_usual(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "latest"
+    link.symlink_to(tmp_path / "disk" / "run")
+    for _ in range(2):
+        save_checkpoint(link, model=nn.Linear(2, 2))
+    assert link.is_symlink()
+    assert os.listdir(tmp_path / "disk") == ["run"]
+    (tmp_path / "usual").write_bytes(b"")
+    assert stat.S_IMODE(link.stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+# -- bad files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "run"
+    setup = Setup(0, steps=3)
+    setup.scaler.fit(X)
+    save_checkpoint(path, **setup.parts)
+    return path
+
+
+def refused(path, parts):
+    """Whether a file is refused with the library's own error, having changed nothing."""
+    setup = Setup(1)
+    before = setup.everything()
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path, **{name: vars(setup)[name] for name in parts})
+    assert str(path) in str(error.value)
+    assert setup.everything() == before
+    return str(error.value)
+
+
+ALL = ["model", "optimizer", "schedule", "loader", "scaler"]
+
+
+def test_truncated_anywhere(good, tmp_path):
+    content = good.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    for length in [0, 1, 7, 8, 9, start - 1, start, start + 1, (start + len(content)) // 2, len(content) - 1]:
+        (tmp_path / "cut").write_bytes(content[:length])
+        assert "not a whole safetensors file" in refused(tmp_path / "cut", ALL)
+    (tmp_path / "cut").write_bytes(content + b"\0")
+    assert "not a whole safetensors file" in refused(tmp_path / "cut", ALL)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x03\x04 a zip file, such as torch.save writes",
+        b"\x80\x04\x95 a pickle",
+        (2**64 - 1).to_bytes(8, "little") + b"{}",
+        (10**8 + 1).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (2).to_bytes(8, "little") + b"\xff\xfe",
+        (10**5).to_bytes(8, "little") + b"[" * 10**5,
+        (61).to_bytes(8, "little") + b'{"w":{"dtype":"F32","shape":[4294967295,4294967295,99],"data_offsets":[0,4]}}',
+    ],
+    ids=["zip", "pickle", "huge", "large", "list", "no text", "deep", "overflow"],
+)
+def test_foreign_and_hostile_files(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    assert "not a whole safetensors file" in refused(tmp_path / "file", ALL)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 255))
+def test_a_changed_byte_in_the_header_never_does_anything_else(good, tmp_path_factory, position, change):
+    content = bytearray(good.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[position % start] ^= change
+    path = tmp_path_factory.getbasetemp() / "changed"
+    path.write_bytes(content)
+    setup = Setup(1)
+    before = setup.everything()
+    try:
+        load_checkpoint(path, **setup.parts)
+    except CheckpointError:
+        assert setup.everything() == before
+    else:  # a digit of a number, say; still a state that fits
+        assert setup.loader.position <= len(setup.loader)
+
+
+def changes(good, tmp_path, change, drop=()):
+    tensors = safetensors.numpy.load(good.read_bytes())
+    text = text_of(good)
+    text = change(text) or text
+    for name in drop:
+        del tensors[name]
+    return written(tmp_path / "changed", tensors, **text)
+
+
+def put(*path, to):
+    def change(text):
+        for step in path[:-1]:
+            text = text[step]
+        text[path[-1]] = to
+
+    return change
+
+
+BROKEN = {
+    "version": (put("version", to=2), "another version"),
+    "missing version": (lambda text: text.pop("version") and None, "another version"),
+    "unknown entry": (put("more", to=1), "metadata is damaged"),
+    "parts no dict": (put("parts", to=[]), "metadata is damaged"),
+    "part missing": (lambda text: text["parts"].pop("loader") and None, "no state for: loader"),
+    "reference to nothing": (put("parts", "scaler", "mean", to={"$tensor": "nowhere"}), "array is missing"),
+    "reference to a number": (put("extra", to={"$tensor": 1}), "array is missing"),
+    "model no dict": (put("parts", "model", to=[]), "state for model"),
+    "model name lacking": (lambda text: text["parts"]["model"].pop("0.bias") and None, "missing 0.bias"),
+    "model text": (put("parts", "model", "0.bias", to="zero"), "state for model"),
+    "model shape": (put("parts", "model", "0.bias", to={"$tensor": "0.weight"}), "0.bias has shape"),
+    "optimizer": (put("parts", "optimizer", "optimizer", to="SGD"), "state for optimizer"),
+    "optimizer array": (put("parts", "optimizer", "state", "0.bias", "exp_avg", to={"$tensor": "0.weight"}), "exp_avg"),
+    "optimizer groups": (
+        put("parts", "optimizer", "param_groups", 0, "params", to={"$tensor": "0.weight"}),
+        "optimizer",
+    ),
+    "negative rate": (put("parts", "optimizer", "param_groups", 0, "lr", to=-1.0), "lr is out of range"),
+    "huge rate": (put("parts", "optimizer", "param_groups", 0, "lr", to=10**4000), "lr is out of range"),
+    "schedule": (put("parts", "schedule", "last_epoch", to=31), "last_epoch"),
+    "loader": (put("parts", "loader", "position", to=-1), "state for loader"),
+    "scaler": (put("parts", "scaler", "scale", to=None), "state for scaler"),
+    "rng": (put("rng", to={"bit_generator": "MT19937"}), "state for rng"),
+    "rng text": (put("rng", "state", "state", to="x"), "state for rng"),
+    "rng list": (put("rng", to=[1, 2]), "state for rng"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_metadata_that_does_not_fit(good, tmp_path, case):
+    change, message = BROKEN[case]
+    assert message in refused(changes(good, tmp_path, change), ALL)
+
+
+def test_an_array_that_is_missing(good, tmp_path):
+    for name in ("0.weight", "optimizer/state/0.weight/exp_avg"):
+        assert name in refused(changes(good, tmp_path, lambda text: None, drop=[name]), ALL)
+
+
+@pytest.mark.parametrize("raw", ["", "{", "[1", '"text"', "[]", "null", "[" * 10**5, "1" * 10**5])
+def test_metadata_that_is_no_text_of_ours(tmp_path, raw):
+    message = refused(written(tmp_path / "file", raw=raw), ["model"])
+    assert "metadata is damaged" in message or "another version" in message
+
+
+def test_metadata_too_deep_for_us_but_not_for_json(tmp_path):
+    for depth in range(100, 2000, 50):
+        raw = '{"version": 1, "parts": {}, "rng": null, "extra": ' + "[" * depth + "]" * depth + "}"
+        path = written(tmp_path / "file", raw=raw)
+        try:
+            load_checkpoint(path)
+        except CheckpointError as error:
+            assert "metadata is damaged" in str(error)  # noqa: PT017
+            break
+    else:
+        pytest.fail("no depth was too deep")
+
+
+def test_weights_of_another_model(tmp_path):
+    safetensors.torch.save_file({"0.weight": torch.zeros(4, 4), "head": torch.zeros(1)}, tmp_path / "file")
+    message = refused(tmp_path / "file", ["model"])
+    assert "0.weight has shape (4, 4), expected (4, 3)" in message
+    assert "unexpected head" in message
+    assert "missing 4.bias" in message
+    assert "no state for: optimizer" in refused(tmp_path / "file", ["model", "optimizer"])
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
+def test_dtypes_that_numpy_or_the_library_does_not_have(tmp_path, dtype):
+    safetensors.torch.save_file({"weight": torch.zeros(2).to(dtype)}, tmp_path / "file")
+    assert "weight has a dtype" in refused(tmp_path / "file", ["model"])
+
+
+def test_files_that_cannot_be_opened(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(tmp_path / "nothing", model=nn.Linear(2, 2))
+    with pytest.raises(IsADirectoryError):
+        load_checkpoint(tmp_path, model=nn.Linear(2, 2))
+
+
+class Counter:
+    """A part of the user's own, which knows nothing of checks beforehand."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+
+def test_parts_of_ones_own_come_back_and_are_put_back_when_a_later_one_does_not_fit(tmp_path):
+    path = tmp_path / "run"
+    save_checkpoint(path, counter=Counter(5), model=nn.Linear(2, 2))
+    counter = Counter(1)
+    load_checkpoint(path, counter=counter)
+    assert counter.count == 5
+    counter.count = 1
+    with pytest.raises(CheckpointError, match="state for model does not fit"):
+        load_checkpoint(path, counter=counter, model=nn.Linear(2, 3))
+    assert counter.count == 1
+
+
+# -- what cannot be saved -------------------------------------------------------------------------------------------------
+
+
+class Stateful:
+    def __init__(self, state):
+        self.state_dict = lambda: state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"f": len}, {"x": {1, 2}}, np.ones(2, complex), np.array(["a"]), np.array([None]), {1: 0, "1": 0}, {"$tensor": "x"},
+     np.longdouble(1) * np.ones(1), b"bytes", {"t": tg.Tensor(1.0)}],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_states_that_are_not_plain_data(tmp_path, state):
+    with pytest.raises(DTypeError, match="cannot be saved"):
+        save_checkpoint(tmp_path / "run", part=Stateful(state))
+    assert os.listdir(tmp_path) == []
+
+
+def test_numbers_that_json_spells_its_own_way_come_back(tmp_path):
+    state = {"big": 2**130, "small": -math.inf, "tiny": 5e-324, "third": 1 / 3, "text": '"\\\n'}
+    part = Counter(state)
+    save_checkpoint(tmp_path / "run", part=part)
+    part.count = None
+    load_checkpoint(tmp_path / "run", part=part)
+    assert part.count == state
+
+
+def test_big_endian_arrays_come_back(tmp_path):
+    part = Counter(np.arange(3, dtype=">f8"))
+    save_checkpoint(tmp_path / "run", part=part)
+    load_checkpoint(tmp_path / "run", part=part)
+    assert_array_equal(part.count, [0.0, 1.0, 2.0])
+    assert part.count.dtype == np.float64
+
+
+def test_two_arrays_of_one_name(tmp_path):
+    with pytest.raises(ArgumentError, match=r"two arrays of one name.*\n.*part/count"):
+        save_checkpoint(tmp_path / "run", model=Stateful({"part/count": np.ones(1)}), part=Counter(np.ones(1)))
+
+
+def test_nothing_to_save_and_nowhere(tmp_path):
+    with pytest.raises(ArgumentError, match="nothing to save"):
+        save_checkpoint(tmp_path / "run", model=None)
+    with pytest.raises(ArgumentError, match="the folder does not exist"):
+        save_checkpoint(tmp_path / "no" / "run", model=nn.Linear(2, 2))
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    for call in (save_checkpoint, load_checkpoint):
+        with pytest.raises(ImportError, match=r"tinygrad-bn\[train\]") as error:
+            call(tmp_path / "run", model=nn.Linear(2, 2))
+        assert isinstance(error.value, TinygradError)
+
+
+def test_the_package_is_imported_only_when_needed():
+    code = "import sys, tinygrad_bn.train; sys.exit(bool({'safetensors', 'tqdm'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
