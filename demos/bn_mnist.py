@@ -218,14 +218,15 @@ def table(finished: Sequence[Runner]) -> str:
         group = [r for r in finished if (r.std, r.network) == (std, network) and r.steps]
         if not group:
             continue
+        there = [r for r in group if r.final is not None or r.first_at(TARGET) is not None]  # "never" is for whole runs
         note = " diverged" if any(r.diverged for r in group) else ""
         rows.append(
             (
                 f"N(0, {std:g})", network, f"{group[0].lr:g}{note}",
-                spread([r.steps_to(TARGET) for r in group]),
+                spread([r.steps_to(TARGET) for r in there]),
                 spread([100 * r.final for r in group if r.final is not None], "{:.2f}"),
                 spread([1000 * r.cpu_seconds / r.steps for r in group], "{:.2f}"),
-                spread([r.cpu_to(TARGET) for r in group], "{:.1f}"),
+                spread([r.cpu_to(TARGET) for r in there], "{:.1f}"),
                 spread([r.cpu_seconds for r in group], "{:.1f}"),
             )
         )  # fmt: skip

@@ -193,6 +193,16 @@ def test_table_has_one_aligned_row_per_network_and_width():
     assert all("95.50" in line for line in lines[1:])
 
 
+def test_a_run_cut_short_before_the_target_is_not_called_one_that_never_reached_it():
+    cut, reached, whole = (
+        runner("plain", 0.1, 0, [(50, value)], final) for value, final in ((0.8, None), (0.91, None), (0.8, 0.8))
+    )
+    assert "not measured" in table([cut])
+    assert "50 " in table([cut, reached])
+    assert "never" not in table([cut, reached])
+    assert "never" in table([whole])
+
+
 def test_sweep_names_the_rate_with_the_best_late_accuracy_and_warns_at_the_edge():
     def group(network, late):
         runs = []
