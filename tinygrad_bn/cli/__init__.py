@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..engine.errors import TinygradError
-from . import graph
+from . import explore, graph
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_to(commands)
+    explore.add_to(commands)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)

@@ -7,6 +7,8 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,17 @@ is.  Without -o the graph is printed as text.
 """
 
 
+@dataclass(frozen=True)
+class Program:
+    """A program that was run: what it gave, and how to speak of it."""
+
+    outputs: Any
+    inputs: list[Any]
+    gradient: Any
+    module: Module | None
+    title: str
+
+
 def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
@@ -40,17 +53,10 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", help="bn, or FILE.py:NAME of a function, a Module, or a class of Module")
+    add_program_options(parser, "bn, or FILE.py:NAME of a function, a Module, or a class of Module")
     parser.add_argument("--view", choices=VIEWS, default="tensor", help="default: %(default)s")
-    parser.add_argument("--rows", type=_positive, default=4, help="bn: size of the batch (default %(default)s)")
-    parser.add_argument("--features", type=_positive, default=1, help="bn: number of features (default %(default)s)")
-    parser.add_argument(
-        "--shape", type=_shape, action="append", default=[], help="of an argument, such as 8,3; repeatable"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default %(default)s)")
     parser.add_argument("--depth", type=int, help="close modules nested deeper than this")
     parser.add_argument("--max-nodes", type=_positive, default=300, help="fold above this many (default %(default)s)")
-    parser.add_argument("--sites", action="store_true", help="show the line of code that made each node")
     parser.add_argument("--rankdir", choices=("TB", "LR"), default="TB", help="direction (default %(default)s)")
     parser.add_argument(
         "-o", "--output", type=Path, help="a file ending in .svg, .png, .pdf, .dot, .mmd, .txt or .json"
@@ -58,8 +64,18 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Draw and write, or print."""
+def add_program_options(parser: argparse.ArgumentParser, target: str) -> None:
+    """The options that say which program to run."""
+    parser.add_argument("target", help=target)
+    parser.add_argument("--rows", type=_positive, default=4, help="bn: size of the batch (default %(default)s)")
+    parser.add_argument("--features", type=_positive, default=1, help="bn: number of features (default %(default)s)")
+    parser.add_argument("--shape", type=_shape, action="append", default=[], help="of an argument, as 8,3; repeatable")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default %(default)s)")
+    parser.add_argument("--sites", action="store_true", help="show the line of code that made each node")
+
+
+def load_program(arguments: argparse.Namespace, on_scalars: bool = False) -> Program:
+    """Run what the options name."""
     if arguments.target == "bn":
         function, inputs, title = _batch_norm(arguments.rows, arguments.features)
     else:
@@ -67,27 +83,30 @@ def run(arguments: argparse.Namespace) -> None:
         title = arguments.target
     names = [f"x{i}" if len(inputs) > 1 else "x" for i in range(len(inputs))]
     given: list[Any] = [scalarize(x, name) for x, name in zip(inputs, names)]
-    if arguments.view != "scalar":
+    if not on_scalars:
         given = [Tensor(x, requires_grad=True, name=name) for x, name in zip(inputs, names)]
-    if arguments.sites:
-        with record_sites():
-            outputs = function(*given)
-    else:
+    with record_sites() if arguments.sites else nullcontext():
         outputs = function(*given)
     shape = outputs.shape if isinstance(outputs, Variable) else np.shape(outputs)
-    gradient = _cotangent(shape, arguments.seed)
+    module = function if isinstance(function, Module) else None
+    return Program(outputs, inputs, _cotangent(shape, arguments.seed), module, title)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw and write, or print."""
+    program = load_program(arguments, on_scalars=arguments.view == "scalar")
     note = ""
     if arguments.view == "reduced" and arguments.target == "bn":
-        gap = _closed_form_gap(outputs, inputs[0], gradient)
+        gap = _closed_form_gap(program.outputs, program.inputs[0], program.gradient)
         note = f"paper: ∂x = (m ∂y - Σ ∂y - y Σ(∂y y)) / (m σ) with γ = 1, β = 0; largest difference {gap:.1e}"
     picture = draw(
-        outputs,
-        gradient,
+        program.outputs,
+        program.gradient,
         view=arguments.view,
-        module=function if isinstance(function, Module) else None,
+        module=program.module,
         depth=arguments.depth,
         max_nodes=arguments.max_nodes,
-        title=f"{title}, {arguments.view} view",
+        title=f"{program.title}, {arguments.view} view",
         note=note,
         rankdir=arguments.rankdir,
     )

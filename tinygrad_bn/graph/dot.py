@@ -7,7 +7,7 @@ Ito's palette for colour-blind readers (https://jfly.uni-koeln.de/color/), light
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 
 import graphviz
@@ -27,6 +27,7 @@ LOOKS = {
     "group": ("#E3E3F1", "#4B4B8F", "filled,bold", "2.0"),
 }
 NONFINITE = "#D55E00"
+SHOWN = ("shape", "value", "grad")
 FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
 
 
@@ -38,6 +39,7 @@ def to_dot(
     rankdir: str = "TB",
     legend: bool = True,
     fills: Mapping[str, str] | None = None,
+    show: Collection[str] = SHOWN,
 ) -> str:
     """The DOT source of a graph: one box per node, clusters by scope, one edge per argument.
 
@@ -50,6 +52,7 @@ def to_dot(
         rankdir: "TB" or "LR".
         legend: whether to explain kinds and borders.
         fills: fill colours by node id, instead of those of the kinds.
+        show: which rows a box has: "shape", "value", "grad".
     """
     dot = graphviz.Digraph("graph")
     kinds = sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else []
@@ -59,7 +62,7 @@ def to_dot(
     dot.attr("node", shape="box", fontname=FONT, fontsize="14", margin="0.12,0.06")
     dot.attr("edge", fontname=FONT, fontsize="12", color="#444444", arrowsize="0.8")
     uses = Counter(edge.source for edge in graph.edges)
-    _fill_clusters(dot, graph, uses, fills or {})
+    _fill_clusters(dot, graph, uses, fills or {}, show)
     for edge in graph.edges:
         several = len(graph.sources_of(edge.target)) > 1 and graph[edge.target].kind != "group"
         dot.edge(edge.source, edge.target, headlabel=str(edge.slot) if several else "", labeldistance="1.4")
@@ -67,7 +70,9 @@ def to_dot(
     return source
 
 
-def _fill_clusters(dot: graphviz.Digraph, graph: Graph, uses: Counter[str], fills: Mapping[str, str]) -> None:
+def _fill_clusters(
+    dot: graphviz.Digraph, graph: Graph, uses: Counter[str], fills: Mapping[str, str], show: Collection[str]
+) -> None:
     """Nodes inside nested boxes, one box per scope."""
     home = _homes(graph)
     members: dict[tuple[str, ...], list[Node]] = {}
@@ -82,7 +87,7 @@ def _fill_clusters(dot: graphviz.Digraph, graph: Graph, uses: Counter[str], fill
 
     def fill(into: graphviz.Digraph, path: tuple[str, ...]) -> None:
         for node in members.get(path, []):
-            _draw_node(into, graph, node, uses[node.id], fills.get(node.id))
+            _draw_node(into, graph, node, uses[node.id], fills.get(node.id), show)
         for child in below.get(path, []):
             with into.subgraph(name=f"cluster_{order[child]}") as inner:
                 inner.attr(label=_html(f"<B>{_text(clean(child[-1]))}</B>"), fontname=FONT, fontsize="14")
@@ -111,7 +116,9 @@ def _homes(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {**home, **shared}
 
 
-def _draw_node(dot: graphviz.Digraph, graph: Graph, node: Node, uses: int, own_fill: str | None) -> None:
+def _draw_node(
+    dot: graphviz.Digraph, graph: Graph, node: Node, uses: int, own_fill: str | None, show: Collection[str]
+) -> None:
     fill, border, style, width = LOOKS[node.kind]
     fill = own_fill or fill
     if node.value.nonfinite or (node.grad is not None and node.grad.nonfinite):
@@ -127,10 +134,11 @@ def _draw_node(dot: graphviz.Digraph, graph: Graph, node: Node, uses: int, own_f
         rows.append(_row("holds", [f"{node.members} nodes"]))
     if node.rule is not None:
         rows.append(_row("from", [f"{node.rule}"]))
-    if node.shape != ():
+    if node.shape != () and "shape" in show:
         rows.append(_row("shape", [shape_text(node)]))
-    rows.append(_row("value", _with_warning(node.value, node.shape)))
-    if node.requires_grad:
+    if "value" in show:
+        rows.append(_row("value", _with_warning(node.value, node.shape)))
+    if node.requires_grad and "grad" in show:
         rows.append(_row("grad", ["not run yet"] if node.grad is None else _with_warning(node.grad, node.shape)))
     if node.site is not None:
         rows.append(_row("line", [clean(node.site.rpartition("/")[2])]))

@@ -74,16 +74,7 @@ class Picture:
             raise ArgumentError(explain("save(): unknown kind of picture", got=f"'{target.name}'", expected=expected))
         texts = {"dot": lambda: self.source, "txt": self.text, "mmd": self.mermaid, "json": self.graph.to_json}
         content = texts[ending]().encode() if ending in texts else lay_out(self.source, ending)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return target
+        return write_whole(target, content)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: the SVG, or the DOT text and why there is no SVG."""
@@ -94,6 +85,21 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<picture of {len(self.graph)} nodes and {len(self.graph.edges)} edges>"
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file so that it is complete or not there: beside its place first, then moved."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
 
 
 def draw(

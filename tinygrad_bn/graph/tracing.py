@@ -197,6 +197,8 @@ def as_variables(outputs: Any) -> list[Variable]:
 
 def as_seeds(roots: list[Variable], gradient: Any) -> list[Any]:
     """One cotangent per root; an array is spread over an array of scalars."""
+    if gradient is None:
+        return [None] * len(roots)
     if len(roots) == 1:
         single = isinstance(gradient, (tuple, list)) and len(gradient) == 1 and roots[0].is_scalar_kind
         return list(gradient) if single else [np.reshape(gradient, ()) if roots[0].is_scalar_kind else gradient]
