@@ -122,32 +122,26 @@ function describeEnd() {
   const box = make("section");
   if (Object.keys(data.checks).length) {
     box.append(make("h3", "Numeric check"), make("p", "Backward against central differences of the same recorded program.", "note"));
-    const table = make("table");
-    const head = table.insertRow();
-    for (const title of ["leaf", "backward", "numeric", "largest difference"]) head.append(make("th", title));
     for (const [id, check] of Object.entries(data.checks)) {
-      const row = table.insertRow();
-      row.insertCell().append(name(id));
       const final = gradientsAt(lastStep()).get(id);
       const gap = Math.max(0, ...check.exact.map((value, i) => Math.abs(value - final.exact[i])));
-      row.insertCell().append(heat(final));
-      row.insertCell().append(heat(check));
-      row.insertCell().append(gap.toExponential(1) + (gap > 1e-4 ? " : WRONG" : ""));
+      const verdict = gap.toExponential(1) + (gap > 1e-4 ? ": they disagree" : "");
+      box.append(make("h4", name(id)), rows([["backward", heat(final)], ["numeric", heat(check)], ["largest difference", verdict]]));
     }
-    box.append(table);
   }
   if (data.facts.length) {
     box.append(make("h3", "Beside it"));
-    box.append(rows(data.facts.map(([label, value]) => [label, heat(value)])));
+    for (const [label, value] of data.facts) box.append(make("h4", label), heat(value));
   }
   return box;
 }
+const number = (value) => (Math.abs(value) < 5e-5 ? "0" : value.toFixed(4));
 function describeInputs(gradients) {
   const box = make("section");
   const pairs = [];
   for (const [id, node] of Object.entries(data.nodes)) {
     const value = node.kind === "input" && gradients.get(id);
-    if (value && value.cells && value.cells.length > 1) pairs.push([`${node.symbol}: sum of its gradient so far`, value.exact.reduce((a, b) => a + b, 0).toFixed(4)]);
+    if (value && value.cells && value.cells.length > 1) pairs.push([`${node.symbol}: sum of its gradient so far`, number(value.exact.reduce((a, b) => a + b, 0))]);
   }
   if (pairs.length) box.append(make("h3", "Inputs"), rows(pairs));
   return box;
