@@ -78,7 +78,7 @@ class SGD(Optimizer):
                 v *= momentum
                 if accepted != 1.0:
                     scratch = np.empty_like(array) if scratch is None else scratch
-                g = np.multiply(g, accepted, out=scratch)
+                    g = np.multiply(g, accepted, out=scratch)
                 v += g
             if nesterov:
                 array -= np.multiply(g, lr, out=scratch)
