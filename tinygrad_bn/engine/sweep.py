@@ -253,7 +253,8 @@ def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, 
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
     name, params = _name(variable), variable.params or {}
     if isinstance(error, AnomalyError):
-        raise AnomalyError(f"backward, in the rule of {name} for argument {index}: {error}") from error
+        found = str(error).removeprefix("forward: ")
+        raise AnomalyError(f"backward, in the rule of {name} for argument {index}: {found}") from error
     if isinstance(error, ArithmeticError) and type(g) is float:
         try:
             with np.errstate(all="ignore"):
