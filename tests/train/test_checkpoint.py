@@ -434,9 +434,8 @@ def test_weights_of_another_model(tmp_path):
     assert "no state for: optimizer" in refused(tmp_path / "file", ["model", "optimizer"])
 
 
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
-def test_dtypes_that_numpy_or_the_library_does_not_have(tmp_path, dtype):
-    safetensors.torch.save_file({"weight": torch.zeros(2).to(dtype)}, tmp_path / "file")
+def test_a_dtype_that_numpy_does_not_have(tmp_path):
+    safetensors.torch.save_file({"weight": torch.zeros(2).to(torch.float8_e4m3fn)}, tmp_path / "file")
     assert "weight has a dtype" in refused(tmp_path / "file", ["model"])
 
 
@@ -483,7 +482,7 @@ class Stateful:
 @pytest.mark.parametrize(
     "state",
     [{"f": len}, {"x": {1, 2}}, np.ones(2, complex), np.array(["a"]), np.array([None]), {1: 0, "1": 0}, {"$tensor": "x"},
-     np.longdouble(1) * np.ones(1), b"bytes", {"t": tg.Tensor(1.0)}],
+     np.ones(1, np.longdouble), b"bytes", {"t": tg.Tensor(1.0)}],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_states_that_are_not_plain_data(tmp_path, state):

@@ -71,7 +71,8 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     if not as_float(clip_value) >= 0:
         raise ArgumentError(explain("clip_grad_value_: the bound is a number >= 0", got=f"clip_value={clip_value!r}"))
     for p in _with_gradient(parameters):
-        p.grad = p.grad.kind.wrap(np.asarray(np.clip(p.grad._data, -clip_value, clip_value)))
+        bound = p.grad.dtype.type(clip_value)  # of the gradient's dtype, which a Python number widens in NumPy 1
+        p.grad = p.grad.kind.wrap(np.asarray(np.clip(p.grad._data, -bound, bound)))
 
 
 def _with_gradient(parameters: Variable | Iterable[Variable]) -> list[Variable]:

@@ -352,7 +352,7 @@ def zeros_for(array: Array, state: State, name: str) -> Array:
 
 def with_decay(g: Array, array: Array, weight_decay: float) -> Array:
     """``g + weight_decay * array`` in memory of its own."""
-    decayed = np.multiply(array, weight_decay, out=np.empty_like(array))
+    decayed = np.asarray(array * weight_decay, array.dtype)  # of shape () too an array, which can be written to
     decayed += g
     return decayed
 
