@@ -3,8 +3,8 @@
     y[n, o] = bias[o] + sum over c, i, j of weight[o, c, i, j] · x[n, c, stride · position + dilation · (i, j)]
 
 (a cross-correlation, as in all deep-learning libraries; Dumoulin and Visin 2016, arXiv:1603.07285).  The windows are
-laid out as the columns of one matrix, so that all examples and positions share one large product (Chellapilla et al.
-2006, "High Performance Convolutional Neural Networks for Document Processing").
+laid out as the columns of a matrix, so that all positions share one large product (Chellapilla et al. 2006, "High
+Performance Convolutional Neural Networks for Document Processing").
 """
 
 from __future__ import annotations
@@ -140,15 +140,19 @@ def _convolve(
     with scope(what):
         if any(before or after for before, after in widths):
             x = ops.pad(x, [(0, 0), (0, 0), *widths])
-        patches = ops.sliding_window(x, tuple(window), steps, gaps)  # (N, C, out..., window...), a view
-        out = shape_of(patches)[2 : 2 + n]
-        # One column per example and position, one row per channel and window element.
-        columns = ops.transpose(patches, (1, *range(2 + n, 2 + 2 * n), 0, *range(2, 2 + n)))
+        spread = [p + size + q for size, (p, q) in zip(sizes, widths)]
+        out = [(size - gap * (k - 1) - 1) // step + 1 for size, gap, k, step in zip(spread, gaps, window, steps)]
+        # Few filters and many positions: a product per example stays in the cache.  Otherwise one for the whole batch.
+        blocks = max(1, examples) if 4 * out_channels <= math.prod(out) else 1
+        x = ops.reshape(x, (blocks, examples // blocks, channels, *spread))
+        patches = ops.sliding_window(x, tuple(window), steps, gaps)  # (block, example, C, out..., window...), a view
+        # Per block, one column per example and position, one row per channel and window element.
+        columns = ops.transpose(patches, (0, 2, *range(3 + n, 3 + 2 * n), 1, *range(3, 3 + n)))
         rows = channels // groups * math.prod(window)
-        columns = ops.reshape(columns, (groups, rows, examples * math.prod(out)))
+        columns = ops.reshape(columns, (blocks, groups, rows, examples // blocks * math.prod(out)))
         filters = ops.reshape(weight, (groups, out_channels // groups, rows))
-        y = ops.reshape(ops.matmul(filters, columns), (out_channels, examples, *out))
-        y = ops.swapaxes(y, 0, 1)
+        y = ops.reshape(ops.matmul(filters, columns), (blocks, out_channels, examples // blocks, *out))
+        y = ops.reshape(ops.swapaxes(y, 1, 2), (examples, out_channels, *out))
         return _finished(y, bias, batched, n)
 
 
