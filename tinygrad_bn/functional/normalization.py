@@ -81,8 +81,9 @@ def batch_norm(
         moved_mean = _moved(running_mean, mean, float(momentum))
         moved_var = _moved(running_var, variance, float(momentum), n / (n - 1))
         for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
-            with running.unlocked() as array:
-                array[...] = moved
+            array = running.unlock()
+            array[...] = moved
+            running.lock(array)
     return y
 
 

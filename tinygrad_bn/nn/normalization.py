@@ -61,8 +61,9 @@ class _BatchNorm(Module):
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )
         if self.training and counter is not None:
-            with counter.unlocked() as count:
-                count += 1
+            count = counter.unlock()
+            count += 1
+            counter.lock(count)
         return y
 
     def extra_repr(self) -> str:

@@ -1,0 +1,75 @@
+"""Faults to plant, one at a time, in the engine, the rules and what is composed of them.
+
+Each is a small, plausible slip: a sign, a factor, a missing case, an order.  ``tests`` is where it should be noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENGINE = "tests/engine"
+OPS = "tests/ops"
+BN = "tests/functional tests/nn"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Replace ``right`` (which stands exactly once in ``file``) by ``wrong``."""
+
+    file: str
+    right: str
+    wrong: str
+    slip: str
+    tests: str
+
+
+FAULTS = (
+    Fault("engine/sweep.py", 'key=attrgetter("stamp"), reverse=True', 'key=attrgetter("stamp"), reverse=False',
+          "operations visited in the order of creation", ENGINE),
+    Fault("engine/sweep.py", "pending[arg] = pending[arg] + cotangent if arg in pending else cotangent",
+          "pending[arg] = cotangent", "a second use overwrites the first one's gradient", ENGINE),
+    Fault("engine/sweep.py", "if arg.stamp > stamp:", "if arg.stamp < 0:", "changed inputs go unnoticed", ENGINE),
+    Fault("engine/sweep.py", "variable.inputs = FREED", "variable.inputs = variable.inputs",
+          "the graph is never freed", ENGINE),
+    Fault("engine/conform.py", "stretched = [lead + axis for axis, size in enumerate(shape) if size == 1 and",
+          "stretched = [lead + axis for axis, size in enumerate(shape) if size == 0 and",
+          "axes of length 1 are not summed", f"{ENGINE} {OPS}"),
+    Fault("engine/conform.py", "elif cotangent.dtype != argument.dtype:", "elif False:",
+          "a gradient keeps the result's dtype", f"{ENGINE} {OPS}"),
+    Fault("engine/primitive.py", "if arg._requires_grad:", "if arg._requires_grad and arg.inputs is None:",
+          "results of operations count as constants", ENGINE),
+    Fault("engine/primitive.py", "    if owner is not None:\n        array = array.copy()",
+          "    if owner is None:\n        array = array.copy()",
+          "a constant that can still be written to is not copied", ENGINE),
+    Fault("engine/variable.py", "alone = _references(self) <= _LONE and self._data.base is None", "alone = True",
+          "writing changes arrays that others hold", ENGINE),
+    Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: -g,", "lambda g, out, x, y: g,",
+          "the sign of what is subtracted", OPS),
+    Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: g * out / -y,", "lambda g, out, x, y: g * out / y,",
+          "the sign of a divisor's gradient", OPS),
+    Fault("ops/primitives/arithmetic.py", "lambda g, out, x: g * x * 2.0,", "lambda g, out, x: g * x,",
+          "the factor 2 of a square", OPS),
+    Fault("ops/primitives/elementary.py", "lambda g, out, x: g * (1.0 - out * out)", "lambda g, out, x: g * (1.0 - out)",
+          "tanh without its square", OPS),
+    Fault("ops/primitives/elementary.py", "lambda g, out, x: g * 0.5 / out", "lambda g, out, x: g * 0.5 / x",
+          "sqrt by its argument, not its result", OPS),
+    Fault("ops/primitives/compare.py", "lambda g, out, condition, x, y: where(condition, 0.0, g),",
+          "lambda g, out, condition, x, y: where(condition, g, 0.0),", "where: the other branch", OPS),
+    Fault("ops/primitives/linalg.py", "lambda g, out, x, y: matrix_multiply(transposed(x), g),",
+          "lambda g, out, x, y: transposed(matrix_multiply(transposed(x), g)) if x.shape[-1] == g.shape[-1]"
+          " else matrix_multiply(transposed(x), g),", "matmul: a transposition too much, for square matrices", OPS),
+    Fault("ops/primitives/index.py", "np.add.at(out, full_index(pattern, arrays), x)",
+          "out[full_index(pattern, arrays)] += x", "repeated indices overwrite instead of adding up", OPS),
+    Fault("ops/primitives/reduce.py", "reverse=not reverse", "reverse=reverse", "cumsum summed from the same end", OPS),
+    Fault("ops/primitives/shape.py", "permute(g, axes=inverse(axes))", "permute(g, axes=axes)",
+          "transpose undone by itself, for three axes", OPS),
+    Fault("ops/composed/reductions.py", "/ float(n - ddof)", "/ float(n)", "var forgets ddof", OPS),
+    Fault("ops/primitives/window.py", "out[place] += x", "out[place] = x", "overlapping windows overwrite", OPS),
+    Fault("functional/normalization.py", "x_hat = centred / ops.sqrt(variance + eps)",
+          "x_hat = centred / (ops.sqrt(variance) + eps)", "eps outside the root", BN),
+    Fault("functional/normalization.py", "variance = ops.mean(ops.square(centred), axes, keepdims=True)",
+          "variance = ops.stop_gradient(ops.mean(ops.square(centred), axes, keepdims=True))",
+          "no gradient through the variance", BN),
+    Fault("functional/normalization.py", "n / (n - 1))", "1.0)", "the biased variance is stored", BN),
+    Fault("nn/module.py", "module.training = mode", "self.training = mode", "eval() stops at the first level", BN),
+)  # fmt: skip
