@@ -229,24 +229,26 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(
-                value
-            )  # looked at before it is converted: float(...) would drop an imaginary part or a graph
-            array = np.array(given, dtype=dtype)
+            given = np.asarray(value)
+            wanted = given.dtype if dtype is None else np.dtype(dtype)
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
-        if given.dtype.kind not in "fiub" or array.dtype.kind not in "fiub":
+        if (
+            given.dtype.kind not in "fiub" or wanted.kind not in "fiub"
+        ):  # float() would drop an imaginary part or a graph
             fix = "real numbers only; an array of scalars is used as it is, without Tensor()"
-            got = f"dtype {given.dtype}" + ("" if dtype is None else f", asked for {array.dtype}")
+            got = f"dtype {given.dtype}" + ("" if dtype is None else f", asked for {wanted}")
             raise DTypeError(explain("a Tensor holds real numbers or booleans", got=got, fix=fix))
+        array = np.array(given, dtype=wanted)
         array.setflags(write=False)
         return array
 
     def __repr__(self) -> str:
-        body = np.array2string(self._data, precision=4, separator=", ", threshold=20, edgeitems=3, prefix="Tensor(")
+        kind = type(self).__name__
+        body = np.array2string(self._data, precision=4, separator=", ", threshold=20, edgeitems=3, prefix=f"{kind}(")
         dtype = "" if self.dtype in (np.dtype(float), np.dtype(int), np.dtype(bool)) else f", dtype={self.dtype}"
-        shape = f", shape={self.shape}" if self.size > 20 else ""
-        return f"Tensor({body}{shape}{dtype}{_suffix(self)})"
+        shape = f", shape={self.shape}" if self.size > 20 or not self.size else ""
+        return f"{kind}({body}{shape}{dtype}{_suffix(self)})"
 
     def __len__(self) -> int:
         if not self.shape:
@@ -417,7 +419,7 @@ def _suffix(variable: Variable) -> str:
     parts = [f"name={variable.name!r}"] if variable.name else []
     if variable.primitive is not None:
         parts.append(f"op={variable.primitive.name}")
-    if variable.requires_grad == isinstance(variable, Tensor):
+    if variable.requires_grad != isinstance(variable, (Scalar, Parameter)):
         parts.append(f"requires_grad={variable.requires_grad}")
     return "".join(", " + part for part in parts)
 
