@@ -22,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test lint types docs fuzz mutants reference bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -45,6 +45,15 @@ types: $(DEV)  ## static types (mypy, strict)
 
 docs: $(TEST)  ## run every example of the documentation
 	@$(RUN) -m pytest tests/docs
+
+fuzz: $(TEST)  ## random programs against PyTorch: make fuzz N=20000
+	@$(RUN) -m tests.fuzz $(or $(N),10000) $(SEED)
+
+mutants: $(TEST)  ## plant faults one by one and see which test notices; about ten minutes
+	@$(RUN) -m tests.mutants
+
+reference: $(TEST)  ## write docs/reference.md anew from the docstrings
+	@$(RUN) docs/make_reference.py
 
 bench: $(FULL)  ## speed and memory against PyTorch, autograd and micrograd
 	@$(RUN) -m tests.benchmarks $(ARGS)
