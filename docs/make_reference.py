@@ -84,7 +84,7 @@ def _signature(value: Any) -> str:
 
 
 def _first_line(value: Any) -> str:
-    return (inspect.getdoc(value) or "").partition("\n")[0]
+    return (inspect.getdoc(value) or "").partition("\n")[0].replace("``", "`")
 
 
 def _markdown(text: str) -> str:
