@@ -1,6 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
-from . import data, functional, graph, nn, ops, optim, train
+from . import data, functional, graph, nn, ops, optim, testing, train
 from .checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from .engine import (
     Primitive,
@@ -23,5 +23,5 @@ __all__ = [
     "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable",
     "data", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of", "graph",
     "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim", "record_sites",
-    "scalarize", "scope", "train", "value_and_grad", "values_of", "vjp",
+    "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp",
 ]  # fmt: skip

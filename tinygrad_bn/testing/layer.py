@@ -1,0 +1,577 @@
+"""``check_layer``: everything that a new layer is usually wrong in, in one call and one table."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import statistics
+import time
+import warnings
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..checks import VanishingGradientWarning, gradcheck, gradgradcheck
+from ..engine import Variable, dtype_of, gradients, no_grad, record_sites
+from ..engine.errors import ArgumentError, explain
+from ..nn import Module
+from ..random import generator
+from ..variables import Parameter, Tensor
+from .doctor import why_no_grad
+from .places import behind, largest, operation
+from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning
+
+Call = Callable[..., Any]
+
+
+def check_layer(
+    layer: Any,
+    *inputs: Any,
+    parameters: Sequence[Variable] = (),
+    batched: Sequence[int] | None = None,
+    seed: int = 0,
+    max_elements: int = 1000,
+    quiet: bool = False,
+    raise_exception: bool = True,
+) -> Report:
+    """Test a layer, or a function of tensors, with everything at once, and print one table.
+
+    What is checked: shapes and dtypes (float32 stays float32), first and second derivatives of inputs and parameters
+    against central differences with random cotangents, a batch of one and of other sizes, training and evaluation,
+    saving and loading, copying, that nothing is written to, that nothing is kept alive, that results repeat.  The time
+    per recorded operation is shown for information.
+
+    The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
+    (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.
+
+    Args:
+        layer: a ``Module``, whose parameters are checked too, or a function.
+        inputs: one call's arguments.  Floating-point arrays, tensors and numbers are differentiated; all else (indices,
+            labels, settings) is passed on.  Small ones are best: 3 or 4 examples of 2 or 3 features.
+        parameters: float64 leaves that a function uses without being given them.
+        batched: positions of the inputs whose axis 0 is the batch; by default those as long as the first array.  ``()``
+            for none.
+        seed: of the random cotangents.
+        max_elements: more numbers than this, in inputs and parameters together, are refused: the derivative checks
+            call the layer several times for each.
+        quiet: print nothing.
+        raise_exception: raise when something failed.
+
+    Returns:
+        The report; it is true when nothing failed.
+
+    Raises:
+        CheckError: something failed; what, where, got, expected, how to mend it.
+        ArgumentError: a layer that cannot be checked this way: nothing to differentiate, or too much.
+    """
+    subject = _Subject(layer, inputs, parameters, batched, seed)
+    leaves = subject.elements()
+    if not 0 < leaves <= max_elements:
+        fix = "pass floating-point inputs" if not leaves else "check a small one of the same kind, or set max_elements"
+        got = f"{leaves} numbers in inputs and parameters"
+        raise ArgumentError(
+            explain(f"check_layer of {subject.name}", got=got, expected=f"1 to {max_elements}", fix=fix)
+        )
+    state = generator().bit_generator.state
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            checks = tuple(_battery(subject))
+    finally:
+        generator().bit_generator.state = state
+    shapes = ", ".join(str(np.shape(x)) for x in subject.raw if isinstance(x, (np.ndarray, Variable)))
+    return deliver(Report(f"check_layer of {subject.name}, inputs {shapes}", checks), quiet, raise_exception)
+
+
+class _Subject:
+    """The layer under test; every check works on a fresh twin of it."""
+
+    def __init__(
+        self, layer: Any, inputs: Sequence[Any], parameters: Sequence[Variable], batched: Any, seed: int
+    ) -> None:
+        if not callable(layer):
+            raise ArgumentError(explain("check_layer: a Module or a function is needed", got=type(layer).__name__))
+        self.module = layer if isinstance(layer, Module) else None
+        self.function: Call = layer
+        self.name = getattr(layer, "__name__", type(layer).__name__)
+        self.parameters = list(parameters)
+        self.raw = [_raw(x) for x in inputs]
+        self.seed = seed
+        arrays = [i for i, x in enumerate(self.raw) if isinstance(x, (np.ndarray, Variable)) and len(x.shape) > 0]
+        self.size = self.raw[arrays[0]].shape[0] if arrays else 0
+        self.batched = [i for i in arrays if self.raw[i].shape[0] == self.size] if batched is None else list(batched)
+        self.modes = ("training", "evaluation") if self.module is not None else ("",)
+        self.draws = generator().bit_generator.state
+
+    def elements(self) -> int:
+        trained = self.parameters if self.module is None else list(self.module.parameters())
+        return sum(int(x.size) for x in self.raw if _is_float(x)) + sum(p.size for p in trained)
+
+    def twin(self, dtype: Any = np.float64, mode: str = "") -> _Twin:
+        return _Twin(self, dtype, mode)
+
+    def inputs(self, dtype: Any = np.float64, rows: Any = None) -> list[Any]:
+        """Fresh leaves; ``rows`` chooses examples."""
+        made = []
+        for i, x in enumerate(self.raw):
+            chosen = x[rows] if rows is not None and i in self.batched else x
+            made.append(Tensor(chosen, requires_grad=True, dtype=dtype, name=f"input {i}") if _is_float(x) else chosen)
+        return made
+
+    def repeatable(self) -> None:
+        """Random layers draw the same numbers again."""
+        generator().bit_generator.state = self.draws
+
+
+class _Twin:
+    """A copy of the layer in a dtype and a mode."""
+
+    def __init__(self, subject: _Subject, dtype: Any, mode: str) -> None:
+        self.subject = subject
+        self.module = None if subject.module is None else in_dtype(subject.module, dtype)
+        self.function = subject.function if self.module is None else self.module
+        self.leaves: list[Variable] = list(subject.parameters)
+        self.__name__ = f"{subject.name} in {mode}" if mode else subject.name
+        if self.module is not None:
+            if mode:
+                self.module.train(mode == "training")
+            for name, parameter in self.module.named_parameters():
+                parameter.name = name
+            self.leaves = [p for p in self.module.parameters() if p.requires_grad]
+
+    def __call__(self, *args: Any) -> Any:
+        self.subject.repeatable()
+        return self.function(*args)
+
+    def outputs(self, *args: Any) -> list[Any]:
+        result = self(*args)
+        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        for y in outputs:
+            if not isinstance(y, Variable):
+                fix = "compute with ops, operators and NumPy's functions on the variables; .numpy() and .data leave the graph"
+                raise _failed("the layer must return a variable, or a tuple of them", type(y).__name__, None, fix)
+        return outputs
+
+    def state(self) -> dict[str, Any]:
+        return {} if self.module is None else self.module.state_dict()
+
+
+def in_dtype(module: Module, dtype: Any) -> Module:
+    """A copy of a module whose floating-point parameters and buffers have another dtype."""
+    twin = copy.deepcopy(module)
+    made: dict[Variable, Variable] = {}  # a shared parameter stays shared
+    for part in twin.modules():
+        for name, value in list(vars(part).items()):
+            if isinstance(value, Tensor) and value.dtype.kind == "f":
+                if value not in made:
+                    made[value] = type(value)(value.data, value.requires_grad, value.name, dtype)
+                part.__dict__[name] = made[value]
+    return twin
+
+
+def _raw(x: Any) -> Any:
+    """Floating-point input as an array; everything else as it is, lists of numbers as arrays."""
+    if isinstance(x, Variable):
+        return x.numpy() if dtype_of(x).kind == "f" else x
+    return np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float, list)) else x
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def _failed(what: str, got: object, expected: object, fix: str) -> CheckError:
+    return CheckError(explain(what, got=got, expected=expected, fix=fix))
+
+
+def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return len(one) == len(other) and all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in zip(one, other))
+
+
+def _difference(one: Sequence[Any], other: Sequence[Any]) -> str:
+    if [y.shape for y in one] != [y.shape for y in other]:
+        return f"shapes {_shapes(one)} and {_shapes(other)}"
+    return f"a difference of up to {max(largest(a.data - b.data) for a, b in zip(one, other)):.3g}"
+
+
+def _shapes(outputs: Sequence[Any]) -> str:
+    return ", ".join(str(y.shape) for y in outputs)
+
+
+# -- the battery ----------------------------------------------------------------------------------------------------------
+
+
+def _battery(subject: _Subject) -> Iterator[Check]:
+    first = run("forward", partial(_forward, subject))
+    yield first
+    if first.verdict == "failed":  # everything else would fail in the same words
+        return
+    checks: list[tuple[str, Callable[[_Subject], Outcome]]] = [
+        ("float32", _float32),
+        ("first derivatives", partial(_derivatives, check=gradcheck)),
+        ("second derivatives", partial(_derivatives, check=gradgradcheck)),
+        ("gradients arrive", _gradients_arrive),
+        ("batch of one", _batch_of_one),
+        ("other batch sizes", _other_sizes),
+        ("train and eval", _train_and_eval),
+        ("registered", _registered),
+        ("state_dict", _state_dict),
+        ("deepcopy", _deepcopy),
+        ("writes to nothing", _writes_to_nothing),
+        ("keeps nothing alive", _keeps_nothing_alive),
+        ("repeatable", _repeatable),
+        ("cost", _cost),
+    ]
+    for name, check in checks:
+        yield run(name, partial(check, subject))
+
+
+def _forward(subject: _Subject) -> Outcome:
+    """It runs, on float64, and returns finite float64 variables."""
+    told = ""
+    for mode in subject.modes:
+        for y in (outputs := subject.twin(np.float64, mode).outputs(*subject.inputs())):
+            if dtype_of(y).kind == "f" and dtype_of(y) != np.float64:
+                fix = "convert to the input's dtype, not to a fixed one"
+                raise _failed("float64 inputs and parameters", f"a result of dtype {dtype_of(y)}", "float64", fix)
+            if not np.isfinite(y.data).all():
+                fix = "find_nonfinite(y) names the operation; check with inputs where the function is finite"
+                raise _failed("the result is not finite", "NaN or infinity", "finite numbers", fix)
+        told = told or f"{_shapes(outputs)} {', '.join(sorted({str(dtype_of(y)) for y in outputs}))}"
+    return passed(told)
+
+
+def _float32(subject: _Subject) -> Outcome:
+    """float32 in, float32 out; where not, which operation widened it."""
+    expected = np.result_type(np.float32, *(dtype_of(p) for p in subject.parameters))
+    for mode in subject.modes:
+        with record_sites():
+            outputs = subject.twin(np.float32, mode).outputs(*subject.inputs(np.float32))
+        if not any(dtype_of(y) == np.float64 for y in outputs) or expected == np.float64:
+            continue
+        wide = [v for v in behind(outputs) if v.primitive is not None and dtype_of(v) == np.float64]
+        what = f"{operation(wide[0])} made float64 of float32" if wide else "the result is float64"
+        fix = "constants: Python numbers, or arrays in x.dtype (np.sqrt(2.0) and np.float64 widen, 2.0**0.5 does not)"
+        raise _failed(what, "float64", "float32 from float32 inputs and parameters", fix)
+    return passed(f"stays {expected}" if expected == np.float32 else f"float64, as the parameters= are {expected}")
+
+
+def _derivatives(subject: _Subject, check: Callable[..., bool]) -> Outcome:
+    """Against central differences, in every mode in which the outputs differ."""
+    seen: list[list[Any]] = []
+    modes, silent = [], []
+    for mode in subject.modes:
+        twin = subject.twin(np.float64, mode)
+        outputs = twin.outputs(*subject.inputs())
+        if any(_same(outputs, before) for before in seen):
+            continue
+        seen.append(outputs)
+        modes.append(mode)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check(twin, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
+        silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
+    if silent:
+        return warning("a gradient of zero would pass too: proves nothing", "\n".join(silent))
+    count = sum(x.size for x in subject.raw if _is_float(x)), sum(p.size for p in subject.twin().leaves)
+    where = f", in {' and '.join(modes)}" if len(modes) > 1 else ""
+    return passed(f"{count[0]} inputs, {count[1]} parameters{where}")
+
+
+def _loss(subject: _Subject, twin: _Twin, inputs: list[Any]) -> Any:
+    """A random combination of all outputs."""
+    rng = np.random.default_rng(subject.seed)
+    parts = [ops.sum(y * rng.uniform(0.5, 1.5, y.shape)) for y in twin.outputs(*inputs) if y.requires_grad]
+    return sum(parts[1:], parts[0]) if parts else None
+
+
+def _gradients_arrive(subject: _Subject) -> Outcome:
+    """Every input and parameter has an influence; where not, why."""
+    twin, inputs = subject.twin(np.float64, subject.modes[0]), subject.inputs()
+    leaves = [x for x in inputs if isinstance(x, Variable) and x.requires_grad] + twin.leaves
+    with record_sites():
+        loss = _loss(subject, twin, inputs)
+    if loss is None:
+        return warning("no output requires a gradient", "the outputs are constants to every derivative")
+    found = gradients([loss], leaves, retain_graph=True)
+    silent = [leaf for leaf, g in zip(leaves, found) if g is None or largest(g) < 1e-12]
+    if silent:
+        names = ", ".join(leaf.name or leaf.label for leaf in silent)
+        return warning(f"none, or zero, for {names}", "\n".join(str(why_no_grad(leaf, loss)) for leaf in silent))
+    return passed(f"in all {len(leaves)} inputs and parameters")
+
+
+def _batch_of_one(subject: _Subject) -> Outcome:
+    """Works in evaluation; in training it may be refused in words, but not answered with NaN."""
+    if not subject.batched or not subject.size:
+        return note("no batch axis")
+    said = []
+    for mode in subject.modes:
+        twin = subject.twin(np.float64, mode)
+        try:
+            outputs = twin.outputs(*subject.inputs(rows=slice(0, 1)))
+        except ValueError as error:
+            if mode == "evaluation":
+                raise
+            said.append(f"refused{' in ' + mode if mode else ''}: {str(error).splitlines()[0]}")
+            continue
+        if not all(np.isfinite(y.data).all() for y in outputs):
+            fix = "refuse it (raise engine.errors.ShapeError), or divide by n rather than n - 1"
+            where = f" in {mode}" if mode else ""
+            raise _failed(f"a batch of one gives NaN or infinity{where}", "not finite", "numbers, or an error", fix)
+        whole = twin.outputs(*subject.inputs())
+        alone = all(
+            y.ndim and len(y.shape) == len(z.shape) and y.shape[0] == 1 and np.allclose(y.data, z.data[:1], 1e-9, 1e-12)
+            for y, z in zip(outputs, whole)
+        )
+        if not mode or mode == "evaluation":
+            said.append("the same as in a larger batch" if alone else "depends on the rest of the batch")
+    if not subject.module and said[0].startswith("refused"):
+        return warning(said[0], "a batch of one is refused; if it should not be, see what it divides by")
+    return passed("; ".join(reversed(said)))
+
+
+def _other_sizes(subject: _Subject) -> Outcome:
+    """Every axis of the output keeps its length, or grows with the batch."""
+    if not subject.batched or not subject.size:
+        return note("no batch axis")
+    sizes = sorted({2, 3, subject.size, 2 * subject.size + 1})
+    for mode in subject.modes:
+        twin = subject.twin(np.float64, mode)
+        shapes = []
+        for size in sizes:
+            rows = np.arange(size) % subject.size
+            try:
+                shapes.append([y.shape for y in twin.outputs(*subject.inputs(rows=rows))])
+            except Exception as error:
+                fix = "take sizes from x.shape; no batch size of one's own"
+                what = f"a batch of {size} fails: {type(error).__name__}: {str(error).splitlines()[0]}"
+                raise _failed(what, f"works for {subject.size}", f"works for {size}", fix) from error
+        for found in zip(*shapes):
+            lengths = list(zip(*found))
+            fits = len({len(shape) for shape in found}) == 1 and all(
+                len(set(axis)) == 1 or len({n / size for n, size in zip(axis, sizes)}) == 1 for axis in lengths
+            )
+            if not fits:
+                got = ", ".join(f"{shape} for {size}" for shape, size in zip(found, sizes))
+                raise _failed(
+                    "the output's shape does not follow the batch", got, "each axis fixed, or as the batch",
+                    "take sizes from x.shape",
+                )  # fmt: skip
+    return passed(", ".join(map(str, sizes)))
+
+
+def _train_and_eval(subject: _Subject) -> Outcome:
+    """The parameters survive every forward, the buffers those in evaluation."""
+    if subject.module is None:
+        return note("a function has no modes")
+    outputs, moved = {}, set()
+    for mode in subject.modes:
+        twin = subject.twin(np.float64, mode)
+        trained = {name for name, _ in twin.module.named_parameters()} if twin.module is not None else set()
+        before = twin.state()
+        outputs[mode] = twin.outputs(*subject.inputs())
+        changed = {
+            name for name, value in twin.state().items() if not np.array_equal(before[name], value, equal_nan=True)
+        }
+        kept = changed if mode == "evaluation" else changed & trained
+        if kept:
+            fix = "parameters are for the optimizer to change" if kept & trained else "update only if self.training"
+            names = ", ".join(sorted(kept))
+            raise _failed(f"forward changed {names} in {mode}", "new values", "the values before", fix)
+        moved |= changed
+    shapes = [[y.shape for y in found] for found in outputs.values()]
+    if shapes[0] != shapes[1]:
+        told = " and ".join(_shapes(found) for found in outputs.values())
+        raise _failed("training and evaluation differ in shape", told, "the same", "change values only")
+    told = "the same" if _same(*outputs.values()) else "different results"
+    return passed(told + (f"; training updates {', '.join(sorted(moved))}" if moved else ""))
+
+
+def _registered(subject: _Subject) -> Outcome:
+    """Parameters and modules are where ``Module`` finds them."""
+    if subject.module is None:
+        return note("a function registers nothing")
+    for path, part in subject.module.named_modules():
+        at = f"{path}." if path else "self."
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor) and value.requires_grad and not isinstance(value, Parameter):
+                fix = f"self.{name} = nn.Parameter(...); a running value: register_buffer"
+                raise _failed(f"{at}{name} is not trained or saved", "Tensor with requires_grad", "Parameter", fix)
+            parts = list(value.values()) if isinstance(value, dict) else value
+            if isinstance(parts, (list, tuple)) and any(isinstance(p, (Module, Parameter)) for p in parts):
+                fix = "nn.ModuleList or nn.ModuleDict for modules; one attribute per Parameter"
+                raise _failed(f"what is in {at}{name} is not found", type(value).__name__, "registered state", fix)
+    count = len(list(subject.module.named_parameters())), len(list(subject.module.named_buffers()))
+    return passed(f"{count[0]} parameters, {count[1]} buffers")
+
+
+def _perturbed(twin: _Twin, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for parameter in twin.leaves:
+        parameter.data = parameter.data + rng.uniform(0.1, 0.5, parameter.shape)
+
+
+def _state_dict(subject: _Subject) -> Outcome:
+    """A fresh copy that loads the state of a used one computes the same."""
+    if subject.module is None:
+        return note("a function has no state")
+    used, fresh = subject.twin(np.float64, "training"), subject.twin(np.float64, "evaluation")
+    _perturbed(used, subject.seed)
+    used.outputs(*subject.inputs())
+    state = used.state()
+    assert used.module is not None  # as the subject has one
+    assert fresh.module is not None
+    used.module.eval()
+    fresh.module.load_state_dict(state)
+    one, other = used.outputs(*subject.inputs()), fresh.outputs(*subject.inputs())
+    if not _same(one, other):
+        fix = "keep what forward needs as a Parameter, or with register_buffer"
+        what = "a fresh layer that loaded the state computes something else"
+        raise _failed(what, _difference(other, one), "the same result", fix)
+    return passed(f"{len(state)} entries, loaded into a fresh layer")
+
+
+def _deepcopy(subject: _Subject) -> Outcome:
+    """After it was used, too; and the copy is a layer of its own."""
+    if subject.module is None:
+        return note("a function is not copied")
+    twin = subject.twin(np.float64, "evaluation")
+    before = twin.outputs(*subject.inputs())
+    assert twin.module is not None  # as the subject has one
+    try:
+        other = copy.deepcopy(twin.module)
+    except Exception as error:
+        fix = "keep no result of the graph as an attribute; y.detach() or y.numpy() may be kept"
+        what = f"after a forward pass it cannot be copied: {type(error).__name__}: {str(error).splitlines()[0]}"
+        raise _failed(what, "an error", "a copy", fix) from None
+    subject.repeatable()
+    again = other(*subject.inputs())
+    copied = list(again) if isinstance(again, (tuple, list)) else [again]
+    if not _same(before, copied):
+        fix = "if the class has a __deepcopy__, let it copy everything"
+        raise _failed("the copy computes something else", _difference(copied, before), "the same result", fix)
+    for parameter in other.parameters():
+        parameter.data = parameter.data + 1.0
+    if not _same(before, twin.outputs(*subject.inputs())):
+        fix = "parameters are attributes of the layer, not of its class or of a module around it"
+        raise _failed("a change to the copy changes the original", "a different result", "the same result", fix)
+    return passed("computes the same, and is independent")
+
+
+def _writes_to_nothing(subject: _Subject) -> Outcome:
+    """Neither variables nor raw arrays that come in are changed."""
+    twin = subject.twin(np.float64, subject.modes[0])
+    inputs = subject.inputs()
+    before = [(x.stamp, np.array(x.data)) if isinstance(x, Variable) else copy.deepcopy(x) for x in inputs]
+    twin.outputs(*inputs)
+    arrays = [np.array(x) if isinstance(x, np.ndarray) else x for x in subject.raw]
+    with no_grad():
+        try:
+            twin(*arrays)
+            accepted = True
+        except Exception:
+            accepted = False
+    for i, (x, old, array) in enumerate(zip(inputs, before, arrays)):
+        now = (x.stamp, x.data) if isinstance(x, Variable) else x
+        kept = (
+            old[0] == now[0] and np.array_equal(old[1], now[1], True) if isinstance(x, Variable) else _equal(old, now)
+        )
+        raw = subject.raw[i]
+        if not kept or (isinstance(array, np.ndarray) and not np.array_equal(array, raw, equal_nan=_is_float(raw))):
+            fix = "make a new value: x = x * 2 rather than x *= 2 on an array, ops.where rather than x[mask] = 0"
+            kind = "raw array" if kept else "tensor" if isinstance(x, Variable) else type(x).__name__
+            raise _failed(f"forward changed its input {i}, a {kind}", "other values", "the values that came in", fix)
+    return passed("tensors and raw arrays" if accepted else "tensors (raw arrays are not taken)")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return one is other or isinstance(one, Variable) or bool(one == other)
+
+
+def _keeps_nothing_alive(subject: _Subject) -> Outcome:
+    """No reference cycle, and no result that outlives its last name."""
+    twin = subject.twin(np.float64, subject.modes[0])
+
+    def step(backward: bool) -> list[tuple[str, weakref.ref[Variable]]]:
+        with record_sites():
+            loss = _loss(subject, twin, subject.inputs())
+        if loss is None:
+            return []
+        watched = [(operation(v), weakref.ref(v)) for v in behind([loss]) if not v.is_leaf]
+        if backward:
+            loss.backward()
+        return watched
+
+    enabled, flags = gc.isenabled(), gc.get_debug()
+    step(True)  # what is made once and kept, such as tables, is made now
+    gc.collect()
+    gc.disable()
+    try:
+        held = [name for name, result in step(False) if result() is not None]
+        step(True)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        start = len(gc.garbage)
+        gc.collect()
+        cycles = Counter(type(thing).__name__ for thing in gc.garbage[start:])
+        del gc.garbage[start:]
+    finally:
+        gc.set_debug(flags)
+        if enabled:
+            gc.enable()
+    if cycles:
+        got = ", ".join(f"{count} {name}" for name, count in cycles.most_common(4))
+        fix = "let no result refer to what refers to it (a closure, an attribute, a list of both)"
+        raise _failed("a reference cycle waits for the garbage collector", got, "nothing", fix)
+    if held:
+        fix = "keep y.detach() or y.numpy(), not y: it holds the whole graph behind it"
+        what = "results of the forward pass stay alive after everybody dropped them"
+        raise _failed(what, f"{len(held)}, the last one made by {held[-1]}", "none", fix)
+    return passed("no cycle, no result kept")
+
+
+def _repeatable(subject: _Subject) -> Outcome:
+    """The same result from the same draws; in evaluation, without draws."""
+    random = []
+    for mode in subject.modes:
+        twin = subject.twin(np.float64, mode)
+        first, second = twin.outputs(*subject.inputs()), twin.outputs(*subject.inputs())
+        if not _same(first, second):
+            where = f" in {mode}" if mode else ""
+            fix = "draw from tinygrad_bn.random.generator(), which manual_seed seeds; keep no state between calls"
+            raise _failed(f"two calls differ{where}", _difference(second, first), "the same result", fix)
+        with no_grad():
+            free = twin.function(*subject.inputs())  # without going back to the same draws
+        outputs = list(free) if isinstance(free, (tuple, list)) else [free]
+        if not _same(first, outputs):
+            if mode == "evaluation":
+                fix = "use random numbers only if self.training"
+                raise _failed("evaluation is random", _difference(outputs, first), "the same result", fix)
+            random.append(mode)
+    return passed("random, and repeats after manual_seed" if random else "two calls agree")
+
+
+def _cost(subject: _Subject) -> Outcome:
+    """For information: times differ between machines and runs."""
+    twin = subject.twin(np.float64, subject.modes[0])
+    times, count = [], 0
+    for _ in range(7):
+        inputs = subject.inputs()
+        start = time.perf_counter()
+        loss = _loss(subject, twin, inputs)
+        middle = time.perf_counter()
+        if loss is None:
+            return note("nothing is recorded")
+        count = sum(not v.is_leaf for v in behind([loss]))
+        begin = time.perf_counter()
+        loss.backward()
+        times.append(middle - start + time.perf_counter() - begin)
+    micro = statistics.median(times) * 1e6
+    return note(f"{count} operations with the loss, {micro:.0f} µs forward and backward, {micro / count:.1f} µs each")

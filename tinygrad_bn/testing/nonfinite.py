@@ -1,0 +1,117 @@
+"""``find_nonfinite``: where the first NaN or infinity of a recorded program began, forward or backward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.errors import ArgumentError, explain
+from ..engine.primitive import summary
+from ..graph import backward_steps
+from .places import behind, operation
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The first NaN or infinity.
+
+    Attributes:
+        phase: "input" (it came in with a leaf or a constant), "forward" or "backward".
+        operation: the name of the operation, or the label of the leaf.
+        sentence: what, where and from what.
+        variable: the leaf, or the result of the operation; in backward, the operation whose rule made it.
+    """
+
+    phase: str
+    operation: str
+    sentence: str
+    variable: Variable
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def find_nonfinite(loss: Any, gradient: Any = None) -> Finding | None:
+    """The first value, in order of creation, that is NaN or infinite; if there is none, the first in the backward pass.
+
+    Nothing changes: no ``.grad`` is written and the graph is kept.  Record inside ``tinygrad_bn.record_sites()`` to see
+    the line of code.
+
+    Args:
+        loss: the recorded result that is looked behind.
+        gradient: its cotangent for the backward pass; 1 for a single element, required otherwise.
+
+    Returns:
+        What was found, or ``None`` when everything is finite.
+
+    Raises:
+        ArgumentError: the loss is not a variable.
+        GraphError: the graph was used up by ``backward``.
+        ShapeError: a cotangent that does not fit.
+    """
+    if not isinstance(loss, Variable):
+        raise ArgumentError(explain("find_nonfinite: the loss is a variable", got=type(loss).__name__))
+    walked = behind([loss])
+    remark = "" if finite(loss) else "; the loss is not finite"
+    for variable in walked:
+        if variable.is_leaf:
+            continue
+        for slot, arg in enumerate(variable.inputs or ()):  # a leaf counts from its first use on
+            if not finite(arg) and (not isinstance(arg, Variable) or arg.is_leaf):
+                name = arg.label if isinstance(arg, Variable) else f"argument {slot}"
+                said = f"{name} came into {operation(variable)} with {summary(raw(arg))}{remark}"
+                return Finding("input", name, said, arg if isinstance(arg, Variable) else variable)
+        if not finite(variable):
+            said = f"forward: {operation(variable)} made {summary(variable.data)} from {_inputs(variable)}{remark}"
+            return Finding("forward", _name(variable), said, variable)
+    if not finite(loss):  # nothing was recorded
+        return Finding("input", loss.label, f"{loss.label} itself is {summary(loss.data)}", loss)
+    return _backward(loss, gradient) if loss.requires_grad else None
+
+
+def _backward(loss: Variable, gradient: Any) -> Finding | None:
+    with np.errstate(all="ignore"):
+        steps = backward_steps([loss], [gradient])
+    if gradient is not None and not finite(gradient):
+        return Finding("backward", "cotangent", f"backward: the cotangent itself is {summary(raw(gradient))}", loss)
+    for step in steps:
+        for part in step.contributions:
+            if not finite(part.cotangent):
+                said = (
+                    f"backward: the rule of {operation(step.result)} for argument {part.slot} made"
+                    f" {summary(part.cotangent)} from the cotangent {summary(step.upstream)} and {_inputs(step.result)}"
+                )
+                return Finding("backward", _name(step.result), said, step.result)
+            if not finite(part.after):
+                said = (
+                    f"backward: the cotangents that reach {part.argument.label} overflow when they are added, at"
+                    f" {operation(step.result)}: {summary(part.after)}"
+                )
+                return Finding("backward", _name(step.result), said, step.result)
+    return None
+
+
+def raw(value: Any) -> Any:
+    """The value as NumPy has it."""
+    return value.data if isinstance(value, Variable) else value
+
+
+def finite(value: Any) -> bool:
+    """Whether a variable, array or number has neither NaN nor infinity."""
+    return bool(np.isfinite(raw(value)).all())
+
+
+def _name(result: Variable) -> str:
+    assert result.primitive is not None  # that is what makes it a result
+    return result.primitive.name
+
+
+def _inputs(result: Variable) -> str:
+    told = [
+        f"{arg.name + ': ' if isinstance(arg, Variable) and arg.name else ''}{summary(raw(arg))}"
+        for arg in result.inputs or ()
+    ]
+    return "inputs " + "; ".join(told) if len(told) != 1 else f"input {told[0]}"

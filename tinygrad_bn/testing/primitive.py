@@ -1,0 +1,419 @@
+"""``check_primitive``: the contract of a primitive and its rules, and whether the rules are right."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ..checks import VanishingGradientWarning, gradcheck, gradgradcheck
+from ..engine import Primitive, Variable, dtype_of, gradients, no_grad
+from ..engine.conform import conform
+from ..engine.errors import ArgumentError, explain
+from ..variables import Scalar, Tensor
+from .places import largest
+from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning
+
+Array = np.ndarray[Any, Any]
+Sample = tuple[Any, ...]
+STEP = 1e-30
+
+
+def check_primitive(
+    primitive: Primitive,
+    samples: Sequence[Any],
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    raise_exception: bool = True,
+    **params: Any,
+) -> Report:
+    """Test a primitive against its contract and its rules against the forward, and print one table.
+
+    What is checked: one rule per argument; plain parameters, no array hidden in a closure; the forward (repeatable,
+    float32 stays float32, writes to nothing); shape and dtype of what each rule returns; that a rule is linear in the
+    cotangent and writes to nothing; first derivatives against central differences, and against the complex step where
+    the forward takes complex numbers; second derivatives; that raw values, variables and scalars are read alike.
+
+    Args:
+        primitive: what is tested.
+        samples: a list of argument lists, each a tuple of arrays and numbers: ``[(x, y), (x, 2.0)]``.  For an operation
+            of one argument ``[x]`` will do.  Choose points away from kinks, and shapes that broadcast if it broadcasts.
+        seed: of the random cotangents.
+        quiet: print nothing.
+        raise_exception: raise when something failed.
+        params: the primitive's parameters, such as ``axis=0``.
+
+    Returns:
+        The report; it is true when nothing failed.
+
+    Raises:
+        CheckError: something failed; what, where, got, expected, how to mend it.
+        ArgumentError: not a primitive, no sample, or samples without a floating-point number.
+    """
+    if not isinstance(primitive, Primitive):
+        fix = "a composed operation is a function: check_layer(function, x) tests it"
+        raise ArgumentError(explain("check_primitive: not a Primitive", got=type(primitive).__name__, fix=fix))
+    if not isinstance(samples, (list, tuple)) or not samples:
+        fix = "check_primitive(p, [(x, y)]) for two arguments, [x] for one"
+        raise ArgumentError(explain(f"check_primitive of {primitive.name}: a list of samples", got=samples, fix=fix))
+    listed = [_sample(sample) for sample in samples]
+    for sample in listed:
+        if not any(_is_float(x) for x in sample):
+            got = ", ".join(type(x).__name__ for x in sample)
+            raise ArgumentError(explain(f"check_primitive of {primitive.name}: nothing to differentiate", got=got))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        checks = tuple(_battery(primitive, listed, params, seed))
+    shapes = ", ".join("(" + ", ".join(str(np.shape(x)) for x in sample) + ")" for sample in listed)
+    return deliver(Report(f"check_primitive of {primitive.name}, samples {shapes}", checks), quiet, raise_exception)
+
+
+def _sample(sample: Any) -> Sample:
+    args = sample if isinstance(sample, tuple) else (sample,)
+    return tuple(_float64(x.numpy() if isinstance(x, Variable) else x) for x in args)
+
+
+def _float64(x: Any) -> Any:
+    array = np.asarray(x)
+    return array.astype(np.float64) if array.dtype.kind == "f" else x
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def _copies(sample: Sample, dtype: Any = np.float64) -> list[Any]:
+    """Fresh arrays that can be written to."""
+    return [np.array(x, dtype if _is_float(x) else None) if isinstance(x, np.ndarray) else x for x in sample]
+
+
+def _random(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Between 0.5 and 1.5 in size, of either sign."""
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
+
+
+def _failed(what: str, got: object, expected: object, fix: str) -> CheckError:
+    return CheckError(explain(what, got=got, expected=expected, fix=fix))
+
+
+# -- the battery ----------------------------------------------------------------------------------------------------------
+
+
+def _battery(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Iterator[Check]:
+    for name, contract in (("arity", _arity), ("plain data", _plain), ("forward", _forward)):
+        check = run(name, partial(contract, primitive, samples, params))
+        yield check
+        if check.verdict == "failed":  # everything else would fail in the same words
+            return
+    if not primitive.differentiable:
+        yield Check("rules", "note", "none: every derivative takes the result for a constant")
+        return
+    result = np.asarray(primitive(*_copies(samples[0]), **params))
+    if result.dtype.kind != "f":
+        yield Check("rules", "note", f"the result is {result.dtype}, which carries no gradient")
+        return
+    battery: list[tuple[str, Callable[..., Outcome]]] = [
+        ("what rules return", _returned),
+        ("linear in g", _linear),
+        ("rules write to nothing", _writes),
+        ("first derivatives", partial(_derivatives, check=gradcheck)),
+        ("complex step", _complex_step),
+        ("second derivatives", partial(_derivatives, check=gradgradcheck)),
+        ("raw and recorded", _raw_and_recorded),
+        ("scalars", _scalars),
+    ]
+    for name, test in battery:
+        yield run(name, partial(test, primitive, samples, params, seed=seed))
+
+
+def _arity(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) -> Outcome:
+    if primitive.variadic is not None:
+        return passed("one rule for any number of arguments")
+    for sample in samples:
+        if len(sample) != len(primitive.vjps):
+            fix = "give Primitive a rule, or None, per argument; a sample for two arguments is a tuple (x, y)"
+            got = f"{len(primitive.vjps)} rules, {len(sample)} arguments"
+            raise _failed(f"{primitive.name}: one rule per argument", got, "as many rules as arguments", fix)
+    return passed(f"{len(primitive.vjps)} arguments, {sum(rule is not None for rule in primitive.vjps)} rules")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, slice):
+        return all(_is_plain(part) for part in (value.start, value.stop, value.step))
+    if isinstance(value, tuple):
+        return all(_is_plain(part) for part in value)
+    return value is None or value is Ellipsis or type(value) in (bool, int, float, str)
+
+
+def _plain(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) -> Outcome:
+    """What is recorded can be written down, and nothing that matters is hidden from the record."""
+    for name, value in params.items():
+        if not _is_plain(value):
+            fix = "arrays are arguments, by position; lists become tuples, dtypes their names"
+            expected = "numbers, strings, None, slices and tuples of them"
+            raise _failed(f"{primitive.name}: the parameter {name}=", type(value).__name__, expected, fix)
+    functions = {"the forward": primitive.forward, "variadic=": primitive.variadic, "scalar=": primitive.scalar}
+    functions.update({f"the rule for argument {i}": rule for i, rule in enumerate(primitive.vjps)})
+    for what, function in functions.items():
+        for value in _hidden(function):
+            if isinstance(value, (np.ndarray, Variable)):
+                fix = "make it an argument: then it is recorded, shown, and differentiated"
+                got = f"{type(value).__name__} of shape {value.shape}"
+                raise _failed(f"{primitive.name}: {what} hides an array in its closure", got, "plain data", fix)
+    return passed("parameters " + (", ".join(params) or "none") + "; nothing hidden")
+
+
+def _hidden(function: Any) -> list[Any]:
+    """What a function brings along besides its arguments."""
+    if not isinstance(function, FunctionType):
+        return []
+    return [cell.cell_contents for cell in function.__closure__ or ()] + list(function.__defaults__ or ())
+
+
+def _forward(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) -> Outcome:
+    shapes = []
+    for sample in samples:
+        args = _copies(sample)
+        out = np.asarray(primitive(*args, **params))
+        if out.dtype.kind == "f" and not np.isfinite(out).all():
+            raise _failed(f"{primitive.name}: the result is not finite", "NaN or infinity", "finite", "other samples")
+        for i, (arg, original) in enumerate(zip(args, sample)):
+            if not np.array_equal(arg, original):
+                fix = "make a new array: out = x * 2 rather than x *= 2"
+                raise _failed(f"{primitive.name}: the forward writes to argument {i}", arg, original, fix)
+        again = np.asarray(primitive(*_copies(sample), **params))
+        if not np.array_equal(out, again):
+            fix = "a forward has no state and draws nothing; random numbers are an argument"
+            raise _failed(f"{primitive.name}: two calls differ", "another result", "the same", fix)
+        small = _copies(sample, np.float32)
+        narrow = np.asarray(primitive(*small, **params))
+        if np.result_type(*map(np.asarray, small)) == np.float32 and narrow.dtype == np.float64:
+            fix = "constants: Python numbers (np.float64 and arrays of it widen)"
+            raise _failed(f"{primitive.name}: float32 does not stay float32", narrow.dtype, "float32", fix)
+        shapes.append(f"{out.shape}")
+    return passed(f"{', '.join(shapes)}; float32 stays float32, writes to nothing")
+
+
+def _rules(primitive: Primitive, sample: Sample) -> Iterator[tuple[int, Callable[..., Any]]]:
+    for i, x in enumerate(sample):
+        rule = primitive.vjp(i)
+        if rule is not None and _is_float(x):
+            yield i, rule
+
+
+def _called(
+    primitive: Primitive, sample: Sample, params: dict[str, Any], dtype: Any = np.float64
+) -> tuple[list[Any], Array]:
+    args = _copies(sample, dtype)
+    return args, np.array(primitive(*args, **params))
+
+
+def _returned(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    """Shape and dtype, by the engine's own words; a float64 result for float32 is only slow."""
+    rng = np.random.default_rng(seed)
+    wide, count = [], 0
+    for sample in samples:
+        for dtype in (np.float64, np.float32):
+            args, data = _called(primitive, sample, params, dtype)
+            leaves = [Tensor(x, requires_grad=True, dtype=x.dtype) if _is_float(x) else x for x in args]
+            out = primitive(*leaves, **params)
+            g = _random(data.shape, rng).astype(data.dtype)
+            for i, rule in _rules(primitive, sample):
+                cotangent = rule(g, data, *args, **params)
+                conform(cotangent, out, i, leaves[i], False)
+                count += 1
+                if dtype is np.float32 and dtype_of(cotangent) == np.float64:
+                    wide.append(f"the rule for argument {i} returns float64 for float32")
+    if wide:
+        unique = dict.fromkeys(wide)
+        why = "the engine converts it back, but float32 training computes it twice as wide"
+        story = f"{primitive.name}: {', '.join(unique)}; {why}"
+        return warning(", ".join(unique), story)
+    return passed(f"{count // 2} results of the right shape and dtype")
+
+
+def _linear(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    rng = np.random.default_rng(seed)
+    for sample in samples:
+        args, out = _called(primitive, sample, params)
+        g, h = _random(out.shape, rng), _random(out.shape, rng)
+        for i, rule in _rules(primitive, sample):
+            together = np.asarray(rule(2.0 * g - 3.0 * h, out, *args, **params))
+            apart = 2.0 * np.asarray(rule(g, out, *args, **params)) - 3.0 * np.asarray(rule(h, out, *args, **params))
+            if not np.allclose(together, apart, rtol=1e-9, atol=1e-9 * (1.0 + largest(apart))):
+                fix = "g enters as a factor once: no square, no absolute value, no constant added"
+                what = f"{primitive.name}: the rule for argument {i} is not linear in g"
+                got, expected = f"rule(2g - 3h) = {_few(together)}", f"2 rule(g) - 3 rule(h) = {_few(apart)}"
+                raise _failed(what, got, expected, fix)
+    return passed("rule(2g - 3h) = 2 rule(g) - 3 rule(h)")
+
+
+def _few(array: Any) -> str:
+    shown = ", ".join(f"{x:.6g}" for x in np.ravel(array)[:4])
+    return f"[{shown}{', ...' if np.size(array) > 4 else ''}]"
+
+
+def _writes(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    rng = np.random.default_rng(seed)
+    for sample in samples:
+        for i, rule in _rules(primitive, sample):
+            args, out = _called(primitive, sample, params)
+            g = _random(out.shape, rng)
+            given = [g, out, *args]
+            before = [np.array(x) for x in given]
+            rule(*given, **params)
+            for name, now, then in zip(["g", "out", *(f"argument {k}" for k in range(len(args)))], given, before):
+                if not np.array_equal(now, then):
+                    fix = "make a new array; several operations may share what a rule is given"
+                    raise _failed(
+                        f"{primitive.name}: the rule for argument {i} writes to {name}", _few(now), _few(then), fix
+                    )
+    return passed("g, the result and the arguments stay as they are")
+
+
+def _function(primitive: Primitive, params: dict[str, Any]) -> Callable[..., Any]:
+    def function(*args: Any) -> Any:
+        return primitive(*args, **params)
+
+    function.__name__ = primitive.name
+    return function
+
+
+def _checked(primitive: Primitive, sample: Sample) -> list[Any]:
+    """Arguments with a rule as leaves, the others as constants, as ``None`` in place of a rule means."""
+    with_rule = {i for i, _ in _rules(primitive, sample)}
+    return [Tensor(x, requires_grad=i in with_rule) if _is_float(x) else x for i, x in enumerate(sample)]
+
+
+def _derivatives(
+    primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int, check: Callable[..., bool]
+) -> Outcome:
+    silent, count = [], 0
+    for sample in samples:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check(_function(primitive, params), _checked(primitive, sample), seed=seed)
+        silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
+        count += sum(np.size(sample[i]) for i, _ in _rules(primitive, sample))
+    if silent:
+        return warning("a gradient of zero would pass too: proves nothing", "\n".join(silent))
+    return passed(f"{count} numbers, central differences")
+
+
+def _complex_step(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    """f(x + ih) = f(x) + ih f'(x) + O(h²): exact where f is analytic (Squire and Trapp 1998, SIAM Review 40(1))."""
+    rng = np.random.default_rng(seed)
+    worst, compared = 0.0, 0
+    for sample in samples:
+        args, out = _called(primitive, sample, params)
+        g = _random(out.shape, rng)
+        for i, _ in _rules(primitive, sample):
+            leaves = _checked(primitive, sample)
+            got = gradients([primitive(*leaves, **params)], [leaves[i]], [g])[0]
+            exact = _by_complex_step(primitive, args, params, g, i)
+            if exact is None or got is None:
+                continue
+            compared += 1
+            error = np.abs(got.numpy() - exact)
+            worst = max(worst, largest(error / (1.0 + np.abs(exact))))
+            if worst > 1e-9:
+                at = np.unravel_index(int(np.argmax(error)), error.shape)
+                where = f"argument {i}" + (f", index {tuple(map(int, at))}" if at else "")
+                fix = "right to a few digits only: look for rounded constants, or for an approximation in the rule"
+                what = f"{primitive.name}: {where}: the rule and the complex step disagree"
+                raise _failed(what, f"{got.numpy()[at]:.15g}", f"{exact[at]:.15g}", fix)
+    if not compared:
+        return note("the forward takes no complex numbers, or is not analytic")
+    return passed(f"largest relative difference {worst:.0e}")
+
+
+def _by_complex_step(primitive: Primitive, args: list[Any], params: dict[str, Any], g: Array, i: int) -> Any:
+    """The gradient of argument ``i``; ``None`` where central differences say that the step does not apply."""
+    exact, rough = np.empty(args[i].shape), np.empty(args[i].shape)
+    for index in np.ndindex(args[i].shape):
+
+        def at(step: Any, index: tuple[int, ...] = index) -> Any:
+            moved = np.array(args[i], complex if isinstance(step, complex) else float)
+            moved[index] += step
+            return primitive.forward(*args[:i], moved, *args[i + 1 :], **params)
+
+        try:
+            out = np.asarray(at(1j * STEP))
+        except Exception:
+            return None
+        if out.dtype.kind != "c":
+            return None
+        exact[index] = np.sum(g * out.imag) / STEP
+        rough[index] = np.sum(g * (at(1e-6) - at(-1e-6))) / 2e-6
+    return exact if np.allclose(exact, rough, rtol=1e-4, atol=1e-4) else None
+
+
+def _raw_and_recorded(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    """A rule on arrays and the same rule on variables give the same numbers."""
+    rng = np.random.default_rng(seed)
+    for sample in samples:
+        leaves = _checked(primitive, sample)
+        _, data = _called(primitive, sample, params)
+        out = primitive(*leaves, **params)
+        if not np.array_equal(out.numpy(), data):
+            fix = "branch on shapes and dtypes only"
+            raise _failed(f"{primitive.name}: forward on arrays and on tensors", _few(out.numpy()), _few(data), fix)
+        g = _random(data.shape, rng)
+        recorded = Tensor(g, requires_grad=True)
+        for i, _ in _rules(primitive, sample):
+            found = gradients([out], [leaves[i]], [recorded], create_graph=True)[0]
+            plain = gradients([out], [leaves[i]], [g], retain_graph=True)[0]
+            if not np.allclose(found.numpy(), plain.numpy(), rtol=1e-12, atol=1e-13):
+                fix = "one text for both: ops and operators, no .data, no test for the type of g"
+                what = f"{primitive.name}: the rule for argument {i} differs between variables and arrays"
+                raise _failed(what, _few(found.numpy()), _few(plain.numpy()), fix)
+            if not found.requires_grad and found.numpy().any():  # a rule may be 0, as that of sign is
+                fix = "write the rule with ops and operators; .data, .numpy() and float() leave the graph"
+                what = f"{primitive.name}: the rule for argument {i} does not depend on g when it is recorded"
+                raise _failed(what, "a constant", "a result recorded from g", fix)
+    return passed("the same numbers")
+
+
+def _scalars(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    """Floats and ``Scalar`` against arrays without axes."""
+    if primitive.scalar is None:
+        return note("no scalar=: it does not take Scalar")
+    points = [point for sample in samples for point in _points(primitive, sample)]
+    if not points:
+        return note("no sample of single numbers")
+    for point in points:
+        variables = [Scalar(x) for x in point]
+        out = primitive(*variables, **params)
+        leaves = [Tensor(x, requires_grad=True) for x in point]
+        expected = primitive(*leaves, **params)
+        with no_grad():
+            plain = primitive(*point, **params)
+        for how, value in (("a Python float", plain), ("a Scalar", out.data)):
+            if not np.isclose(value, expected.item(), rtol=1e-12, atol=1e-13):
+                fix = "scalar= computes what the forward computes, on Python floats"
+                what = f"{primitive.name}: scalar= and the forward differ at {', '.join(f'{x:.6g}' for x in point)}"
+                raise _failed(f"{what}, on {how}", repr(value), repr(expected.item()), fix)
+        for i, _ in _rules(primitive, tuple(map(np.asarray, point))):
+            if not out.requires_grad:
+                continue
+            (one,) = gradients([out], [variables[i]], retain_graph=True)
+            (other,) = gradients([expected], [leaves[i]], [np.ones(())], retain_graph=True)
+            if not np.isclose(one.data, other.item(), rtol=1e-12, atol=1e-13):
+                fix = "one rule serves both: no test for the type of its arguments"
+                what = f"{primitive.name}: the rule for argument {i} differs between scalars and arrays"
+                raise _failed(what, repr(one.data), repr(other.item()), fix)
+    return passed(f"agree at {len(points)} points")
+
+
+def _points(primitive: Primitive, sample: Sample) -> list[list[float]]:
+    """Up to 8 single elements of a sample; for what is not elementwise, samples without axes."""
+    if not primitive.elementwise:
+        return [[float(x) for x in sample]] if all(np.shape(x) == () for x in sample) else []
+    broadcast = np.broadcast_arrays(*(np.asarray(x, float) for x in sample))
+    return [list(map(float, point)) for point in itertools.islice(zip(*(x.ravel() for x in broadcast)), 8)]

@@ -1,0 +1,157 @@
+"""What a battery of checks found: one line per check, and the whole story of those that failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..engine.errors import TinygradError
+
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+
+class Outcome(NamedTuple):
+    """What a check returns; to fail, it raises."""
+
+    verdict: str
+    detail: str
+    message: str = ""
+
+
+def passed(detail: str) -> Outcome:
+    """It is as it should be."""
+    return Outcome("passed", detail)
+
+
+def warning(detail: str, message: str) -> Outcome:
+    """It may be meant so."""
+    return Outcome("warning", detail, message)
+
+
+def note(detail: str) -> Outcome:
+    """Information, neither good nor bad; or why the check does not apply."""
+    return Outcome("note", detail)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table.
+
+    Attributes:
+        name: what was checked.
+        verdict: "passed", "warning" (it may be meant so), "failed", or "note" (information only).
+        detail: one line.
+        message: for a failure or a warning: what, where, got, expected, how to mend it.
+    """
+
+    name: str
+    verdict: str
+    detail: str
+    message: str = ""
+
+
+class CheckError(TinygradError, AssertionError):
+    """A layer or a primitive failed its checks; ``report`` has all of them."""
+
+    report: Report
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one subject; ``str(report)`` is the table, with the failures and warnings told below it."""
+
+    subject: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; warnings and notes do not count."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.verdict == "failed")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The checks that found something which may be meant so."""
+        return tuple(check for check in self.checks if check.verdict == "warning")
+
+    def __getitem__(self, name: str) -> Check:
+        """The check of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(name)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def table(self) -> str:
+        """One line per check, and one that counts them."""
+        width = max((len(check.name) for check in self.checks), default=0)
+        lines = [f"  {check.verdict:<8} {check.name:<{width}}  {check.detail}".rstrip() for check in self.checks]
+        counts = [
+            (verdict, sum(c.verdict == verdict for c in self.checks)) for verdict in ("passed", "warning", "failed")
+        ]
+        said = ", ".join(f"{count} {verdict}" for verdict, count in counts if count or verdict == "passed")
+        return "\n".join([self.subject, *lines, said])
+
+    def stories(self, checks: Iterable[Check]) -> str:
+        """The whole messages of some checks."""
+        return "\n".join(f"{check.name}: {check.message}" for check in checks)
+
+    def __str__(self) -> str:
+        told = self.stories([*self.failures, *self.warnings])
+        return f"{self.table()}\n{told}" if told else self.table()
+
+
+def run(name: str, check: Callable[[], Outcome]) -> Check:
+    """Run one check; whatever it raises is its failure."""
+    try:
+        outcome = check()
+    except Exception as error:
+        text = str(error)
+        cause: BaseException = error
+        if isinstance(error, CheckError):
+            cause = error.__cause__ or error  # its own words; but where, only what the user's code raised knows
+        elif not isinstance(error, TinygradError):
+            text = f"{type(error).__name__}: {text}"
+        site = line_of(cause)
+        text = f"{text}\n  {'where:':<10}{site}" if site else text
+        return Check(name, "failed", text.split("\n", 1)[0], text)
+    return Check(name, *outcome)
+
+
+def line_of(error: BaseException) -> str:
+    """``file:line`` of the innermost code outside of this package that the error came through; "" if there is none."""
+    found, step = "", error.__traceback__
+    while step is not None:
+        filename = step.tb_frame.f_code.co_filename
+        if not filename.startswith(PACKAGE):
+            found = f"{filename}:{step.tb_lineno}"
+        step = step.tb_next
+    return found
+
+
+def deliver(report: Report, quiet: bool, raise_exception: bool) -> Report:
+    """Print the table, raise or return.
+
+    Raises:
+        CheckError: something failed and ``raise_exception`` is set.
+    """
+    raising = raise_exception and not report.ok
+    if not quiet:
+        print(report.table() if raising else report)
+    if raising:
+        error = CheckError(f"{report.subject}: {len(report.failures)} failed\n{report.stories(report.failures)}")
+        error.report = report
+        raise error
+    return report
