@@ -16,6 +16,7 @@ import numpy as np
 from .engine import Primitive, Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
 from .engine.errors import ArgumentError, DTypeError, ShapeError, explain
 from .engine.sweep import recorded_before
+from .engine.variable import next_stamp
 from .ops.composed.reductions import sum as sum_over
 from .ops.composed.shaping import reshape, stack
 from .variables import Scalar, Tensor
@@ -197,17 +198,19 @@ class _Run:
         for position in positions:
             points[position] = _point(args[position], position, scalars)
         self.points = [points[position] for position in positions]
+        start = next_stamp()
         with enable_grad():
             self.value = _as_variable(function(*points, **kwargs), self.points[0])
-        outside = any(isinstance(arg, Variable) and arg.requires_grad for arg in args) or self._uses_others()
+        outside = any(isinstance(arg, Variable) and arg.requires_grad for arg in args) or self._uses_others(start)
         self.recorded = create_graph or (outside and is_grad_enabled())
         self.keeps_variables = self.recorded or any(isinstance(arg, Variable) for arg in args)
 
-    def _uses_others(self) -> bool:
-        """Whether the value depends on a leaf that wants a gradient and is not one of the points."""
+    def _uses_others(self, start: int) -> bool:
+        """Whether the value depends on a leaf that wants a gradient, was there before, and is not one of the points."""
         reached = [self.value, *(arg for made in recorded_before([self.value]) for arg in made.inputs or ())]
         own = set(self.points)
-        return any(isinstance(v, Variable) and v.is_leaf and v.requires_grad and v not in own for v in reached)
+        leaves = (v for v in reached if isinstance(v, Variable) and v.is_leaf and v.requires_grad)
+        return any(leaf.stamp < start and leaf not in own for leaf in leaves)
 
     def cotangents(self, seed: Any, retain_graph: bool = True) -> list[Any]:
         """Cotangents of the points, zeros for those the value does not depend on."""
