@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_bn import functional, manual_seed, nn, optim
+from tinygrad_bn import Tensor, functional, manual_seed, nn, optim
 
 from .peers import NOT_INSTALLED, hips, pytorch
 from .report import Goal, Table, tabulate
@@ -64,10 +64,11 @@ def model(sizes: tuple[int, ...]) -> nn.Sequential:
 def ours(sizes: tuple[int, ...], x: Array, labels: Array, inner: int) -> Contestant:
     network = model(sizes)
     optimizer = optim.SGD(network.parameters(), LR, MOMENTUM)
+    batch = Tensor(x)
 
     def step() -> Any:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(network(x), labels)
+        loss = functional.cross_entropy(network(batch), labels)
         loss.backward()
         optimizer.step()
         return loss.data
