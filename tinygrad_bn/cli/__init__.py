@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..engine.errors import TinygradError
-from . import explore, graph
+from . import explore, graph, new
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_to(commands)
     explore.add_to(commands)
+    new.add_to(commands)
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)

@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         print(f"wrote {batch_norm(arguments.output)}")
         return
+    arguments.sites = True  # a reader of the page sees the line of code beside each node
     program: Program = load_program(arguments)
     if program.outputs is None:
         raise ArgumentError(explain("nothing to explore", got=arguments.target))

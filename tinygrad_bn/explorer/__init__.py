@@ -25,6 +25,7 @@ def explore(
     module: Any = None,
     title: str = "",
     facts: Sequence[tuple[str, Any]] = (),
+    invariants: Sequence[Any] = (),
     scalars: Any = None,
     orders: Sequence[Any] = (),
 ) -> Path:
@@ -40,7 +41,8 @@ def explore(
         gradient: cotangents of the outputs; 1 for a single number if left out.
         module: names its parameters and buffers.
         title: a heading.
-        facts: numbers or arrays to show at the end, each with what it is: an invariant, a closed form.
+        facts: numbers or arrays to show at the end, each with what it is, such as a closed form.
+        invariants: sums that the final gradients must make 0 (``payload.Invariant``), shown at every backward step.
         scalars: the same outputs computed on scalars (``scalarize``), for the graph of a single element.
         orders: backward passes to walk through (``payload.Order``); by default the engine's own.
 
@@ -48,7 +50,7 @@ def explore(
         The path.
 
     Raises:
-        GraphError, ArgumentError, ShapeError: as for ``graph.trace``.
+        GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 300 nodes even with all modules closed.
         LayoutError: no layout program was found.
         ExplorerError: ``latex2mathml`` is missing (extra "draw").
     """
@@ -58,5 +60,14 @@ def explore(
     except ModuleNotFoundError as error:
         fix = "pip install 'tinygrad-bn[draw]'"
         raise ExplorerError(explain(f"the explorer needs {error.name}", fix=fix)) from error
-    content = payload(outputs, gradient, module=module, title=title, facts=facts, scalars=scalars, orders=orders)
+    content = payload(
+        outputs,
+        gradient,
+        module=module,
+        title=title,
+        facts=facts,
+        invariants=invariants,
+        scalars=scalars,
+        orders=orders,
+    )
     return write_whole(path, page(content).encode())

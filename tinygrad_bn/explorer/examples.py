@@ -14,7 +14,7 @@ from ..engine.sweep import seed_for
 from ..graph import Contribution, Step, backward_steps
 from ..variables import Scalar, Tensor, scalarize
 from . import explore
-from .payload import Order
+from .payload import Invariant, Order
 
 EPS = 1e-5
 
@@ -30,14 +30,14 @@ def batch_norm(path: Path) -> Path:
     sigma = np.sqrt(data.var() + EPS)
     x_hat = (data - data.mean()) / sigma
     paper = (4 * dy - dy.sum() - x_hat * (dy * x_hat).sum()) / (4 * sigma)
-    facts = [
-        ("the paper's closed form of ∂x", paper),
-        ("Σ ∂x, which must be 0", paper.sum()),
-        ("Σ x̂ ∂x, about 0 (eps keeps it from being exact)", (x_hat * paper).sum()),
+    facts = [("the paper's closed form of ∂x", paper)]
+    invariants = [
+        Invariant("Σ ∂x", x, 1.0),
+        Invariant("Σ x̂ ∂x (only eps keeps it from 0)", x, x_hat),
     ]
     scalars = functional.batch_norm(scalarize(data, name="x"), training=True, eps=EPS)
     title = "Batch Normalization of [1, 2, 3, 4]"
-    return explore(path, y, dy, module=layer, title=title, facts=facts, scalars=scalars)
+    return explore(path, y, dy, module=layer, title=title, facts=facts, invariants=invariants, scalars=scalars)
 
 
 def network(path: Path) -> Path:

@@ -9,6 +9,7 @@ const forwardSteps = data.forward.length;
 const state = { k: 0, v: 0, n: "", z: -1, o: 0 };
 const stepsNow = () => data.orders[state.o].steps;
 const lastStep = () => forwardSteps + stepsNow().length;
+const READABLE = 0.8; // pixels per unit of a picture: its letters are 14 units high
 let svg = null;
 let home = null;
 
@@ -19,12 +20,14 @@ const make = (tag, text, className) => {
   return element;
 };
 const name = (id) => data.nodes[id].symbol;
+const title = (id) => (data.nodes[id].formula ? `${name(id)} = ${data.nodes[id].formula}` : name(id));
 const inputsOf = (id) => data.edges.filter((e) => e[1] === id).map((e) => e[0]);
 const usersOf = (id) => data.edges.filter((e) => e[0] === id).map((e) => e[1]);
+const inSentence = (value) => (value.cells && value.cells.length > 8 ? `${value.shape.join("×")} numbers` : value.text);
 
 // -- what is known after step k: a pure function of k, so going back costs nothing ----------------------------------------
 
-const backwardIndex = (k) => k - forwardSteps - 1; // -1: nothing of the backward pass yet
+const backwardIndex = (k) => k - forwardSteps - 1; // negative: nothing of the backward pass yet
 function gradientsAt(k) {
   const known = new Map();
   if (k > forwardSteps) for (const [id, value] of Object.entries(data.seeds)) known.set(id, value);
@@ -35,11 +38,10 @@ function gradientsAt(k) {
 // -- the panel -------------------------------------------------------------------------------------------------------------
 
 function heat(value) {
-  if (!value.cells) return make("span", value.text);
-  const last = value.shape.length > 1 ? value.shape[value.shape.length - 1] : 1;
-  const columns = last > 1 ? last : Math.max(1, Math.min(8, value.cells.length)); // a single column lies down
-  const grid = make("div", null, "heat");
-  grid.style.gridTemplateColumns = `repeat(${columns}, auto)`;
+  if (!value.cells || !value.cells.length) return make("span", value.text);
+  const columns = value.shape.length > 1 ? value.shape[value.shape.length - 1] : 1;
+  const grid = make("div", null, columns > 1 ? "heat" : "heat line"); // a single column lies down
+  if (columns > 1) grid.style.gridTemplateColumns = `repeat(${columns}, auto)`;
   value.cells.forEach(([text, strength], i) => {
     const cell = make("span", text);
     const pale = Math.round(245 - 120 * Math.abs(strength));
@@ -62,46 +64,50 @@ function rows(pairs) {
   return table;
 }
 function rule(markup) {
-  const holder = make("span");
-  const parsed = new DOMParser().parseFromString(markup, "text/html").body;
-  holder.append(...parsed.childNodes);
-  return holder;
+  const line = make("span");
+  line.append(...new DOMParser().parseFromString(markup, "text/html").body.childNodes);
+  return line;
+}
+function section(heading, ...content) {
+  const box = make("section");
+  box.append(make("h3", heading), ...content);
+  return box;
 }
 function describeNode(id, gradients) {
   const node = data.nodes[id];
-  const box = make("section");
-  box.append(make("h2", node.formula ? `${node.symbol} = ${node.formula}` : node.symbol));
-  const place = node.scope.join(" / ");
   const pairs = [["kind", node.kind]];
-  if (place) pairs.push(["in", place]);
+  if (node.scope.length) pairs.push(["in", node.scope.join(" / ")]);
+  for (const source of new Set(inputsOf(id))) pairs.push([`from ${name(source)}`, heat(data.nodes[source].value)]);
   pairs.push(["shape", node.shape], ["value", heat(node.value)]);
   if (node.wants) pairs.push(["gradient", gradients.has(id) ? heat(gradients.get(id)) : make("span", "not run yet", "note")]);
-  if (node.site) pairs.push(["code", node.site]);
+  if (node.code) pairs.push(["code", make("code", node.code)]);
+  if (node.site) pairs.push(["line", node.site]);
   const users = usersOf(id);
   if (users.length) pairs.push(["used by", users.map(name).join(", ") + (users.length > 1 ? ` (${users.length} uses: gradients add up)` : "")]);
-  box.append(rows(pairs));
-  return box;
+  return rows(pairs);
 }
 function describeStep(k, gradients) {
   const box = make("section");
   if (k === 0) {
-    box.append(make("h2", "Before the start"), make("p", "Press → (or “next”) to run the forward pass one operation at a time, then the backward pass."));
+    box.append(
+      make("h2", "Before the start"),
+      make("p", "Press → (or “next”) to run the forward pass one operation at a time, then the backward pass."),
+      make("p", "Choose a box to see what it depends on and what depends on it. Drag and turn the wheel to move and zoom."),
+      make("p", "Numbers are coloured by size, relative to the largest of their array: blue above zero, red below.", "note"),
+    );
     return box;
   }
   if (k <= forwardSteps) {
     const id = data.forward[k - 1];
-    box.append(describeNode(id, gradients));
+    box.append(make("h2", title(id)), describeNode(id, gradients));
     return box;
   }
   const step = stepsNow()[backwardIndex(k)];
-  const node = data.nodes[step.node];
-  box.append(make("h2", `Backward through ${node.symbol} = ${node.formula}`));
-  box.append(rows([["incoming gradient g", heat(step.upstream)], ["y", heat(node.value)]]));
-  const letters = "abcdefgh";
+  box.append(make("h2", `Backward through ${title(step.node)}`));
+  box.append(rows([["incoming gradient g", heat(step.upstream)], [`value of ${name(step.node)}`, heat(data.nodes[step.node].value)]]));
   for (const part of step.parts) {
-    const target = data.nodes[part.to];
     const piece = make("div", null, "part");
-    piece.append(make("h3", `to ${letters[part.slot] || part.slot} = ${target.symbol}`));
+    piece.append(make("h3", `to ${name(part.to)}, argument ${part.slot}`));
     const pairs = [["rule", rule(part.rule)]];
     if (part.local) pairs.push(["local derivative", heat(part.local)]);
     if (part.reduced) pairs.push(["un-broadcast", part.reduced]);
@@ -118,64 +124,62 @@ function sum(part) {
   line.append(heat(part.before), make("span", " + "), heat(part.given), make("span", " → "), heat(part.after));
   return line;
 }
+function describeInvariants(gradients) {
+  const pairs = [];
+  for (const [label, id, weights] of data.invariants) {
+    const value = gradients.get(id);
+    const total = value && value.exact && value.exact.reduce((sofar, g, i) => sofar + g * weights[i], 0);
+    pairs.push([label, value && value.exact ? shortNumber(total) : make("span", "not run yet", "note")]);
+  }
+  return section("Invariants: 0 when all contributions have come", rows(pairs));
+}
+const shortNumber = (value) => (Math.abs(value) < 1e-12 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toFixed(4));
 function describeEnd() {
-  const box = make("section");
+  const boxes = [];
   if (Object.keys(data.checks).length) {
-    box.append(make("h3", "Numeric check"), make("p", "Backward against central differences of the same recorded program.", "note"));
+    const box = section("Numeric check", make("p", "Backward against central differences of the same recorded program.", "note"));
     for (const [id, check] of Object.entries(data.checks)) {
       const final = gradientsAt(lastStep()).get(id);
       const gap = Math.max(0, ...check.exact.map((value, i) => Math.abs(value - final.exact[i])));
-      const verdict = gap.toExponential(1) + (gap > 1e-4 ? ": they disagree" : "");
+      const verdict = Number.isNaN(gap) ? "not finite" : gap.toExponential(1) + (gap > 1e-4 ? ": they disagree" : "");
       box.append(make("h4", name(id)), rows([["backward", heat(final)], ["numeric", heat(check)], ["largest difference", verdict]]));
     }
+    boxes.push(box);
   }
-  if (data.facts.length) {
-    box.append(make("h3", "Beside it"));
-    for (const [label, value] of data.facts) box.append(make("h4", label), heat(value));
-  }
-  return box;
-}
-const number = (value) => (Math.abs(value) < 5e-5 ? "0" : value.toFixed(4));
-function describeInputs(gradients) {
-  const box = make("section");
-  const pairs = [];
-  for (const [id, node] of Object.entries(data.nodes)) {
-    const value = node.kind === "input" && gradients.get(id);
-    if (value && value.cells && value.cells.length > 1) pairs.push([`${node.symbol}: sum of its gradient so far`, number(value.exact.reduce((a, b) => a + b, 0))]);
-  }
-  if (pairs.length) box.append(make("h3", "Inputs"), rows(pairs));
-  return box;
+  if (data.facts.length) boxes.push(section("Beside it", ...data.facts.flatMap(([label, value]) => [make("h4", label), heat(value)])));
+  return boxes;
 }
 
 // -- the picture -----------------------------------------------------------------------------------------------------------
 
 const shownAs = (id) => data.views[state.v].standsFor[id];
-function groups() {
-  const found = new Map();
-  for (const group of svg.querySelectorAll("g.node")) found.set(group.querySelector("title").textContent, group);
-  return found;
-}
+const titleOf = (group) => group.querySelector("title").textContent;
+const groups = () => new Map([...svg.querySelectorAll("g.node")].map((group) => [titleOf(group), group]));
 function insertPicture() {
   const source = state.z < 0 ? data.views[state.v].svg : data.zoom[state.z].svg;
-  const parsed = new DOMParser().parseFromString(source, "image/svg+xml").documentElement;
-  svg = document.importNode(parsed, true);
+  svg = document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true);
   svg.removeAttribute("width");
   svg.removeAttribute("height");
   svg.setAttribute("role", "group");
   svg.setAttribute("aria-label", "graph");
-  home = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
-  byId("holder").replaceChildren(svg);
+  home = viewBox();
+  holder.replaceChildren(svg);
   const pixelsPerUnit = Math.min(holder.clientWidth / home[2], holder.clientHeight / home[3]);
-  if (pixelsPerUnit < 0.45) scale(pixelsPerUnit / 0.7, [0.5, 0]); // too small to read: start nearer, and follow the steps
+  // Too small to read: start nearer, at the top, and follow the steps.
+  if (pixelsPerUnit < 0.8 * READABLE) scale(pixelsPerUnit / READABLE, home[0] + home[2] / 2, home[1]);
   if (state.z >= 0) return; // scalars are not the nodes that the steps speak of
   for (const [id, group] of groups()) {
+    const members = Object.keys(data.nodes).filter((n) => shownAs(n) === id);
+    const face = data.views[state.v].faces[id];
+    const label = members.length === 1 ? title(face) : `${group.querySelector("text").textContent}, ${members.length} nodes`;
+    const texts = [...group.querySelectorAll("text")];
+    const row = texts.findLastIndex((text) => text.textContent === "grad");
+    group.gradientLines = row > 0 ? texts.slice(row + 1).map((text) => [text, text.textContent]) : [];
     group.setAttribute("tabindex", "0");
     group.setAttribute("role", "button");
-    const members = Object.keys(data.nodes).filter((n) => shownAs(n) === id);
-    const label = members.length === 1 ? name(members[0]) : `${group.querySelector("text").textContent}, ${members.length} nodes`;
     group.setAttribute("aria-label", label);
-    const choose = () => { state.n = members[members.length - 1] === state.n ? "" : members[members.length - 1]; render(); };
-    group.addEventListener("click", choose);
+    const choose = () => { state.n = state.n === face ? "" : face; render(); };
+    group.addEventListener("click", () => { if (!dragged) choose(); });
     group.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } });
   }
 }
@@ -185,46 +189,90 @@ function reach(id, next) {
   while (waiting.length) for (const other of next(waiting.pop())) if (!seen.has(other)) { seen.add(other); waiting.push(other); }
   return seen;
 }
-function paint() {
-  if (state.z >= 0) return;
+function writeGradient(lines, value, final) {
+  const whole = value && value.text === final.text;
+  const width = value && value.cells && lines.length > 1 ? value.cells.length / lines.length : 0;
+  lines.forEach(([text, original], i) => {
+    if (whole) text.textContent = original;
+    else if (!value) text.textContent = i ? "" : "…";
+    else if (width >= 1) text.textContent = value.cells.slice(i * width, (i + 1) * width).map((cell) => cell[0]).join("  ");
+    else text.textContent = i ? "" : value.text;
+    text.classList.toggle("partial", Boolean(value) && !whole);
+  });
+}
+function paint(gradients) {
   const known = groups();
+  for (const group of svg.querySelectorAll("g.node, g.edge")) group.classList.remove("active", "receives", "later", "flows", "kin", "chosen", "found");
+  const wanted = byId("search").value.trim().toLowerCase();
+  if (state.z >= 0) {
+    const hits = [...known.values()].filter((group) => wanted && group.querySelector("text").textContent.toLowerCase().includes(wanted));
+    for (const group of hits) group.classList.add("found");
+    byId("hits").textContent = wanted ? `${hits.length} found` : "";
+    return;
+  }
   const mark = (id, className) => { const group = known.get(shownAs(id)); if (group) group.classList.add(className); };
-  for (const group of svg.querySelectorAll("g.node, g.edge")) group.classList.remove("active", "receives", "later", "flows", "kin", "found");
-  const done = new Set(data.forward.slice(0, state.k));
-  if (state.k <= forwardSteps) {
-    for (const id of data.forward) if (!done.has(id)) mark(id, "later");
-    if (state.k > 0) mark(data.forward[state.k - 1], "active");
+  for (const [id, group] of known) {
+    const face = data.views[state.v].faces[id];
+    if (data.nodes[face].grad) writeGradient(group.gradientLines, gradients.get(face), data.nodes[face].grad);
+    group.setAttribute("aria-pressed", String(Boolean(state.n) && shownAs(state.n) === id));
   }
   const flowing = [];
-  if (state.k > 0 && state.k <= forwardSteps) for (const source of inputsOf(data.forward[state.k - 1])) flowing.push([source, data.forward[state.k - 1]]);
-  if (state.k > forwardSteps) {
+  if (state.k <= forwardSteps) {
+    const done = new Set(data.forward.slice(0, state.k).map(shownAs));
+    for (const id of data.forward) if (!done.has(shownAs(id))) mark(id, "later");
+    const active = data.forward[state.k - 1];
+    if (active) mark(active, "active");
+    if (active) for (const source of inputsOf(active)) flowing.push([source, active]);
+  } else {
     const step = stepsNow()[backwardIndex(state.k)];
     mark(step.node, "active");
     for (const part of step.parts) { mark(part.to, "receives"); flowing.push([part.to, step.node]); }
   }
   const titles = new Set(flowing.map(([a, b]) => `${shownAs(a)}->${shownAs(b)}`));
-  for (const edge of svg.querySelectorAll("g.edge")) if (titles.has(edge.querySelector("title").textContent)) edge.classList.add("flows");
+  for (const edge of svg.querySelectorAll("g.edge")) if (titles.has(titleOf(edge))) edge.classList.add("flows");
   if (state.n) {
-    for (const id of reach(state.n, inputsOf)) mark(id, "kin");
-    for (const id of reach(state.n, usersOf)) mark(id, "kin");
-    mark(state.n, "found");
+    for (const next of [inputsOf, usersOf]) for (const id of reach(state.n, next)) mark(id, "kin");
+    mark(state.n, "chosen");
   }
-  const wanted = byId("search").value.trim().toLowerCase();
-  let hits = 0;
-  if (wanted) for (const [id, node] of Object.entries(data.nodes)) {
-    if (`${node.symbol} ${node.formula} ${node.op || ""} ${node.scope.join("/")}`.toLowerCase().includes(wanted)) { mark(id, "found"); hits += 1; }
-  }
-  byId("hits").textContent = wanted ? `${hits} found` : "";
+  const hits = Object.entries(data.nodes).filter(([, node]) => wanted && `${node.symbol} ${node.formula} ${node.op || ""} ${node.scope.join("/")}`.toLowerCase().includes(wanted));
+  for (const [id] of hits) mark(id, "found");
+  byId("hits").textContent = wanted ? `${hits.length} found` : "";
 }
 function sentence() {
   const k = state.k;
-  const note = data.orders[state.o].note;
-  if (k === 0 && note) return note;
-  if (k === 0) return `Forward pass: ${forwardSteps} operations; backward pass: ${stepsNow().length} steps.`;
-  if (k <= forwardSteps) { const node = data.nodes[data.forward[k - 1]]; return `Forward ${k} of ${forwardSteps}: ${node.symbol} = ${node.formula} is ${node.value.text}.`; }
+  if (k === 0) return data.orders[state.o].note || `Forward pass: ${forwardSteps} operations; backward pass: ${stepsNow().length} steps.`;
+  if (k <= forwardSteps) { const id = data.forward[k - 1]; return `Forward ${k} of ${forwardSteps}: ${title(id)} is ${inSentence(data.nodes[id].value)}.`; }
   const step = stepsNow()[backwardIndex(k)];
-  const parts = step.parts.map((part) => `${name(part.to)} ${part.before ? "gets another" : "gets"} ${part.given.text}${part.before ? `, now ${part.after.text}` : ""}`);
+  const parts = step.parts.map((part) => `${name(part.to)} ${part.before ? "gets another" : "gets"} ${inSentence(part.given)}${part.before ? `, now ${inSentence(part.after)}` : ""}`);
   return `Backward ${backwardIndex(k) + 1} of ${stepsNow().length}, ${name(step.node)}: ${parts.join("; ")}.`;
+}
+
+// -- the part of the picture that is seen --------------------------------------------------------------------------------
+
+function viewBox() { return svg.getAttribute("viewBox").split(/[ ,]+/).map(Number); }
+function setViewBox(box) { svg.setAttribute("viewBox", box.join(" ")); }
+function scale(factor, x, y) {
+  const box = viewBox();
+  const [cx, cy] = x === undefined ? [box[0] + box[2] / 2, box[1] + box[3] / 2] : [x, y];
+  setViewBox([cx - (cx - box[0]) * factor, cy - (cy - box[1]) * factor, box[2] * factor, box[3] * factor]);
+}
+function pan(pixelsX, pixelsY) {
+  const box = viewBox();
+  const unitsPerPixel = Math.max(box[2] / holder.clientWidth, box[3] / holder.clientHeight);
+  setViewBox([box[0] - pixelsX * unitsPerPixel, box[1] - pixelsY * unitsPerPixel, box[2], box[3]]);
+}
+function follow() {
+  if (svg.getAttribute("viewBox") === home.join(" ")) return;
+  const seen = holder.getBoundingClientRect();
+  const fits = (all) => {
+    const boxes = all.map((group) => group.getBoundingClientRect());
+    const around = { left: Math.min(...boxes.map((b) => b.left)), right: Math.max(...boxes.map((b) => b.right)), top: Math.min(...boxes.map((b) => b.top)), bottom: Math.max(...boxes.map((b) => b.bottom)) };
+    return around.right - around.left <= seen.width && around.bottom - around.top <= seen.height ? around : null;
+  };
+  const active = [...svg.querySelectorAll(".active")];
+  const around = active.length && (fits([...active, ...svg.querySelectorAll(".receives")]) || fits(active));
+  if (!around || (around.left >= seen.left && around.right <= seen.right && around.top >= seen.top && around.bottom <= seen.bottom)) return;
+  pan((seen.left + seen.right - around.left - around.right) / 2, (seen.top + seen.bottom - around.top - around.bottom) / 2);
 }
 
 // -- everything together ---------------------------------------------------------------------------------------------------
@@ -235,90 +283,74 @@ function render() {
   byId("slider").value = state.k;
   byId("slider").setAttribute("aria-valuetext", sentence());
   byId("say").textContent = sentence();
-  for (const [id, off] of [["first", state.k === 0], ["previous", state.k === 0], ["next", state.k === lastStep()], ["last", state.k === lastStep()]]) byId(id).disabled = off;
+  // Not "disabled", which would take the focus away from under the reader's fingers.
+  for (const [id, off] of [["first", state.k === 0], ["previous", state.k === 0], ["next", state.k === lastStep()], ["last", state.k === lastStep()]]) byId(id).setAttribute("aria-disabled", String(off));
   const panel = byId("panel");
   panel.replaceChildren(describeStep(state.k, gradients));
-  if (state.n) { const chosen = make("section"); chosen.append(make("h3", "Chosen node"), describeNode(state.n, gradients)); panel.append(chosen); }
-  if (state.k > forwardSteps) panel.append(describeInputs(gradients));
-  if (state.k === lastStep()) panel.append(describeEnd());
-  paint();
+  if (state.z >= 0) panel.append(section("In the picture", make("p", `${data.zoom[state.z].label} of the result, number by number; the gradients there are those of this element alone.`)));
+  if (state.n) panel.append(section(`Chosen: ${title(state.n)}`, describeNode(state.n, gradients)));
+  if (state.k > forwardSteps && data.invariants.length) panel.append(describeInvariants(gradients));
+  if (state.k === lastStep()) panel.append(...describeEnd());
+  paint(gradients);
   const address = `#k=${state.k}&v=${state.v}${state.n ? `&n=${state.n}` : ""}${state.z < 0 ? "" : `&z=${state.z}`}${state.o ? `&o=${state.o}` : ""}`;
   if (location.hash !== address) history.replaceState(null, "", address);
   follow();
 }
-function follow() {
-  const active = svg.querySelector(".active");
-  if (!active || svg.getAttribute("viewBox") === home.join(" ")) return;
-  const box = holder.getBoundingClientRect();
-  const node = active.getBoundingClientRect();
-  if (node.left >= box.left && node.right <= box.right && node.top >= box.top && node.bottom <= box.bottom) return;
-  const view = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
-  const unitsPerPixel = Math.max(view[2] / box.width, view[3] / box.height);
-  const dx = ((box.left + box.right - node.left - node.right) / 2) * unitsPerPixel;
-  const dy = ((box.top + box.bottom - node.top - node.bottom) / 2) * unitsPerPixel;
-  svg.setAttribute("viewBox", [view[0] - dx, view[1] - dy, view[2], view[3]].join(" "));
-}
 function go(k) { state.k = Math.max(0, Math.min(lastStep(), k)); render(); }
-function choices() {
-  const button = (id, label, pressed, act) => {
-    const made = make("button", label);
-    made.id = id;
-    made.type = "button";
-    made.setAttribute("aria-pressed", String(pressed));
-    made.addEventListener("click", () => { act(); look(state.v); byId(id).focus(); });
-    return made;
-  };
-  const list = [];
-  if (data.orders.length > 1) data.orders.forEach((order, i) => list.push(button(`order${i}`, order.label, state.o === i, () => { state.o = i; state.k = Math.min(state.k, lastStep()); })));
-  if (data.zoom.length) {
-    list.push(button("whole", "tensors", state.z < 0, () => { state.z = -1; }));
-    data.zoom.forEach((zoom, i) => list.push(button(`zoom${i}`, `${zoom.label} in scalars`, state.z === i, () => { state.z = i; })));
-  }
-  byId("choices").replaceChildren(...list);
-}
 function look(v) {
   const focused = document.activeElement && document.activeElement.id;
-  state.v = v; insertPicture(); listModules(); choices(); render();
+  state.v = v;
+  insertPicture();
+  listModules();
+  listChoices();
+  render();
   if (focused && byId(focused)) byId(focused).focus();
 }
+function choiceButton(id, label, act) {
+  const button = make("button", label);
+  button.id = id;
+  button.type = "button";
+  button.addEventListener("click", () => { act(); look(state.v); });
+  return button;
+}
+function listChoices() {
+  const list = [];
+  const add = (id, label, pressed, act) => { const button = choiceButton(id, label, act); button.setAttribute("aria-pressed", String(pressed)); list.push(button); };
+  if (data.orders.length > 1) data.orders.forEach((order, i) => add(`order${i}`, order.label, state.o === i, () => { state.o = i; state.k = Math.min(state.k, lastStep()); }));
+  if (data.zoom.length) add("whole", "tensors", state.z < 0, () => { state.z = -1; });
+  data.zoom.forEach((zoom, i) => add(`zoom${i}`, `${zoom.label} in scalars`, state.z === i, () => { state.z = i; }));
+  byId("choices").hidden = !list.length;
+  byId("choices").replaceChildren(...list);
+}
 function listModules() {
-  const all = [...new Set(data.views.flatMap((view) => view.closed))].sort();
   const closed = data.views[state.v].closed;
-  byId("modules").hidden = state.z >= 0;
-  byId("modules").replaceChildren(...all.map((path, i) => {
-    const isClosed = closed.some((other) => other === path || path.startsWith(`${other}/`));
-    const button = make("button", `${isClosed ? "open" : "close"} ${path}`);
-    button.id = `module${i}`;
-    button.type = "button";
-    button.setAttribute("aria-pressed", String(isClosed));
-    button.addEventListener("click", () => {
-      const without = closed.filter((other) => other !== path && !path.startsWith(`${other}/`) && !other.startsWith(`${path}/`));
-      const wanted = isClosed ? without : [...without, path];
-      const key = (list) => [...list].sort().join("|");
-      let v = data.views.findIndex((view) => key(view.closed) === key(wanted));
-      if (v < 0) v = data.views.findIndex((view) => isClosed !== view.closed.includes(path));
-      look(Math.max(0, v));
+  const isInside = (i, j) => data.modules[j].every((part, depth) => data.modules[i][depth] === part); // i is j, or in it
+  const some = data.modules.map((_, i) => i).filter((i) => data.views.some((view) => view.closed.includes(i)));
+  const buttons = some.map((i) => {
+    const isClosed = closed.some((other) => isInside(i, other));
+    const path = data.modules[i];
+    const button = choiceButton(`module${i}`, `${isClosed ? "▸" : "▾"} ${path.slice(-2).join("/")}`, () => {
+      const others = closed.filter((other) => !isInside(other, i) && !isInside(i, other));
+      const wanted = (isClosed ? others : [...others, i]).sort((a, b) => a - b).join();
+      const exact = data.views.findIndex((view) => view.closed.join() === wanted);
+      const nearest = data.views.findIndex((view) => view.closed.some((other) => isInside(i, other)) !== isClosed);
+      state.v = Math.max(0, exact < 0 ? nearest : exact);
     });
+    button.setAttribute("aria-expanded", String(!isClosed));
+    button.setAttribute("aria-label", `${isClosed ? "open" : "close"} ${path.join("/")}`);
     return button;
-  }));
+  });
+  byId("modules").hidden = state.z >= 0 || !buttons.length;
+  byId("modules").replaceChildren(...buttons);
 }
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const whole = (key, most) => { const n = Number(parts.get(key)); return Number.isInteger(n) && n >= 0 ? Math.min(n, most) : 0; };
   state.o = whole("o", data.orders.length - 1);
-  state.z = parts.has("z") && data.zoom.length ? whole("z", data.zoom.length - 1) : -1;
+  state.z = /^\d+$/.test(parts.get("z") || "") && data.zoom.length ? whole("z", data.zoom.length - 1) : -1;
   state.k = whole("k", lastStep());
   state.v = whole("v", data.views.length - 1);
   state.n = Object.hasOwn(data.nodes, parts.get("n") || "") ? parts.get("n") : "";
-}
-function scale(factor, at) {
-  const box = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
-  const [x, y] = at || [0.5, 0.5];
-  svg.setAttribute("viewBox", [box[0] + box[2] * (1 - factor) * x, box[1] + box[3] * (1 - factor) * y, box[2] * factor, box[3] * factor].join(" "));
-}
-function pan(dx, dy) {
-  const box = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
-  svg.setAttribute("viewBox", [box[0] - dx * box[2], box[1] - dy * box[3], box[2], box[3]].join(" "));
 }
 
 byId("slider").addEventListener("input", () => go(Number(byId("slider").value)));
@@ -326,34 +358,38 @@ byId("first").addEventListener("click", () => go(0));
 byId("previous").addEventListener("click", () => go(state.k - 1));
 byId("next").addEventListener("click", () => go(state.k + 1));
 byId("last").addEventListener("click", () => go(lastStep()));
-byId("turn").addEventListener("click", () => go(forwardSteps));
-byId("search").addEventListener("input", paint);
+byId("turn").addEventListener("click", () => go(forwardSteps + 1));
+byId("search").addEventListener("input", () => paint(gradientsAt(state.k)));
 byId("larger").addEventListener("click", () => scale(0.8));
 byId("smaller").addEventListener("click", () => scale(1.25));
-byId("fit").addEventListener("click", () => svg.setAttribute("viewBox", home.join(" ")));
+byId("fit").addEventListener("click", () => setViewBox(home));
 document.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
-  const moves = { ArrowRight: 1, ArrowLeft: -1 };
-  if (event.key in moves) { go(state.k + moves[event.key]); event.preventDefault(); }
-  if (event.key === "Home") go(0);
-  if (event.key === "End") go(lastStep());
-  if (event.key === "Escape") { state.n = ""; render(); }
-  if (event.key === "/") { byId("search").focus(); event.preventDefault(); }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") { state.n = ""; byId("search").value = ""; render(); }
+  if (event.target.tagName === "INPUT") return; // the slider and the search have keys of their own
+  const keys = { ArrowRight: () => go(state.k + 1), ArrowLeft: () => go(state.k - 1), Home: () => go(0), End: () => go(lastStep()), "/": () => byId("search").focus() };
+  if (event.key in keys) { event.preventDefault(); keys[event.key](); }
 });
 holder.addEventListener("wheel", (event) => {
   event.preventDefault();
-  const box = holder.getBoundingClientRect();
-  scale(event.deltaY > 0 ? 1.1 : 0.9, [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  scale(event.deltaY > 0 ? 1.1 : 1 / 1.1, at.x, at.y);
 }, { passive: false });
 let drag = null;
-holder.addEventListener("pointerdown", (event) => { drag = [event.clientX, event.clientY]; });
+let dragged = false; // a drag that ends on a box does not choose it
+holder.addEventListener("pointerdown", (event) => { drag = [event.clientX, event.clientY]; dragged = false; });
 window.addEventListener("pointermove", (event) => {
   if (!drag) return;
-  const box = holder.getBoundingClientRect();
-  pan((event.clientX - drag[0]) / box.width, (event.clientY - drag[1]) / box.height);
+  const [dx, dy] = [event.clientX - drag[0], event.clientY - drag[1]];
+  if (!dragged && Math.hypot(dx, dy) < 4) return;
+  dragged = true;
+  pan(dx, dy);
   drag = [event.clientX, event.clientY];
 });
-window.addEventListener("pointerup", () => { drag = null; });
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => { drag = null; });
+let before = null; // what was seen before printing, which shows the whole picture
+window.addEventListener("beforeprint", () => { before = viewBox(); setViewBox(home); });
+window.addEventListener("afterprint", () => { if (before) setViewBox(before); before = null; });
 window.addEventListener("hashchange", () => { readAddress(); look(state.v); });
 
 readAddress();

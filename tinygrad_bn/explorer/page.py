@@ -23,23 +23,25 @@ TEMPLATE = """<!doctype html>
 </head>
 <body>
 <header><h1>{title}</h1></header>
-<div id="controls" role="toolbar" aria-label="steps">
-<button type="button" id="first" title="Home">first</button>
-<button type="button" id="previous" title="left arrow">previous</button>
-<button type="button" id="next" title="right arrow">next</button>
-<button type="button" id="turn" title="end of the forward pass">to backward</button>
-<button type="button" id="last" title="End">last</button>
+<div id="controls">
+<div id="steps" role="toolbar" aria-label="steps">
+<button type="button" id="first" title="key: Home">first</button>
+<button type="button" id="previous" title="key: left arrow">previous</button>
+<button type="button" id="next" title="key: right arrow">next</button>
+<button type="button" id="last" title="key: End">last</button>
+<button type="button" id="turn" title="start of the backward pass">to backward</button>
 <input type="range" id="slider" min="0" value="0" aria-label="step">
-<input type="search" id="search" placeholder="search  ( / )" aria-label="search nodes" size="14">
-<span id="hits" role="status"></span>
+</div>
+<div id="say" role="status" aria-live="polite"></div>
 <div id="choices" role="group" aria-label="what to see"></div>
 <div id="modules" role="group" aria-label="modules"></div>
-<div id="say" role="status" aria-live="polite"></div>
+<div id="find"><input type="search" id="search" placeholder="search (key: /)" aria-label="search nodes" size="14">
+<span id="hits" role="status"></span></div>
 </div>
 <main>
 <div id="picture"><div id="zoom"><button type="button" id="larger" aria-label="zoom in">+</button>
-<button type="button" id="smaller" aria-label="zoom out">-</button>
-<button type="button" id="fit">fit</button></div><div id="holder">{noscript}</div></div>
+<button type="button" id="smaller" aria-label="zoom out">−</button>
+<button type="button" id="fit" aria-label="fit the whole picture">fit</button></div><div id="holder">{noscript}</div></div>
 <aside id="panel" tabindex="0" aria-label="details of the step"></aside>
 </main>
 <script type="application/json" id="data">{data}</script>

@@ -6,6 +6,7 @@ Plain data, ready for JSON; the page computes nothing but what to show.
 from __future__ import annotations
 
 import itertools
+import linecache
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.conform import shape_of
+from ..engine.errors import ArgumentError, explain
 from ..engine.sweep import seed_for
 from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
@@ -24,9 +26,13 @@ from ..graph.tracing import as_seeds, as_variables, reachable, traced_ids
 from .rules import contribution
 
 LARGEST = 64  # arrays with more elements are summarized
+MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed
 MOST_SCOPES = 5  # modules that can be opened and closed one by one: 2**5 pictures at most
 MOST_ELEMENTS = 8  # outputs with more elements have no scalar pictures
+MOST_REPLAYED = 200_000  # operations run again for the numeric check; leaves beyond that are not checked
 STEP = 1e-6
+
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,15 @@ class Order:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Invariant:
+    """Something that the gradient of ``variable`` must fulfil in the end: the sum of ``weights * gradient`` is about 0."""
+
+    label: str
+    variable: Variable
+    weights: Any
+
+
 def payload(
     outputs: Any,
     gradient: Any,
@@ -45,6 +60,7 @@ def payload(
     module: Any = None,
     title: str = "",
     facts: Sequence[tuple[str, Any]] = (),
+    invariants: Sequence[Invariant] = (),
     scalars: Any = None,
     orders: Sequence[Order] = (),
 ) -> dict[str, Any]:
@@ -56,6 +72,7 @@ def payload(
     graph = trace(outputs, gradient, module)
     ids = traced_ids(roots, module)
     walked = orders or [Order("", backward_steps(roots, seeds))]
+    modules = sorted({node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)})
     return {
         "title": clean(title, 120),
         "nodes": {node.id: _node(graph, node.id) for node in graph.nodes},
@@ -64,12 +81,17 @@ def payload(
         "outputs": list(graph.outputs),
         "seeds": {ids[root]: array(seed_for(root, seed, False)) for root, seed in zip(roots, seeds)},
         "orders": [
-            {"label": order.label, "note": order.note, "steps": [_step(step, ids) for step in order.steps]}
+            {"label": order.label, "note": order.note, "steps": [_step(step, ids, graph) for step in order.steps]}
             for order in walked
         ],
         "checks": _checks(roots, seeds, graph, ids),
         "facts": [[label, array(value)] for label, value in facts],
-        "views": _views(graph),
+        "invariants": [
+            [each.label, ids[each.variable], np.ravel(np.broadcast_to(each.weights, each.variable.shape)).tolist()]
+            for each in invariants
+        ],
+        "modules": [[clean(name) for name in path] for path in modules],
+        "views": _views(graph, modules),
         "zoom": _zoom(scalars),
     }
 
@@ -77,22 +99,28 @@ def payload(
 def array(value: Any) -> dict[str, Any]:
     """An array for the page: its shape and elements as text, or a summary of a large one."""
     raw = np.asarray(value.data if isinstance(value, Variable) else value, dtype=float)
+    finite = raw[np.isfinite(raw)]
     if raw.size > LARGEST:
-        finite = raw[np.isfinite(raw)]
-        low, mean, high = (number(float(f(finite))) for f in (np.min, np.mean, np.max)) if finite.size else ("", "", "")
-        return {"shape": list(raw.shape), "text": f"{low} … {mean} … {high}", "cells": None}
-    biggest = float(np.max(np.abs(raw[np.isfinite(raw)]), initial=0.0))
+        parts = [f(finite) for f in (np.min, np.mean, np.max)] if finite.size else []
+        return _large(raw.shape, [float(part) for part in parts])
+    biggest = float(np.max(np.abs(finite), initial=0.0))
     heat = [float(v / biggest) if biggest and math.isfinite(v) else 0.0 for v in raw.ravel()]
     return {
         "shape": list(raw.shape),
-        "text": "  ".join(number(float(v)) for v in raw.ravel()),
+        "text": "  ".join(number(float(v)) for v in raw.ravel()) or "empty",
         "cells": [[number(float(v)), round(h, 3)] for v, h in zip(raw.ravel(), heat)],
         "exact": [float(v) if math.isfinite(v) else str(v) for v in raw.ravel()],
     }
 
 
+def _large(shape: Sequence[int], parts: Sequence[float]) -> dict[str, Any]:
+    text = " … ".join(map(number, parts)) if parts else "no finite element"
+    return {"shape": list(shape), "text": text, "cells": None}
+
+
 def _node(graph: Graph, node_id: str) -> dict[str, Any]:
     node = graph[node_id]
+    file, _, line = (node.site or ":0").rpartition(":")
     return {
         "symbol": symbol(node),
         "formula": formula(graph, node, graph.inputs_of(node_id)),
@@ -101,6 +129,7 @@ def _node(graph: Graph, node_id: str) -> dict[str, Any]:
         "shape": shape_text(node),
         "scope": [clean(name) for name in node.scope],
         "site": None if node.site is None else clean(node.site.rpartition("/")[2], 80),
+        "code": linecache.getline(file, int(line)).strip(),
         "wants": node.requires_grad,
         "value": _summary(node.value, node.shape),
         "grad": None if node.grad is None else _summary(node.grad, node.shape),
@@ -110,18 +139,20 @@ def _node(graph: Graph, node_id: str) -> dict[str, Any]:
 def _summary(value: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     if value.elements is not None:
         return array(np.reshape(value.elements, shape))
-    text = " … ".join("" if v is None else number(v) for v in (value.low, value.mean, value.high))
-    return {"shape": list(shape), "text": text, "cells": None}
+    return _large(shape, [part for part in (value.low, value.mean, value.high) if part is not None])
 
 
-def _step(step: Step, ids: Mapping[Variable, str]) -> dict[str, Any]:
+def _step(step: Step, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
     primitive = step.result.primitive
     name = "" if primitive is None else primitive.name
+    node = graph[ids[step.result]]
+    names = dict(zip("abc", (symbol(argument) for argument in graph.inputs_of(node.id))))
+    names |= {"y": symbol(node), "n": number(float(node.params.get("exponent", 0)))}
     parts = [
         {
             "to": ids[part.argument],
             "slot": part.slot,
-            "rule": contribution(name, part.slot),
+            "rule": contribution(name, part.slot, names),
             "local": _local(step, part.slot),
             "given": array(part.cotangent),
             "reduced": _reduced(shape_of(part.returned), part.argument.shape),
@@ -130,7 +161,7 @@ def _step(step: Step, ids: Mapping[Variable, str]) -> dict[str, Any]:
         }
         for part in step.contributions
     ]
-    return {"node": ids[step.result], "op": name, "upstream": array(step.upstream), "parts": parts}
+    return {"node": node.id, "op": name, "upstream": array(step.upstream), "parts": parts}
 
 
 def _local(step: Step, slot: int) -> dict[str, Any] | None:
@@ -146,7 +177,7 @@ def _local(step: Step, slot: int) -> dict[str, Any] | None:
     with np.errstate(all="ignore"):
         try:
             return array(rule(one, result.data, *values, **(result.params or {})))
-        except ZeroDivisionError:  # on Python floats; the panel then shows the contribution alone
+        except (ArithmeticError, ValueError):  # of Python floats; the page then shows the contribution alone
             return None
 
 
@@ -156,7 +187,9 @@ def _reduced(returned: tuple[int, ...], wanted: tuple[int, ...]) -> str:
         return ""
     lead = len(returned) - len(wanted)
     axes = [*range(lead), *(lead + i for i, n in enumerate(wanted) if n == 1 and returned[lead + i] != 1)]
-    return "summed over axis " + " and ".join(map(str, axes)) + ", along which it was broadcast"
+    return (
+        f"summed over ax{'is' if len(axes) == 1 else 'es'} {' and '.join(map(str, axes))}, along which it was broadcast"
+    )
 
 
 # -- numeric check -----------------------------------------------------------------------------------------------------
@@ -178,9 +211,11 @@ def _checks(
 ) -> dict[str, Any]:
     """For each small leaf its gradient by central differences of the recorded program."""
     checks = {}
+    affordable = MOST_REPLAYED
     for leaf in (v for v in reachable(list(roots)) if v.inputs is None and v.requires_grad):
         shown = graph[ids[leaf]].grad
-        if shown is None or shown.elements is None:
+        affordable -= 2 * leaf.size * len(graph)
+        if shown is None or shown.elements is None or affordable < 0:
             continue
         base = np.asarray(leaf.data, dtype=float)
 
@@ -189,11 +224,12 @@ def _checks(
             return float(sum(np.sum(np.asarray(seed) * result) for seed, result in zip(seeds, results)))
 
         numeric = np.empty(base.shape)
-        for index in np.ndindex(base.shape):
-            up, down = base.copy(), base.copy()
-            up[index] += STEP
-            down[index] -= STEP
-            numeric[index] = (loss(up) - loss(down)) / (2 * STEP)
+        with np.errstate(all="ignore"):
+            for index in np.ndindex(base.shape):
+                up, down = base.copy(), base.copy()
+                up[index] += STEP
+                down[index] -= STEP
+                numeric[index] = (loss(up) - loss(down)) / (2 * STEP)
         checks[ids[leaf]] = array(numeric)
     return checks
 
@@ -201,27 +237,43 @@ def _checks(
 # -- pictures ----------------------------------------------------------------------------------------------------------
 
 
-def _views(graph: Graph) -> list[dict[str, Any]]:
+def _views(graph: Graph, modules: Sequence[Path]) -> list[dict[str, Any]]:
     """One picture per combination of closed modules (per depth, where there are too many modules)."""
-    paths = sorted({node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)})
-    names = ["/".join(path) for path in paths]
-    groupings: list[tuple[list[str], Mapping[str, Any]]] = []
-    if len(names) <= MOST_SCOPES:
-        combinations = (c for size in range(len(names) + 1) for c in itertools.combinations(names, size))
-        for inner in combinations:
-            closed = [name for name in inner if not any(name.startswith(f"{outer}/") for outer in inner)]
-            if closed not in [known for known, _ in groupings]:
-                groupings.append((closed, module_groups(graph, closed=closed)))
-    else:
-        groupings.append(([], {}))
-        for depth in range(max(map(len, paths)) - 1, 0, -1):
-            closed = [name for name, path in zip(names, paths) if len(path) == depth + 1]
-            groupings.append((closed, module_groups(graph, depth)))
     views = []
-    for closed, groups in groupings:
-        smaller, stands_for = quotient(graph, groups.get)
-        views.append({"closed": list(closed), "svg": _svg(smaller, ("shape", "value")), "standsFor": stands_for})
+    for closed in _combinations(modules):
+        smaller, stands_for = quotient(graph, module_groups(graph, closed=closed).get)
+        if len(smaller) <= MOST_NODES:
+            views.append(
+                {
+                    "closed": [modules.index(path) for path in closed],
+                    "svg": _svg(smaller, ("shape", "value", "grad")),
+                    "standsFor": stands_for,
+                    "faces": _faces(graph, stands_for),
+                }
+            )
+    if not views:
+        fix = "explore a smaller part, or name parts with tinygrad_bn.scope(...), which can be closed"
+        raise ArgumentError(explain("explore(): the graph is too large for a page", got=f"{len(graph)} nodes", fix=fix))
     return views
+
+
+def _combinations(modules: Sequence[Path]) -> list[list[Path]]:
+    """Which modules to close together: all combinations of few, else all at a depth; nothing inside of a closed one."""
+    if len(modules) > MOST_SCOPES:
+        depths = range(max(map(len, modules)), 0, -1)
+        return [[], *([path for path in modules if len(path) == depth] for depth in depths)]
+    subsets = (set(c) for size in range(len(modules) + 1) for c in itertools.combinations(modules, size))
+    return [sorted(s) for s in subsets if not any(path[:i] in s for path in s for i in range(1, len(path)))]
+
+
+def _faces(graph: Graph, stands_for: Mapping[str, str]) -> dict[str, str]:
+    """For each box of a picture the node whose value it shows: of a closed module the last that is used outside."""
+    leaving = {edge.source for edge in graph.edges if stands_for[edge.source] != stands_for[edge.target]}
+    faces = {stands_for[node.id]: node.id for node in graph.nodes}
+    faces.update(
+        (stands_for[node.id], node.id) for node in graph.nodes if node.id in leaving or node.id in graph.outputs
+    )
+    return faces
 
 
 def _zoom(scalars: Any) -> list[dict[str, str]]:

@@ -1,11 +1,14 @@
 """Local derivatives as formulas: for each primitive and argument, what a rule multiplies the incoming gradient by.
 
-Written in LaTeX with a, b, c for the arguments, y for the result and g for its gradient; ``latex2mathml`` makes MathML of
-it, which browsers draw by themselves.  Primitives that are not listed are described by their rule's name.
+Written in LaTeX with a, b, c for the arguments, y for the result, n for an exponent and g for the incoming gradient;
+``latex2mathml`` makes MathML of it, which browsers draw by themselves.  On the page, the nodes' own names stand in place of
+the letters.  Primitives that are not listed are described by their rule's name.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from html import escape
 
@@ -60,9 +63,14 @@ def mathml(latex: str) -> str:
     return markup
 
 
-def contribution(primitive: str, slot: int) -> str:
-    """MathML for what argument ``slot`` of a primitive receives."""
+def contribution(primitive: str, slot: int, names: Mapping[str, str]) -> str:
+    """MathML for what argument ``slot`` of a primitive receives, with ``names`` in place of the letters."""
     known = CONTRIBUTIONS.get(primitive, ())
     if slot < len(known) and known[slot]:
-        return mathml(known[slot])
+        return re.sub(r"<mi>([abcyn])</mi>", lambda found: _named(names.get(found[1], found[1])), mathml(known[slot]))
     return f"<span>rule of {escape(primitive)} for argument {slot}</span>"
+
+
+def _named(name: str) -> str:
+    tag = "mn" if re.fullmatch(r"-?[\d.]+(e[-+]\d+)?", name) else "mi"
+    return f"<{tag}>{escape(name, quote=True)}</{tag}>"

@@ -27,7 +27,7 @@ LOOKS = {
     "group": ("#E3E3F1", "#4B4B8F", "filled,bold", "2.0"),
 }
 NONFINITE = "#D55E00"
-SHOWN = ("shape", "value", "grad")
+SHOWN = ("shape", "value", "grad", "line")
 FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
 
 
@@ -52,7 +52,7 @@ def to_dot(
         rankdir: "TB" or "LR".
         legend: whether to explain kinds and borders.
         fills: fill colours by node id, instead of those of the kinds.
-        show: which rows a box has: "shape", "value", "grad".
+        show: which rows a box has: "shape", "value", "grad", "line".
     """
     dot = graphviz.Digraph("graph")
     kinds = sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else []
@@ -140,7 +140,7 @@ def _draw_node(
         rows.append(_row("value", _with_warning(node.value, node.shape)))
     if node.requires_grad and "grad" in show:
         rows.append(_row("grad", ["not run yet"] if node.grad is None else _with_warning(node.grad, node.shape)))
-    if node.site is not None:
+    if node.site is not None and "line" in show:
         rows.append(_row("line", [clean(node.site.rpartition("/")[2])]))
     table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3">{"".join(rows)}</TABLE>'
     dot.node(node.id, label=_html(table), peripheries="2" if uses > 1 else "1", **look)

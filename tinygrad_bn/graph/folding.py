@@ -30,18 +30,21 @@ def collapse(
 
 
 def module_groups(
-    graph: Graph, depth: int | None = None, opened: Collection[str] = (), closed: Collection[str] = ()
+    graph: Graph, depth: int | None = None, opened: Collection[str] = (), closed: Collection[str | Path] = ()
 ) -> dict[str, Path | None]:
-    """For each node the closed scope it goes into, ``None`` for nodes that stay; arguments as for ``collapse``."""
+    """For each node the closed scope it goes into, ``None`` for nodes that stay; arguments as for ``collapse``.
+
+    A closed scope may also be given as a path, because the name of a scope may contain a slash.
+    """
     if depth is not None and depth < 0:
         raise ArgumentError(explain("collapse: depth cannot be negative", got=depth))
     paths = {node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)}
-    for name in (*opened, *closed):
-        if tuple(name.split("/")) not in paths:
+    shut = {name if isinstance(name, tuple) else tuple(name.split("/")) for name in closed}
+    for path in (*(tuple(name.split("/")) for name in opened), *shut):
+        if path not in paths:
             known = ", ".join(sorted("/".join(path) for path in paths)[:8]) or "none"
-            raise ArgumentError(explain("collapse: no such scope in the graph", got=name, expected=known))
+            raise ArgumentError(explain("collapse: no such scope in the graph", got="/".join(path), expected=known))
     keep_open = {tuple(name.split("/"))[:i] for name in opened for i in range(1, len(name.split("/")) + 1)}
-    shut = {tuple(name.split("/")) for name in closed}
 
     def group_of(node: Node) -> Path | None:
         for i in range(1, len(node.scope) + 1):
