@@ -31,7 +31,7 @@ def their_layer(x):
     return torch.tanh(torch.tensor(M) @ x) * torch.sum(x * x)
 
 
-# -- grad and value_and_grad ----------------------------------------------------------------------------------------------
+# -- grad and value_and_grad ------------------------------------------------------------------------------------------
 
 
 def test_numbers_in_numbers_out():
@@ -155,7 +155,7 @@ def test_create_graph_records():
     assert slope.requires_grad
 
 
-# -- grad of outputs at hand ------------------------------------------------------------------------------------------------
+# -- grad of outputs at hand ------------------------------------------------------------------------------------------
 
 
 def test_grad_of_outputs_at_hand():
@@ -209,7 +209,7 @@ def test_misuse_is_explained(call, kind, message):
         call()
 
 
-# -- vjp, jvp, jacobian, hessian, hvp ------------------------------------------------------------------------------------------
+# -- vjp, jvp, jacobian, hessian, hvp ---------------------------------------------------------------------------------
 
 
 def test_vjp_can_be_called_again_and_again():
@@ -350,7 +350,7 @@ def test_hvp_is_the_hessian_times_the_tangent():
     assert got.requires_grad  # by the tangent
 
 
-# -- nesting and perturbation confusion ---------------------------------------------------------------------------------
+# -- nesting and perturbation confusion -------------------------------------------------------------------------------
 
 
 def test_gradients_of_gradients_of_functions():

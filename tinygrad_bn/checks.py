@@ -125,7 +125,10 @@ def gradgradcheck(
     seed: int = 0,
     raise_exception: bool = True,
 ) -> bool:
-    """As ``gradcheck``, for second derivatives: the gradient, as a function of inputs and cotangents, is checked."""
+    """As ``gradcheck``, for second derivatives: the gradient, as a function of inputs and cotangents, is checked.
+
+    The gradient itself is taken as given, so run ``gradcheck`` as well.
+    """
     args = [_as_input(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
     positions = [i for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
     name = getattr(function, "__name__", type(function).__name__)
