@@ -108,6 +108,10 @@ def test_ignored_targets_count_for_nothing_whatever_their_scores(ignored):
     assert fn.cross_entropy(scores, np.full(4, ignored), ignore_index=ignored, reduction="sum") == 0.0
 
 
+def test_an_ignored_target_where_there_is_one_class():
+    assert_array_equal(fn.cross_entropy(np.ones((2, 1)), [0, -100], reduction="none"), [0.0, 0.0])
+
+
 def test_the_graph_of_the_plain_loss_has_no_idle_operations():
     x = tg.Tensor(random_like((4, 3)), requires_grad=True)
     names, y = [], fn.cross_entropy(x, [0, 1, 2, 0])

@@ -117,6 +117,14 @@ def test_certain_predictions_have_a_finite_loss_and_gradient(dtype):
     assert_allclose(point.grad.numpy(), [1, 0, 0, -1, -1 / 0.3], rtol=1e-6)  # one-sided where it is finite
 
 
+def test_nearly_certain_predictions_have_their_exact_loss_and_slope():
+    p = tg.Tensor([1e-5, 1e-30, 1e-43], requires_grad=True)
+    loss = fn.binary_cross_entropy(p, np.ones(3), reduction="none")
+    loss.backward(np.ones(3))
+    assert_allclose(loss.numpy(), -np.log([1e-5, 1e-30, 1e-43]), rtol=1e-14)
+    assert_allclose(p.grad.numpy(), -1 / np.array([1e-5, 1e-30, 1e-43]), rtol=1e-14)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_extreme_logits_keep_their_small_gradients(dtype):
     z = tg.Tensor(np.array([50.0, -50.0, 80.0, -1e30, 1e30], dtype), requires_grad=True)
