@@ -522,6 +522,7 @@ def test_operations_take_arrays_of_scalars_apart():
         assert all(isinstance(s, Scalar) for s in np.ravel(got))
         np.testing.assert_allclose(values_of(got), expected, rtol=1e-15)
     assert isinstance(ops.sum(x), Scalar)
+    np.testing.assert_allclose([s.item() for s in np.var(x, axis=0)], np.var(a, axis=0), rtol=1e-15)  # by conjugate
     with pytest.raises(tg.TinygradError, match="transpose: no such axis"):
         ops.transpose(x, (0, 1, 2))
     shear = Primitive("shear", lambda x: x.reshape(3, 3), lambda g, out, x: g)
