@@ -41,13 +41,13 @@ import numpy as np
 from tinygrad_bn import Tensor, functional, graph, nn, no_grad, optim
 
 from .datasets import Array, DatasetError, Digits, Splits, load_mnist
+from .options import INTERRUPTED, positive, whole
 from .output import OutputError, prepare, write_whole
 
 SIZES = (784, 100, 100, 100, 10)
 BATCH = 60
 TARGET = 0.90
 NETWORKS = ("plain", "with BN")
-INTERRUPTED = 130  # what a shell reports after Ctrl-C: 128 + SIGINT
 
 TUNED = {(0.1, "plain"): 2.0, (0.1, "with BN"): 4.0, (0.01, "plain"): 4.0, (0.01, "with BN"): 8.0}
 SWEEP_RATES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -386,14 +386,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m demos.bn_mnist", allow_abbrev=False,
         description="Train the Batch Normalization paper's MNIST network with and without BN and compare.",
     )  # fmt: skip
-    parser.add_argument("--steps", type=_whole(1), default=3000, metavar="N", help="steps per run (default: 3000)")
-    parser.add_argument("--seed", type=_whole(0), nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    parser.add_argument("--steps", type=whole(1), default=3000, metavar="N", help="steps per run (default: 3000)")
+    parser.add_argument("--seed", type=whole(0), nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     parser.add_argument(
-        "--init-std", type=_positive, nargs="+", default=[0.1, 0.01], metavar="S",
+        "--init-std", type=positive, nargs="+", default=[0.1, 0.01], metavar="S",
         help="standard deviations of the initial weights (default: 0.1 0.01)",
     )  # fmt: skip
-    parser.add_argument("--lr-plain", type=_positive, metavar="LR", help="default: the tuned one, see the module")
-    parser.add_argument("--lr-bn", type=_positive, metavar="LR", help="default: the tuned one, see the module")
+    parser.add_argument("--lr-plain", type=positive, metavar="LR", help="default: the tuned one, see the module")
+    parser.add_argument("--lr-bn", type=positive, metavar="LR", help="default: the tuned one, see the module")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
     parser.add_argument("--sweep", action="store_true", help="choose learning rates on validation images instead")
     options = parser.parse_args(argv)
@@ -411,29 +411,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             f"or find them with --sweep --init-std {unknown[0]:g}"
         )
     return options
-
-
-def _whole(least: int) -> Any:
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"a whole number of at least {least}, not {text!r}")
-        return value
-
-    return convert
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"a number greater than 0, not {text!r}")
-    return value
 
 
 if __name__ == "__main__":
