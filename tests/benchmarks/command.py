@@ -15,6 +15,7 @@ from typing import Any
 from . import bn_layer, growth, overhead, scalar_step, training_step
 from .peers import NOT_INSTALLED
 from .report import Figures, Table
+from .timing import clock
 
 # scalar_step comes first: how often the cyclic collector runs depends on how much has been loaded, and PyTorch is loaded
 # by the others.
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = machine()
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     print(f"{about['cpu']}, {about['threads']} thread, Python {about['python']}, {versions}")
-    print("Ratios are ours / theirs, medians over pairs of one round: below 1, ours is faster.\n")
+    kind = "processor" if clock is time.process_time else "wall-clock"
+    print(f"Medians of {kind} times; ratios are ours / theirs in pairs of one round: below 1, ours is faster.\n")
     found: dict[str, list[dict[str, Any]]] = {}
     wall, cpu = time.perf_counter(), time.process_time()
     goals: list[str] = []
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found[name] = [table.as_data() for table in tables]
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     met = f"{goals.count('met')} of {len(goals)} goals met. " if goals else ""
-    print(f"{met}{share:.2f} CPU seconds per second: near 1 on an idle machine, less when others kept it busy.")
+    print(
+        f"{met}{share:.2f} processor seconds per second; what is missing to 1, others took, and the times leave it out."
+    )
     if options.quick:
         print("--quick: too few rounds to read anything from these numbers.")
     if options.json is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from tinygrad_bn import Scalar, Tensor
 from .peers import NOT_INSTALLED, hips, micrograd, pytorch
 from .report import Figures, Table, tabulate
 from .scalar_step import in_large_stack
-from .timing import Contestant, Numbers, Times, assert_same, interleave
+from .timing import Contestant, Numbers, Times, assert_same, clock, interleave
 
 Array = np.ndarray[Any, Any]
 
@@ -33,11 +32,11 @@ def contestant(name: str, length: int, record: Record, pull_back: PullBack) -> C
     """``record`` builds a chain of additions; ``pull_back`` takes what it returned to the value and the gradient."""
 
     def run() -> Times:
-        start = time.perf_counter()
+        start = clock()
         recorded = record()
-        middle = time.perf_counter()
+        middle = clock()
         pull_back(recorded)
-        end = time.perf_counter()
+        end = clock()
         return {"forward": (middle - start) / length, "backward": (end - middle) / length}
 
     def numbers() -> Numbers:
