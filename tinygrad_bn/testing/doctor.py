@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, dtype_of, is_grad_enabled, record_sites
-from ..engine.errors import ArgumentError, explain
+from ..engine.errors import ArgumentError, GraphError, explain
 from ..graph import Step, backward_steps
 from .places import behind, largest, operation
 
@@ -23,7 +23,7 @@ class Diagnosis:
     """Why there is no gradient.
 
     Attributes:
-        cause: "has one", "requires_grad is off", "switched on late", "detached", "no derivative", "not recorded",
+        cause: "has one", "requires_grad is off", "changed since", "detached", "no derivative", "not recorded",
             "not used", "zero" or "not finite".
         sentence: one sentence, with the place.
     """
@@ -74,6 +74,10 @@ def why_no_grad(param: Any, loss: Any) -> Diagnosis:
                 users[arg].append((result, slot))
     if param not in users:
         return _unreachable(param, loss, walked, again)
+    late = [result for result, _ in users[param] if param.stamp > result.stamp]
+    if late:
+        said = f"{param.label} was given a new value, or requires_grad=True, after {operation(late[0])} had recorded it"
+        return Diagnosis("changed since", f"{said}: backward refuses; run the forward pass again")
     onward, blocks = _onward(param, users)
     if loss not in onward:
         return _blocked(param, loss, blocks, users)
@@ -110,22 +114,17 @@ def _onward(param: Variable, users: Users) -> tuple[set[Variable], list[tuple[Va
 
 
 def _blocked(param: Variable, loss: Variable, blocks: list[tuple[Variable, int]], users: Users) -> Diagnosis:
-    late = [result for result, slot in blocks if _rule(result, slot) is not None and param.stamp > result.stamp]
-    if late:
-        made = operation(min(late, key=lambda result: result.stamp))
-        said = f"{param.label} was switched to requires_grad=True after {made} had taken it for a constant"
-        return Diagnosis("switched on late", said + "; do it before the forward pass")
     stops = [
         result for result, _ in blocks if result.primitive is not None and result.primitive.name == "stop_gradient"
     ]
-    whole = [result for result in stops if not _to_integers(result, users)]
+    converted = {result: _to_integers(result, users) for result in stops}
+    whole = [result for result in stops if not converted[result]]
     if len(whole) == len(blocks):
         said = f"{param.label} reaches the loss only through {_listed(map(operation, whole))}, which detaches it"
         return Diagnosis("detached", said)
     names = []
     for result, _ in blocks:
-        conversions = _to_integers(result, users) if result in stops else []
-        names += [f"{operation(c)} to {dtype_of(c)}" for c in conversions] or [operation(result)]
+        names += [f"{operation(c)} to {dtype_of(c)}" for c in converted.get(result, ())] or [operation(result)]
     said = f"{param.label} reaches the loss only through operations without a derivative: {_listed(names)}"
     return Diagnosis("no derivative", said)
 
@@ -163,7 +162,7 @@ def _unreachable(param: Variable, loss: Variable, walked: list[Variable], again:
             return Diagnosis("detached", f"the value of {param.label} enters {operation(user)} {how}")
     for constant, user in constants:
         for source in gc.get_referrers(_raw(constant)):  # an intermediate result that is still alive
-            if isinstance(source, Variable) and source.inputs and source.requires_grad and param in behind([source]):
+            if isinstance(source, Variable) and _made_of(source, param):
                 name = f"{source.label}, which was computed from {param.label}"
                 said = (
                     f"the value of {name}, enters {operation(user)} as a constant, after .detach(), .data or .numpy()"
@@ -183,6 +182,13 @@ def _unreachable(param: Variable, loss: Variable, walked: list[Variable], again:
         return Diagnosis("not used", f"{said}: it is not used")
     hint = f"it is not used, or it is hidden in a constant of {_listed(map(operation, suspects))}"
     return Diagnosis("not used", f"{said}: {hint}; pass a function that computes the loss to tell which")
+
+
+def _made_of(result: Variable, param: Variable) -> bool:
+    try:
+        return any(variable is param for variable in behind([result]))
+    except GraphError:  # used up by a backward pass; nobody knows any more
+        return False
 
 
 def _passes_by(
@@ -231,7 +237,8 @@ def _flow(param: Variable, loss: Variable, onward: set[Variable]) -> Diagnosis:
         if variable not in arrived:
             return False
         size, count = arrived[variable]
-        if not largest(final[variable]) <= np.finfo(dtype_of(variable)).eps * (64 + count) * size:  # or NaN
+        left = largest(final[variable])
+        if not np.isfinite(left) or left > np.finfo(dtype_of(variable)).eps * (64 + count) * size:
             return True
         cancelled.append(variable.label if variable.is_leaf else f"the result of {operation(variable)}")
         return False
