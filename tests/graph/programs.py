@@ -10,6 +10,12 @@ import tinygrad_bn as tg
 
 COTANGENT = np.array([[1.0], [0.0], [0.0], [0.0]])
 
+# Names that could break or inject something in DOT, SVG, HTML, Mermaid or JSON.
+HOSTILE = [
+    '"', "\\", "a\\", '"]; evil [label="', "<b>", "<script>alert(1)</script>", "&amp;", "&#x41;", "{0}", "{1} {x}", "\\N",
+    "a:b", "x" * 10_000, "\x00\x07\x1b", "\ud800", "日本 ḡ", "]]>", "--", "%", "`", "#", "", " ",
+]  # fmt: skip
+
 
 def batch_norm(name: str = "x") -> tuple[Any, Any]:
     """Batch Normalization of [1, 2, 3, 4]: the layer and its output."""

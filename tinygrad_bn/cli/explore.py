@@ -50,6 +50,6 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.sites = True  # a reader of the page sees the line of code beside each node
     program: Program = load_program(arguments)
     if program.outputs is None:
-        raise ArgumentError(explain("nothing to explore", got=arguments.target))
+        raise ArgumentError(explain("nothing to explore: the program returned None", got=arguments.target))
     path = explore(arguments.output, program.outputs, program.gradient, module=program.module, title=program.title)
     print(f"wrote {path}")

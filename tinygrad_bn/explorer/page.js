@@ -79,7 +79,7 @@ function describeNode(id, gradients) {
   if (node.scope.length) pairs.push(["in", node.scope.join(" / ")]);
   for (const source of new Set(inputsOf(id))) pairs.push([`from ${name(source)}`, heat(data.nodes[source].value)]);
   pairs.push(["shape", node.shape], ["value", heat(node.value)]);
-  if (node.wants) pairs.push(["gradient", gradients.has(id) ? heat(gradients.get(id)) : make("span", "not run yet", "note")]);
+  if (node.wants) pairs.push(["gradient", gradients.has(id) ? heat(gradients.get(id)) : make("span", state.k === lastStep() ? "none comes here" : "not run yet", "note")]);
   if (node.code) pairs.push(["code", make("code", node.code)]);
   if (node.site) pairs.push(["line", node.site]);
   const users = usersOf(id);
@@ -162,7 +162,9 @@ function insertPicture() {
   svg.removeAttribute("height");
   svg.setAttribute("role", "group");
   svg.setAttribute("aria-label", "graph");
-  home = viewBox();
+  const box = viewBox();
+  home = [box[0] - 10, box[1] - 10, box[2] + 20, box[3] + 20]; // room for thick borders
+  setViewBox(home);
   holder.replaceChildren(svg);
   const pixelsPerUnit = Math.min(holder.clientWidth / home[2], holder.clientHeight / home[3]);
   // Too small to read: start nearer, at the top, and follow the steps.
@@ -179,6 +181,7 @@ function insertPicture() {
     group.setAttribute("role", "button");
     group.setAttribute("aria-label", label);
     const choose = () => { state.n = state.n === face ? "" : face; render(); };
+    group.addEventListener("focus", () => { if (group.matches(":focus-visible")) bring([group]); });
     group.addEventListener("click", () => { if (!dragged) choose(); });
     group.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } });
   }
@@ -261,18 +264,21 @@ function pan(pixelsX, pixelsY) {
   const unitsPerPixel = Math.max(box[2] / holder.clientWidth, box[3] / holder.clientHeight);
   setViewBox([box[0] - pixelsX * unitsPerPixel, box[1] - pixelsY * unitsPerPixel, box[2], box[3]]);
 }
-function follow() {
-  if (svg.getAttribute("viewBox") === home.join(" ")) return;
+function bring(...choices) { // into view: the first choice of boxes that fits
   const seen = holder.getBoundingClientRect();
-  const fits = (all) => {
-    const boxes = all.map((group) => group.getBoundingClientRect());
-    const around = { left: Math.min(...boxes.map((b) => b.left)), right: Math.max(...boxes.map((b) => b.right)), top: Math.min(...boxes.map((b) => b.top)), bottom: Math.max(...boxes.map((b) => b.bottom)) };
-    return around.right - around.left <= seen.width && around.bottom - around.top <= seen.height ? around : null;
-  };
+  for (const boxes of choices.map((all) => all.map((group) => group.getBoundingClientRect()))) {
+    const [left, right] = [Math.min(...boxes.map((b) => b.left)), Math.max(...boxes.map((b) => b.right))];
+    const [top, bottom] = [Math.min(...boxes.map((b) => b.top)), Math.max(...boxes.map((b) => b.bottom))];
+    if (left >= seen.left && right <= seen.right && top >= seen.top && bottom <= seen.bottom) return;
+    if (right - left <= seen.width && bottom - top <= seen.height) {
+      pan((seen.left + seen.right - left - right) / 2, (seen.top + seen.bottom - top - bottom) / 2);
+      return;
+    }
+  }
+}
+function follow() {
   const active = [...svg.querySelectorAll(".active")];
-  const around = active.length && (fits([...active, ...svg.querySelectorAll(".receives")]) || fits(active));
-  if (!around || (around.left >= seen.left && around.right <= seen.right && around.top >= seen.top && around.bottom <= seen.bottom)) return;
-  pan((seen.left + seen.right - around.left - around.right) / 2, (seen.top + seen.bottom - around.top - around.bottom) / 2);
+  if (active.length && svg.getAttribute("viewBox") !== home.join(" ")) bring([...active, ...svg.querySelectorAll(".receives")], active);
 }
 
 // -- everything together ---------------------------------------------------------------------------------------------------
@@ -316,7 +322,7 @@ function choiceButton(id, label, act) {
 function listChoices() {
   const list = [];
   const add = (id, label, pressed, act) => { const button = choiceButton(id, label, act); button.setAttribute("aria-pressed", String(pressed)); list.push(button); };
-  if (data.orders.length > 1) data.orders.forEach((order, i) => add(`order${i}`, order.label, state.o === i, () => { state.o = i; state.k = Math.min(state.k, lastStep()); }));
+  if (data.orders.length > 1) data.orders.forEach((order, i) => add(`order${i}`, order.label, state.o === i, () => { const atEnd = state.k === lastStep(); state.o = i; state.k = atEnd ? lastStep() : Math.min(state.k, lastStep()); }));
   if (data.zoom.length) add("whole", "tensors", state.z < 0, () => { state.z = -1; });
   data.zoom.forEach((zoom, i) => add(`zoom${i}`, `${zoom.label} in scalars`, state.z === i, () => { state.z = i; }));
   byId("choices").hidden = !list.length;

@@ -1,0 +1,220 @@
+"""The file: complete, self-contained, its policy true, its data unable to get out; and the command that writes it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_bn as tg
+from tests.graph.programs import HOSTILE
+from tinygrad_bn.cli import main
+from tinygrad_bn.explorer import ExplorerError, explore
+from tinygrad_bn.explorer.examples import EXAMPLES
+
+ADDRESS = re.compile(r"[a-z]+://[^\s\"'<>)\\]+")
+
+
+class Page(HTMLParser):
+    """What a browser's parser makes of a file: its elements with their attributes, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem:
+            self.raw.append((self.cdata_elem, data))
+
+    def policy(self) -> str:
+        return next(a["content"] or "" for tag, a in self.elements if a.get("http-equiv") == "Content-Security-Policy")
+
+    def data(self) -> dict:
+        scripts = [text for tag, text in self.raw if tag == "script"]
+        assert len(scripts) == 2  # data and program, and nothing that the data added
+        return json.loads(scripts[0])
+
+
+def write(tmp_path: Path, name: str = "x") -> tuple[Page, str]:
+    x = tg.Tensor([1.0, 2.0], requires_grad=True, name=name)
+    with tg.scope(name):
+        y = x * 2.0
+    text = explore(tmp_path / "page.html", y, np.ones(2), title=name).read_text(encoding="utf-8")
+    return Page(text), text
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples") / "made"
+    assert main(["explore", "examples", "--dir", str(folder)]) == 0
+    return folder
+
+
+def test_all_examples_are_written(examples: Path) -> None:
+    assert {file.name for file in examples.iterdir()} == {f"{name}.html" for name in EXAMPLES}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_policy_allows_the_script_and_style_of_the_file_and_nothing_else(name: str, examples: Path) -> None:
+    page = Page((examples / f"{name}.html").read_text(encoding="utf-8"))
+    allowed = dict(part.split(" ", 1) for part in unescape(page.policy()).split("; "))
+    program, style = page.raw[-1][1], next(text for tag, text in page.raw if tag == "style")
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (program, style)]
+    assert allowed["script-src"] == f"'sha256-{hashes[0]}'"
+    assert allowed["style-src"] == f"'sha256-{hashes[1]}'"
+    assert allowed["default-src"] == allowed["base-uri"] == allowed["form-action"] == "'none'"
+    assert "unsafe" not in page.policy()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_file_refers_to_nothing_outside(name: str, examples: Path) -> None:
+    text = (examples / f"{name}.html").read_text(encoding="utf-8")
+    assert set(ADDRESS.findall(text)) <= {
+        "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.w3.org/1998/Math/MathML",
+    }  # fmt: skip
+    for tag, attributes in Page(text).elements:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base", "form", "a")
+        assert not {a for a in attributes if a in ("src", "href", "action", "style") or a.startswith("on")}
+
+
+def test_the_page_has_a_picture_without_scripts_and_says_its_title_once(examples: Path) -> None:
+    text = (examples / "batch_norm.html").read_text(encoding="utf-8")
+    picture = re.search(r"<noscript>(.*?)</noscript>", text, re.DOTALL)
+    assert picture is not None
+    for shown in ("2.5", "1.118", "-1.3416", "-0.4472", "0.4472", "1.3416"):
+        assert shown in unescape(picture[1])
+    assert text.count("<h1>Batch Normalization of [1, 2, 3, 4]</h1>") == 1
+    assert '<html lang="en">' in text
+
+
+def test_wrong_order_gives_two_instead_of_four(examples: Path) -> None:
+    content = Page((examples / "topological_order.html").read_text(encoding="utf-8")).data()
+    (node_id,) = (i for i, node in content["nodes"].items() if node["symbol"] == "a")
+    last = [
+        [part["after"]["exact"] for step in order["steps"] for part in step["parts"] if part["to"] == node_id][-1]
+        for order in content["orders"]
+    ]
+    assert last == [[4.0], [2.0]]
+
+
+def test_the_batch_norm_example_agrees_with_the_paper(examples: Path) -> None:
+    content = Page((examples / "batch_norm.html").read_text(encoding="utf-8")).data()
+    shown = {node["symbol"]: node["grad"]["exact"] for node in content["nodes"].values() if node["grad"]}
+    np.testing.assert_allclose(shown["x"], content["facts"][0][1]["exact"], atol=1e-15)
+    np.testing.assert_allclose(shown["x"], [0.26832816, -0.35777088, -0.08944272, 0.17888544], atol=1e-5)
+
+
+def test_the_cross_entropy_example_agrees_with_its_closed_form(examples: Path) -> None:
+    content = Page((examples / "cross_entropy.html").read_text(encoding="utf-8")).data()
+    shown = {node["symbol"]: node["grad"]["exact"] for node in content["nodes"].values() if node["grad"]}
+    np.testing.assert_allclose(shown["scores"], content["facts"][0][1]["exact"], atol=1e-15)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_stay_text(name: str, tmp_path: Path) -> None:
+    plain, _ = write(tmp_path)
+    page, text = write(tmp_path, name)
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements]
+    assert page.policy() == plain.policy()
+    assert len(page.data()["nodes"]) == 3
+    assert "\x00" not in text
+
+
+def test_data_cannot_end_its_element(tmp_path: Path) -> None:
+    _, text = write(tmp_path, "</script><!--<script>\u2028&amp;")
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert block is not None
+    assert not set("<>&\u2028") & set(block[1])
+    assert any(node["symbol"].startswith("</script><!--<script>") for node in json.loads(block[1])["nodes"].values())
+
+
+def test_the_same_program_gives_the_same_file(tmp_path: Path) -> None:
+    assert write(tmp_path)[1] == write(tmp_path)[1]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    old = (tmp_path / "page.html").read_bytes()
+
+    def fail(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path, "other")
+    assert (tmp_path / "page.html").read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_without_the_formula_library_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("latex2mathml", "latex2mathml.converter"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for module in ("rules", "payload", "page"):
+        monkeypatch.delitem(sys.modules, f"tinygrad_bn.explorer.{module}", raising=False)
+    with pytest.raises(ExplorerError, match=r"needs latex2mathml[\s\S]*tinygrad-bn\[draw\]"):
+        explore(tmp_path / "page.html", tg.Scalar(1.0) * 2.0)
+    assert main(["explore", "bn", "-o", str(tmp_path / "page.html")]) == 2
+    assert "tinygrad-bn[draw]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the command -----------------------------------------------------------------------------------------------------------
+
+MODEL = """
+import tinygrad_bn as tg
+
+
+def product(x, y):
+    return (x * y).sum()
+
+
+def nothing():
+    return None
+"""
+
+
+def test_bn_of_other_sizes_and_a_function_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    made = tmp_path / "page.html"
+    assert main(["explore", "bn", "-o", str(made)]) == 0
+    assert Page(made.read_text(encoding="utf-8")).data()["title"] == "Batch Normalization of [1, 2, 3, 4]"
+    assert main(["explore", "bn", "--rows", "3", "--features", "2", "-o", str(made)]) == 0
+    shapes = {node["symbol"]: node["shape"] for node in Page(made.read_text(encoding="utf-8")).data()["nodes"].values()}
+    assert shapes["x"] == "3×2"
+    assert main(["explore", f"{tmp_path}/model.py:product", "--shape", "2", "--shape", "2", "-o", str(made)]) == 0
+    nodes = Page(made.read_text(encoding="utf-8")).data()["nodes"].values()
+    assert "return (x * y).sum()" in {node["code"] for node in nodes}
+    assert capsys.readouterr().out == f"wrote {made}\n" * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "nothing to draw"),
+        (["{model}:nothing"], "returned None"),
+        (["bn", "-o", "no/such/folder.html"], "No such file"),
+    ],
+)
+def test_mistakes_are_explained(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    assert main(["explore", *(word.format(model=tmp_path / "model.py") for word in words)]) == 2
+    assert message in capsys.readouterr().err
