@@ -326,7 +326,9 @@ def _complex_step(primitive: Primitive, samples: list[Sample], params: dict[str,
             if worst > 1e-9:
                 at = np.unravel_index(int(np.argmax(error)), error.shape)
                 where = f"argument {i}" + (f", index {tuple(map(int, at))}" if at else "")
-                fix = "right to a few digits only: look for rounded constants, or for an approximation in the rule"
+                fix = "compare the rule with the formula"
+                if worst < 1e-3:
+                    fix = "right to a few digits only: look for rounded constants, or an approximation in the rule"
                 what = f"{primitive.name}: {where}: the rule and the complex step disagree"
                 raise _failed(what, f"{got.numpy()[at]:.15g}", f"{exact[at]:.15g}", fix)
     if not compared:
