@@ -14,7 +14,6 @@ from ..engine.errors import ArgumentError, GraphError, explain
 from ..graph import Step, backward_steps
 from .places import behind, largest, operation
 
-Loss = Variable | Callable[[], Variable]
 Users = dict[Variable, list[tuple[Variable, int]]]
 
 
