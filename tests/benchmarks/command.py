@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import bn_layer, growth, overhead, scalar_step, training_step
+from . import bn_layer, conv_layer, growth, overhead, scalar_step, training_step
 from .peers import NOT_INSTALLED
 from .report import Figures, Table
 from .timing import clock
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Table | Figures]]] = {
     "scalar_step": scalar_step.run,
     "training_step": training_step.run,
     "bn_layer": bn_layer.run,
+    "conv_layer": conv_layer.run,
     "overhead": overhead.run,
     "growth": growth.run,
 }
