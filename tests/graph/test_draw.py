@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import tinygrad_bn as tg
 from tinygrad_bn.engine.errors import ArgumentError
-from tinygrad_bn.graph import LayoutError, collapse, draw, simplify, trace, trace_backward
+from tinygrad_bn.graph import LayoutError, Value, collapse, draw, simplify, to_dot, trace, trace_backward
 from tinygrad_bn.graph import layout as layout_module
-from tinygrad_bn.graph.labels import clean, number
+from tinygrad_bn.graph.labels import clean, number, value_lines
 
 from .programs import COTANGENT, HOSTILE, batch_norm, batch_norm_of_scalars, network
 
@@ -116,6 +116,14 @@ def test_layout_programs_find_the_same_nodes_edges_and_clusters_as_the_graph(vie
         assert nodes == {node.id for node in shown.graph.nodes}
         assert edges == {(e.source, e.target) for e in shown.graph.edges}
         assert len(clusters) == shown.source.count("subgraph cluster_")
+
+
+def test_an_installed_dot_comes_last_and_alone_makes_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"dot": "/usr/bin/dot", "graphviz-pure": "/venv/bin/graphviz-pure"}
+    monkeypatch.setattr(layout_module.shutil, "which", lambda name, **kwargs: places[name])
+    monkeypatch.delenv("TINYGRAD_BN_DOT", raising=False)
+    assert layout_module.programs("svg") == ["/venv/bin/graphviz-pure", "/usr/bin/dot"]
+    assert layout_module.programs("pdf") == ["/usr/bin/dot"]
 
 
 def test_without_a_layout_program_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +258,20 @@ def test_large_graphs_are_folded_and_say_so() -> None:
     assert shown.note in shown.source
 
 
+def test_modules_close_from_the_deepest_up() -> None:
+    net, loss = network()
+    graph = trace(loss, module=net)
+    sizes = [len(graph), *(len(collapse(graph, depth)) for depth in (1, 0))]
+    deeper, closed, outermost = (draw(graph, max_nodes=size) for size in (sizes[0] - 1, sizes[1], sizes[2]))
+    assert "modules closed below depth" in deeper.note
+    assert "modules closed below depth 1;" in closed.note
+    assert "modules closed below depth 0;" in outermost.note
+    assert [len(shown.graph) for shown in (closed, outermost)] == sizes[1:]
+    tiny = draw(graph, max_nodes=1)
+    assert len(tiny.graph) == 1
+    assert "equal parts folded, only the 1 nodes nearest the output kept" in tiny.note
+
+
 def test_equal_parts_fold_into_one() -> None:
     scalars = tg.scalarize(np.arange(400.0))
     total = np.sum(tg.ops.tanh(scalars)[:200]) * 1.0
@@ -290,6 +312,25 @@ def test_views_that_need_something_else() -> None:
         draw(trace(y), view="backward")
     with pytest.raises(ArgumentError, match="unknown direction"):
         draw(y, rankdir="up")
+
+
+def test_rows_of_a_box_can_be_left_out() -> None:
+    x = tg.Tensor([[7.25]], requires_grad=True, name="x")
+    with tg.record_sites():
+        graph = trace(x * 2.0, np.ones((1, 1)))
+    shown = {row: to_dot(graph, legend=False, show=[row]) for row in ("shape", "value", "grad", "line")}
+    marks = {"shape": "1×1", "value": "7.25", "grad": ">grad<", "line": "test_draw.py:"}
+    for row, source in shown.items():
+        assert [mark for mark in marks if marks[mark] in source] == [row]
+
+
+def test_wide_arrays_are_summarized() -> None:
+    assert value_lines(Value.of(np.empty((0, 3))), (0, 3)) == ["empty"]
+    assert value_lines(Value.of(np.full(20, np.nan)), (20,)) == ["no finite element"]
+    assert value_lines(Value.of(np.arange(16.0)), (16,)) == ["0 … 7.5 … 15"]
+    assert value_lines(Value.of(np.arange(16.0)), (2, 8)) == [
+        "0  1  2  3  4  5  6  7", "8  9  10  11  12  13  14  15",
+    ]  # fmt: skip
 
 
 def test_text_and_mermaid() -> None:

@@ -236,3 +236,42 @@ def test_summary_of_a_large_array() -> None:
     value = Value.of(np.arange(100.0))
     assert value == Value(elements=None, low=0.0, mean=49.5, high=99.0, nonfinite=0)
     assert Value.of(np.empty((0, 3))) == Value(elements=(), low=None, mean=None, high=None, nonfinite=0)
+
+
+def test_a_large_summary_says_where_it_is_not_finite() -> None:
+    value = Value.of(np.array([np.inf] * 70 + [2.0]))
+    assert (value.low, value.high, value.nonfinite) == (2.0, 2.0, 70)
+
+
+# -- what is seldom met ----------------------------------------------------------------------------------------------------
+
+
+def test_slices_are_written_as_in_python_and_go_through_json() -> None:
+    x = tg.Tensor(np.arange(24.0).reshape(4, 6), requires_grad=True, name="x")
+    graph = trace(x[1:3, ..., ::2])
+    assert graph.nodes[1].notation == "{0}[1:3, …, ::2]"
+    written = json.loads(graph.to_json())["nodes"][1]["params"]
+    assert written == {"index": [{"slice": [1, 3, None]}, "...", {"slice": [None, None, 2]}]}
+    assert Graph.from_json(graph.to_json()).nodes[1].params == written
+
+
+def test_parameters_of_other_kinds_become_text_in_json() -> None:
+    odd = tg.Primitive("odd", lambda x, kind: x * 1.0, lambda g, out, x, kind: g)
+    graph = trace(odd(tg.Tensor([1.0], requires_grad=True), kind=np.dtype("float32")))
+    assert json.loads(graph.to_json())["nodes"][1]["params"] == {"kind": "float32"}
+
+
+def test_a_backward_graph_without_cotangents_starts_from_ones() -> None:
+    x = tg.Tensor([1.0, 2.0], requires_grad=True, name="x")
+    _, backward = trace_backward(x * x)
+    assert {backward[i].name: backward[i].value.elements for i in backward.outputs} == {"∂x": (2.0, 4.0)}
+    _, of_two = trace_backward([x * 2.0, x.sum()])
+    assert {of_two[i].name: of_two[i].value.elements for i in of_two.outputs} == {"∂x": (3.0, 3.0)}
+
+
+def test_slow_motion_passes_over_what_no_gradient_reaches() -> None:
+    first = tg.Primitive("first", lambda x, y: x * 1.0, lambda g, out, x, y: g, None)
+    x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    unreached = x * 3.0
+    steps = backward_steps([first(x, unreached)], [np.ones(2)])
+    assert [step.result.primitive.name for step in steps] == ["first"]
