@@ -182,6 +182,14 @@ def test_item_float_int_bool_and_len():
         len(Scalar(1.0))
 
 
+def test_single_elements_are_formatted_like_numbers():
+    for one in (Scalar(2.5), Tensor(2.5), Tensor([2.5])):
+        assert f"{one:.2f}|{one:8.1e}" == "2.50| 2.5e+00"
+        assert f"{one}" == repr(one)
+    with pytest.raises(ShapeError, match="one element expected"):
+        f"{Tensor([1.0, 2.0]):.2f}"
+
+
 def test_iteration_keeps_the_graph():
     x = leaf()
     rows = list(x)

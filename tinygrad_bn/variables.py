@@ -230,7 +230,9 @@ class Tensor(Arithmetic):
             value = _outside_of_graph(value)._data
         try:
             given = np.asarray(value)
-            wanted = given.dtype if dtype is None else np.dtype(dtype)
+            wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
+                "="
+            )  # native, so equal is identical
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
         if (

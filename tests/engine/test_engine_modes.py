@@ -172,6 +172,18 @@ def test_a_scope_can_be_entered_again():
             assert (Scalar(1.0) * 2.0).scope.path == ("again",)
 
 
+def test_a_scope_inside_of_itself():
+    block = scope("again")
+    with block, block:
+        assert current_mode().scope.path == ("again", "again")
+    assert current_mode().scope is None
+
+
+def test_a_line_inside_a_scope_without_a_name():
+    with record_sites(), scope("outer"), scope(""):
+        assert (leaf() * 2.0).scope.path == ("outer", "")
+
+
 def test_record_sites_remembers_the_line_of_the_caller():
     x = leaf()
     with record_sites():

@@ -305,3 +305,36 @@ def test_assigned_data_keeps_shape_dtype_and_layout():
     assert type(s.data) is float
     with pytest.raises(DTypeError, match="one real number"):
         s.data = [1.0, 2.0]
+
+
+def test_a_write_inside_a_write_is_not_lost_silently():
+    w = leaf()
+
+    def nested():
+        with w.unlocked() as outer:
+            outer += 1.0
+            with w.unlocked() as inner:
+                inner += 10.0
+
+    def assigned():
+        with w.unlocked() as array:
+            array += 1.0
+            w.data = [0.0, 0.0]
+
+    for change, value in ((nested, [13.0, 14.0]), (assigned, [0.0, 0.0])):
+        w = leaf()
+        with pytest.raises(MutationError, match=r"'w' was changed otherwise inside its own unlocked\(\) block"):
+            change()
+        np.testing.assert_array_equal(w.data, value)
+        assert not w.data.flags.writeable
+        write(w)
+
+
+def test_other_byte_orders_become_native():
+    x = Tensor(np.array([1.0, 2.0], ">f8"), requires_grad=True)
+    assert x.dtype.isnative
+    assert Tensor([1.0], dtype=">f4").dtype == np.float32
+    y = (x * np.array([3.0, 4.0], ">f8")).sum()
+    y.backward()
+    assert x.grad.dtype.isnative
+    np.testing.assert_array_equal(x.grad.data, [3.0, 4.0])

@@ -322,3 +322,26 @@ def test_a_variadic_rule_knows_which_argument_it_is_for():
     plus(*leaves).sum().backward()
     for position, (x, repeats) in enumerate(zip(leaves, (2, 3, 6))):
         np.testing.assert_array_equal(x.grad.data, np.full(x.shape, (position + 1.0) * repeats))
+
+
+def test_rules_are_given_one_way_or_the_other():
+    with pytest.raises(ValueError, match="planted: rules per argument and a variadic rule"):
+        Primitive("planted", np.exp, lambda g, out, x: g, variadic=lambda i, g, out, x: g)
+
+
+def test_arguments_go_by_position():
+    with pytest.raises(DTypeError, match="relu: no arguments, only parameters: x") as error:
+        ops.relu(x=leaf())
+    assert "by position" in str(error.value)
+
+
+def test_a_scalar_stays_a_float_whatever_the_forward_returns():
+    positive = primitive(None, scalar=lambda x: x > 0.0)
+    for value in (positive(Scalar(2.0)), positive(Scalar(-2.0))):
+        assert type(value.data) is float
+        assert not value.requires_grad
+    rounded = primitive(lambda g, out, x: g, scalar=round)
+    s = Scalar(2.6)
+    y = rounded(s)
+    y.backward()
+    assert (type(y.data), y.data, s.grad.item()) == (float, 3.0, 1.0)

@@ -38,17 +38,18 @@ class Scope:
 class Site(Scope):
     """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
 
-    __slots__ = ("filename", "line")
+    __slots__ = ("filename", "line", "outside")
 
     def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
         super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
+        self.outside = scope is None
         self.filename = filename
         self.line = line
 
     @property
     def path(self) -> tuple[str, ...]:
         """As for a scope; code outside of every scope has the empty path."""
-        return super().path if self.name else ()
+        return () if self.outside else super().path
 
     @classmethod
     def here(cls, scope: Scope | None) -> Site:
@@ -137,15 +138,16 @@ class scope:  # noqa: N801 (used like a function)
     (A class rather than a generator: entering one costs well under a microsecond, and layers do it at each call.)
     """
 
-    __slots__ = ("_name", "_token")
+    __slots__ = ("_name", "_tokens")
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._tokens: list[Token[Mode]] = []
 
     def __enter__(self) -> None:
         mode = current_mode()
         inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope))
-        self._token: Token[Mode] = _mode.set(inner)
+        self._tokens.append(_mode.set(inner))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _mode.reset(self._token)
+        _mode.reset(self._tokens.pop())

@@ -20,6 +20,7 @@ import numpy as np
 
 from .errors import (
     AnomalyError,
+    ArgumentError,
     DTypeError,
     IndexingError,
     NoDerivativeError,
@@ -68,6 +69,8 @@ class Primitive:
         notation: str | None = None,
         doc: str = "",
     ) -> None:
+        if vjps and variadic is not None:
+            raise ArgumentError(explain(f"{name}: rules per argument and a variadic rule", fix="give one kind of them"))
         self.name = self.__name__ = name
         self.forward = forward
         self.vjps = vjps
@@ -121,6 +124,8 @@ class Primitive:
                     return self._unfolded(args, params)
                 args, values = self._real_numbers(args)
             data = self.on_floats([float(value) for value in values], params)
+            if type(data) is not float:
+                data = float(data)
         else:
             if foreign:
                 args, values = self._constants(args, recorded)
@@ -173,6 +178,9 @@ class Primitive:
                 return float(self.forward(*map(np.float64, values), **params))
 
     def _on_raw(self, values: list[Any], params: dict[str, Any], foreign: bool) -> Any:
+        if not values:
+            fix = "give what is not plain data by position"
+            raise DTypeError(explain(f"{self.name}: no arguments, only parameters: {', '.join(params)}", fix=fix))
         if not foreign and self.scalar is not None:
             return self.on_floats(values, params)
         for value in values:

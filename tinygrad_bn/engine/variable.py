@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, GraphError, ShapeError, explain
+from .errors import ArgumentError, DTypeError, GraphError, MutationError, ShapeError, explain
 from .mode import Scope
 
 if TYPE_CHECKING:
@@ -182,14 +182,20 @@ class Variable:
         reported by ``backward``.
         """
         array = self.unlock()
+        stamp = self.stamp
         window = array.view()
         try:
             yield window
         finally:
             window.setflags(write=False)
-            self.lock(array)
-            if _references(self) > _LONE + 2:  # beside this frame and the window: a slice that can still be written to
-                self.lock(array.copy("K"))
+            changed = self.stamp != stamp
+            if not changed:
+                self.lock(array)
+                if _references(self) > _LONE + 2:  # beside this frame and the window: a slice still open to writing
+                    self.lock(array.copy("K"))
+        if changed:
+            fix = "write to the array of the innermost block, or assign to .data outside of it"
+            raise MutationError(explain(f"{self.label} was changed otherwise inside its own unlocked() block", fix=fix))
 
     def unlock(self) -> Any:
         """The first half of ``unlocked``: an array to write to, which ``lock`` takes back.  For hot loops."""
@@ -401,6 +407,9 @@ class Variable:
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
 
     def __int__(self) -> int:
         return int(self.item())
