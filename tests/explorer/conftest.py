@@ -1,13 +1,19 @@
-"""A headless Chromium, started once; required where TINYGRAD_BN_REQUIRE_BROWSER=1, else skipped where there is none."""
+"""The example pages, and a headless Chromium.
+
+Without a browser its tests are skipped; where TINYGRAD_BN_REQUIRE_BROWSER=1 they fail.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tinygrad_bn.cli import main
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -19,6 +25,13 @@ QUIET = (
     "--disable-quic",
     "--no-first-run",
 )
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples") / "made"
+    assert main(["explore", "examples", "--dir", str(folder)]) == 0
+    return folder
 
 
 def missing(reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 import tinygrad_bn as tg
 from tests.graph.programs import network
 from tinygrad_bn.explorer import explore
-from tinygrad_bn.explorer.examples import EXAMPLES
 from tinygrad_bn.graph.labels import number
 
 EVIL = "<script>alert(1)</script>"
@@ -22,10 +22,9 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pages")
-    for name, make in EXAMPLES.items():
-        make(folder / f"{name}.html")
+def pages(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages") / "all"
+    shutil.copytree(examples, folder)
     x = tg.Tensor([[1.0, -2.0], [3.0, 4.0]], requires_grad=True, name=EVIL)
     with tg.scope(EVIL):
         y = x * x
@@ -478,7 +477,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Callable[..., Any]) 
 
 
 def test_on_paper_there_are_no_controls_and_the_whole_picture(visit: Callable[..., Any], tmp_path: Path) -> None:
-    page = visit("batch_norm", "#k=22", color_scheme="dark")
+    page = visit("batch_norm", "#k=22", color_scheme="dark", viewport={"width": 760, "height": 1075})  # as on A4
     enlarged = page.locator("#holder svg").get_attribute("viewBox")
     page.emulate_media(media="print")
     for selector in ("#steps", "#modules", "#zoom", "#search"):
@@ -486,7 +485,9 @@ def test_on_paper_there_are_no_controls_and_the_whole_picture(visit: Callable[..
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#holder svg").get_attribute("viewBox") != enlarged
-    assert page.locator('g.node[aria-label^="y = "]').bounding_box()["height"] > 10
+    last, panel = (page.locator(s).bounding_box() for s in ('g.node[aria-label^="y = "]', "#panel"))
+    assert last["height"] > 10
+    assert last["y"] + last["height"] < panel["y"]
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("#holder svg").get_attribute("viewBox") == enlarged
     assert page.pdf().startswith(b"%PDF")

@@ -58,13 +58,6 @@ def write(tmp_path: Path, name: str = "x") -> tuple[Page, str]:
     return Page(text), text
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("examples") / "made"
-    assert main(["explore", "examples", "--dir", str(folder)]) == 0
-    return folder
-
-
 def test_all_examples_are_written(examples: Path) -> None:
     assert {file.name for file in examples.iterdir()} == {f"{name}.html" for name in EXAMPLES}
 
