@@ -57,7 +57,7 @@ def gradcheck(
     """
     name = getattr(function, "__name__", type(function).__name__)
     args = [_as_input(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
-    leaves = [(f"argument {i}", x) for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
+    leaves = [(_label(i, x), x) for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
     leaves += [(p.name or f"parameter {i}", p) for i, p in enumerate(parameters)]
     _check_inputs(name, leaves)
     rng = np.random.default_rng(seed)
@@ -137,6 +137,8 @@ def gradgradcheck(
     with no_grad():
         outputs = _outputs(function, args)
     cotangents = [y.kind.wrap(y.to_data(rng.standard_normal(y.shape))).requires_grad_() for y in outputs]
+    for i, cotangent in enumerate(cotangents):
+        cotangent.name = f"cotangent of result {i}"
 
     def gradient(*everything: Any) -> tuple[Any, ...]:
         given, weights = everything[: len(args)], everything[len(args) :]
@@ -152,6 +154,10 @@ def gradgradcheck(
         gradient, [*args, *cotangents], parameters=parameters, eps=eps, atol=atol, rtol=rtol, seed=seed,
         raise_exception=raise_exception,
     )  # fmt: skip
+
+
+def _label(position: int, x: Variable) -> str:
+    return f"argument {position}" + (f" ({x.name})" if x.name else "")
 
 
 def _as_input(x: Any) -> Any:

@@ -247,7 +247,7 @@ def _point(arg: Any, position: int, scalars: bool) -> Variable:
 def _not_differentiable(position: int, got: str) -> DTypeError:
     expected = "a real number, an array of them, or a floating-point variable"
     fix = "differentiate by another argument (argnums), or, for an array of scalars, use grad(output, list_of_scalars)"
-    return DTypeError(explain(f"argument {position} cannot be differentiated by", got=got, expected=expected, fix=fix))
+    return DTypeError(explain(f"cannot differentiate by argument {position}", got=got, expected=expected, fix=fix))
 
 
 def _is_array(value: Any) -> bool:
@@ -277,7 +277,7 @@ def _positions(argnums: Any, args: Sequence[Any]) -> list[int]:
 
 def _check_tangents(what: str, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
     if len(primals) != len(tangents):
-        got = f"{len(tangents)} for {len(primals)}"
+        got = f"{len(tangents)} tangents for {len(primals)} primals"
         raise ArgumentError(explain(f"{what}: one tangent per primal", got=got))
     for primal, tangent in zip(primals, tangents):
         if shape_of(tangent) != shape_of(primal):
