@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "tinygrad_bn"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
-ENGINE_BUDGET = 620  # statements in variable.py, primitive.py and sweep.py together
-FOLDER_BUDGET = 800  # statements in all of engine/
+ENGINE_BUDGET = 620  # lines of code in variable.py, primitive.py and sweep.py together
+FOLDER_BUDGET = 1000  # lines of code in all of engine/
 
 Sources = dict[str, str]
 
@@ -217,18 +217,20 @@ def _patches(tree: ast.AST) -> Iterator[str]:
 VARIABLES = {"Variable", "Arithmetic", "Scalar", "Tensor", "Parameter"}
 
 
-def statements(text: str) -> int:
-    """Logical lines: what Python takes as one line of code, however the formatter wraps it.
-
-    Docstrings, comments and blank lines do not count.
-    """
-    docstrings = sum(
-        ast.get_docstring(node, clean=False) is not None
-        for node in ast.walk(parsed(text))
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-    )
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return sum(token.type == tokenize.NEWLINE for token in tokens) - docstrings
+def code_lines(text: str) -> int:
+    """Lines with code on them; docstrings, comments and blank lines do not count."""
+    docstrings: set[int] = set()
+    for node in ast.walk(parsed(text)):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            docstrings.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings)
 
 
 # -- the house as it stands ---------------------------------------------------------------------------------------------
@@ -314,12 +316,12 @@ def test_a_reader_of_tensor_finds_every_operator_there() -> None:
 
 def test_engine_stays_within_its_budget() -> None:
     known = sources()
-    core = {name: statements(known[f"{PACKAGE}.engine.{name}"]) for name in ("variable", "primitive", "sweep")}
-    folder = sum(statements(text) for name, text in known.items() if room_of(name) == "engine")
+    core = {name: code_lines(known[f"{PACKAGE}.engine.{name}"]) for name in ("variable", "primitive", "sweep")}
+    folder = sum(code_lines(text) for name, text in known.items() if room_of(name) == "engine")
     assert sum(core.values()) <= ENGINE_BUDGET, core
     assert folder <= FOLDER_BUDGET
-    assert f"{ENGINE_BUDGET} statements" in PAGE
-    assert f"{FOLDER_BUDGET} statements" in PAGE
+    assert f"{ENGINE_BUDGET} lines of code" in PAGE
+    assert f"{FOLDER_BUDGET} lines of code" in PAGE
 
 
 # -- the rules can be broken --------------------------------------------------------------------------------------------
@@ -372,11 +374,11 @@ def test_other_libraries_primitives_and_patches_are_found() -> None:
     ]
 
 
-def test_statements_are_counted_not_lines() -> None:
+def test_lines_of_code_are_counted() -> None:
     text = '"""Doc."""\n\n# comment\nx = [\n    1,\n]\n\n\ndef f(a):\n    """Doc\n    string."""\n    return a\n'
-    assert statements(text) == 3  # the list, the def, the return
-    assert statements("a = 1; b = 2\n") == 1
-    assert statements("if a:\n    pass\n") == 2
+    assert code_lines(text) == 5  # three of the list, the def, the return
+    assert code_lines("a = 1; b = 2\n") == 1
+    assert code_lines("if a:\n    pass\n") == 2
 
 
 def test_a_new_room_is_missed() -> None:

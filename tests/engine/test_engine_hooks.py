@@ -129,6 +129,13 @@ def test_a_bad_replacement_is_refused(hook, got, where):
     assert w.grad is None
 
 
+def test_a_replacement_of_the_other_kind_is_refused_even_if_its_shape_fits():
+    for x, other in ((Tensor(1.0, requires_grad=True), Scalar(1.0)), (Scalar(1.0), Tensor(1.0))):
+        x.register_hook(lambda g, other=other: other)
+        with pytest.raises(ShapeError, match=f"got:      a {type(other).__name__} of shape"):
+            (x * 2.0).backward()
+
+
 @pytest.mark.parametrize("where", ["leaf", "middle"])
 def test_a_hook_that_raises_leaves_everything_as_it_was(where):
     def hook(g):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import RuleError, explain
+from . import messages
 from .primitive import Primitive
 from .variable import Variable
 
@@ -98,7 +98,7 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     if cotangent is None or wrong_kind or isinstance(cotangent, (tuple, list)):
         got = "None" if cotangent is None else f"a {type(cotangent).__name__}"
         fix = "return the cotangent of this one argument; without a derivative, give None in place of the rule"
-        raise _broken(primitive, index, argument, got, fix)
+        raise messages.broken_rule(primitive, index, argument, got, fix)
     if isinstance(cotangent, Variable):
         if not as_variable:
             cotangent = cotangent._data
@@ -106,20 +106,15 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
         cotangent = np.asarray(cotangent)
     if dtype_of(cotangent).kind != "f":
         got = f"dtype {dtype_of(cotangent)}"
-        raise _broken(primitive, index, argument, got, "return floating-point numbers computed from g")
+        raise messages.broken_rule(primitive, index, argument, got, "return floating-point numbers computed from g")
     if dtype_of(argument).kind != "f":
-        fix = "make the primitive with discrete=True: integers and booleans carry no gradient"
-        raise RuleError(
-            explain(
-                f"{argument.label} wants a gradient", got=f"dtype {argument.dtype}", expected="real numbers", fix=fix
-            )
-        )
+        raise messages.discrete(argument)
     shape = argument.shape
     if cotangent.shape != shape:
         core = primitive.core_dims
         if core is None or cotangent.shape != out.shape[: out.ndim - core] + shape[argument.ndim - core :]:
             fix = "return one element per element of the argument; the engine undoes broadcasting"
-            raise _broken(primitive, index, argument, f"shape {cotangent.shape}", fix)
+            raise messages.broken_rule(primitive, index, argument, f"shape {cotangent.shape}", fix)
         cotangent = sum_to(cotangent, shape=shape) if as_variable else _sum_to(cotangent, shape)
     if argument.is_scalar_kind:
         if not isinstance(cotangent, Variable):
@@ -129,12 +124,3 @@ def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_va
     if as_variable and not isinstance(cotangent, Variable):
         cotangent = argument.kind.wrap(cotangent if argument.is_scalar_kind else np.asarray(cotangent))
     return cotangent
-
-
-def _broken(primitive: Primitive, index: int, argument: Variable, got: str, fix: str) -> RuleError:
-    expected = f"shape {argument.shape}, dtype {dtype_of(argument)}"
-    if primitive.core_dims == 0:
-        expected += ", or the shape of the result"
-    return RuleError(
-        explain(f"{primitive.name}: broken derivative rule for argument {index}", got=got, expected=expected, fix=fix)
-    )

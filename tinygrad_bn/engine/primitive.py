@@ -18,17 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import (
-    AnomalyError,
-    ArgumentError,
-    DTypeError,
-    IndexingError,
-    NoDerivativeError,
-    RuleError,
-    ShapeError,
-    TinygradError,
-    explain,
-)
+from . import messages
+from .errors import ArgumentError, DTypeError, explain
 from .mode import Site, current_mode
 from .variable import Variable, next_stamp
 
@@ -103,7 +94,7 @@ class Primitive:
             if isinstance(arg, Variable):
                 if kind is not arg.kind:
                     if kind is not None:
-                        raise self._mixed()
+                        raise messages.mixed_kinds(self)
                     kind = arg.kind
                 if arg._requires_grad:
                     requires_grad = True
@@ -132,21 +123,21 @@ class Primitive:
             try:
                 data = self.forward(*values, **params)
             except Exception as error:
-                raise self._refused(error, values, params) from error
+                raise messages.refused(self, error, values, params) from error
             if type(data) is not np.ndarray:
                 data = np.asarray(data)
             if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
                 data = _not_widened(data, values)
             data.setflags(write=False)
-        if mode.anomaly:
-            self._check_finite(data, values)
+        if mode.anomaly and not np.isfinite(data).all():
+            raise messages.not_finite_forward(self, data, values)
         out = kind.__new__(kind)
         out._data = data
         out.grad = out._extras = None
         out.stamp = next_stamp()
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
-                raise self._arity(args)
+                raise messages.wrong_arity(self, len(args))
             for value in params.values():
                 if type(value) not in PLAIN:
                     self._check_params(params)
@@ -165,12 +156,7 @@ class Primitive:
     def on_floats(self, values: Any, params: dict[str, Any]) -> Any:
         """The result on Python floats, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
         if self.scalar is None:
-            raise NoDerivativeError(
-                explain(
-                    f"{self.name} does not work on single scalars",
-                    fix="use a Tensor, or an array of scalars (scalarize)",
-                )
-            )
+            raise messages.not_for_scalars(self)
         try:
             return self.scalar(*values, **params)
         except (ArithmeticError, ValueError):
@@ -189,7 +175,7 @@ class Primitive:
         try:
             return self.forward(*values, **params)
         except Exception as error:
-            raise self._refused(error, values, params) from error
+            raise messages.refused(self, error, values, params) from error
 
     def _unfolded(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
@@ -201,7 +187,7 @@ class Primitive:
         try:
             out = self.forward(*args, **params)
         except Exception as error:
-            raise self._refused(error, args, params) from error
+            raise messages.refused(self, error, args, params) from error
         return out[()] if isinstance(out, np.ndarray) and out.ndim == 0 else out  # the scalar rather than a box with it
 
     def _constants(self, args: tuple[Any, ...], recorded: bool) -> tuple[tuple[Any, ...], list[Any]]:
@@ -211,9 +197,7 @@ class Primitive:
             if not isinstance(arg, (Variable, float, int)):
                 arg = np.asarray(arg)
                 if arg.dtype.kind not in "fiub":
-                    raise DTypeError(
-                        explain(f"{self.name}: a constant beside a Tensor must be numbers", got=f"dtype {arg.dtype}")
-                    )
+                    raise messages.not_numbers(self, arg.dtype)
                 if recorded:
                     arg = frozen(arg)
             made.append(arg)
@@ -231,75 +215,15 @@ class Primitive:
         """A variable or an array among the parameters would get no gradient, and could be changed afterwards."""
         for name, value in params.items():
             if isinstance(value, (Variable, np.ndarray)):
-                raise DTypeError(
-                    explain(
-                        f"{self.name}: the parameter {name}= must be plain data", got=type(value).__name__,
-                        expected="numbers, strings, tuples, None", fix="pass it by position, as an argument",
-                    )
-                )  # fmt: skip
+                raise messages.not_plain(self, name, value)
 
     def _real_numbers(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
         """Raw arguments beside scalars as Python floats: a float32 would take its low precision into the rules."""
         for arg in args:
             if not isinstance(arg, Variable) and (np.shape(arg) != () or np.asarray(arg).dtype.kind not in "fiub"):
-                what = f"{self.name}: a constant beside a Scalar must be a real number"
-                raise DTypeError(explain(what, got=f"{type(arg).__name__} {arg!r}"))
+                raise messages.not_a_number(self, arg)
         made = tuple(arg if isinstance(arg, Variable) else float(arg) for arg in args)
         return made, [arg._data if isinstance(arg, Variable) else arg for arg in made]
-
-    # -- errors -------------------------------------------------------------------------------------------------------
-
-    def _mixed(self) -> TinygradError:
-        return DTypeError(
-            explain(
-                f"{self.name}: a Scalar and a Tensor in one operation",
-                fix="Tensor(s.item()) makes a constant of the scalar; scalarize(t) makes scalars of the tensor's value",
-            )
-        )
-
-    def _arity(self, args: tuple[Any, ...]) -> TinygradError:
-        return RuleError(
-            explain(
-                f"{self.name}: one derivative rule per argument", got=f"{len(self.vjps)} rules, {len(args)} arguments",
-                fix="give Primitive(name, forward, rule, rule, ...) a rule, or None, for each argument",
-            )
-        )  # fmt: skip
-
-    def _refused(self, error: Exception, values: Any, params: dict[str, Any]) -> Exception:
-        """NumPy's own complaint, said again with the operation and its arguments."""
-        if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
-            return error
-        family: type[TinygradError] = ShapeError
-        if isinstance(error, IndexError):  # AxisError is both a ValueError and an IndexError
-            family = ShapeError if isinstance(error, ValueError) else IndexingError
-        elif isinstance(error, TypeError):
-            family = DTypeError
-        got = ", ".join(f"{np.shape(v)} {getattr(v, 'dtype', type(v).__name__)}" for v in values)
-        settings = ", ".join(f"{key}={value!r}" for key, value in params.items())
-        return family(explain(f"{self.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}"))
-
-    def _check_finite(self, data: Any, values: list[Any]) -> None:
-        if not np.isfinite(data).all():
-            inputs = "; ".join(summary(value) for value in values)
-            site = Site.here(None)
-            raise AnomalyError(
-                explain(
-                    f"forward: {self.name} made {summary(data)}", got=f"inputs {inputs}",
-                    fix=f"look at {site.filename}:{site.line}",
-                )
-            )  # fmt: skip
-
-
-def summary(value: Any) -> str:
-    """Shape, range and the count of non-finite elements, for messages."""
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
-        return f"{array.dtype} of shape {array.shape}"
-    good = array[np.isfinite(array)]
-    parts = [f"[{good.min():.4g} ... {good.max():.4g}]" if good.size else "no finite element"]
-    bad = {"NaN": np.isnan(array), "+inf": array == np.inf, "-inf": array == -np.inf}
-    parts += [f"{int(mask.sum())} {name}" for name, mask in bad.items() if mask.any()]
-    return f"shape {array.shape}: {', '.join(parts)}"
 
 
 def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -11,19 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from . import messages
 from .conform import astype, conform, dtype_of, shape_of
-from .errors import (
-    AnomalyError,
-    ArgumentError,
-    GraphError,
-    MutationError,
-    RuleError,
-    ShapeError,
-    TinygradError,
-    explain,
-)
-from .mode import Site, current_mode, enable_grad, no_grad
-from .primitive import Rule, frozen, summary
+from .errors import AnomalyError, ArgumentError, ShapeError, explain
+from .mode import current_mode, enable_grad, no_grad
+from .primitive import Rule, frozen
 from .variable import FREED, Variable
 
 Cotangents = dict[Variable, Any]
@@ -40,7 +32,7 @@ def recorded_before(roots: Iterable[Variable]) -> list[Variable]:
     for variable in order:  # the list grows while it is walked; no recursion, so depth does not matter
         inputs = variable.inputs
         if inputs is FREED:
-            raise _used_up(variable)
+            raise messages.used_up(variable)
         for arg in inputs or ():
             if isinstance(arg, Variable) and arg.inputs is not None and arg._requires_grad and arg not in seen:
                 seen.add(arg)
@@ -101,7 +93,7 @@ def sweep(
                 args.append(arg)
                 continue
             if arg.stamp > stamp:
-                raise _mutated(variable, arg)
+                raise messages.mutated(variable, arg)
             args.append(arg if create_graph else arg._data)
             if arg._requires_grad and (on_path is None or arg in on_path):
                 wanting.append((index, arg))
@@ -118,8 +110,8 @@ def sweep(
                 type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, create_graph)
-            if anomaly:
-                _check_finite(cotangent, variable, index)
+            if anomaly and not np.isfinite(raw := as_raw(cotangent)).all():
+                raise messages.not_finite_backward(variable, index, raw)
             pending[arg] = pending[arg] + cotangent if arg in pending else cotangent
     for variable, g in pending.items():
         if targets is None or variable in targets:
@@ -141,7 +133,7 @@ def _leading_to(order: list[Variable], targets: set[Variable]) -> list[Variable]
 def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
     """``Variable.backward``: sweep, then add to the leaves, then free the graph."""
     if not root._requires_grad:
-        raise _no_gradient(root, "backward()")
+        raise messages.no_gradient(root, "backward()")
     with enable_grad() if create_graph else no_grad():
         kept, order = sweep([root], [seed_for(root, gradient, create_graph)], create_graph=create_graph)
         for variable, g in kept.items():
@@ -184,10 +176,10 @@ def gradients(
     """
     for output in outputs:
         if not output._requires_grad:
-            raise _no_gradient(output, "grad()")
+            raise messages.no_gradient(output, "grad()")
     for variable in inputs:
         if not variable._requires_grad:
-            raise _no_gradient(variable, "grad() with respect to it")
+            raise messages.no_gradient(variable, "grad() with respect to it")
     with enable_grad() if create_graph else no_grad():
         if seeds is None:
             seeds = [None] * len(outputs)
@@ -211,20 +203,22 @@ def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
     """The cotangent a sweep starts from: checked, of the root's dtype, and safe from later writes."""
     if gradient is None:
         if root.size != 1:
-            fix = "pass a cotangent, y.backward(w), or reduce to one number first, (w * y).sum().backward()"
-            raise ShapeError(
-                explain(f"backward from {root.label} needs a cotangent", expected=f"shape {root.shape}", fix=fix)
-            )
+            raise messages.no_seed(root)
         gradient = np.ones(root.shape, dtype_of(root))
     if isinstance(gradient, Variable) and create_graph:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
-            raise _bad_seed(root, gradient.shape)
+            raise messages.bad_seed(root, gradient.shape)
         return gradient
     raw = np.asarray(gradient._data if isinstance(gradient, Variable) else gradient)
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
-        raise _bad_seed(root, f"{raw.shape} of dtype {raw.dtype}")
+        raise messages.bad_seed(root, f"{raw.shape} of dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
     return root.kind.wrap(seed) if create_graph else seed
+
+
+def as_raw(cotangent: Any) -> Any:
+    """The numbers of a cotangent, recorded or not."""
+    return cotangent._data if isinstance(cotangent, Variable) else cotangent
 
 
 def as_gradient(variable: Variable, g: Any) -> Variable:
@@ -240,9 +234,7 @@ def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
         if new is None:
             continue
         if not isinstance(new, Variable) or new.kind is not variable.kind or new.shape != variable.shape:
-            got = f"a {type(new).__name__} of shape {np.shape(new) if not isinstance(new, Variable) else new.shape}"
-            expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
-            raise ShapeError(explain(f"hook on {variable.label}: bad replacement gradient", got=got, expected=expected))
+            raise messages.bad_hook(variable, new)
         if dtype_of(new) != dtype_of(variable):
             new = astype(new, dtype=dtype_of(variable).name)
         g = new if create_graph else new._data
@@ -251,82 +243,13 @@ def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
 
 def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, g: Any, args: list[Any]) -> Any:
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
-    name, params = _name(variable), variable.params or {}
     if isinstance(error, AnomalyError):
-        found = str(error).removeprefix("forward: ")
-        raise AnomalyError(f"backward, in the rule of {name} for argument {index}: {found}") from error
+        raise messages.not_finite_in_rule(variable, index, error) from error
     if isinstance(error, ArithmeticError) and type(g) is float:
         try:
             with np.errstate(all="ignore"):
-                return rule(np.float64(g), np.float64(variable._data), *map(np.float64, args), **params)
+                floats = map(np.float64, args)
+                return rule(np.float64(g), np.float64(variable._data), *floats, **(variable.params or {}))
         except Exception as another:
             error = another
-    raise RuleError(
-        explain(
-            f"{name}: the derivative rule for argument {index} failed: {type(error).__name__}: {error}",
-            got=f"called as rule(g, out, {len(args)} arguments, {', '.join(params) or 'no parameters'})",
-            expected="a function of the result's cotangent, the result, each argument, and the parameters by keyword;"
-            " it writes to none of them",
-        )
-    ) from error
-
-
-def _check_finite(cotangent: Any, variable: Variable, index: int) -> None:
-    raw = cotangent._data if isinstance(cotangent, Variable) else cotangent
-    if not np.isfinite(raw).all():
-        site = variable.scope
-        made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
-        raise AnomalyError(
-            explain(
-                f"backward: the rule of {_name(variable)} for argument {index} made {summary(raw)}",
-                got=f"from the result {summary(variable._data)}",
-                fix=made or "run the forward inside detect_anomaly() too, and its line will be named here",
-            )
-        )
-
-
-def _name(result: Variable) -> str:
-    """The name of the operation that made it."""
-    assert result.primitive is not None  # that is what makes it a result
-    return result.primitive.name
-
-
-def _used_up(variable: Variable) -> TinygradError:
-    return GraphError(
-        explain(
-            f"{variable.label}: its graph was used up by an earlier backward pass, which frees it",
-            fix="call the first backward with retain_graph=True, or run the forward again",
-        )
-    )
-
-
-def _mutated(variable: Variable, arg: Variable) -> TinygradError:
-    return MutationError(
-        explain(
-            f"{_name(variable)} recorded {arg.label}, which was changed before backward needed it",
-            got="a new value, or requires_grad switched on, after the operation",
-            fix="run backward before changing it, or record on a copy",
-        )
-    )
-
-
-def _no_gradient(root: Variable, what: str) -> TinygradError:
-    if root.inputs is None:
-        why = "it is a leaf that was not asked to require a gradient, or it was made under no_grad() or by detach()"
-    else:
-        why = "nothing it was computed from requires one, or only operations without a derivative lead to it"
-    return GraphError(
-        explain(
-            f"{what}: {root.label} does not require a gradient", got=why, fix="set requires_grad=True on a leaf first"
-        )
-    )
-
-
-def _bad_seed(root: Variable, got: object) -> TinygradError:
-    return ShapeError(
-        explain(
-            f"the cotangent of {root.label} does not fit",
-            got=f"shape {got}",
-            expected=f"shape {root.shape}, real numbers",
-        )
-    )
+    raise messages.rule_failed(variable, index, error, len(args)) from error

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, GraphError, MutationError, ShapeError, explain
+from . import messages
+from .errors import DTypeError, GraphError, explain
 from .mode import Scope
 
 if TYPE_CHECKING:
@@ -155,17 +156,10 @@ class Variable:
         self._check_leaf("its data cannot be assigned")
         value = self.to_data(value._data if isinstance(value, Variable) else value)
         if np.shape(value) != self.shape:
-            raise ShapeError(
-                explain(
-                    f"{self.label}: new data of another shape", got=f"shape {np.shape(value)}", expected=self.shape,
-                    fix="make a new variable, or reshape the value first",
-                )
-            )  # fmt: skip
+            raise messages.other_shape(self, np.shape(value))
         if not self.is_scalar_kind and (value.dtype != self.dtype or value.strides != self._data.strides):
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):  # 2.7 would become 2
-                raise DTypeError(
-                    explain(f"{self.label}: new data of another kind", got=f"dtype {value.dtype}", expected=self.dtype)
-                )
+                raise messages.other_kind(self, value.dtype)
             laid_out = np.empty_like(self._data)
             laid_out[...] = value
             laid_out.setflags(write=False)
@@ -194,8 +188,7 @@ class Variable:
                 if _references(self) > _LONE + 2:  # beside this frame and the window: a slice still open to writing
                     self.lock(array.copy("K"))
         if changed:
-            fix = "write to the array of the innermost block, or assign to .data outside of it"
-            raise MutationError(explain(f"{self.label} was changed otherwise inside its own unlocked() block", fix=fix))
+            raise messages.changed_inside(self)
 
     def unlock(self) -> Any:
         """The first half of ``unlocked``: an array to write to, which ``lock`` takes back.  For hot loops."""
@@ -253,9 +246,7 @@ class Variable:
             ShapeError: when there is not exactly one element.
         """
         if self.size != 1:
-            raise ShapeError(
-                explain("item(): one element expected", got=f"shape {self.shape}", fix="index or reduce first")
-            )
+            raise messages.not_single(self)
         return self._data if self.is_scalar_kind else self._data.item()
 
     # -- names and the place in the graph ---------------------------------------------------------------------------
@@ -287,12 +278,7 @@ class Variable:
 
     def _check_leaf(self, consequence: str) -> None:
         if self.inputs is not None:
-            raise GraphError(
-                explain(
-                    f"{self.label} is the result of a recorded operation: {consequence}",
-                    fix="change the leaf it came from, or work on x.detach()",
-                )
-            )
+            raise messages.not_a_leaf(self, consequence)
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
@@ -309,12 +295,7 @@ class Variable:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if wanted and not self.is_scalar_kind and self.dtype.kind != "f":
-            raise DTypeError(
-                explain(
-                    f"{self.label} cannot require a gradient", got=f"dtype {self.dtype}", expected="a floating-point dtype",
-                    fix="convert first: x.astype(float)",
-                )
-            )  # fmt: skip
+            raise messages.not_floating(self)
         if wanted != self._requires_grad:
             self._check_leaf("requires_grad is decided by its inputs")
             if wanted:
@@ -338,12 +319,7 @@ class Variable:
             GraphError: when it does not require a gradient.
         """
         if not self._requires_grad:
-            raise GraphError(
-                explain(
-                    f"retain_grad(): {self.label} does not require a gradient",
-                    fix="set requires_grad on a leaf before it",
-                )
-            )
+            raise messages.wants_none(self, "retain_grad()")
         self._extra().retains_grad = True
 
     def register_hook(self, hook: Hook) -> HookHandle:
@@ -352,12 +328,7 @@ class Variable:
         Whatever the hook returns, unless ``None``, replaces the gradient from there on; it must keep the shape.
         """
         if not self._requires_grad:
-            raise GraphError(
-                explain(
-                    f"register_hook(): {self.label} does not require a gradient",
-                    fix="set requires_grad on a leaf before it",
-                )
-            )
+            raise messages.wants_none(self, "register_hook()")
         hooks = self._extra().hooks
         hooks.append(hook)
         return HookHandle(hooks, hook)
@@ -397,12 +368,7 @@ class Variable:
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise ArgumentError(
-                explain(
-                    "the truth of more than one element is ambiguous", got=f"shape {self.shape}",
-                    fix="use ops.where for a choice per element, or reduce to one element first",
-                )
-            )  # fmt: skip
+            raise messages.ambiguous(self)
         return bool(self._data)
 
     def __float__(self) -> float:

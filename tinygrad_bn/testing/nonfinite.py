@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.errors import ArgumentError, explain
-from ..engine.primitive import summary
+from ..engine.messages import summary
 from ..graph import backward_steps
 from .places import behind, operation
 

@@ -1,0 +1,238 @@
+"""What the engine says when it refuses: one function per refusal, each returning the error to raise.
+
+Apart from the engine proper, so that there the cases stand beside each other and the words do not stand between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import (
+    AnomalyError,
+    ArgumentError,
+    DTypeError,
+    GraphError,
+    IndexingError,
+    MutationError,
+    NoDerivativeError,
+    RuleError,
+    ShapeError,
+    TinygradError,
+    explain,
+)  # fmt: skip
+from .mode import Site
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+    from .variable import Variable
+
+
+def summary(value: Any) -> str:
+    """Shape, range and the count of non-finite elements."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f":
+        return f"{array.dtype} of shape {array.shape}"
+    good = array[np.isfinite(array)]
+    parts = [f"[{good.min():.4g} ... {good.max():.4g}]" if good.size else "no finite element"]
+    bad = {"NaN": np.isnan(array), "+inf": array == np.inf, "-inf": array == -np.inf}
+    parts += [f"{int(mask.sum())} {name}" for name, mask in bad.items() if mask.any()]
+    return f"shape {array.shape}: {', '.join(parts)}"
+
+
+def operation(result: Variable) -> str:
+    """The name of the operation that made a result."""
+    assert result.primitive is not None  # that is what makes it a result
+    return result.primitive.name
+
+
+# -- variables --------------------------------------------------------------------------------------------------------
+
+
+def not_a_leaf(variable: Variable, consequence: str) -> TinygradError:
+    what = f"{variable.label} is the result of a recorded operation: {consequence}"
+    return GraphError(explain(what, fix="change the leaf it came from, or work on x.detach()"))
+
+
+def other_shape(variable: Variable, shape: tuple[int, ...]) -> TinygradError:
+    what = f"{variable.label}: new data of another shape"
+    fix = "make a new variable, or reshape the value first"
+    return ShapeError(explain(what, got=f"shape {shape}", expected=variable.shape, fix=fix))
+
+
+def other_kind(variable: Variable, dtype: Any) -> TinygradError:
+    what = f"{variable.label}: new data of another kind"
+    return DTypeError(explain(what, got=f"dtype {dtype}", expected=variable.dtype))
+
+
+def changed_inside(variable: Variable) -> TinygradError:
+    what = f"{variable.label} was changed otherwise inside its own unlocked() block"
+    fix = "write to the array of the innermost block, or assign to .data outside of it"
+    return MutationError(explain(what, fix=fix))
+
+
+def not_floating(variable: Variable) -> TinygradError:
+    what = f"{variable.label} cannot require a gradient"
+    fix = "convert first: x.astype(float)"
+    return DTypeError(explain(what, got=f"dtype {variable.dtype}", expected="a floating-point dtype", fix=fix))
+
+
+def wants_none(variable: Variable, call: str) -> TinygradError:
+    what = f"{call}: {variable.label} does not require a gradient"
+    return GraphError(explain(what, fix="set requires_grad on a leaf before it"))
+
+
+def not_single(variable: Variable) -> TinygradError:
+    what = "item(): one element expected"
+    return ShapeError(explain(what, got=f"shape {variable.shape}", fix="index or reduce first"))
+
+
+def ambiguous(variable: Variable) -> TinygradError:
+    what = "the truth of more than one element is ambiguous"
+    fix = "use ops.where for a choice per element, or reduce to one element first"
+    return ArgumentError(explain(what, got=f"shape {variable.shape}", fix=fix))
+
+
+# -- primitives -------------------------------------------------------------------------------------------------------
+
+
+def mixed_kinds(primitive: Primitive) -> TinygradError:
+    what = f"{primitive.name}: a Scalar and a Tensor in one operation"
+    fix = "Tensor(s.item()) makes a constant of the scalar; scalarize(t) makes scalars of the tensor's value"
+    return DTypeError(explain(what, fix=fix))
+
+
+def wrong_arity(primitive: Primitive, count: int) -> TinygradError:
+    what = f"{primitive.name}: one derivative rule per argument"
+    fix = "give Primitive(name, forward, rule, rule, ...) a rule, or None, for each argument"
+    return RuleError(explain(what, got=f"{len(primitive.vjps)} rules, {count} arguments", fix=fix))
+
+
+def not_plain(primitive: Primitive, name: str, value: Any) -> TinygradError:
+    what = f"{primitive.name}: the parameter {name}= must be plain data"
+    expected, fix = "numbers, strings, tuples, None", "pass it by position, as an argument"
+    return DTypeError(explain(what, got=type(value).__name__, expected=expected, fix=fix))
+
+
+def not_numbers(primitive: Primitive, dtype: Any) -> TinygradError:
+    return DTypeError(explain(f"{primitive.name}: a constant beside a Tensor must be numbers", got=f"dtype {dtype}"))
+
+
+def not_a_number(primitive: Primitive, value: Any) -> TinygradError:
+    what = f"{primitive.name}: a constant beside a Scalar must be a real number"
+    return DTypeError(explain(what, got=f"{type(value).__name__} {value!r}"))
+
+
+def not_for_scalars(primitive: Primitive) -> TinygradError:
+    what = f"{primitive.name} does not work on single scalars"
+    return NoDerivativeError(explain(what, fix="use a Tensor, or an array of scalars (scalarize)"))
+
+
+def refused(primitive: Primitive, error: Exception, values: Any, params: dict[str, Any]) -> Exception:
+    """NumPy's own complaint, said again with the operation and its arguments."""
+    if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
+        return error
+    family: type[TinygradError] = ShapeError
+    if isinstance(error, IndexError):  # AxisError is both a ValueError and an IndexError
+        family = ShapeError if isinstance(error, ValueError) else IndexingError
+    elif isinstance(error, TypeError):
+        family = DTypeError
+    got = ", ".join(f"{np.shape(v)} {getattr(v, 'dtype', type(v).__name__)}" for v in values)
+    settings = ", ".join(f"{key}={value!r}" for key, value in params.items())
+    return family(explain(f"{primitive.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}"))
+
+
+def not_finite_forward(primitive: Primitive, data: Any, values: list[Any]) -> TinygradError:
+    inputs = "; ".join(summary(value) for value in values)
+    site = Site.here(None)
+    what = f"forward: {primitive.name} made {summary(data)}"
+    return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {site.filename}:{site.line}"))
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------
+
+
+def broken_rule(primitive: Primitive, index: int, argument: Variable, got: str, fix: str) -> TinygradError:
+    dtype = "float" if argument.is_scalar_kind else f"dtype {argument.dtype}"
+    expected = f"shape {argument.shape}, {dtype}"
+    if primitive.core_dims == 0:
+        expected += ", or the shape of the result"
+    what = f"{primitive.name}: broken derivative rule for argument {index}"
+    return RuleError(explain(what, got=got, expected=expected, fix=fix))
+
+
+def discrete(argument: Variable) -> TinygradError:
+    what = f"{argument.label} wants a gradient"
+    fix = "make the primitive with discrete=True: integers and booleans carry no gradient"
+    return RuleError(explain(what, got=f"dtype {argument.dtype}", expected="real numbers", fix=fix))
+
+
+def rule_failed(result: Variable, index: int, error: Exception, count: int) -> TinygradError:
+    names = ", ".join(result.params or {}) or "no parameters"
+    return RuleError(
+        explain(
+            f"{operation(result)}: the derivative rule for argument {index} failed: {type(error).__name__}: {error}",
+            got=f"called as rule(g, out, {count} arguments, {names})",
+            expected="a function of the result's cotangent, the result, each argument, and the parameters by keyword;"
+            " it writes to none of them",
+        )
+    )
+
+
+def not_finite_in_rule(result: Variable, index: int, error: Exception) -> TinygradError:
+    found = str(error).removeprefix("forward: ")
+    return AnomalyError(f"backward, in the rule of {operation(result)} for argument {index}: {found}")
+
+
+def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError:
+    site = result.scope
+    made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
+    return AnomalyError(
+        explain(
+            f"backward: the rule of {operation(result)} for argument {index} made {summary(raw)}",
+            got=f"from the result {summary(result._data)}",
+            fix=made or "run the forward inside detect_anomaly() too, and its line will be named here",
+        )
+    )
+
+
+# -- backward ---------------------------------------------------------------------------------------------------------
+
+
+def used_up(variable: Variable) -> TinygradError:
+    what = f"{variable.label}: its graph was used up by an earlier backward pass, which frees it"
+    return GraphError(explain(what, fix="call the first backward with retain_graph=True, or run the forward again"))
+
+
+def mutated(result: Variable, arg: Variable) -> TinygradError:
+    what = f"{operation(result)} recorded {arg.label}, which was changed before backward needed it"
+    got = "a new value, or requires_grad switched on, after the operation"
+    return MutationError(explain(what, got=got, fix="run backward before changing it, or record on a copy"))
+
+
+def no_gradient(root: Variable, call: str) -> TinygradError:
+    if root.inputs is None:
+        why = "it is a leaf that was not asked to require a gradient, or it was made under no_grad() or by detach()"
+    else:
+        why = "nothing it was computed from requires one, or only operations without a derivative lead to it"
+    what = f"{call}: {root.label} does not require a gradient"
+    return GraphError(explain(what, got=why, fix="set requires_grad=True on a leaf first"))
+
+
+def no_seed(root: Variable) -> TinygradError:
+    what = f"backward from {root.label} needs a cotangent"
+    fix = "pass a cotangent, y.backward(w), or reduce to one number first, (w * y).sum().backward()"
+    return ShapeError(explain(what, expected=f"shape {root.shape}", fix=fix))
+
+
+def bad_seed(root: Variable, got: object) -> TinygradError:
+    what = f"the cotangent of {root.label} does not fit"
+    return ShapeError(explain(what, got=f"shape {got}", expected=f"shape {root.shape}, real numbers"))
+
+
+def bad_hook(variable: Variable, new: Any) -> TinygradError:
+    what = f"hook on {variable.label}: bad replacement gradient"
+    got = f"a {type(new).__name__} of shape {new.shape if hasattr(new, 'shape') else np.shape(new)}"
+    expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
+    return ShapeError(explain(what, got=got, expected=expected))
