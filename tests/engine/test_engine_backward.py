@@ -160,7 +160,7 @@ def test_a_cotangent_has_exactly_the_shape_of_the_root():
     y.backward(w, retain_graph=True)
     np.testing.assert_array_equal(x.grad.data, 2.0 * w)
     for wrong in (np.ones(3), np.ones((1, 3)), np.ones((3, 2)), 1.0, np.ones((2, 3, 1)), Tensor(np.ones(3))):
-        with pytest.raises(ShapeError, match=r"(?s)does not fit.*expected: shape \(2, 3\)"):
+        with pytest.raises(ShapeError, match=r"(?s)does not fit.*expected: a Tensor or raw numbers of shape \(2, 3\)"):
             y.backward(wrong, retain_graph=True)
     with pytest.raises(ShapeError, match=r"needs a cotangent(?s:.*)y\.backward\(w\)"):
         y.backward()
@@ -175,7 +175,7 @@ def test_what_a_cotangent_may_be():
         np.testing.assert_array_equal(x.grad.data, [1.0, 2.0])
         assert x.grad.dtype == np.float32
     for wrong in (np.array([1j, 2.0]), ["a", "b"], [None, None]):
-        with pytest.raises(ShapeError, match="real numbers"):
+        with pytest.raises(ShapeError, match="raw numbers of shape"):
             (x * 1.0).backward(wrong)
     for single in (np.ones(1), np.ones((1, 1))):
         y = leaf(single)
@@ -195,7 +195,9 @@ def test_recorded_cotangents_are_checked_too():
     x = leaf([1.0, 2.0])
     with pytest.raises(ShapeError, match="does not fit"):
         (x * x).backward(Tensor(np.ones(3)), create_graph=True)
-    with pytest.raises(ShapeError, match="does not fit"):
+    with pytest.raises(
+        ShapeError, match=r"got:      a Scalar of shape \(\)\n  expected: a Tensor or raw numbers of shape \(\)"
+    ):
         (x * x).sum().backward(Scalar(1.0), create_graph=True)
 
 

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 
 def summary(value: Any) -> str:
-    """Shape, range and the count of non-finite elements."""
+    """Shape, range and the count of non-finite elements; a number without axes as it is."""
     array = np.asarray(value)
+    if array.ndim == 0:
+        return f"{array.item():.6g}"
     if array.dtype.kind != "f":
         return f"{array.dtype} of shape {array.shape}"
     good = array[np.isfinite(array)]
@@ -134,13 +136,16 @@ def refused(primitive: Primitive, error: Exception, values: Any, params: dict[st
     if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
         return error
     family: type[TinygradError] = ShapeError
-    if isinstance(error, IndexError):  # AxisError is both a ValueError and an IndexError
+    fix = None
+    if "read-only" in str(error):
+        family, fix = ArgumentError, "a forward writes to none of its arguments; let it make a new array"
+    elif isinstance(error, IndexError):  # AxisError is both a ValueError and an IndexError
         family = ShapeError if isinstance(error, ValueError) else IndexingError
     elif isinstance(error, TypeError):
         family = DTypeError
     got = ", ".join(f"{np.shape(v)} {getattr(v, 'dtype', type(v).__name__)}" for v in values)
     settings = ", ".join(f"{key}={value!r}" for key, value in params.items())
-    return family(explain(f"{primitive.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}"))
+    return family(explain(f"{primitive.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}", fix=fix))
 
 
 def not_finite_forward(primitive: Primitive, data: Any, values: list[Any]) -> TinygradError:
@@ -226,9 +231,10 @@ def no_seed(root: Variable) -> TinygradError:
     return ShapeError(explain(what, expected=f"shape {root.shape}", fix=fix))
 
 
-def bad_seed(root: Variable, got: object) -> TinygradError:
+def bad_seed(root: Variable, got: str) -> TinygradError:
     what = f"the cotangent of {root.label} does not fit"
-    return ShapeError(explain(what, got=f"shape {got}", expected=f"shape {root.shape}, real numbers"))
+    expected = f"a {root.kind.__name__} or raw numbers of shape {root.shape}"
+    return ShapeError(explain(what, got=got, expected=expected))
 
 
 def bad_hook(variable: Variable, new: Any) -> TinygradError:

@@ -207,11 +207,11 @@ def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
         gradient = np.ones(root.shape, dtype_of(root))
     if isinstance(gradient, Variable) and create_graph:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
-            raise messages.bad_seed(root, gradient.shape)
+            raise messages.bad_seed(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
         return gradient
     raw = np.asarray(gradient._data if isinstance(gradient, Variable) else gradient)
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
-        raise messages.bad_seed(root, f"{raw.shape} of dtype {raw.dtype}")
+        raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
     return root.kind.wrap(seed) if create_graph else seed
 
