@@ -120,7 +120,7 @@ def test_only_variables_can_be_traced(wrong: object) -> None:
 
 def test_cotangents_must_fit() -> None:
     _, y = batch_norm()
-    with pytest.raises(ShapeError, match=r"expected: shape \(4, 1\)"):
+    with pytest.raises(ShapeError, match=r"raw numbers of shape \(4, 1\)"):
         trace(y, np.ones(3))
     with pytest.raises(ArgumentError, match="one cotangent per output"):
         trace(batch_norm_of_scalars(), np.ones(3))
