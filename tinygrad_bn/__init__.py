@@ -13,6 +13,7 @@ from .engine import (
     scope,
 )  # fmt: skip
 from .engine.errors import TinygradError
+from .explorer import explore
 from .nn.init import manual_seed
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .variables import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable",
-    "data", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of", "graph",
-    "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim", "record_sites",
-    "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp",
+    "data", "detect_anomaly", "enable_grad", "explore", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of",
+    "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim",
+    "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp",
 ]  # fmt: skip
