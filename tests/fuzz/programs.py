@@ -153,7 +153,8 @@ def programs(draw: st.DrawFn) -> Program:
     wanted = draw(st.integers(1, 20))
     while len(steps) < wanted:
         step = draw(_step(values))
-        result = np.asarray(PAIRS[step.op][0](*(values[i] for i in step.takes), *step.params))
+        with np.errstate(over="ignore"):  # the last value of a program may be too large; no other is taken further
+            result = np.asarray(PAIRS[step.op][0](*(values[i] for i in step.takes), *step.params))
         steps.append(step)
         values.append(result)
         if not np.abs(result).max(initial=0.0) <= HIGHEST and len(steps) < wanted:
@@ -165,11 +166,12 @@ def programs(draw: st.DrawFn) -> Program:
 
 @st.composite
 def _step(draw: st.DrawFn, values: list[np.ndarray]) -> Step:
-    # Mostly the latest value, so that programs are deep and few values are left unused.
-    i = draw(st.one_of(st.just(len(values) - 1), st.integers(0, len(values) - 1)))
+    # Mostly the latest value, so that programs are deep and few values are left unused; never one that was squashed.
+    usable = [j for j, value in enumerate(values) if np.abs(value).max(initial=0.0) <= HIGHEST]
+    i = draw(st.one_of(st.just(len(values) - 1), st.sampled_from(usable)))
     shape = values[i].shape
     choices = ["unary", "whole"]
-    partners = [j for j, other in enumerate(values) if _broadcasts(shape, other.shape)]
+    partners = [j for j in usable if _broadcasts(shape, values[j].shape)]
     choices += ["binary"] * 2 if partners else []
     choices += ["reduce", "along"] if shape else []
     choices += ["matrix"] if len(shape) >= 2 and values[i].size <= 9 else []
