@@ -229,13 +229,13 @@ def check(program: Program) -> None:
         ((e * torch.tensor(d)).sum() for e, d in zip(expected, directions) if e is not None), start=torch.zeros(())
     )
     if not along.requires_grad or not across.requires_grad:
-        # One side may keep a graph of zeros (a step function's slope); then the other's product must be zero.
+        # One side may keep a graph of zeros (a step function's slope); then the other's product is zero up to rounding.
         products: Any = [None] * len(raw)
         if along.requires_grad:
             products = tg.grad(along, ours)
         other = torch.autograd.grad(across, theirs, allow_unused=True) if across.requires_grad else products
         for g in (*products, *other):
-            assert g is None or np.abs(np.asarray(g.detach().numpy())).max(initial=0.0) == 0.0
+            assert g is None or np.abs(np.asarray(g.detach().numpy())).max(initial=0.0) <= 1e-10
         return
     got2 = tg.grad(along, ours)
     expected2 = torch.autograd.grad(across, theirs, allow_unused=True)
