@@ -259,6 +259,14 @@ def test_a_gradient_that_was_assigned_must_fit(assigned):
     np.testing.assert_array_equal(x.grad.data, [11.0, 22.0])
 
 
+def test_a_gradient_of_the_other_kind_does_not_fit_even_if_its_shape_does():
+    for x, wrong in ((leaf(2.0), Scalar(1.0)), (Scalar(2.0), Tensor(1.0))):
+        x.grad = wrong
+        with pytest.raises(ArgumentError, match=f"got:      {type(wrong).__name__} of shape"):
+            (x * x).backward()
+        assert x.grad is wrong
+
+
 def test_equal_gradients_of_two_leaves_can_be_changed_one_by_one():
     x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
     (x + y).sum().backward()

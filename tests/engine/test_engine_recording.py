@@ -193,7 +193,8 @@ def test_a_primitive_shows_its_name_and_document():
     assert ops.exp.__name__ == "exp"
     assert "exp(x)" in ops.exp.__doc__
     assert Primitive("bare", np.exp).__doc__ is None
-    assert not Primitive("bare", np.exp).differentiable
+    assert [p.differentiable for p in (ops.exp, ops.where, ops.concatenate([leaf()]).primitive)] == [True] * 3
+    assert [p.differentiable for p in (Primitive("bare", np.exp), ops.greater)] == [False] * 2
 
 
 def test_an_operation_without_rules_is_recorded_nowhere_to_go():
