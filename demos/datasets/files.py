@@ -1,4 +1,4 @@
-"""The data files of the demos: found, checked against their SHA-256, loaded.  Sources and licences: demos/data."""
+"""Where the data files are, and the check that each is the one the figures were measured on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygrad_bn.engine.errors import explain
 
 Array = np.ndarray[Any, Any]
 
-FOLDER = Path(__file__).resolve().parent / "data"
+FOLDER = Path(__file__).resolve().parent.parent / "data"
 
 
 class DatasetError(Exception):
@@ -27,37 +27,6 @@ class DataFile:
     name: str
     size: int
     sha256: str
-
-
-MNIST = DataFile("mnist.npz", 11_490_519, "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64")
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Images of digits as rows of pixels, and their labels.
-
-    Attributes:
-        images: float32 of shape (N, 784), each pixel 0 or 1.
-        labels: int64 of shape (N,), 0 to 9.
-    """
-
-    images: Array
-    labels: Array
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, rows: Any) -> Digits:
-        return Digits(self.images[rows], self.labels[rows])
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Training images, validation images (held out of MNIST's training set) and MNIST's test images."""
-
-    train: Digits
-    validation: Digits
-    test: Digits
 
 
 def checked(file: DataFile, folder: Path = FOLDER) -> Path:
@@ -87,23 +56,3 @@ def checked(file: DataFile, folder: Path = FOLDER) -> Path:
             )
         )  # fmt: skip
     return path
-
-
-def load_mnist(folder: Path = FOLDER) -> Splits:
-    """MNIST with binary pixels (gray value above 127), as the paper's experiment uses it (arXiv:1502.03167, 4.1).
-
-    Every twelfth training image, 5,000 in all, is held out for validation: evenly, because the images come in the order
-    of their writers.
-
-    Raises:
-        DatasetError: see ``checked``.
-    """
-    with np.load(checked(MNIST, folder)) as archive:
-        known = Digits(_binary(archive["x_train"]), archive["y_train"].astype(np.int64))
-        test = Digits(_binary(archive["x_test"]), archive["y_test"].astype(np.int64))
-    held_out = np.arange(len(known)) % 12 == 0
-    return Splits(known[~held_out], known[held_out], test)
-
-
-def _binary(images: Array) -> Array:
-    return (images.reshape(len(images), -1) > 127).astype(np.float32)
