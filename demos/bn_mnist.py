@@ -41,8 +41,8 @@ import numpy as np
 from tinygrad_bn import Tensor, functional, graph, nn, no_grad, optim
 
 from .datasets import Array, DatasetError, Digits, Splits, load_mnist
-from .options import INTERRUPTED, positive, whole
-from .output import OutputError, prepare, write_whole
+from .lab.options import INTERRUPTED, positive, whole
+from .lab.output import OutputError, prepare, write_whole
 
 SIZES = (784, 100, 100, 100, 10)
 BATCH = 60

@@ -18,7 +18,7 @@ from typing import Any
 
 from tinygrad_bn.engine.errors import explain
 
-from .output import OutputError, write_whole
+from .lab.output import OutputError, write_whole
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, told apart by everyone
 MARKERS = "os^D"

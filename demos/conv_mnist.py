@@ -35,8 +35,8 @@ from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.engine.errors import explain
 
 from .datasets import DatasetError, Digits, Splits, load_mnist
-from .options import INTERRUPTED, positive, whole
-from .output import OutputError, prepare, write_whole
+from .lab.options import INTERRUPTED, positive, whole
+from .lab.output import OutputError, prepare, write_whole
 
 BATCH = 100
 COLUMNS = ("epoch", "train loss", "held-out, %", "test, %", "CPU s")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demos.output import OutputError, prepare, write_whole
+from demos.lab.output import OutputError, prepare, write_whole
 
 
 def test_prepare_makes_the_folder_and_leaves_nothing_in_it(tmp_path):

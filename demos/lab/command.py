@@ -1,0 +1,121 @@
+"""The command line of one demo: ``python -m demos.NAME [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..datasets import DatasetError
+from . import plots
+from .demo import Attachment, Block, Demo, Drawing, Plot, Settings
+from .options import INTERRUPTED, whole
+from .output import OutputError, prepare, write_whole
+from .results import ResultsError, command, document, write
+from .run import load, processors, run
+from .terminal import as_text
+
+
+def main(name: str, argv: Sequence[str] | None = None) -> int:
+    """Run one demo: print what it found, write its results and pictures to ``DIR/NAME``.
+
+    Returns:
+        0; 2 when the data or the output folder cannot be used; 130 after Ctrl-C.
+    """
+    return guarded(name, lambda: run_one(load(name), argv))
+
+
+def guarded(name: str, work: Callable[[], int]) -> int:
+    """Do the work; expected failures become a message and an exit code."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except (DatasetError, OutputError, ResultsError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+
+
+def run_one(demo: Demo, argv: Sequence[str] | None) -> int:
+    """The command of one demo."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m demos.{demo.name}", description=f"{demo.title}. {demo.claim}", allow_abbrev=False
+    )
+    add_options(parser, demo.fewest, f"{demo.seeds[0]}, with --full {demo.seeds[1]}")
+    for flag, what in demo.flags.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=what)
+    options = parser.parse_args(argv)
+    settings = settings_of(options, demo)
+    folder = prepare(options.out)
+    print(f"{demo.title}\n{'=' * len(demo.title)}\n{command(demo, settings)}\n", flush=True)
+    parts = run([(demo, settings)], folder, options.jobs)[demo.name]
+    shown = demo.show({name: part.measured for name, part in parts.items()})
+    print(as_text(shown))
+    own = prepare(folder / demo.name)
+    write(own / "results.json", document([(demo, settings, parts)]))
+    print(f"\nwrote {own / 'results.json'}: everything that was measured")
+    for path, caption in write_pictures(shown, own):
+        print(f"wrote {path}: {caption}")
+    if not plots.available() and any(isinstance(block, Plot) for block in shown):
+        print("no plots, because matplotlib is not installed: pip install -e '.[demos]'")
+    return 0
+
+
+def add_options(parser: argparse.ArgumentParser, fewest: int, seeds: str) -> None:
+    """The options that all demos have."""
+    parser.add_argument("--full", action="store_true", help="the sizes of the papers; takes long")
+    parser.add_argument(
+        "--seeds", type=enough(fewest), metavar="N", help=f"paired runs for each interval (default: {seeds})"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="the first seed; another gives other runs (default: 0)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
+    parser.add_argument(
+        "--jobs", type=whole(1), default=processors(), metavar="N",
+        help="parts measured at once (default: as many as there are processors)",
+    )  # fmt: skip
+
+
+def enough(fewest: int) -> Callable[[str], int]:
+    """For ``add_argument(type=...)``: a number of seeds that has an interval."""
+
+    def convert(text: str) -> int:
+        count = whole(1)(text)
+        if count < fewest:
+            raise argparse.ArgumentTypeError(f"{count} is too few for an interval; give at least {fewest}")
+        return count
+
+    return convert
+
+
+def settings_of(options: argparse.Namespace, demo: Demo) -> Settings:
+    """What the options ask of a demo."""
+    seeds = options.seeds or demo.seeds[options.full]
+    flags = frozenset(flag for flag in demo.flags if getattr(options, flag.replace("-", "_"), False))
+    return Settings(seeds, options.seed, options.full, flags)
+
+
+def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, str]]:
+    """Write plots (where matplotlib is installed), drawings and attachments; returns files and captions.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    written = []
+    for block in blocks:
+        if isinstance(block, Plot) and plots.available():
+            content = plots.render(block)
+            path = write_whole(folder / f"{block.name}.svg", lambda file, data=content: file.write_bytes(data))  # type: ignore[misc]
+        elif isinstance(block, Drawing):
+            path = write_whole(
+                folder / f"{block.name}.svg", lambda file, svg=block.svg: file.write_text(svg, encoding="utf-8")  # type: ignore[misc]
+            )  # fmt: skip
+        elif isinstance(block, Attachment):
+            path = write_whole(folder / block.name, block.write)
+        else:
+            continue
+        written.append((path, block.caption))
+    return written

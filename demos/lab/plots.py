@@ -1,0 +1,73 @@
+"""The style of all plots: colours that everyone can tell apart, lines that differ without colour, text for a slide."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+from .demo import Plot
+
+# Okabe and Ito's colours (jfly.uni-koeln.de/color), chosen to be told apart with any colour vision.
+ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, BLACK = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
+)  # fmt: skip
+GRAY = "#6B6B6B"
+
+PLAIN, BN = RED, BLUE  # without and with Batch Normalization, in every plot
+CYCLE = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK)  # other series, in this order
+MARKERS = "osD^vPX"
+
+STYLE: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 13,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 2.5,
+    "lines.markersize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "tinygrad_bn",
+}
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def render(plot: Plot, kind: str = "svg") -> bytes:
+    """The picture as a file's content, ``"svg"`` or ``"png"``; the same measurements give the same bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=plot.size)
+        plot.draw(figure)
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a letter the font lacks, or a layout that does not fit, is a fault
+            metadata = {"Date": None} if kind == "svg" else {"Software": None}
+            figure.savefig(buffer, format=kind, dpi=110 if kind == "svg" else 144, metadata=metadata)
+    return buffer.getvalue()
+
+
+def band(axes: Any, x: Any, runs: Any, color: str, label: str, marker: str = "", **options: Any) -> None:
+    """The median over runs as a line and their range as a band around it; ``runs`` has one row a run."""
+    import numpy as np
+
+    values = np.asarray(runs, float)
+    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
+    axes.plot(x, np.median(values, axis=0), color=color, label=label, marker=marker, **options)

@@ -1,0 +1,84 @@
+"""The document of a run: everything that was measured, as JSON, from which all that is shown can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinygrad_bn.engine.errors import explain
+
+from .demo import Block, Demo, Settings, Verdict
+from .output import write_whole
+from .run import Finished, environment, load
+
+SCHEMA = 1
+
+
+class ResultsError(Exception):
+    """A file that is no document of results."""
+
+
+def document(runs: Sequence[tuple[Demo, Settings, Mapping[str, Finished]]]) -> dict[str, Any]:
+    """Everything that was measured in these runs, and the verdicts that follow from it."""
+    demos = [
+        {
+            "name": demo.name,
+            "title": demo.title,
+            "command": command(demo, settings),
+            "settings": {**asdict(settings), "flags": sorted(settings.flags)},
+            "parts": {
+                name: {"cpu_seconds": part.cpu_seconds, "measured": part.measured} for name, part in parts.items()
+            },
+            "verdicts": [asdict(block) for block in demo.show({n: part.measured for n, part in parts.items()}) if isinstance(block, Verdict)],
+        }
+        for demo, settings, parts in runs
+    ]  # fmt: skip
+    return {"schema": SCHEMA, "environment": environment(), "demos": demos}
+
+
+def command(demo: Demo, settings: Settings) -> str:
+    """What to type for this demo alone, with these settings."""
+    words = ["python -m", f"demos.{demo.name}"]
+    words += ["--full"] if settings.full else []
+    words += [f"--seeds {settings.seeds}"] if settings.seeds != demo.seeds[settings.full] else []
+    words += [f"--seed {settings.seed}"] if settings.seed else []
+    return " ".join([*words, *(f"--{flag}" for flag in sorted(settings.flags))])
+
+
+def blocks(entry: Mapping[str, Any]) -> list[Block]:
+    """What there is to show of one demo of a document."""
+    return load(entry["name"]).show({name: part["measured"] for name, part in entry["parts"].items()})
+
+
+def write(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a document.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return write_whole(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a document.
+
+    Raises:
+        ResultsError: there is no such file, or it is something else.
+    """
+    fix = "make one: python -m demos"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(explain(f"{path}: cannot be read", got=error.strerror, fix=fix)) from error
+    except ValueError as error:
+        raise ResultsError(explain(f"{path}: not JSON", got=str(error), fix=fix)) from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        got = f"schema {content.get('schema')!r}" if isinstance(content, dict) else type(content).__name__
+        raise ResultsError(
+            explain(f"{path}: not results of these demos", got=got, expected=f"schema {SCHEMA}", fix=fix)
+        )
+    return content

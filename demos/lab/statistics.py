@@ -1,0 +1,135 @@
+"""Numbers from several seeds: medians where some never got there, intervals for paired differences and for ratios."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Steps = Sequence[float | None]  # per seed; None where the target was never reached
+
+
+def first_at(steps: Sequence[int], values: Sequence[float], target: float) -> int | None:
+    """The step of the first evaluation at or above ``target``, or ``None``."""
+    return next((step for step, value in zip(steps, values) if value >= target), None)
+
+
+def lower_median(values: Steps) -> float | None:
+    """The middle value, of two the lower; ``None``, which stands for never, counts as infinite."""
+    middle = sorted(math.inf if value is None else value for value in values)[(len(values) - 1) // 2]
+    return None if math.isinf(middle) else middle
+
+
+def saved(before: Steps, after: Steps) -> float | None:
+    """The share of steps saved, ``1 - median(after) / median(before)``; ``None`` unless both medians were reached."""
+    slow, fast = lower_median(before), lower_median(after)
+    return None if slow is None or fast is None else 1.0 - fast / slow
+
+
+def saved_interval(before: Steps, after: Steps, level: float = 0.95, draws: int = 4000) -> tuple[float, float] | None:
+    """A bootstrap interval for ``saved``, the pairs (one per seed) drawn with replacement.
+
+    A draw where only ``before`` was not reached counts as 1 (everything saved), one where ``after`` was not as minus
+    infinity; ``None`` if a bound is not finite.
+    """
+    slow, fast = (np.array([math.inf if v is None else v for v in values]) for values in (before, after))
+    picks = np.random.default_rng(0).integers(0, len(slow), (draws, len(slow)))
+    middle = (len(slow) - 1) // 2
+    slow, fast = np.sort(slow[picks], axis=1)[:, middle], np.sort(fast[picks], axis=1)[:, middle]
+    ratio = np.where(np.isinf(fast), np.inf, fast / slow)
+    low, high = (float(q) for q in np.quantile(1.0 - ratio, [(1 - level) / 2, (1 + level) / 2], method="nearest"))
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """The mean, and the half-width of Student's t interval for it; for paired differences, give the differences.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"mean_interval: {len(values)} values have no interval; at least 2 are needed")
+    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return float(np.mean(values)), t_quantile((1 + level) / 2, len(values) - 1) * spread
+
+
+def t_quantile(p: float, degrees: int) -> float:
+    """The value that Student's t with so many degrees of freedom stays below with probability ``p`` (0.5 <= p < 1).
+
+    By bisection on the distribution function, which for whole degrees of freedom is a finite sum (Abramowitz and Stegun,
+    Handbook of Mathematical Functions, 26.7.3 and 26.7.4).
+    """
+    low, high = 0.0, 1.0
+    while t_distribution(high, degrees) < p:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_distribution(middle, degrees) < p else (low, middle)
+    return (low + high) / 2
+
+
+def t_distribution(t: float, degrees: int) -> float:
+    """The probability that Student's t with so many degrees of freedom is below ``t`` >= 0."""
+    angle = math.atan2(t, math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    term = total = cosine if degrees % 2 else 1.0
+    for k in range(2 + degrees % 2, degrees, 2):
+        term *= (k - 1) / k * cosine**2
+        total += term
+    if degrees % 2:
+        within = 2 / math.pi * (angle + (sine * total if degrees > 1 else 0.0))
+    else:
+        within = sine * total
+    return 0.5 + within / 2
+
+
+def auc(scores: Array, labels: Array) -> float:
+    """Area under the ROC curve: the probability that a 1 has a higher score than a 0, ties counting half.
+
+    Args:
+        scores: shape (N,).
+        labels: 0 or 1, shape (N,), both present.
+    """
+    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]  # ties share the mean of their ranks
+    ones = int(labels.sum())
+    zeros = len(labels) - ones
+    return float((ranks[labels == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+# -- as text ------------------------------------------------------------------------------------------------------------
+
+
+def steps_text(values: Steps) -> str:
+    """``90 (80 to 120)``: lower median and range; with ``, 4/5`` if only so many got there."""
+    reached = sorted(value for value in values if value is not None)
+    if not reached:
+        return f"never (0/{len(values)})"
+    middle = lower_median(values)
+    text = "never" if middle is None else f"{middle:,.0f}"
+    if reached[0] != reached[-1] or middle is None:
+        text += f" ({reached[0]:,.0f} to {reached[-1]:,.0f})"
+    return text if len(reached) == len(values) else f"{text}, {len(reached)}/{len(values)}"
+
+
+def saved_text(before: Steps, after: Steps) -> str:
+    """``87 % [82, 91]``: the share of steps saved and its interval; a bound or a word where there is no number."""
+    share, interval = saved(before, after), saved_interval(before, after)
+    if share is None:
+        slow, fast = lower_median(before), lower_median(after)
+        return "neither" if slow is None and fast is None else "all: the other never" if slow is None else "none: never"
+    return f"{100 * share:.0f} %" + (f" [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]" if interval else "")
+
+
+def difference_text(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> str:
+    """``+1.61 ± 0.48``: the mean of paired differences and the half-width of its 95 % interval."""
+    mean, half = mean_interval(values)
+    return f"{scale * mean:+.{digits}f} ± {scale * half:.{digits}f}"
+
+
+def mean_text(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> str:
+    """``96.34 ± 0.45``: mean and standard deviation over the seeds."""
+    return f"{scale * float(np.mean(values)):.{digits}f} ± {scale * float(np.std(values, ddof=1)):.{digits}f}"
