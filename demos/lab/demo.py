@@ -81,6 +81,19 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Lines in a typewriter's letters, as they are: source code, or what a program printed.
+
+    Attributes:
+        text: without a newline at the end.
+        language: what it is.
+    """
+
+    text: str
+    language: Literal["python", "output"] = "python"
+
+
+@dataclass(frozen=True)
 class Heading:
     """The title of what follows."""
 
@@ -163,7 +176,7 @@ class Verdict:
     condition: str = ""
 
 
-Block = Text | Heading | Table | Plot | Drawing | Attachment | Verdict
+Block = Text | Code | Heading | Table | Plot | Drawing | Attachment | Verdict
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from .demo import Attachment, Block, Drawing, Heading, Plot, Table, Text, Verdict
+from .demo import Attachment, Block, Code, Drawing, Heading, Plot, Table, Text, Verdict
 
 WIDTH = 110
 
@@ -21,6 +21,8 @@ def block_text(block: Block) -> str:
         return f"{block.text}\n{'-' * len(block.text)}"
     if isinstance(block, Text):
         return textwrap.fill(block.text.replace("`", ""), WIDTH)
+    if isinstance(block, Code):
+        return textwrap.indent(block.text, " " * 4)
     if isinstance(block, Table):
         return f"{textwrap.fill(block.caption, WIDTH)}\n{columns([block.head, *block.rows])}"
     if isinstance(block, Verdict):
