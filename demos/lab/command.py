@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ..datasets import DatasetError
@@ -106,16 +107,19 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
     """
     written = []
     for block in blocks:
+        write: Callable[[Path], object]
         if isinstance(block, Plot) and plots.available():
-            content = plots.render(block)
-            path = write_whole(folder / f"{block.name}.svg", lambda file, data=content: file.write_bytes(data))  # type: ignore[misc]
+            write = partial(write_bytes, plots.render(block))
         elif isinstance(block, Drawing):
-            path = write_whole(
-                folder / f"{block.name}.svg", lambda file, svg=block.svg: file.write_text(svg, encoding="utf-8")  # type: ignore[misc]
-            )  # fmt: skip
+            write = partial(write_bytes, block.svg.encode())
         elif isinstance(block, Attachment):
-            path = write_whole(folder / block.name, block.write)
+            write = block.write
         else:
             continue
-        written.append((path, block.caption))
+        written.append((write_whole(folder / block.file, write), block.caption))
     return written
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """``path.write_bytes``, the content first."""
+    path.write_bytes(content)

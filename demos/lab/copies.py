@@ -88,9 +88,8 @@ def draw_weights(sizes: Sequence[int], seeds: Sequence[int], std: float | str, d
     generators = [np.random.default_rng([seed, 0]) for seed in seeds]
     weights = []
     for inputs, outputs in pairwise(sizes):
-        scale = {"xavier": (2 / (inputs + outputs)) ** 0.5, "he": (2 / inputs) ** 0.5, "lecun": inputs**-0.5}.get(
-            std, std
-        )
+        scales = {"xavier": (2 / (inputs + outputs)) ** 0.5, "he": (2 / inputs) ** 0.5, "lecun": inputs**-0.5}
+        scale = scales[std] if isinstance(std, str) else std
         draws = [generator.standard_normal((inputs, outputs)) for generator in generators]
         weights.append((np.stack(draws) * scale).astype(dtype))
     return weights
@@ -210,4 +209,5 @@ def predict(model: nn.Module, x: Array, rows: int = 1024) -> Array:
 
 def accuracy(scores: Array, labels: Array) -> Array:
     """The share of right labels in each copy: scores (S, N, K), labels (N,); a copy that diverged has what chance gives."""
-    return (np.argmax(scores, axis=-1) == labels).mean(axis=1)
+    right: Array = np.argmax(scores, axis=-1) == labels
+    return np.asarray(right.mean(axis=1))

@@ -130,6 +130,10 @@ class Plot:
     draw: Callable[[Any], None]
     size: tuple[float, float] = (8.0, 4.0)
 
+    @property
+    def file(self) -> str:
+        return f"{self.name}.svg"
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -139,17 +143,21 @@ class Drawing:
     caption: str
     svg: str
 
+    @property
+    def file(self) -> str:
+        return f"{self.name}.svg"
+
 
 @dataclass(frozen=True)
 class Attachment:
     """A file of its own beside the report.
 
     Attributes:
-        name: of the file, with its suffix.
+        file: its name, with the suffix.
         write: makes it at the path it gets.
     """
 
-    name: str
+    file: str
     caption: str
     write: Callable[[Path], object]
 

@@ -18,7 +18,7 @@ PLAIN, BN = RED, BLUE  # without and with Batch Normalization, in every plot
 CYCLE = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK)  # other series, in this order
 MARKERS = "osD^vPX"
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine

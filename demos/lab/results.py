@@ -23,19 +23,19 @@ class ResultsError(Exception):
 
 def document(runs: Sequence[tuple[Demo, Settings, Mapping[str, Finished]]]) -> dict[str, Any]:
     """Everything that was measured in these runs, and the verdicts that follow from it."""
-    demos = [
-        {
-            "name": demo.name,
-            "title": demo.title,
-            "command": command(demo, settings),
-            "settings": {**asdict(settings), "flags": sorted(settings.flags)},
-            "parts": {
-                name: {"cpu_seconds": part.cpu_seconds, "measured": part.measured} for name, part in parts.items()
-            },
-            "verdicts": [asdict(block) for block in demo.show({n: part.measured for n, part in parts.items()}) if isinstance(block, Verdict)],
-        }
-        for demo, settings, parts in runs
-    ]  # fmt: skip
+    demos = []
+    for demo, settings, parts in runs:
+        measured = {name: part.measured for name, part in parts.items()}
+        demos.append(
+            {
+                "name": demo.name,
+                "title": demo.title,
+                "command": command(demo, settings),
+                "settings": asdict(settings) | {"flags": sorted(settings.flags)},
+                "parts": {name: asdict(part) for name, part in parts.items()},
+                "verdicts": [asdict(block) for block in demo.show(measured) if isinstance(block, Verdict)],
+            }
+        )
     return {"schema": SCHEMA, "environment": environment(), "demos": demos}
 
 

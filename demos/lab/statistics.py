@@ -79,10 +79,9 @@ def t_distribution(t: float, degrees: int) -> float:
     for k in range(2 + degrees % 2, degrees, 2):
         term *= (k - 1) / k * cosine**2
         total += term
-    if degrees % 2:
-        within = 2 / math.pi * (angle + (sine * total if degrees > 1 else 0.0))
-    else:
-        within = sine * total
+    if degrees == 1:
+        total = 0.0
+    within = 2 / math.pi * (angle + sine * total) if degrees % 2 else sine * total
     return 0.5 + within / 2
 
 
