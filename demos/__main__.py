@@ -66,7 +66,8 @@ def run_all(argv: Sequence[str] | None) -> int:
 
 
 def write_report(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write the results, the pictures and the page, then say what came out."""
+    """Write the results, the pictures and the page, and say what came out."""
+    written = results.write(folder / "results.json", content)
     for entry in content["demos"]:
         shown = results.blocks(entry)
         write_pictures(shown, prepare(folder / entry["name"]))
@@ -76,7 +77,7 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> None:
                 print(f"{verdict_text(block)}\n")
     if not plots.available():
         print("no plots, because matplotlib is not installed: pip install -e '.[demos]'")
-    print(f"wrote {results.write(folder / 'results.json', content)}: everything that was measured")
+    print(f"wrote {written}: everything that was measured", flush=True)
     html = page(content, folder)
     path = write_whole(folder / "report.html", lambda file: file.write_text(html, encoding="utf-8"))
     print(f"wrote {path}: the report; open it in a browser")

@@ -198,16 +198,18 @@ def step(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x:
 
 
 def predict(model: nn.Module, x: Array, rows: int = 1024) -> Array:
-    """The outputs (S, N, outputs) for the same rows in every copy, in evaluation mode, ``rows`` at a time."""
+    """The outputs (S, N, outputs) for the same rows (N, inputs) in every copy or its own (S, N, inputs), in evaluation
+    mode, ``rows`` at a time."""
     was_training = model.training
     model.eval()
     with no_grad():
-        outputs = [model(x[i : i + rows]).data for i in range(0, len(x), rows)]
+        outputs = [model(x[..., i : i + rows, :]).data for i in range(0, x.shape[-2], rows)]
     model.train(was_training)
     return np.concatenate(outputs, axis=1)
 
 
 def accuracy(scores: Array, labels: Array) -> Array:
-    """The share of right labels in each copy: scores (S, N, K), labels (N,); a copy that diverged has what chance gives."""
+    """The share of right labels in each copy: scores (S, N, K), labels (N,) or (S, N); one that diverged has what chance
+    gives."""
     right: Array = np.argmax(scores, axis=-1) == labels
     return np.asarray(right.mean(axis=1))

@@ -184,7 +184,7 @@ def read(path: Path) -> Finished | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Finished(content["measured"], content["cpu_seconds"], reused=True)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -39,7 +39,7 @@ def saved_interval(before: Steps, after: Steps, level: float = 0.95, draws: int 
     picks = np.random.default_rng(0).integers(0, len(slow), (draws, len(slow)))
     middle = (len(slow) - 1) // 2
     slow, fast = np.sort(slow[picks], axis=1)[:, middle], np.sort(fast[picks], axis=1)[:, middle]
-    ratio = np.where(np.isinf(fast), np.inf, fast / slow)
+    ratio = np.divide(fast, slow, out=np.full(draws, np.inf), where=np.isfinite(fast))
     low, high = (float(q) for q in np.quantile(1.0 - ratio, [(1 - level) / 2, (1 + level) / 2], method="nearest"))
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
@@ -83,6 +83,28 @@ def t_distribution(t: float, degrees: int) -> float:
         total = 0.0
     within = 2 / math.pi * (angle + sine * total) if degrees % 2 else sine * total
     return 0.5 + within / 2
+
+
+def matched(
+    levels: Sequence[float], values: Sequence[float], other_levels: Sequence[float], other_values: Sequence[float],
+    per_decade: int = 6, fewest: int = 3,
+) -> list[tuple[float, float]]:
+    """Two series compared where they are at the same level, such as the same loss.
+
+    The levels (all > 0) are sorted into bins of equal width in their logarithm.
+
+    Returns:
+        From the highest level down, for each bin with at least ``fewest`` points of both series: its middle level, and the
+        median of ``values`` in it by the median of ``other_values``.
+    """
+    width = 1 / per_decade
+    bins, other_bins = (np.floor(np.log10(np.asarray(l, float)) / width) for l in (levels, other_levels))
+    found = []
+    for at in sorted({*bins} & {*other_bins}, reverse=True):
+        one, other = np.asarray(values)[bins == at], np.asarray(other_values)[other_bins == at]
+        if min(len(one), len(other)) >= fewest:
+            found.append((float(10 ** ((at + 0.5) * width)), float(np.median(one) / np.median(other))))
+    return found
 
 
 def auc(scores: Array, labels: Array) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Iterable
 
 from .demo import Attachment, Block, Code, Drawing, Heading, Plot, Table, Text, Verdict
@@ -41,6 +42,13 @@ def verdict_text(verdict: Verdict) -> str:
 def columns(rows: Iterable[Iterable[str]]) -> str:
     """Rows in columns, the first under a line."""
     cells = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    widths = [max(map(letters, column)) for column in zip(*cells)]
+    lines = [
+        "  ".join(cell + " " * (width - letters(cell)) for cell, width in zip(row, widths)).rstrip() for row in cells
+    ]
     return "\n".join([lines[0], "-" * min(sum(widths) + 2 * (len(widths) - 1), WIDTH), *lines[1:]])
+
+
+def letters(text: str) -> int:
+    """How wide text is: marks above a letter, as in x̂, take no place."""
+    return sum(not unicodedata.combining(letter) for letter in text)

@@ -1,0 +1,89 @@
+"""Looking into networks of many copies while they train, without leaving a trace in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn import nn, no_grad, ops
+
+from . import copies
+from .copies import Array
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Inside, the model may be run and moved; afterwards it is bit for bit what it was.
+
+    That is: parameters, gradients, running statistics, and training or evaluation mode of every layer.
+    """
+    values = [(v, v.data) for v in (*model.parameters(), *(buffer for _, buffer in model.named_buffers()))]
+    gradients = [(p, p.grad) for p in model.parameters()]
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for variable, data in values:  # a held array is not written to: whoever changes the variable gets a copy
+            variable.data = data
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        for module, training in modes:
+            module.training = training
+
+
+def activation_inputs(model: nn.Sequential, x: Array, batch_statistics: bool = True) -> list[Array]:
+    """What every nonlinearity of ``copies.network`` gets for these rows, the first layer's first: each (S, N, units).
+
+    Args:
+        model: its layers.
+        x: shape (N, inputs).
+        batch_statistics: whether Batch Normalization uses the mean and variance of these rows, as in training, or its
+            running ones, as in evaluation.  Either way the running ones stay what they were.
+    """
+    inputs: list[Array] = []
+    with untouched(model), no_grad():
+        model.train(batch_statistics)
+        h: Any = x
+        for layer in model:
+            if not isinstance(layer, (copies.Linear, copies.BatchNorm)):
+                inputs.append(h.data)
+            h = layer(h)
+    return inputs
+
+
+def loss_and_gradients(model: nn.Module, x: Array, y: Array) -> tuple[Array, list[Array]]:
+    """Each copy's mean cross-entropy on its minibatch and its gradient, with the batch's statistics.
+
+    Args:
+        model: of ``copies.network``.
+        x: shape (S, B, inputs).
+        y: labels, shape (S, B).
+
+    Returns:
+        Losses (S,) in float64; the parameters' gradients in order, each with the copies first.
+    """
+    parameters = list(model.parameters())
+    with untouched(model):
+        model.train()
+        for parameter in parameters:
+            parameter.grad = None
+        scores = model(x)
+        copies.cross_entropy(scores, y).backward()
+        gradients: list[Array] = [parameter.grad.data for parameter in parameters]
+    return losses(scores.data, y), gradients
+
+
+def losses(scores: Array, labels: Array) -> Array:
+    """Each copy's mean cross-entropy in float64; scores (S, B, K), labels (S, B)."""
+    wide = scores.astype(np.float64)
+    own = np.take_along_axis(wide, labels[..., None], axis=-1)[..., 0]
+    return np.asarray((ops.logsumexp(wide, axis=-1) - own).mean(axis=1))
+
+
+def norms(arrays: Sequence[Array]) -> Array:
+    """The Euclidean norm of each copy over all arrays, in float64: shape (S,)."""
+    squares = [np.square(a, dtype=np.float64).reshape(len(a), -1).sum(axis=1) for a in arrays]
+    return np.asarray(np.sqrt(np.sum(squares, axis=0)))

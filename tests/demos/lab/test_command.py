@@ -1,0 +1,104 @@
+"""The command lines: what they print and write, and what they say when they cannot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import fake
+import pytest
+
+from demos import __main__ as every
+from demos.lab import command, plots
+from demos.lab import run as running
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    fake.install(monkeypatch)
+    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
+    monkeypatch.setattr(every, "NAMES", ("fake",))
+
+
+def test_one_demo_prints_its_findings_and_writes_its_files(tmp_path, capsys):
+    assert command.main("fake", ["--out", str(tmp_path), "--seeds", "4", "--extra"]) == 0
+    out = capsys.readouterr().out
+    assert "python -m demos.fake --seeds 4 --extra" in out
+    assert "Measured: 6 in all" in out
+    assert "Verdict:  HOLDS IF in `x`" in out
+    own = tmp_path / "fake"
+    assert {path.name for path in own.iterdir()} == {"results.json", "line.svg", "graph.svg", "more.html"}
+    (entry,) = json.loads((own / "results.json").read_text())["demos"]
+    assert entry["parts"]["first"]["measured"] == {"values": [0, 1, 2, 3]}
+    assert entry["settings"] == {"seeds": 4, "seed": 0, "full": False, "flags": ["extra"]}
+    assert [verdict["outcome"] for verdict in entry["verdicts"]] == ["holds if"]
+
+
+def test_all_demos_write_results_and_report(tmp_path, capsys):
+    assert every.main(["--out", str(tmp_path)]) == 0
+    assert "open it in a browser" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "fake", "parts"}
+    report = (tmp_path / "report.html").read_bytes()
+    calls = list(fake.calls)
+    assert every.main(["--out", str(tmp_path / "again"), "--again", str(tmp_path / "results.json")]) == 0
+    assert (tmp_path / "again" / "report.html").read_bytes() == report  # the same bytes from the results alone
+    assert fake.calls == calls
+
+
+def test_without_matplotlib_tables_are_printed_and_the_report_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert not plots.available()
+    assert command.main("fake", ["--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "3 in all" in out
+    assert "no plots, because matplotlib is not installed" in out
+    assert not (tmp_path / "fake" / "line.svg").exists()
+    assert every.main(["--out", str(tmp_path)]) == 0
+    assert "No picture: matplotlib is not installed" in (tmp_path / "report.html").read_text()
+
+
+def test_without_jinja2_the_results_are_still_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert every.main(["--out", str(tmp_path)]) == 2
+    assert "the report needs jinja2" in capsys.readouterr().err
+    assert (tmp_path / "results.json").exists()
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "1"], "1 is too few for an interval; give at least 2"),
+        (["--seeds", "many"], "a whole number of at least 1, not 'many'"),
+        (["--seed", "-1"], "a whole number of at least 0, not '-1'"),
+        (["--jobs", "0"], "a whole number of at least 1, not '0'"),
+        (["--fast"], "unrecognized arguments: --fast"),
+        (["--ful"], "unrecognized arguments: --ful"),
+    ],
+)
+@pytest.mark.parametrize("main", [lambda arguments: command.main("fake", arguments), every.main])
+def test_wrong_options(main, arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--out", str(tmp_path / "out")])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    for main in (lambda arguments: command.main("fake", arguments), every.main):
+        assert main(["--out", str(tmp_path / "file" / "out")]) == 2
+        assert "to fix:   give a folder that can be written to: --out DIR" in capsys.readouterr().err
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"schema": 99}'])
+def test_a_file_that_is_no_results(tmp_path, capsys, content):
+    path = tmp_path / "results.json"
+    if content is not None:
+        path.write_text(content)
+    assert every.main(["--out", str(tmp_path / "out"), "--again", str(path)]) == 2
+    assert "python -m demos" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "report.html").exists()

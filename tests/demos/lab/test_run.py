@@ -1,0 +1,149 @@
+"""Finished parts are used again only while code, data and options are the same; Ctrl-C leaves things whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import fake
+import pytest
+
+from demos import datasets
+from demos.lab import run as running
+from demos.lab.demo import Demo, Part, Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+DEFAULT = Settings(3)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    fake.install(monkeypatch)
+    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
+
+
+def run(folder, settings=DEFAULT, demo: Demo = fake.DEMO):
+    return running.run([(demo, settings)], folder, jobs=1)["fake"]
+
+
+def test_a_finished_part_is_not_measured_again(tmp_path, capsys):
+    parts = run(tmp_path)
+    assert fake.calls == ["second", "first"]  # the longest first
+    assert list(parts) == ["first", "second"]  # as the demo lists them
+    assert parts["first"].measured == {"values": [0.0, 1.0, 2.0]}
+    assert not parts["first"].reused
+    again = run(tmp_path)
+    assert fake.calls == ["second", "first"]
+    assert again["first"] == replace(parts["first"], reused=True)
+    assert "2 of 2 parts are finished already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "other", [Settings(4), Settings(3, seed=7), Settings(3, full=True), Settings(3, flags=frozenset({"extra"}))]
+)
+def test_other_options_are_measured(tmp_path, other):
+    run(tmp_path)
+    run(tmp_path, other)
+    assert fake.calls == ["second", "first"] * 2
+
+
+def test_other_code_and_other_data_are_measured(tmp_path, monkeypatch):
+    run(tmp_path)
+    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__), Path(__file__)])
+    run(tmp_path)
+    assert fake.calls == ["second", "first"] * 2
+    first, second = fake.DEMO.parts
+    run(tmp_path, demo=replace(fake.DEMO, parts=(replace(first, data=(datasets.GERMAN,)), second)))
+    assert fake.calls == ["second", "first"] * 2 + ["first"]
+
+
+def test_the_code_that_counts_is_the_engine_the_shared_part_and_the_demos_own(monkeypatch):
+    monkeypatch.undo()
+    files = {path.relative_to(ROOT).as_posix() for path in running.sources(Demo("worked_example", "", "", (), list))}
+    assert {"tinygrad_bn/engine/sweep.py", "demos/lab/copies.py", "demos/worked_example.py"} <= files
+    assert {"demos/datasets/images.py"} <= files
+    assert not {"demos/bn_activity.py", "demos/conv_mnist.py"} & files
+    package = {path.relative_to(ROOT).as_posix() for path in running.sources(Demo("shallow_vs_deep", "", "", (), list))}
+    assert "demos/shallow_vs_deep/regions.py" in package
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"measured": {}}'])
+def test_a_damaged_file_is_measured_again(tmp_path, content):
+    run(tmp_path)
+    for path in (tmp_path / "parts").iterdir():
+        path.write_text(content)
+    assert run(tmp_path)["first"].measured == {"values": [0.0, 1.0, 2.0]}
+    assert fake.calls == ["second", "first"] * 2
+
+
+def test_an_altered_data_file_is_found_before_anything_runs(tmp_path, monkeypatch):
+    def refuse(file):
+        raise datasets.DatasetError(f"{file.name} is altered")
+
+    monkeypatch.setattr(running, "checked", refuse)
+    with pytest.raises(datasets.DatasetError, match=r"digits.npz is altered"):
+        run(tmp_path)
+    assert fake.calls == []
+
+
+def test_what_is_finished_stays_when_a_later_part_fails(tmp_path):
+    def fail(settings, progress):
+        raise KeyboardInterrupt
+
+    broken = replace(fake.DEMO, parts=(Part("first", fail, (), 1), fake.DEMO.parts[1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["demos.fake"], "DEMO", broken, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, demo=broken)
+    (kept,) = (tmp_path / "parts").iterdir()
+    assert json.loads(kept.read_text())["part"] == "fake: second"
+    assert run(tmp_path)["second"].reused
+    assert fake.calls == ["second", "first"]
+
+
+def test_a_number_that_json_lacks_is_refused(tmp_path):
+    broken = replace(fake.DEMO, parts=(Part("first", lambda settings, progress: {"x": float("nan")}),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["demos.fake"], "DEMO", broken, raising=False)
+        with pytest.raises(ValueError, match="JSON compliant"):
+            run(tmp_path, demo=broken)
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+def is_gone(group: int) -> bool:
+    """Whether no process of the group is left after a moment."""
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demos.bn_activity", "--out", str(tmp_path), "--jobs", "2"], cwd=ROOT, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)  # the processes are at work
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Interrupted. What was finished is kept" in output
+    assert "Traceback" not in output
+    assert is_gone(process.pid)
+    for path in tmp_path.rglob("*.*"):
+        assert path.suffix == ".json"
+        json.loads(path.read_text())
