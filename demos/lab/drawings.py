@@ -39,9 +39,9 @@ def laid_out(dot: str) -> tuple[str, str]:
     return svg[svg.index("<svg") :], ""
 
 
-def explorer(name: str, caption: str, write: Callable[[Path], object]) -> list[Block]:
+def explorer(file: str, caption: str, write: Callable[[Path], object]) -> list[Block]:
     """A page of the explorer as a file; where it cannot be made, why not."""
     lacking = "a layout program" if not programs("svg") else "" if find_spec("latex2mathml") else "latex2mathml"
     if lacking:
-        return [Text(f"{name} was not written: it needs {lacking} (`{INSTALL}`).")]
-    return [Attachment(name, caption, write)]
+        return [Text(f"{file} was not written: it needs {lacking} (`{INSTALL}`).")]
+    return [Attachment(file, caption, write)]

@@ -1,0 +1,666 @@
+"""The lecture's worked example, X = [1, 2, 3, 4], step by step: forward beside the lecture's numbers, backward beside
+the closed form, and both as pictures.
+
+The lecture normalizes four numbers (mean 2.5, standard deviation 1.118, then -1.3416, -0.4472, 0.4472, 1.3416, which
+scale 1 and shift 0 leave as they are).  Here the four equations of Batch Normalization (Ioffe and Szegedy 2015,
+arXiv:1502.03167, Algorithm 1) run on one tensor and, the same text, on four single numbers; every intermediate is held
+against the lecture's, under each convention for variance and epsilon that could have been meant.  The backward pass is
+derived by the engine and held against the closed form that follows from section 3 of the paper.
+
+The lecture calls m the number of neurons.  Whether that can be is decided by what comes out of each reading.
+
+python -m demos.worked_example [--seed N] [--out DIR]
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_bn as tg
+from tinygrad_bn import graph, nn, ops
+
+from .lab import drawings, plots
+from .lab.command import main
+from .lab.demo import (
+    Block,
+    Code,
+    Demo,
+    Heading,
+    Measured,
+    Part,
+    Plot,
+    Progress,
+    Settings,
+    Table,
+    Text,
+    Verdict,
+)
+
+Array = np.ndarray[Any, Any]
+
+X = np.array([[1.0], [2.0], [3.0], [4.0]])  # four examples of one neuron
+DY = np.array([[1.0], [0.0], [0.0], [0.0]])  # how fast the loss grows with each z
+
+# What the lecture prints, as it prints it: the number of decimals counts.
+LECTURE: dict[str, tuple[str, ...]] = {
+    "mu": ("2.5",),
+    "sigma": ("1.118",),
+    "x_hat": ("-1.3416", "-0.4472", "0.4472", "1.3416"),
+    "z": ("-1.3416", "-0.4472", "0.4472", "1.3416"),
+}
+NAMES = {"mu": "μ", "sigma": "σ", "x_hat": "x̂", "z": "z"}
+
+# Conventions that the numbers could follow: what the squares are divided by, and epsilon.
+CONVENTIONS: dict[str, tuple[int, float]] = {
+    "1/m, ε = 0": (0, 0.0),
+    "1/m, ε = 1e-5": (0, 1e-5),
+    "1/m, ε = 1e-3": (0, 1e-3),
+    "1/(m-1), ε = 0": (1, 0.0),
+}
+PLAIN, LAYER = "1/m, ε = 0", "1/m, ε = 1e-5"  # as the lecture writes it; as layers compute it
+
+EPSILONS = tuple(float(e) for e in np.logspace(-6, -2, 81))
+READINGS = {
+    "rows": "m = rows, sums over rows",
+    "neurons, rows summed": "m = neurons, sums over rows",
+    "neurons": "m = neurons, sums over neurons",
+}
+SHAPES = ((4, 3), (4, 1), (60, 100), (4, 4))
+
+
+def normalize(x: Any, gamma: Any, beta: Any, eps: float) -> dict[str, Any]:
+    """Batch Normalization as the textbook writes it; nobody wrote a backward pass for it."""
+    with tg.scope("mean"):
+        mu = ops.mean(x, axis=0, keepdims=True)
+    with tg.scope("variance"):
+        centered = x - mu
+        variance = ops.mean(ops.square(centered), axis=0, keepdims=True)
+    with tg.scope("normalize"):
+        sigma = ops.sqrt(variance + eps)
+        x_hat = centered / sigma
+    with tg.scope("scale and shift"):
+        z = gamma * x_hat + beta
+    return {"mu": mu, "centered": centered, "variance": variance, "sigma": sigma, "x_hat": x_hat, "z": z}
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------------
+
+
+def numbers(value: Any) -> list[float]:
+    """The numbers of a tensor, an array, or an array of scalars."""
+    array = value.numpy() if isinstance(value, tg.Tensor) else tg.values_of(value)
+    return [float(v) for v in np.ravel(array)]
+
+
+def tensors() -> tuple[Any, Any, Any]:
+    """x, γ = 1 and β = 0 for the tensor engine."""
+    x = tg.Tensor(X, requires_grad=True, name="x")
+    return x, tg.Parameter(np.ones(1), name="γ"), tg.Parameter(np.zeros(1), name="β")
+
+
+def scalars() -> tuple[Any, Any, Any]:
+    """x, γ = 1 and β = 0 for the scalar engine: arrays of single numbers."""
+    x, gamma, beta = (tg.scalarize(values) for values in (X, [1.0], [0.0]))
+    for name, leaf in zip(("x1", "x2", "x3", "x4", "γ", "β"), (*x.ravel(), *gamma, *beta)):
+        leaf.name = name
+    return x, gamma, beta
+
+
+def closed_form(x: Array, dy: Array, gamma: float, eps: float) -> tuple[Array, float, float]:
+    """dx, dγ, dβ in plain NumPy, from section 3 of the paper: nothing of the engine."""
+    m = len(x)
+    s = np.sqrt(x.var() + eps)
+    x_hat = (x - x.mean()) / s
+    d_gamma, d_beta = float((dy * x_hat).sum()), float(dy.sum())
+    return gamma / (m * s) * (m * dy - d_beta - x_hat * d_gamma), d_gamma, d_beta
+
+
+def steps(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Forward and backward of the example on both engines."""
+    forward: dict[str, Any] = {}
+    for engine, leaves in (("tensor", tensors), ("scalar", scalars)):
+        forward[engine] = {
+            name: {key: numbers(value) for key, value in normalize(*leaves(), eps).items()}
+            for name, (ddof, eps) in CONVENTIONS.items()
+            if ddof == 0
+        }
+    return {
+        "source": inspect.getsource(normalize).rstrip(),
+        "forward": forward,
+        "unbiased": unbiased(),
+        "rounded": [float((v - 2.5) / 1.118) for v in X.ravel()],
+        "epsilon": {"eps": list(EPSILONS), "x_hat": [normalize(*tensors(), eps)["x_hat"].data[3].item() for eps in EPSILONS]},
+        "backward": {name: backward(eps) for name, eps in (("0", 0.0), ("1e-05", 1e-5))},
+        "constant": {name: constant_batch(eps) for name, eps in (("0", 0.0), ("1e-05", 1e-5))},
+    }  # fmt: skip
+
+
+def unbiased() -> dict[str, list[float]]:
+    """The example with the squares divided by m - 1."""
+    x, gamma, beta = tensors()
+    mu, sigma = ops.mean(x, axis=0), ops.sqrt(ops.var(x, axis=0, ddof=1))
+    x_hat = (x - mu) / sigma
+    found = {"mu": mu, "sigma": sigma, "x_hat": x_hat, "z": gamma * x_hat + beta}
+    return {key: numbers(value) for key, value in found.items()}
+
+
+def backward(eps: float) -> dict[str, list[float]]:
+    """dx (four), dγ, dβ for the cotangent (1, 0, 0, 0): derived on both engines, and by the closed form."""
+    leaves = tensors()
+    normalize(*leaves, eps)["z"].backward(DY)
+    by_tensor = [v for leaf in leaves for v in numbers(leaf.grad)]
+    x, gamma, beta = scalars()
+    normalize(x, gamma, beta, eps)["z"][0, 0].backward()
+    by_scalar = [float(v) for leaf in (x, gamma, beta) for v in np.ravel(tg.gradients_of(leaf))]
+    dx, d_gamma, d_beta = closed_form(X, DY, 1.0, eps)
+    return {"tensor": by_tensor, "scalar": by_scalar, "closed": [*dx.ravel().tolist(), d_gamma, d_beta]}
+
+
+def constant_batch(eps: float) -> list[float | None]:
+    """x̂ of four equal numbers; ``None`` where it is not a number."""
+    x = tg.Tensor(np.full((4, 1), 3.0), requires_grad=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x_hat = numbers(normalize(x, 1.0, 0.0, eps)["x_hat"])
+    return [v if math.isfinite(v) else None for v in x_hat]
+
+
+def layer(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """The same numbers through ``nn.BatchNorm1d``: running statistics, evaluation, and what the gradients add up to."""
+    norm = nn.BatchNorm1d(1, dtype=np.float64)
+    seen: dict[str, Any] = {}
+    for batch in range(1, 201):
+        norm.train()
+        training = numbers(norm(X))
+        if batch in (1, 10, 200):
+            norm.eval()
+            seen[str(batch)] = {
+                "running_mean": numbers(norm.running_mean),
+                "running_var": numbers(norm.running_var),
+                "training": training,
+                "evaluation": numbers(norm(X)),
+            }
+    ours = normalize(*tensors(), norm.eps)["z"]
+    return {
+        "momentum": norm.momentum,
+        "running": seen,
+        "difference_to_steps": float(np.abs(np.array(training) - numbers(ours)).max()),
+        "sums": {f"{eps:g}": sums(eps, settings.seed) for eps in (0.0, 1e-5, 1e-3)},
+        "losses": losses(settings.seed),
+    }
+
+
+def sums(eps: float, seed: int) -> dict[str, float]:
+    """Σ dx and Σ dx x̂ for a random cotangent, and what the latter would be if σ were a constant."""
+    dy = np.random.default_rng(seed).standard_normal(X.shape)
+    x, gamma, beta = tensors()
+    found = normalize(x, gamma, beta, eps)
+    x_hat, sigma = found["x_hat"].numpy(), found["sigma"].numpy()
+    found["z"].backward(dy)
+    dx = x.grad.numpy()
+    return {
+        "dx": float(dx.sum()),
+        "dx_x_hat": float((dx * x_hat).sum()),
+        "without_normalization": float((dy * x_hat).sum() / sigma.item()),
+        "share": eps / (1.25 + eps),
+    }
+
+
+def losses(seed: int) -> dict[str, float]:
+    """The largest |dx| for three losses, two of which hide the backward pass."""
+    w = np.random.default_rng(seed).standard_normal(X.shape)
+    functions: dict[str, Callable[[Any], Any]] = {
+        "sum of z": lambda z: ops.sum(z),
+        "sum of z²": lambda z: ops.sum(ops.square(z)),
+        "random combination of z": lambda z: ops.sum(z * w),
+    }
+    found = {}
+    for name, loss in functions.items():
+        x, gamma, beta = tensors()
+        loss(normalize(x, gamma, beta, 1e-5)["z"]).backward()
+        found[name] = float(np.abs(x.grad.numpy()).max())
+    return found
+
+
+def what_m_is(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Each reading of m, on the example and on random batches: does each neuron come out with mean 0 and variance 1?"""
+    rng = np.random.default_rng([settings.seed, 2])
+    batches = {"x".join(map(str, shape)): rng.normal(3.0, 2.0, shape) for shape in SHAPES}
+    found: dict[str, Any] = {}
+    for reading in READINGS:
+        found[reading] = {
+            "as rows": np.ravel(statistics_of(X, reading)[0]).tolist(),
+            "as neurons": np.ravel(statistics_of(X.T, reading)[0]).tolist(),
+        }
+        for name, batch in batches.items():
+            mu, variance = statistics_of(batch, reading)
+            x_hat = ((tg.Tensor(batch) - mu) / ops.sqrt(variance + 1e-12)).numpy()
+            found[reading][name] = {
+                "mean": float(np.abs(x_hat.mean(axis=0)).max()),
+                "variance": float(np.abs(x_hat.var(axis=0) - 1.0).max()),
+            }
+    return found
+
+
+def statistics_of(x: Array, reading: str) -> tuple[Array, Array]:
+    """Sums over rows or neurons, divided by m, under a reading of what is summed and what m is."""
+    batch = tg.Tensor(x)
+    axis = 1 if reading == "neurons" else 0
+    m = x.shape[0] if reading == "rows" else x.shape[1]
+    mu = ops.sum(batch, axis=axis, keepdims=True) / m
+    variance = ops.sum(ops.square(batch - mu), axis=axis, keepdims=True) / m
+    return mu.numpy(), variance.numpy()
+
+
+def graphs(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Both graphs and the derived backward pass, as DOT and as text: laid out where they are shown."""
+    x, gamma, beta = tensors()
+    tensor = named(normalize(x, gamma, beta, 1e-5))
+    single = named(normalize(*scalars(), 1e-5))
+    pictures = {
+        "tensor": graph.draw(tensor["z"], DY, title="The example on one tensor"),
+        "scalar": graph.draw(single["z"], DY, view="scalar", title="The example number by number"),
+        "reduced": graph.draw(tensor["z"], DY, view="reduced", title="The backward pass the engine derived"),
+    }
+    return {name: drawings.kept(picture) for name, picture in pictures.items()}
+
+
+def named(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The lecture's names on the intermediates, numbered where there are several numbers of a kind."""
+    names = {"mu": "μ", "centered": "(x − μ)", "variance": "σ²", "sigma": "σ", "x_hat": "x̂", "z": "z"}
+    for key, value in found.items():
+        if isinstance(value, tg.Tensor):
+            value.name = names[key]
+        else:
+            many = value.size > 1
+            for i, scalar in enumerate(value.ravel(), 1):
+                label = names[key].replace("x", f"x{i}", 1) if key == "centered" else f"{names[key]}{i}"
+                scalar.name = label if many else names[key]
+    return found
+
+
+# -- showing ------------------------------------------------------------------------------------------------------------
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, pictures and verdicts, in the order of the lecture."""
+    blocks: list[Block] = []
+    if "steps" in measured:
+        blocks += forward_blocks(measured["steps"])
+    if "graphs" in measured:
+        blocks += graph_blocks(measured["graphs"])
+    if "steps" in measured:
+        blocks += backward_blocks(measured["steps"]["backward"])
+    if "layer" in measured:
+        blocks += layer_blocks(measured["layer"])
+    if "m" in measured:
+        blocks += m_blocks(measured["m"])
+    return blocks
+
+
+def forward_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """Every intermediate beside the lecture's number."""
+    found = conventions(part)
+    plain, scalar = part["forward"]["tensor"][PLAIN], part["forward"]["scalar"][PLAIN]
+    rows = []
+    for key, i, printed in printed_numbers():
+        label = NAMES[key] + (str(i + 1) if len(LECTURE[key]) > 1 else "")
+        exact, usual = plain[key][i], part["forward"]["tensor"][LAYER][key][i]
+        rows.append(
+            (label, printed, f"{exact:.10f}", f"{exact - float(printed):+.1e}", yes(rounds_to(exact, printed)),
+             f"{usual:.10f}", yes(rounds_to(usual, printed)), small(abs(scalar[key][i] - exact)))
+        )  # fmt: skip
+    others = [
+        (name, f"{values['sigma'][0]:.4f}", f"{values['x_hat'][3]:.4f}", f"{values['x_hat'][2]:.4f}", agreement(values))
+        for name, values in found.items()
+    ]
+    rounded = [rounds_to(value, printed) for value, printed in zip(part["rounded"], LECTURE["x_hat"])]
+    others.append(
+        ("σ rounded to 1.118 first", "1.118", f"{part['rounded'][3]:.4f}", f"{part['rounded'][2]:.4f}",
+         f"{sum(rounded)} of {len(rounded)} x̂")
+    )  # fmt: skip
+    return [
+        Heading("Forward"),
+        Text(
+            "Four examples of one neuron, 1, 2, 3, 4, with γ = 1 and β = 0. The program is the four equations, and runs "
+            "unchanged on a tensor of shape (4, 1) and on four single numbers:"
+        ),
+        Code(part["source"]),
+        Table(
+            "forward", "Each number of the lecture beside the engine's",
+            ("", "lecture", "ε = 0", "minus lecture", "agrees", "ε = 1e-5", "agrees", "scalar engine differs by"), rows,
+        ),
+        Table(
+            "conventions", "Which convention gives the lecture's numbers, rounded as it rounds them",
+            ("variance, ε", "σ", "x̂4", "x̂3", "agree"), others,
+        ),
+        Text(f"The four squares add up to 5. {which_convention(found, all(rounded))}"),
+        epsilon_plot(part["epsilon"]),
+        Text(constant_text(part["constant"])),
+        values_verdict(found, part),
+    ]  # fmt: skip
+
+
+def printed_numbers() -> list[tuple[str, int, str]]:
+    """The lecture's numbers: what, which of them, as printed."""
+    return [(key, i, printed) for key, many in LECTURE.items() for i, printed in enumerate(many)]
+
+
+def rounds_to(value: float, printed: str) -> bool:
+    """Whether a number, rounded to as many decimals as are printed, is what is printed."""
+    decimals = len(printed.partition(".")[2])
+    return f"{value:.{decimals}f}" == printed
+
+
+def agreeing(values: Mapping[str, list[float]]) -> int:
+    """How many of the lecture's numbers these values round to."""
+    return sum(rounds_to(values[key][i], printed) for key, i, printed in printed_numbers())
+
+
+def agreement(values: Mapping[str, list[float]]) -> str:
+    """``10 of 10``."""
+    return f"{agreeing(values)} of {len(printed_numbers())}"
+
+
+def conventions(part: Mapping[str, Any]) -> dict[str, Mapping[str, list[float]]]:
+    """The values under each convention, those of the tensor engine."""
+    return {
+        name: part["unbiased"] if ddof else part["forward"]["tensor"][name] for name, (ddof, _) in CONVENTIONS.items()
+    }
+
+
+def which_convention(found: Mapping[str, Mapping[str, list[float]]], rounded_too: bool) -> str:
+    """Which conventions give all of the lecture's numbers, and which do not."""
+    total = len(printed_numbers())
+    right = [name for name, values in found.items() if agreeing(values) == total]
+    wrong = [f"{name} ({agreement(values)})" for name, values in found.items() if agreeing(values) < total]
+    text = f"All numbers come out with {' and with '.join(right)}" if right else "No convention gives all numbers"
+    text += f"; not with {', '.join(wrong)}." if wrong else "."
+    return text + ("" if rounded_too else " The lecture carried σ on unrounded: 1.5 / 1.118 rounds to 1.3417.")
+
+
+def epsilon_plot(part: Mapping[str, Any]) -> Plot:
+    """The last x̂ against ε, and where it rounds to the lecture's number."""
+    printed = LECTURE["x_hat"][3]
+    fits = [eps for eps, value in zip(part["eps"], part["x_hat"]) if rounds_to(value, printed)]
+    largest = max(fits, default=None)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        target = float(printed)
+        axes.axhspan(target - 5e-5, target + 5e-5, color=plots.GREEN, alpha=0.25, linewidth=0)
+        axes.plot(part["eps"], part["x_hat"], color=plots.BN)
+        axes.set_xscale("log")
+        axes.set_ylim(target - 1.2e-3, target + 4e-4)
+        ticks = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+        axes.set_xticks(ticks, [f"{tick:f}".rstrip("0") for tick in ticks])
+        axes.minorticks_off()
+        axes.set_yticks([1.3405, 1.3410, 1.3415, 1.3420])
+        axes.text(1.1e-6, target + 9e-5, f"rounds to {printed}", color=plots.GREEN, va="bottom")
+        axes.annotate(
+            "usual in layers", (1e-5, target - 5e-6), (1e-5, target - 5e-4), ha="center",
+            arrowprops={"arrowstyle": "->", "color": plots.GRAY}, color=plots.GRAY,
+        )  # fmt: skip
+        axes.set(xlabel="ε", ylabel="x̂ of the 4")
+
+    says = f"any ε up to {largest:.1e} gives it" if largest is not None else "no ε tried gives it"
+    return Plot("epsilon", f"The lecture's {printed} does not tell ε = 0 from the usual 1e-5: {says}", draw, (8.0, 3.6))
+
+
+def constant_text(part: Mapping[str, list[float | None]]) -> str:
+    """What ε is for."""
+    said = {name: "0/0, not a number" if None in values else f"{values[0]:g}" for name, values in part.items()}
+    return (
+        "The lecture divides by σ alone; the paper by √(σ² + ε). It makes no difference to this example, and all the "
+        f"difference to a neuron that is the same for the whole batch: for 3, 3, 3, 3 each x̂ is {said['0']} with ε = 0, "
+        f"and {said['1e-05']} with ε = 1e-5."
+    )
+
+
+def values_verdict(found: Mapping[str, Mapping[str, list[float]]], part: Mapping[str, Any]) -> Verdict:
+    """Holds if the formula as the lecture writes it, and as layers compute it, give all numbers on both engines."""
+    total = len(printed_numbers())
+    scalar = part["forward"]["scalar"]
+    both = {name: min(agreeing(found[name]), agreeing(scalar[name])) for name in (PLAIN, LAYER)}
+    right = [name for name, values in found.items() if agreeing(values) == total]
+    gap = max(
+        abs(a - b) for name in (PLAIN, LAYER) for key in LECTURE for a, b in zip(found[name][key], scalar[name][key])
+    )
+    measured = (
+        f"{both[PLAIN]} of {total} numbers agree to the last printed decimal with ε = 0 and {both[LAYER]} with ε = 1e-5, "
+        f"on both engines (which differ by {small(gap)}); with ε = 1e-3 {agreeing(found['1/m, ε = 1e-3'])}, "
+        f"with the variance over m - 1 {agreeing(found['1/(m-1), ε = 0'])}"
+    )
+    claim = "the numbers of the worked example"
+    if min(both.values()) == total:
+        return Verdict("worked_values", claim, measured, "holds")
+    if right:
+        return Verdict("worked_values", claim, measured, "holds if", f"computed with {' or '.join(right)}")
+    return Verdict("worked_values", claim, measured, "does not hold")
+
+
+def small(value: float) -> str:
+    """A difference: its size is what matters."""
+    return f"{value:.0e}" if value else "0"
+
+
+def yes(truth: bool) -> str:
+    """As a word."""
+    return "yes" if truth else "no"
+
+
+def graph_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """Both graphs, and the derived backward pass."""
+    tensor, scalar, reduced = part["tensor"], part["scalar"], part["reduced"]
+    blocks: list[Block] = [
+        Heading("The graphs"),
+        Text(
+            "What ran, with every value, and the gradient for dz = (1, 0, 0, 0) under it (ε = 1e-5). As text, the graph "
+            "of the tensor engine:"
+        ),
+        Code(tensor["text"], "output"),
+    ]
+    blocks += drawings.shown("tensor", f"On one tensor: {tensor['nodes']} nodes, each with four values or one", tensor)
+    blocks += drawings.shown("scalar", f"Number by number: the same program, {scalar['nodes']} nodes", scalar)
+    blocks += drawings.shown(
+        "backward",
+        f"The backward pass that followed from it, equal operations merged: {reduced['nodes']} nodes",
+        reduced,
+    )
+    return blocks + drawings.explorer(
+        "batch_norm.html", "the example in a browser: forward and backward, one step at a time", explorer_page
+    )
+
+
+def explorer_page(path: Path) -> object:
+    """The example as a page of the explorer, with the closed form beside the derived gradient."""
+    from tinygrad_bn.explorer.examples import batch_norm  # it needs a library that the rest of the demo does not
+
+    return batch_norm(path)
+
+
+def backward_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """Derived gradients beside the closed form."""
+    labels = ("dx1", "dx2", "dx3", "dx4", "dγ", "dβ")
+    rows = [
+        (label, f"{tensor:.16f}", f"{scalar:.16f}", f"{closed:.16f}", small(max(abs(tensor - closed), abs(scalar - closed))))
+        for label, tensor, scalar, closed in zip(labels, *(part["0"][key] for key in ("tensor", "scalar", "closed")))
+    ]  # fmt: skip
+    gap = {
+        name: max(abs(a - b) for key in ("tensor", "scalar") for a, b in zip(found[key], found["closed"]))
+        for name, found in part.items()
+    }
+    return [
+        Heading("Backward"),
+        Text(
+            "Let the loss grow with z1 alone: dz = (1, 0, 0, 0). By hand (section 3 of the paper, put together): "
+            "dx = γ / (m √(σ² + ε)) · (m dz − Σ dz − x̂ Σ dz x̂), dγ = Σ dz x̂, dβ = Σ dz. The engine has no such "
+            "formula, only rules for sums, squares, roots and quotients."
+        ),
+        Table(
+            "backward", "Derived on each engine, and by hand (ε = 0)",
+            ("", "tensor engine", "scalar engine", "closed form", "largest difference"), rows,
+        ),
+        Text(
+            f"The largest difference is {gap['0']:.1e} with ε = 0 and {gap['1e-05']:.1e} with ε = 1e-5: rounding of the "
+            "last of sixteen digits."
+            if max(gap.values()) < 1e-14
+            else f"The largest difference is {max(gap.values()):.1e}: more than rounding."
+        ),
+    ]  # fmt: skip
+
+
+def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """Running statistics and evaluation, and what the gradients add up to."""
+    running = part["running"]
+    rows = [
+        (batches, f"{at['running_mean'][0]:.6f}", f"{at['running_var'][0]:.6f}", texts(at["training"]), texts(at["evaluation"]))
+        for batches, at in running.items()
+    ]  # fmt: skip
+    last = list(running.values())[-1]
+    zero = part["sums"]["0"]
+    invariants = [
+        (f"ε = {eps}", f"{at['dx']:.0e}", f"{at['dx_x_hat']:.3e}", f"{at['without_normalization'] * at['share']:.3e}")
+        for eps, at in part["sums"].items()
+    ]
+    return [
+        Heading("Running statistics and evaluation"),
+        Text(
+            f"`nn.BatchNorm1d` gives the numbers above (difference {small(part['difference_to_steps'])}), and keeps running "
+            f"statistics: they start at 0 and 1 and move by {part['momentum']:g} of the way to each batch's mean and unbiased "
+            "variance, 5/3. In evaluation they take the place of the batch's own."
+        ),
+        Table(
+            "running", "The same batch again and again",
+            ("batches", "running mean", "running variance", "z in training", "z in evaluation"), rows,
+        ),
+        Text(
+            "Even when the running statistics have settled, evaluation does not give the lecture's numbers: the paper "
+            f"stores the unbiased variance, so 4 becomes {last['evaluation'][3]:.4f} instead of {last['training'][3]:.4f}. "
+            "With batches larger than 4 the difference fades, as m / (m − 1)."
+        ),
+        Heading("What the gradients add up to"),
+        Table(
+            "sums", "For a random dz: a batch that is moved keeps its x̂, one that is stretched keeps it but for ε",
+            ("", "Σ dx", "Σ dx x̂", "expected: ε / (σ² + ε) of what a constant σ would give"), invariants,
+        ),
+        Table(
+            "losses", "Why gradients are tested with random numbers: the largest |dx| for three losses (ε = 1e-5)",
+            ("loss", "largest |dx|"), [(name, f"{value:.1e}") for name, value in part["losses"].items()],
+        ),
+        Text(
+            f"With ε = 0 both sums vanish to rounding ({zero['dx']:.0e}, {zero['dx_x_hat']:.0e}). The plain sum of z is mβ "
+            "whatever x is, so its gradient is 0, and a backward pass that always returned zeros would pass that test."
+        ),
+    ]  # fmt: skip
+
+
+def texts(values: list[float]) -> str:
+    """Four decimals each."""
+    return "  ".join(f"{value:.4f}" for value in values)
+
+
+def m_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """Which reading of m normalizes."""
+    rows = [
+        (
+            text,
+            means(part[reading]["as rows"]),
+            means(part[reading]["as neurons"]),
+            *(standard_text(part[reading][shape]) for shape in shape_names()),
+        )
+        for reading, text in READINGS.items()
+    ]
+    return [
+        Heading("What m is"),
+        Text(
+            "Beside its formulas the lecture calls m the number of neurons; in the paper it is the size of the mini-batch. "
+            "The example alone cannot tell: as four examples of one neuron it needs the one, as one example of four neurons "
+            "the other (which is Layer Normalization). But each neuron should come out with mean 0 and variance 1 over the "
+            "mini-batch. The table has the largest deviation from both, in random batches of rows x neurons."
+        ),
+        Table(
+            "m", "Largest deviation from mean 0 and variance 1",
+            ("reading", "μ of 4 rows", "μ of 4 neurons", *(f"batch {shape}" for shape in shape_names())), rows,
+        ),
+        m_verdict(part),
+    ]  # fmt: skip
+
+
+def shape_names() -> list[str]:
+    """``4x3``: rows x neurons."""
+    return [f"{rows}x{neurons}" for rows, neurons in SHAPES]
+
+
+def standard_text(at: Mapping[str, float]) -> str:
+    """The larger deviation."""
+    return f"{max(at['mean'], at['variance']):.1g}"
+
+
+def normalizes(at: Mapping[str, float]) -> bool:
+    """Whether mean and variance are 0 and 1, to rounding and to what the tiny ε in the experiment leaves."""
+    return at["mean"] < 1e-6 and at["variance"] < 1e-6
+
+
+def means(values: list[float]) -> str:
+    """``1, 2, 3, 4``."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def gives_example(at: Mapping[str, Any]) -> list[str]:
+    """In which layouts of the example a reading gives the lecture's mean."""
+    return [layout for layout in ("as rows", "as neurons") if means(at[layout]) == LECTURE["mu"][0]]
+
+
+def normalized_shapes(at: Mapping[str, Any]) -> list[str]:
+    """The batch shapes in which a reading normalizes every neuron."""
+    return [shape for shape in shape_names() if normalizes(at[shape])]
+
+
+def m_verdict(part: Mapping[str, Any]) -> Verdict:
+    """Holds if a reading with m neurons gives the example's mean and normalizes every batch, and m rows does not."""
+    shapes = {reading: normalized_shapes(part[reading]) for reading in READINGS}
+    right = {r for r in READINGS if gives_example(part[r]) and len(shapes[r]) == len(SHAPES)}
+    neurons = [reading for reading in READINGS if reading != "rows"]
+    unlike = {name for name, (rows, count) in zip(shape_names(), SHAPES) if rows != count}
+    some = sorted(unlike & {shape for reading in neurons for shape in shapes[reading]})
+    measured = (
+        f"each neuron comes out with mean 0 and variance 1 in {len(shapes['rows'])} of {len(SHAPES)} batches when m is their "
+        f"rows; when m is the neurons, in {len(shapes[neurons[0]])} ({', '.join(shapes[neurons[0]]) or 'none'}; sums over the "
+        f"rows) or {len(shapes[neurons[1]])} (sums over the neurons). As four examples of one neuron the lecture's μ is "
+        f"{means(part['rows']['as rows'])} with m = 4 rows; with m = 1 neuron {means(part[neurons[0]]['as rows'])} (sums over "
+        f"the rows) or {means(part[neurons[1]]['as rows'])} (sums over the neurons)"
+    )
+    claim = "m is the number of neurons"
+    if right & set(neurons):
+        if "rows" not in right:
+            return Verdict("batch_size_m", claim, measured, "holds")
+        return Verdict("batch_size_m", claim, measured, "holds if", "either reading may be meant")
+    if some:
+        return Verdict("batch_size_m", claim, measured, "holds if", f"the batch is {' or '.join(some)}")
+    return Verdict("batch_size_m", claim, measured, "does not hold")
+
+
+DEMO = Demo(
+    name="worked_example",
+    title="The worked example, step by step",
+    claim="1, 2, 3, 4 have mean 2.5 and standard deviation 1.118, and are normalized to -1.3416, -0.4472, 0.4472, 1.3416.",
+    parts=(
+        Part("steps", steps, seconds=0.5),
+        Part("layer", layer, seconds=0.5),
+        Part("m", what_m_is, seconds=0.2),
+        Part("graphs", graphs, seconds=0.5),
+    ),
+    show=show,
+    seeds=(1, 1),
+    fewest=1,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(DEMO.name))

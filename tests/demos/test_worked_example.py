@@ -1,0 +1,228 @@
+"""The worked example: the lecture's numbers, the closed form, and verdicts that could have come out the other way."""
+
+import copy
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from demos import worked_example as demo
+from demos.lab import drawings, plots
+from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
+from demos.lab.terminal import as_text
+from tinygrad_bn.graph import layout
+
+
+@pytest.fixture(scope="module")
+def measured():
+    found = {part.name: part.measure(Settings(1), Progress()) for part in demo.DEMO.parts}
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+@pytest.fixture
+def changed(measured):
+    return copy.deepcopy(measured)
+
+
+def verdict(measured, name):
+    (found,) = [block for block in demo.show(measured) if isinstance(block, Verdict) and block.name == name]
+    return found
+
+
+def table(measured, name):
+    (found,) = [block for block in demo.show(measured) if isinstance(block, Table) and block.name == name]
+    return found
+
+
+# -- what is measured ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["tensor", "scalar"])
+def test_every_intermediate_is_numpys(measured, engine):
+    x = np.arange(1.0, 5.0)
+    for name, (ddof, eps) in demo.CONVENTIONS.items():
+        found = measured["steps"]["unbiased"] if ddof else measured["steps"]["forward"][engine][name]
+        sigma = np.sqrt(x.var(ddof=ddof) + eps)
+        expected = {"mu": x.mean(), "sigma": sigma, "x_hat": (x - x.mean()) / sigma, "z": (x - x.mean()) / sigma}
+        for key, values in expected.items():
+            assert_allclose(found[key], np.atleast_1d(values), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "eps"), [("0", 0.0), ("1e-05", 1e-5)])
+def test_gradients_are_torchs(measured, name, eps):
+    x = torch.tensor(demo.X, requires_grad=True)
+    gamma, beta = torch.ones(1, dtype=float, requires_grad=True), torch.zeros(1, dtype=float, requires_grad=True)
+    y = gamma * (x - x.mean()) / torch.sqrt(x.var(correction=0) + eps) + beta  # its batch_norm refuses eps = 0
+    y.backward(torch.tensor(demo.DY))
+    expected = [*x.grad.ravel().tolist(), gamma.grad.item(), beta.grad.item()]
+    for engine in ("tensor", "scalar", "closed"):
+        assert_allclose(measured["steps"]["backward"][name][engine], expected, rtol=0, atol=1e-14)
+
+
+def test_the_closed_form_with_other_scales_and_cotangents_is_torchs():
+    rng = np.random.default_rng(1)
+    data, dy = rng.standard_normal((7, 1)), rng.standard_normal((7, 1))
+    x, gamma = torch.tensor(data, requires_grad=True), torch.tensor([1.7], dtype=float, requires_grad=True)
+    torch.nn.functional.batch_norm(x, None, None, gamma, None, True, eps=1e-3).backward(torch.tensor(dy))
+    dx, d_gamma, d_beta = demo.closed_form(data, dy, 1.7, 1e-3)
+    assert_allclose(dx, x.grad.numpy(), atol=1e-14)
+    assert_allclose([d_gamma, d_beta], [gamma.grad.item(), dy.sum()], atol=1e-13)
+
+
+def test_running_statistics_and_evaluation_are_torchs(measured):
+    layer = torch.nn.BatchNorm1d(1, dtype=float)
+    for batch in range(1, 11):
+        layer.train()(torch.tensor(demo.X))
+        if batch in (1, 10):
+            found = measured["layer"]["running"][str(batch)]
+            assert_allclose(found["running_mean"], layer.running_mean, rtol=1e-13)
+            assert_allclose(found["running_var"], layer.running_var, rtol=1e-13)
+            assert_allclose(found["evaluation"], layer.eval()(torch.tensor(demo.X)).detach().ravel(), rtol=1e-12)
+    assert_allclose(measured["layer"]["running"]["1"]["running_var"], 1.066667, atol=5e-7)
+
+
+def test_sums_of_gradients_vanish_as_the_theory_says(measured):
+    for eps, at in measured["layer"]["sums"].items():
+        assert abs(at["dx"]) < 1e-15
+        assert_allclose(at["dx_x_hat"], at["without_normalization"] * at["share"], atol=1e-15)
+        assert (abs(at["dx_x_hat"]) < 1e-15) == (eps == "0")
+    losses = measured["layer"]["losses"]
+    assert losses["sum of z"] < 1e-14 < losses["sum of z²"] < 1e-3 < losses["random combination of z"]
+
+
+def test_a_constant_batch_needs_epsilon(measured):
+    assert measured["steps"]["constant"] == {"0": [None] * 4, "1e-05": [0.0] * 4}
+
+
+def test_the_source_shown_is_the_program_that_ran(measured):
+    names = {}
+    exec(measured["steps"]["source"], {**vars(demo)}, names)
+    again = names["normalize"](*demo.tensors(), 0.0)
+    assert demo.numbers(again["z"]) == measured["steps"]["forward"]["tensor"][demo.PLAIN]["z"]
+
+
+def test_the_pictures_hold_the_values_of_every_step(measured):
+    text = measured["graphs"]["tensor"]["text"]
+    for value in ("2.5", "1.118", "-1.3416  -0.4472  0.4472  1.3416", "0.2683  -0.3578  -0.0894  0.1789"):
+        assert value in text
+    # on both sides x̂, γ x̂ and z, once with either sign, and the gradient of γ
+    assert text.count("1.3416") == measured["graphs"]["scalar"]["text"].count("1.3416") == 7
+
+
+# -- verdicts -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_lectures_numbers_hold_and_m_is_not_the_number_of_neurons(measured):
+    assert verdict(measured, "worked_values").outcome == "holds"
+    assert verdict(measured, "batch_size_m").outcome == "does not hold"
+    assert [row[-1] for row in table(measured, "conventions").rows] == [
+        "10 of 10",
+        "10 of 10",
+        "2 of 10",
+        "1 of 10",
+        "2 of 4 x̂",
+    ]
+
+
+def test_other_numbers_would_not_hold(changed):
+    for engine in ("tensor", "scalar"):
+        changed["steps"]["forward"][engine][demo.PLAIN]["z"][2] = 0.4473
+    assert verdict(changed, "worked_values").outcome == "holds if"
+    assert verdict(changed, "worked_values").condition == "computed with 1/m, ε = 1e-5"
+    for convention in demo.CONVENTIONS:
+        if convention in changed["steps"]["forward"]["tensor"]:
+            changed["steps"]["forward"]["tensor"][convention]["sigma"] = [1.2]
+    assert verdict(changed, "worked_values").outcome == "does not hold"
+
+
+def test_one_engine_alone_is_not_enough(changed):
+    changed["steps"]["forward"]["scalar"][demo.LAYER]["mu"] = [2.6]
+    assert verdict(changed, "worked_values").outcome != "holds"
+
+
+def test_a_lecture_that_rounded_otherwise_is_noticed(measured, monkeypatch):
+    monkeypatch.setitem(demo.LECTURE, "sigma", ("1.119",))
+    assert verdict(measured, "worked_values").outcome == "does not hold"
+
+
+def test_m_neurons_can_come_out_right(changed):
+    part = changed["m"]
+    right = {"mean": 1e-15, "variance": 1e-12}
+    part["neurons"]["4x3"] = right
+    assert verdict(changed, "batch_size_m").condition == "the batch is 4x3"
+    for shape in demo.shape_names():
+        part["neurons"][shape] = right
+    assert verdict(changed, "batch_size_m").outcome == "holds if"
+    part["rows"]["60x100"] = {"mean": 0.1, "variance": 0.0}
+    assert verdict(changed, "batch_size_m").outcome == "holds"
+    part["neurons"]["as neurons"] = part["neurons"]["as rows"]
+    assert verdict(changed, "batch_size_m").outcome != "holds"
+
+
+@pytest.mark.parametrize("seed", [1000, 2000])
+def test_other_seeds_give_the_same_verdict(seed):
+    part = demo.what_m_is(Settings(1, seed), Progress())
+    assert demo.m_verdict(part).outcome == "does not hold"
+    assert demo.normalized_shapes(part["neurons, rows summed"]) == ["4x4"]
+
+
+@pytest.mark.parametrize(
+    ("value", "printed", "same"),
+    [
+        (1.34164, "1.3416", True),
+        (1.34166, "1.3416", False),
+        (-0.44721, "-0.4472", True),
+        (2.5, "2.5", True),
+        (2.46, "2.5", True),
+    ],
+)
+def test_rounding_as_printed(value, printed, same):
+    assert demo.rounds_to(value, printed) is same
+
+
+# -- showing ------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_shown(measured, tmp_path):
+    blocks = demo.show(measured)
+    svgs = [block for block in blocks if isinstance(block, Drawing)]
+    assert [block.name for block in svgs] == ["tensor", "scalar", "backward"]
+    for block in svgs:
+        assert ElementTree.fromstring(block.svg).tag.endswith("svg")
+    (page,) = [block for block in blocks if isinstance(block, Attachment)]
+    page.write(tmp_path / page.file)
+    first = (tmp_path / page.file).read_bytes()
+    page.write(tmp_path / page.file)
+    assert b"1.3416" in first
+    assert (tmp_path / page.file).read_bytes() == first
+    (plot,) = [block for block in blocks if isinstance(block, Plot)]
+    assert b"<svg" in plots.render(plot)
+    assert max(map(len, as_text(blocks).splitlines())) < 125
+
+
+def test_without_a_layout_program_graphs_are_text(measured, monkeypatch):
+    monkeypatch.setattr(layout, "programs", lambda kind: [])
+    monkeypatch.setattr(drawings, "programs", lambda kind: [])
+    drawings.laid_out.cache_clear()
+    blocks = demo.show(measured)
+    drawings.laid_out.cache_clear()
+    assert not [block for block in blocks if isinstance(block, (Drawing, Attachment))]
+    assert measured["graphs"]["scalar"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
+    assert any("no layout program" in block.text for block in blocks if isinstance(block, Text))
+    assert any("batch_norm.html was not written" in block.text for block in blocks if isinstance(block, Text))
+
+
+def test_without_the_explorers_library_its_page_is_left_out(measured, monkeypatch):
+    monkeypatch.setattr(drawings, "find_spec", lambda name: None)
+    blocks = demo.show(measured)
+    assert not [block for block in blocks if isinstance(block, Attachment)]
+    assert "latex2mathml" in as_text(blocks)
+
+
+def test_parts_may_be_absent(measured):
+    assert demo.show({}) == []
+    for name in measured:
+        assert demo.show({name: measured[name]})
