@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_bn import nn, no_grad, ops
 
-from . import copies
+from . import copies, statistics
 from .copies import Array
 
 
@@ -87,3 +87,21 @@ def norms(arrays: Sequence[Array]) -> Array:
     """The Euclidean norm of each copy over all arrays, in float64: shape (S,)."""
     squares = [np.square(a, dtype=np.float64).reshape(len(a), -1).sum(axis=1) for a in arrays]
     return np.asarray(np.sqrt(np.sum(squares, axis=0)))
+
+
+def at_same_loss(plain: Mapping[str, Any], bn: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
+    """What was probed in one network by what was probed in the other, where their losses are about the same.
+
+    One that trains faster has the smaller loss at the same step, and with it smaller gradients; so that comparison at the
+    same step cannot tell a difference between the networks from one between early and late.
+
+    Args:
+        plain: ``"loss"`` and ``key``, each with one row a seed and one column a probe; the seeds are pooled.
+        bn: the same of the other network.
+        key: what to compare.
+
+    Returns:
+        See ``statistics.matched``.
+    """
+    series = [np.ravel(each[name]).tolist() for each in (plain, bn) for name in ("loss", key)]
+    return statistics.matched(*series)

@@ -86,8 +86,12 @@ def t_distribution(t: float, degrees: int) -> float:
 
 
 def matched(
-    levels: Sequence[float], values: Sequence[float], other_levels: Sequence[float], other_values: Sequence[float],
-    per_decade: int = 6, fewest: int = 3,
+    levels: Sequence[float],
+    values: Sequence[float],
+    other_levels: Sequence[float],
+    other_values: Sequence[float],
+    per_decade: int = 6,
+    fewest: int = 3,
 ) -> list[tuple[float, float]]:
     """Two series compared where they are at the same level, such as the same loss.
 
@@ -98,7 +102,7 @@ def matched(
         median of ``values`` in it by the median of ``other_values``.
     """
     width = 1 / per_decade
-    bins, other_bins = (np.floor(np.log10(np.asarray(l, float)) / width) for l in (levels, other_levels))
+    bins, other_bins = (np.floor(np.log10(np.asarray(each, float)) / width) for each in (levels, other_levels))
     found = []
     for at in sorted({*bins} & {*other_bins}, reverse=True):
         one, other = np.asarray(values)[bins == at], np.asarray(other_values)[other_bins == at]

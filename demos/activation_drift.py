@@ -1,0 +1,601 @@
+"""Do the inputs of the layers drift while a network trains, and does Batch Normalization stop it?
+
+python -m demos.activation_drift [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]
+
+The lecture says that the later layers' inputs transform away from the normalised input of the first one, and that Batch
+Normalization keeps them where they are, which is why training is fast.  Three measurements on the 8x8 digits:
+
+- ``drift``, figure 1 (b, c) of the paper (Ioffe and Szegedy 2015, arXiv:1502.03167, section 4.1): the 15th, 50th and 85th
+  percentile of the input of a sigmoid in the last hidden layer, over training.  Two numbers for each unit: R, how far the
+  median moved, by the mean distance from the 15th to the 85th percentile; and S, the largest such distance by the smallest.
+  The network with Batch Normalization is probed with the statistics of the probe itself, as the paper does, and once more
+  with its running statistics, which shows an artefact.
+- ``depth``, the lecture's figure: the standard deviation of the inputs of five sigmoid layers.
+- ``shift``, the question why: the paper calls a changing distribution internal covariate shift; Santurkar, Tsipras, Ilyas
+  and Madry (2018, arXiv:1805.11604, definition 2.1) call so the change of a layer's gradient when only the layers below
+  it make their step.  Both, on the same runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn import nn
+
+from .datasets import DIGITS, load_digits
+from .lab import copies, plots, probe
+from .lab.command import main
+from .lab.copies import Array
+from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+
+ARMS = {"plain": False, "bn": True}
+BATCH = 60
+TRAINING, PROBED = slice(997), slice(400)  # of the shuffled rows; what is probed is part of what is trained on
+HELD_OUT = slice(1297, None)
+RATES = (0.3, 1.0, 3.0)
+PERCENTILES = (15, 50, 85)
+
+STARTS: dict[str, float | str] = {"Xavier": "xavier", "N(0, 1)": 1.0}
+DEEP = 5  # sigmoid layers of the lecture's figure
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network of the part ``shift``: hidden layers of 100 units, and how it is trained."""
+
+    layers: int
+    activation: type[nn.Module]
+    start: str
+    rate: float
+    steps: tuple[int, int]  # by default and at full size
+
+    @property
+    def label(self) -> str:
+        return f"{self.layers} {self.activation.__name__.lower()} layers, rate {self.rate:g}"
+
+    @property
+    def middle(self) -> int:
+        """The middle hidden layer, counted from 1."""
+        return (self.layers + 1) // 2
+
+
+NETS = {
+    "sig3": Net(3, nn.Sigmoid, "xavier", 1.0, (1200, 3000)),
+    "relu5": Net(5, nn.ReLU, "he", 0.1, (400, 2000)),
+}
+
+
+# -- measuring ------------------------------------------------------------------------------------------------------------
+
+
+def rows(seed: int) -> tuple[Array, Array]:
+    """The digits in an order that depends on the seed."""
+    data = load_digits()
+    order = np.random.default_rng(seed).permutation(len(data))
+    return data.images[order], data.labels[order]
+
+
+def percentiles(inputs: Array) -> Array:
+    """The 15th, 50th and 85th percentile over the rows, linear between two: (S, N, units) to (S, units, 3)."""
+    ordered = np.sort(np.swapaxes(inputs, 1, 2), axis=2).astype(np.float64)  # numpy.quantile takes ten times as long
+    place = np.array(PERCENTILES) / 100 * (inputs.shape[1] - 1)
+    below = place.astype(int)
+    return np.asarray(ordered[..., below] + (ordered[..., below + 1] - ordered[..., below]) * (place - below))
+
+
+def drift_of(history: Array) -> tuple[Array, Array]:
+    """R and S of each unit from its percentiles: (T, S, units, 3) to two arrays (S, units).
+
+    A unit whose spread is 0 at some time has no R or S: not a number, which medians over units leave out.
+    """
+    spread = history[..., 2] - history[..., 0]
+    spread = np.where(spread > 0, spread, np.nan)
+    moved = history[..., 1].max(axis=0) - history[..., 1].min(axis=0)
+    return moved / spread.mean(axis=0), spread.max(axis=0) / spread.min(axis=0)
+
+
+def drift(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Percentiles of the last hidden layer's inputs at several learning rates."""
+    steps, every = (5000, 50) if settings.full else (1200, 20)
+    x, y = rows(settings.seed)
+    pairs = [(seed, rate) for rate in RATES for seed in settings.test_seeds]
+    seeds, rates = [seed for seed, _ in pairs], [rate for _, rate in pairs]
+    at = list(range(0, steps + 1, every))
+    result: dict[str, Any] = {"rates": list(RATES), "at": at}
+    spread: dict[str, Array] = {}
+    for arm, batch_norm in ARMS.items():
+        model = copies.network(copies.draw_weights((64, 100, 100, 100, 10), seeds, "xavier"), nn.Sigmoid, batch_norm)
+        optimizer, batches = copies.optimizer("sgd", model, rates), copies.batches(997, BATCH, seeds)
+        ways = {arm: True, "bn_running": False} if batch_norm else {arm: True}
+        history: dict[str, list[Array]] = {way: [] for way in ways}
+        for step in progress(range(steps + 1), f"{arm}, {len(seeds)} copies"):
+            if step % every == 0:
+                for way, batch_statistics in ways.items():
+                    last = probe.activation_inputs(model, x[PROBED], batch_statistics)[-1]
+                    history[way].append(percentiles(last))
+            if step < steps:
+                chosen = next(batches)
+                copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+        right = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT])
+        for way, taken in history.items():
+            result[way] = summary(np.stack(taken), len(RATES)) | {"accuracy": right.reshape(len(RATES), -1).tolist()}
+            spread[way] = np.stack(taken)[..., 2] - np.stack(taken)[..., 0]
+    lag = np.nanmedian(spread["bn_running"] / spread["bn"], axis=-1)  # over units: (T, rates * seeds)
+    result["lag"] = np.median(lag.reshape(len(at), len(RATES), -1), axis=-1).T.tolist()
+    return result
+
+
+def summary(history: Array, rates: int) -> dict[str, Any]:
+    """What is kept of percentiles (T, rates * seeds, units, 3).
+
+    Returns:
+        ``R`` and ``S``, medians over units, one row a rate and one column a seed; ``moved`` and ``spread``, in units of
+        the input, likewise; ``unit``, for each rate the percentiles over time of the first seed's unit of median R.
+    """
+    location, scale = drift_of(history)
+    middle = history[..., 1]
+    seeds = len(location) // rates
+    first = [rate * seeds for rate in range(rates)]
+    typical = [int(np.argsort(location[copy])[location.shape[1] // 2]) for copy in first]
+
+    def per_copy(values: Array) -> Any:
+        return np.nanmedian(values, axis=-1).reshape(rates, seeds).tolist()
+
+    return {
+        "R": per_copy(location),
+        "S": per_copy(scale),
+        "moved": per_copy(middle.max(axis=0) - middle.min(axis=0)),
+        "spread": per_copy((history[..., 2] - history[..., 0]).mean(axis=0)),
+        "unit": [history[:, copy, unit].round(5).tolist() for copy, unit in zip(first, typical)],
+    }
+
+
+def depth(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """The standard deviation of each layer's inputs over the rows, mean over its units, before and after training."""
+    steps, rate = (2000 if settings.full else 500), 0.3
+    x, y = rows(settings.seed)
+    deviation = x[TRAINING].std(axis=0)
+    x = (x - x[TRAINING].mean(axis=0)) / np.where(deviation > 0, deviation, 1)  # some pixels never have ink
+    seeds = list(settings.test_seeds)
+    sizes = (64, *[100] * DEEP, 10)
+    drawn = [copies.draw_weights(sizes, seeds, start) for start in STARTS.values()]
+    weights = [np.concatenate(layer) for layer in zip(*drawn)]  # the starts one after the other, as copies
+    result: dict[str, Any] = {"steps": steps, "rate": rate, "input": float(x[TRAINING][:, deviation > 0].std())}
+    for arm, batch_norm in ARMS.items():
+        model = copies.network(weights, nn.Sigmoid, batch_norm)
+        optimizer, batches = copies.optimizer("sgd", model, rate), copies.batches(997, BATCH, seeds)
+        before = deviations(model, x)
+        for _ in progress(range(steps), f"{arm}, {len(weights[0])} copies"):
+            chosen = np.tile(next(batches), (len(STARTS), 1))
+            copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+        right = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT])
+        result[arm] = {
+            start: {key: values[i * len(seeds) : (i + 1) * len(seeds)].tolist() for key, values in
+                    (("start", before), ("trained", deviations(model, x)), ("accuracy", right))}
+            for i, start in enumerate(STARTS)
+        }  # fmt: skip
+    return result
+
+
+def deviations(model: nn.Sequential, x: Array) -> Array:
+    """Standard deviation over the probed rows, mean over units: (S, layers)."""
+    return np.stack([h.std(axis=1).mean(axis=-1) for h in probe.activation_inputs(model, x[PROBED])], axis=1)
+
+
+def shift(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Both definitions of internal covariate shift at the middle hidden layer, on the same runs."""
+    every = 20
+    x, y = rows(settings.seed)
+    seeds = list(settings.test_seeds)
+    result: dict[str, Any] = {}
+    for name, net in NETS.items():
+        steps = net.steps[settings.full]
+        weights = copies.draw_weights((64, *[100] * net.layers, 10), seeds, net.start)
+        result[name] = {"at": list(range(every, steps + 1, every))}
+        for arm, batch_norm in ARMS.items():
+            model = copies.network(weights, net.activation, batch_norm)
+            optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
+            history, losses, changes = [], [], []
+            for step in progress(range(1, steps + 1), f"{name}, {arm}"):
+                chosen = next(batches)
+                if step % every == 0:
+                    history.append(percentiles(probe.activation_inputs(model, x[PROBED])[net.middle - 1]))
+                    loss, change = gradient_shift(model, optimizer, x[chosen], y[chosen], net.middle - 1)
+                    losses.append(loss)
+                    changes.append(change)
+                copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+            location, scale = drift_of(np.stack(history))
+            relative, cosine = np.moveaxis(np.stack(changes), -1, 0)
+            result[name][arm] = {
+                "loss": np.transpose(losses).tolist(),  # one row a seed, one column a probe; so the next two
+                "relative": relative.T.tolist(),
+                "cosine": cosine.T.tolist(),
+                "R": np.nanmedian(location, axis=-1).tolist(),
+                "S": np.nanmedian(scale, axis=-1).tolist(),
+                "accuracy": copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT]).tolist(),
+            }
+    return result
+
+
+def gradient_shift(model: nn.Sequential, optimizer: Any, x: Array, y: Array, layer: int) -> tuple[Array, Array]:
+    """How a layer's gradient changes when only the layers below it make their step (Santurkar et al., definition 2.1).
+
+    Args:
+        model: of ``copies.network``; untouched.
+        optimizer: of this model, without memory (SGD without momentum): it makes the step that is then taken back.
+        x: a minibatch, shape (S, B, inputs).
+        y: its labels, shape (S, B).
+        layer: which, counted from 0; Batch Normalization belongs to the layer it follows.
+
+    Returns:
+        The losses (S,), and (S, 2): the norm of the change of the weight's gradient by the norm of that gradient, and the
+        cosine between the two gradients.
+    """
+    linear = [module for module in model if isinstance(module, copies.Linear)]
+    place = [p is linear[layer].weight for p in model.parameters()].index(True)
+    loss, gradients = probe.loss_and_gradients(model, x, y)
+    with probe.untouched(model):
+        own_and_above = [(p, p.data) for p in list(model.parameters())[place:]]
+        copies.step(model, optimizer, copies.cross_entropy, x, y)
+        for p, before in own_and_above:
+            p.data = before
+        _, moved = probe.loss_and_gradients(model, x, y)
+    old, new = (grads[place].astype(np.float64) for grads in (gradients, moved))
+    length, other = probe.norms([old]), probe.norms([new])
+    product = (old * new).reshape(len(old), -1).sum(axis=1)
+    return loss, np.stack([probe.norms([new - old]) / length, product / (length * other)], axis=-1)
+
+
+# -- showing --------------------------------------------------------------------------------------------------------------
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and verdicts of the parts that ran."""
+    blocks: list[Block] = []
+    for part, shown in (("drift", show_drift), ("depth", show_depth), ("shift", show_shift)):
+        if part in measured:
+            blocks += shown(measured[part])
+    return blocks
+
+
+def show_drift(part: Measured) -> list[Block]:
+    """The paper's figure, and the verdict on it."""
+    middle = len(part["rates"]) // 2
+    moved = {arm: drift_of(np.array(part[arm]["unit"][middle])[:, None, None])[0].item() for arm in ARMS}
+    return [
+        Heading("During training: a sigmoid of the last hidden layer"),
+        Text(
+            "R is how far the median of a unit's input moved, by the mean distance from its 15th to its 85th percentile; S "
+            "is the largest such distance by the smallest. Medians over the 100 units. Batch Normalization standardizes "
+            "what it gets, so only its own scale and shift, and the shape, can still move: that R and S are small shows "
+            "that the construction works, not that this is why training is faster."
+        ),
+        drift_table(part),
+        Plot(
+            "percentiles",
+            f"The input of one sigmoid (the unit of median R, rate {part['rates'][middle]:g}): its median moves "
+            f"{moved['plain']:.2g} times its spread without Batch Normalization, {moved['bn']:.2g} times with it",
+            lambda figure: draw_percentiles(figure, part, middle),
+        ),
+        *running_warning(part),
+        drift_verdict(part),
+    ]
+
+
+WAYS = {"plain": "plain", "bn": "with BN", "bn_running": "with BN, running statistics"}
+
+
+def drift_table(part: Measured) -> Table:
+    """R and S at each rate."""
+    lines = [
+        (f"{rate:g}", label, *(span(part[way][key][i], digits) for key, digits in (("R", 2), ("S", 1), ("moved", 2))),
+         f"{100 * float(np.mean(part[way]['accuracy'][i])):.1f}")
+        for i, rate in enumerate(part["rates"])
+        for way, label in WAYS.items()
+    ]  # fmt: skip
+    return Table(
+        "drift",
+        f"Drift over {part['at'][-1]} steps of 60 images, 64-100-100-100-10 sigmoid, Xavier start: median over "
+        f"{len(part['plain']['R'][0])} seeds and range",
+        ("rate", "network", "R", "S", "median moved", "test accuracy, %"),
+        lines,
+    )
+
+
+def span(values: Any, digits: int = 2) -> str:
+    """``0.10 (0.09 to 0.11)``: median and range."""
+    middle, low, high = (f"{v:.{digits}f}" for v in (np.median(values), np.min(values), np.max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def draw_percentiles(figure: Any, part: Measured, rate: int) -> None:
+    """Figure 1 (b, c) of the paper."""
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, arm, color, title in zip(panels, ARMS, (plots.PLAIN, plots.BN), ("without BN", "with BN")):
+        low, middle, high = np.array(part[arm]["unit"][rate]).T
+        axes.fill_between(part["at"], low, high, color=color, alpha=0.25, linewidth=0)
+        axes.plot(part["at"], middle, color=color)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+    panels[0].set_ylabel("input of the sigmoid")
+    panels[1].text(
+        0.97, 0.04, "line: median\nband: 15 % to 85 %", transform=panels[1].transAxes, ha="right", va="bottom"
+    )
+
+
+def running_warning(part: Measured) -> list[Block]:
+    """What the running statistics show instead."""
+    lag, at = np.array(part["lag"]), part["at"]
+    late = [index + 1 for index in (np.nonzero(np.abs(row - 1) > 0.1)[0].max(initial=-1) for row in lag)]
+    until = max(late)
+    gone = f"from step {at[until]} on within 10 % of it" if until < len(at) else "not within 10 % of it at the end"
+    worst, honest = (max(float(np.median(row)) for row in part[way]["S"]) for way in ("bn_running", "bn"))
+    end = next((i for i, step in enumerate(at) if step >= 3 * at[min(until, len(at) - 1)]), len(at) - 1)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for i, (rate, row) in enumerate(zip(part["rates"], lag)):
+            style = {
+                "color": (plots.SKY, plots.BN, plots.GREEN)[i],
+                "marker": plots.MARKERS[i],
+                "label": f"rate {rate:g}",
+            }
+            axes.plot(at[: end + 1], row[: end + 1], **style)
+        axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
+        axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log")
+        log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
+        axes.legend(loc="lower right")
+
+    return [
+        Text(
+            f"Warning: probed in evaluation mode, the network with Batch Normalization seems to drift too (S up to "
+            f"{worst:.0f} instead of {honest:.1f}). That is an artefact: the running variance starts at 1, far above the "
+            f"variance of these inputs, so the spread seems to be {lag[:, 0].min():.3f} of the true one; it is {gone}."
+        ),
+        Plot(
+            "running_statistics",
+            f"In evaluation mode BN seems to drift by a factor of {1 / lag[:, 0].min():.0f}: its running variance starts at "
+            "1 and lags behind",
+            draw,
+            (8, 3.6),
+        ),
+    ]
+
+
+def log_numbers(axis: Any, ticks: tuple[float, ...]) -> None:
+    """Plain numbers at these places of a logarithmic axis."""
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def drift_verdict(part: Measured) -> Verdict:
+    """Drifts: the median moves more than half its spread, or the spread changes fourfold. Stable: less than half of that.
+
+    Both have to be so in every seed.
+    """
+
+    def worst(way: str, key: str, i: int, pick: Any) -> float:
+        return float(pick(part[way][key][i]))
+
+    stable = [worst("bn", "R", i, max) < 0.25 and worst("bn", "S", i, max) < 2.5 for i, _ in enumerate(part["rates"])]
+    drifts = [worst("plain", "R", i, min) > 0.5 or worst("plain", "S", i, min) > 4 for i, _ in enumerate(part["rates"])]
+    good = [f"{rate:g}" for rate, a, b in zip(part["rates"], drifts, stable) if a and b]
+    bad = [
+        f"{rate:g} (median moves {np.median(part['bn']['R'][i]):.2f} of its spread with BN)"
+        for i, rate in enumerate(part["rates"])
+        if f"{rate:g}" not in good
+    ]
+    figures = "; ".join(
+        f"rate {rate:g}: R {np.median(part['plain']['R'][i]):.2f} plain, {np.median(part['bn']['R'][i]):.2f} with BN, "
+        f"S {np.median(part['plain']['S'][i]):.0f} and {np.median(part['bn']['S'][i]):.1f}"
+        for i, rate in enumerate(part["rates"])
+    )
+    return Verdict(
+        "drift",
+        "Without Batch Normalization the distribution of a layer's input drifts during training, with it it is stable",
+        f"{figures} (medians over units and {len(part['plain']['R'][0])} seeds)",
+        "does not hold" if not good else "holds if" if bad else "holds",
+        f"the learning rate is {listed(good)}, not {listed(bad)}" if good and bad else "",
+    )
+
+
+def listed(words: list[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def show_depth(part: Measured) -> list[Block]:
+    """The lecture's figure, and the verdict on it."""
+    lines = [
+        (start, WAYS[arm], when, *(f"{np.median(column):.3g}" for column in zip(*part[arm][start][key])),
+         f"{100 * float(np.mean(part[arm][start]['accuracy'])):.1f}" if key == "trained" else "")
+        for start in STARTS
+        for arm in ARMS
+        for key, when in (("start", "at the start"), ("trained", f"after {part['steps']} steps"))
+    ]  # fmt: skip
+    last = {start: float(np.median(part["plain"][start]["start"], axis=0)[-1]) for start in STARTS}
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for start, style, marker in zip(STARTS, ("-", "--"), "os"):
+            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+                values = [part["input"], *np.median(part[arm][start]["start"], axis=0)]
+                axes.plot(range(DEEP + 1), values, color=color, linestyle=style, marker=marker)
+                if arm == "plain":
+                    axes.annotate(f"plain, {start}", (3, values[3]), (8, 8), textcoords="offset points", color=color)
+        axes.annotate("with BN, either", (3, 1), (8, -20), textcoords="offset points", color=plots.BN)
+        axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", xticks=range(DEEP + 1))
+        axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
+        log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
+
+    far = [start for start in STARTS if away(part["plain"][start]["start"], part["input"]) > 2]
+    kept = all(away(part["bn"][start]["start"], part["input"]) < 1.1 for start in STARTS)
+    kept_trained = max(away(part["bn"][start]["trained"], part["input"]) for start in STARTS)
+    return [
+        Heading("Across depth: five sigmoid layers of 100 units"),
+        Table(
+            "depth",
+            "Standard deviation over 400 images of the input of each layer's sigmoids (mean over units, median over "
+            f"{len(part['plain']['Xavier']['start'])} seeds); the network's input is standardized; rate {part['rate']:g}",
+            ("initial weights", "network", "when", *(f"layer {i}" for i in range(1, DEEP + 1)), "test accuracy, %"),
+            lines,
+        ),
+        Plot(
+            "depth",
+            f"Before the first step: with Xavier's weights the signal shrinks to {last['Xavier']:.2g} in the fifth layer, "
+            f"with N(0, 1) it is {last['N(0, 1)']:.2g}; Batch Normalization keeps 1",
+            draw,
+        ),
+        Verdict(
+            "depth_spread",
+            "The later layers' inputs transform away from the normalized first input; Batch Normalization keeps them",
+            f"spread in layers 1 to {DEEP} at the start: "
+            + "; ".join(
+                f"{start} plain " + ", ".join(f"{v:.2g}" for v in np.median(part["plain"][start]["start"], axis=0))
+                for start in STARTS
+            )
+            + f"; with BN 1 within a factor of {max(away(part['bn'][s]['start'], part['input']) for s in STARTS):.3f}, after "
+            f"{part['steps']} steps within {kept_trained:.2f}",
+            "does not hold" if not (far and kept) else "holds" if len(far) == len(STARTS) else "holds if",
+            f"the initial weights are {listed(far)}" if far and kept and len(far) < len(STARTS) else "",
+        ),
+    ]
+
+
+def away(spreads: Any, reference: float) -> float:
+    """The largest factor, up or down, between any of these and the reference; the median over seeds."""
+    factors = np.exp(np.abs(np.log(np.asarray(spreads) / reference)))
+    return float(np.median(factors.max(axis=1)))
+
+
+PLATEAU = 2.0  # a loss above it is still near the log(10) = 2.30 of guessing among ten digits
+
+
+def show_shift(part: Measured) -> list[Block]:
+    """Two definitions of internal covariate shift, and the verdict by the second."""
+    lines: list[tuple[str, ...]] = []
+    cells: list[Cell] = []
+    for name, net in NETS.items():
+        plain, bn = part[name]["plain"], part[name]["bn"]
+        lines.append(
+            (net.label, "R: the distribution moved", span(plain["R"]), span(bn["R"]), word(plain["R"], bn["R"]))
+        )
+        for when, pick in phases(part[name]):
+            relative, cosine = (
+                [[float(np.median(np.array(row)[keep])) for row, keep in zip(arm[key], pick)] for arm in (plain, bn)]
+                for key in ("relative", "cosine")
+            )
+            what = word(*relative)
+            cells.append((name, when, relative[0], relative[1], what))
+            lines.append((net.label, f"gradient changed, {when}", *map(span, relative), what))
+            lines.append((net.label, f"cosine, {when}", *map(span, cosine), ""))
+        ratios = [ratio for _, ratio in probe.at_same_loss(plain, bn, "relative")]
+        if ratios:
+            text = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            lines.append((net.label, "gradient changed, plain by BN at the same loss", text, "", ""))
+    return [
+        Heading("Two definitions of internal covariate shift"),
+        Text(
+            "Is it that the distribution of a layer's input changes (the paper), or that the gradient of a layer changes "
+            "when the layers below it have made their step (Santurkar et al.)? The second compares the gradient of the "
+            "middle layer's weight before and after, on the same minibatch: the norm of the change by the norm of the "
+            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run."
+        ),
+        Table(
+            "shift",
+            "Both definitions on the same runs, middle hidden layer: median over "
+            f"{len(part['sig3']['plain']['R'])} seeds and range",
+            ("network", "measured", "plain", "with BN", "BN has"),
+            lines,
+        ),
+        Plot("shift", shift_caption(part, cells), lambda figure: draw_shift(figure, part), (8, 4)),
+        shift_verdict(cells),
+    ]
+
+
+def phases(runs: Measured) -> list[tuple[str, Array]]:
+    """When to compare: masks (seeds, probes); a phase counts if every seed has three probes in it."""
+    plateau = np.array(runs["plain"]["loss"]) > PLATEAU
+    named = (("plain still on its plateau", plateau), ("plain past its plateau", ~plateau))
+    return [(when if plateau.any() else "all along", pick) for when, pick in named if pick.sum(axis=1).min() >= 3]
+
+
+def word(plain: Any, bn: Any) -> str:
+    """What Batch Normalization has of it, if every seed agrees."""
+    less = [b < a for a, b in zip(plain, bn)]
+    return "less" if all(less) else "more" if not any(less) else "less or more"
+
+
+Cell = tuple[str, str, list[float], list[float], str]  # network, when, plain and BN for each seed, less or more
+
+
+def shift_caption(part: Measured, cells: list[Cell]) -> str:
+    """What the picture shows, as measured."""
+    said = [
+        f"{NETS[name].layers} {NETS[name].activation.__name__.lower()} layers, {when}: {np.median(a):.2g} plain, "
+        f"{np.median(b):.2g} with BN"
+        for name, when, a, b, _ in cells
+    ]
+    return "How much a layer's gradient changes when the layers below it make their step. " + "; ".join(said)
+
+
+def draw_shift(figure: Any, part: Measured) -> None:
+    """The relative change over training, one panel a network."""
+    panels = figure.subplots(1, len(NETS), sharey=True)
+    for axes, (name, net) in zip(panels, NETS.items()):
+        for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+            plots.band(axes, part[name]["at"], smooth(part[name][arm]["relative"]), color, WAYS[arm])
+        plateau = np.median(part[name]["plain"]["loss"], axis=0) > PLATEAU
+        if plateau.sum() > 2:
+            axes.axvspan(
+                0, part[name]["at"][int(np.nonzero(plateau)[0][-1])], color=plots.GRAY, alpha=0.15, linewidth=0
+            )
+            axes.text(0, 1.19, " plain on its plateau", va="top")
+        axes.set(title=net.label, xlabel="step", ylim=(0, 1.2))
+    panels[0].set_ylabel("relative change of gradient")
+    panels[1].legend(loc="lower left")
+
+
+def smooth(runs: Any, width: int = 5) -> Array:
+    """The running median over so many probes, fewer at the ends; for the picture only."""
+    values, half = np.array(runs), width // 2
+    return np.stack([np.median(values[:, max(0, i - half) : i + half + 1], axis=1) for i in range(values.shape[1])], 1)
+
+
+def shift_verdict(cells: list[Cell]) -> Verdict:
+    """By Santurkar's definition: less in every seed, in each network and phase."""
+    where = {what: [f"{name} ({when})" for name, when, _, _, w in cells if w == what] for what in ("less", "more")}
+    mixed = [f"{name} ({when})" for name, when, _, _, what in cells if what == "less or more"]
+    others = [f"more in {listed(where['more'])}"] if where["more"] else []
+    others += [f"not the same in all seeds in {listed(mixed)}"] if mixed else []
+    holds = bool(where["less"]) and not others
+    return Verdict(
+        "ics_gradient",
+        "Batch Normalization reduces internal covariate shift",
+        "relative change of the middle layer's gradient (Santurkar's definition): "
+        + "; ".join(f"{name}, {when}: {span(a)} plain, {span(b)} with BN" for name, when, a, b, _ in cells),
+        "holds" if holds else "holds if" if where["less"] else "does not hold",
+        f"it is {listed(where['less'])}: {', '.join(others)}" if where["less"] and others else "",
+    )
+
+
+DEMO = Demo(
+    name="activation_drift",
+    title="Do the inputs of layers drift?",
+    claim="The inputs of the later layers change while a network trains; Batch Normalization keeps them stable, and that "
+    "is why it helps.",
+    parts=(
+        Part("drift", drift, (DIGITS,), 14),
+        Part("depth", depth, (DIGITS,), 6),
+        Part("shift", shift, (DIGITS,), 10),
+    ),
+    show=show,
+    seeds=(4, 8),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(DEMO.name))
