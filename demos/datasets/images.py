@@ -45,8 +45,9 @@ class Splits:
 def load_mnist(folder: Path = FOLDER) -> Splits:
     """MNIST with binary pixels (gray value above 127), as the paper's experiment uses it (arXiv:1502.03167, 4.1).
 
-    Every twelfth training image, 5,000 in all, is held out for validation: evenly, because the images come in the order
-    of their writers.
+    Of every 24 training images the first and the fourteenth, 5,000 in all, are held out for validation: evenly, because
+    the images come in the order of their writers, and as many of even as of odd number, because these differ, as if two
+    groups of writers took turns (12.4 % of the pixels of the even ones are ink, 14.0 % of the odd ones').
 
     Raises:
         DatasetError: see ``checked``.
@@ -54,7 +55,7 @@ def load_mnist(folder: Path = FOLDER) -> Splits:
     with np.load(checked(MNIST, folder)) as archive:
         known = Digits(_binary(archive["x_train"]), archive["y_train"].astype(np.int64))
         test = Digits(_binary(archive["x_test"]), archive["y_test"].astype(np.int64))
-    held_out = np.arange(len(known)) % 12 == 0
+    held_out = np.isin(np.arange(len(known)) % 24, (0, 13))
     return Splits(known[~held_out], known[held_out], test)
 
 
