@@ -1,0 +1,163 @@
+"""Fill the figures of the documentation from results of the demos: ``python docs/make_measured.py [RESULTS [OTHER ...]]``.
+
+A page marks where measurements go::
+
+    <!-- measured: bn_activity table steps -->
+    (written anew by this program)
+    <!-- end measured -->
+
+The first word is the demo; then comes ``table NAME``, ``plot NAME``, ``drawing NAME`` or ``verdict NAME``.  ``all verdicts``
+is the table of the verdicts, ``all seeds`` how they came out in runs with other seeds, ``all environment`` what the figures
+were measured on.
+
+The results that the pages show are kept in ``docs/measured/results.json``; given a file, that one is kept from now on,
+and the verdicts of all files given in ``docs/measured/verdicts.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+from demos.lab import plots, results  # noqa: E402
+from demos.lab.demo import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+
+RESULTS = DOCS / "measured" / "results.json"
+VERDICTS = DOCS / "measured" / "verdicts.json"
+IMAGES = DOCS / "images" / "measured"
+MARK = re.compile(
+    r"(<!-- measured: (?P<demo>\w+) (?P<kind>\w+)(?: (?P<name>\w+))? -->\n)(.*?)(<!-- end measured -->)", re.DOTALL
+)
+
+
+class Pages:
+    """The pages with marks, and the measurements that belong there."""
+
+    def __init__(self) -> None:
+        self.content = results.read(RESULTS)
+        self.blocks = {entry["name"]: results.blocks(entry) for entry in self.content["demos"]}
+        self.used: set[tuple[str, str]] = set()
+        self.folder = ""  # of the pictures, as the page sees it
+
+    def filled(self, path: Path) -> str:
+        """A page with all its measurements written anew."""
+        text = path.read_text("utf-8")
+        self.folder = IMAGES.relative_to(path.parent).as_posix()
+        return MARK.sub(
+            lambda match: match[1] + self.measured(match["demo"], match["kind"], match["name"]) + "\n" + match[5], text
+        )
+
+    def measured(self, demo: str, kind: str, name: str | None) -> str:
+        """What goes to one place."""
+        if demo == "all":
+            return {"verdicts": self.verdicts, "seeds": seeds, "environment": self.environment}[kind]()
+        block = self.find(demo, kind, name)
+        if isinstance(block, Table):
+            return f"{block.caption}\n\n{table([block.head, *block.rows])}"
+        if isinstance(block, Verdict):
+            lines = ("The lecture says", block.claim), ("Measured", block.measured), ("Verdict", outcome(block))
+            return "\\\n".join(f"> **{word}:** {text}" for word, text in lines)
+        assert isinstance(block, (Plot, Drawing))
+        self.used.add((demo, block.name))
+        caption = block.caption.replace("[", "(").replace("]", ")")
+        return f"![{caption}]({self.folder}/{image(demo, block)})\n\n*{block.caption}*"
+
+    def find(self, demo: str, kind: str, name: str | None) -> Block:
+        """A block by its kind and name."""
+        for block in self.blocks[demo]:
+            if type(block).__name__.lower() == kind and getattr(block, "name", None) == name:
+                return block
+        raise SystemExit(f"no {kind} {name} in the results of {demo}")
+
+    def verdicts(self) -> str:
+        """The table of all verdicts."""
+        rows = [("The lecture says", "Measured", "Verdict")]
+        for blocks in self.blocks.values():
+            rows += [(b.claim, b.measured, outcome(b)) for b in blocks if isinstance(b, Verdict)]
+        return table(rows)
+
+    def environment(self) -> str:
+        """What the figures were measured on."""
+        where, demos = self.content["environment"], self.content["demos"]
+        seconds = sum(part["cpu_seconds"] for entry in demos for part in entry["parts"].values())
+        return (
+            f"Python {where['python']}, NumPy {where['numpy']}, {where['machine']}, one thread; {seconds:.0f} s of CPU time "
+            "in all."
+        )
+
+    def draw(self) -> None:
+        """Write the pictures that the pages show."""
+        shutil.rmtree(IMAGES, ignore_errors=True)
+        IMAGES.mkdir(parents=True)
+        for demo, blocks in self.blocks.items():
+            for block in blocks:
+                if isinstance(block, (Plot, Drawing)) and (demo, block.name) in self.used:
+                    content = plots.render(block) if isinstance(block, Plot) else block.svg.encode()
+                    (IMAGES / image(demo, block)).write_bytes(content)
+
+
+def pages() -> Iterator[Path]:
+    """The pages that have marks."""
+    return (
+        path for path in (*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md") if MARK.search(path.read_text("utf-8"))
+    )
+
+
+def image(demo: str, block: Plot | Drawing) -> str:
+    """The name of a picture's file."""
+    return f"{demo}-{block.file}"
+
+
+def outcome(verdict: Verdict) -> str:
+    """A verdict in words."""
+    return f"**{verdict.outcome}** {verdict.condition}".strip()
+
+
+def table(rows: Any) -> str:
+    """Rows as Markdown, the first as the head."""
+    head, *body = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
+
+
+def seeds() -> str:
+    """How each verdict came out in each run."""
+    runs = json.loads(VERDICTS.read_text("utf-8"))
+    rows: list[list[str]] = [["Demo", "Claim", *(f"seeds from {run['seed']}" for run in runs)]]
+    rows += [[*key.split("."), *(run["outcomes"][key] for run in runs)] for key in runs[0]["outcomes"]]
+    return table(rows)
+
+
+def outcomes(content: Any) -> dict[str, Any]:
+    """The verdicts of a document of results, in short."""
+    return {
+        "seed": content["demos"][0]["settings"]["seed"],
+        "outcomes": {
+            f"{entry['name']}.{verdict['name']}": verdict["outcome"]
+            for entry in content["demos"]
+            for verdict in entry["verdicts"]
+        },
+    }
+
+
+def main(files: list[str]) -> None:
+    """Keep what was given, then write all pages and pictures."""
+    if files:
+        RESULTS.write_bytes(Path(files[0]).read_bytes())
+        runs = [outcomes(results.read(Path(file))) for file in files]
+        VERDICTS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    writer = Pages()
+    for path in pages():
+        path.write_text(writer.filled(path), encoding="utf-8")
+    writer.draw()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
