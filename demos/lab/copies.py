@@ -198,8 +198,10 @@ def step(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x:
 
 
 def predict(model: nn.Module, x: Array, rows: int = 1024) -> Array:
-    """The outputs (S, N, outputs) for the same rows (N, inputs) in every copy or its own (S, N, inputs), in evaluation
-    mode, ``rows`` at a time."""
+    """The outputs (S, N, outputs) in evaluation mode, ``rows`` at a time.
+
+    ``x`` has the same rows for every copy, (N, inputs), or its own for each, (S, N, inputs).
+    """
     was_training = model.training
     model.eval()
     with no_grad():
@@ -209,7 +211,9 @@ def predict(model: nn.Module, x: Array, rows: int = 1024) -> Array:
 
 
 def accuracy(scores: Array, labels: Array) -> Array:
-    """The share of right labels in each copy: scores (S, N, K), labels (N,) or (S, N); one that diverged has what chance
-    gives."""
+    """The share of right labels in each copy: scores (S, N, K), labels (N,) or (S, N).
+
+    A copy that diverged has what chance gives.
+    """
     right: Array = np.argmax(scores, axis=-1) == labels
     return np.asarray(right.mean(axis=1))

@@ -1,0 +1,366 @@
+"""Tables, plots and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..lab import plots, statistics
+from ..lab.demo import Block, Measured, Plot, Table, Text, Verdict
+from .findings import Finding, Share, findings, listed, outcome
+
+COLORS = {"plain": plots.PLAIN, "bn": plots.BN}
+NAMES = {"plain": "plain", "bn": "with BN"}
+LEAST, MOST = -100, 6  # where axes end: of shares saved, and of gains, in percent and points
+
+
+def show(measured: Measured) -> list[Block]:
+    """Everything, from what was measured."""
+    found = findings(measured)
+    if not found:
+        return []
+    timed = [f for f in found if f.seconds]
+    blocks: list[Block] = [rates_table(found), *warnings(found), steps_table(found)]
+    blocks += [cpu_table(timed)] if timed else []
+    blocks += [
+        accuracy_table(found),
+        *unfinished(found),
+        curves_plot(found[0]),
+        rates_plot(found[0]),
+        saved_plot(found),
+        gain_plot(found),
+    ]
+    blocks += [faster_steps(found)]
+    blocks += [faster_cpu(timed)] if timed else []
+    return [*blocks, stable_rates(found), better_accuracy(found)]
+
+
+# -- tables -------------------------------------------------------------------------------------------------------------
+
+
+def rates_table(found: Sequence[Finding]) -> Table:
+    """How each network fared at each learning rate, and which was chosen."""
+    rows = []
+    for f in found:
+        for arm in NAMES:
+            tried = "  ".join(f"{rate:g}: {100 * value:.1f}" for rate, value in zip(f.data["rates"], f.validation(arm)))
+            works = f"{f.working(arm)} of {len(f.data['rates'])}"
+            rows.append((f"{f.label}, {f.target:.0%}", NAMES[arm], f"{f.data[arm]['rate']:g}", works, tried))
+    return Table(
+        "rates",
+        "Learning rates: the one chosen, with how many the accuracy on validation images late in the run is at the target, and "
+        "that accuracy in % with each",
+        ("setting", "network", "chosen", "at target", "rate: accuracy"),
+        rows,
+    )
+
+
+def warnings(found: Sequence[Finding]) -> list[Text]:
+    """Where a wider grid might have found a better rate, and where training diverged."""
+    edges = [f"{f.label} {NAMES[arm]} ({f.data[arm]['rate']:g})" for f in found for arm in NAMES if f.at_edge(arm)]
+    wild = [
+        f"{f.label} {NAMES[arm]} ({f.data[arm]['diverged']})" for f in found for arm in NAMES if f.data[arm]["diverged"]
+    ]
+    texts = [Text(f"At the edge of its grid: {listed(edges)}; a wider grid may have a better rate.")] if edges else []
+    return texts + ([Text(f"Runs that ended in numbers that are not finite: {listed(wild)}.")] if wild else [])
+
+
+def unfinished(found: Sequence[Finding]) -> list[Text]:
+    """Which networks were still learning when they were stopped, so that the gain is that of a run of this length."""
+    rising = [f"{f.label} {NAMES[arm]} ({f.data['steps']:,} steps)" for f in found for arm in NAMES if f.rising(arm)]
+    return [Text(f"Still rising by more than a point at the end: {listed(rising)}.")] if rising else []
+
+
+def steps_table(found: Sequence[Finding]) -> Table:
+    """Steps to each target."""
+    rows = [
+        (
+            f.label,
+            f"{target:.0%}",
+            *(statistics.steps_text(f.steps_to(arm, target)) for arm in NAMES),
+            text(f.saved(target)),
+        )
+        for f in found
+        for target in sorted(f.data["targets"])
+    ]
+    return Table(
+        "steps",
+        "Steps to an accuracy on images that were not trained on: lower median and range over the seeds, and how many got "
+        "there if not all did; share of steps saved by BN with its 95 % interval",
+        ("setting", "to reach", "plain", "with BN", "steps saved"),
+        rows,
+    )  # fmt: skip
+
+
+def cpu_table(timed: Sequence[Finding]) -> Table:
+    """The same in CPU seconds."""
+    rows = []
+    for f in timed:
+        seconds = f.seconds or {}
+        per_step = (f"{1000 * seconds['plain']:.2f}", f"{1000 * seconds['bn']:.2f}", f"{seconds['ratio']:.2f}")
+        for target in sorted(f.data["targets"]):
+            middles = {arm: statistics.lower_median(f.steps_to(arm, target)) for arm in NAMES}
+            needed = ("never" if m is None else f"{m * seconds[arm]:.2f}" for arm, m in middles.items())
+            rows.append((f.label, *per_step, f"{target:.0%}", *needed, text(f.saved(target, seconds["ratio"]))))
+    return Table(
+        "cpu",
+        "The same in CPU seconds of training, from the cost of a step of one network alone (BN composed of primitives)",
+        ("setting", "ms/step plain", "with BN", "ratio", "to reach", "s plain", "s with BN", "CPU saved"),
+        rows,
+    )
+
+
+def text(share: Share | None) -> str:
+    """A share, or that there is none."""
+    return "BN does not get there" if share is None else str(share)
+
+
+def accuracy_table(found: Sequence[Finding]) -> Table:
+    """Accuracy after the last step."""
+    rows = [
+        (
+            f.label, f"{f.data['steps']:,}", str(len(f.data["seeds"])),
+            *(statistics.mean_text(f.data[arm]["final"], 100) for arm in NAMES),
+            statistics.difference_text(f.gains, 100),
+        )
+        for f in found
+    ]  # fmt: skip
+    return Table(
+        "accuracy",
+        "Test accuracy in % after the last step: mean and standard deviation over the seeds, and BN's gain in points with its "
+        "95 % interval (Student's t, paired by seed)",
+        ("setting", "steps", "seeds", "plain", "with BN", "gain"),
+        rows,
+    )
+
+
+# -- plots --------------------------------------------------------------------------------------------------------------
+
+
+def curves_plot(f: Finding) -> Plot:
+    """Accuracy over steps and over CPU seconds."""
+    steps = {arm: statistics.lower_median(f.steps_to(arm, f.target)) for arm in NAMES}
+    said = {arm: "never" if n is None else f"{n:,.0f}" for arm, n in steps.items()}
+    caption = f"{f.label}: {f.target:.0%} after {said['bn']} steps with BN, {said['plain']} without"
+    if f.seconds:
+        spent = {arm: "never" if n is None else f"{n * f.seconds[arm]:.2f} s" for arm, n in steps.items()}
+        caption += f"; CPU time {spent['bn']} against {spent['plain']}"
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2 if f.seconds else 1, sharey=True, squeeze=False)[0]
+        for axes, unit in zip(panels, ("steps", "CPU seconds")):
+            middles: list[float] = []
+            for arm, color in COLORS.items():
+                scale = f.seconds[arm] if f.seconds and unit == "CPU seconds" else 1.0
+                x = [scale * step for step in f.data["at"]]
+                plots.band(axes, x, 100 * np.array(f.data[arm]["accuracy"]), color, NAMES[arm])
+                middle = steps[arm]
+                middles += [] if middle is None else [scale * middle]
+            axes.axhline(100 * f.target, color=plots.GRAY, linewidth=1, linestyle="--")
+            axes.set(xscale="log", xlabel=unit, ylim=(0, 112))
+            axes.set_yticks(range(0, 101, 20))
+            plain_numbers(axes.xaxis)
+            if len(middles) == 2:
+                span(axes, min(middles), max(middles))
+        panels[0].set_ylabel("test accuracy, %")
+        panels[0].legend(loc="center left", bbox_to_anchor=(0.0, 0.33))
+
+    return Plot("curves", caption, draw)
+
+
+def rates_plot(f: Finding) -> Plot:
+    """Late accuracy over the learning rate."""
+    count = {arm: f.working(arm) for arm in NAMES}
+    caption = (
+        f"{f.label}: with BN {count['bn']} of {len(f.data['rates'])} learning rates lead to {f.target:.0%}, without "
+        f"{count['plain']}"
+    )
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        rates = f.data["rates"]
+        for marker, (arm, color) in zip(plots.MARKERS, COLORS.items()):
+            axes.plot(rates, [100 * v for v in f.validation(arm)], color=color, marker=marker, label=NAMES[arm])
+            for rate, values in zip(rates, f.data[arm]["validation"]):
+                axes.plot([rate] * len(values), [100 * v for v in values], ".", color=color, markersize=5, alpha=0.6)
+        axes.axhline(100 * f.target, color=plots.GRAY, linewidth=1, linestyle="--")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %", ylim=(0, 103))
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.minorticks_off()
+        axes.legend(loc="center left", bbox_to_anchor=(0.0, 0.72))
+
+    return Plot("rates", caption, draw)
+
+
+def saved_plot(found: Sequence[Finding]) -> Plot:
+    """Steps saved and CPU time saved, by setting."""
+    shares = {
+        "steps saved, %": [f.steps_saved(f.target) for f in found],
+        "CPU time saved, %": [f.cpu_saved(f.target) for f in found],
+    }
+    if not any(f.seconds for f in found):
+        del shares["CPU time saved, %"]
+    said = [
+        f"{percent([s.value for s in row if s])} of the {what}"
+        for row, what in zip(shares.values(), ("steps", "CPU time"))
+    ]
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+        for axes, (title, row), color in zip(panels, shares.items(), (plots.SKY, plots.ORANGE)):
+            for y, share in enumerate(row):
+                if share is None:
+                    axes.text(2, y, "not reached", va="center", color=plots.GRAY)
+                    continue
+                value = max(100 * share.value, LEAST)
+                axes.barh(y, value, color=color, height=0.62)
+                if share.low is not None and share.high is not None:
+                    bounds = [max(100 * bound, LEAST) for bound in (share.low, share.high)]
+                    axes.plot(bounds, [y + 0.2] * 2, color=plots.BLACK, linewidth=1.5)
+                words = f"{'≥ ' if share.least else ''}{100 * share.value:.0f}"
+                axes.text(
+                    max(value, 0) - 3 if value > 25 else max(value, 0) + 3,
+                    y - 0.05,
+                    words,
+                    va="center",
+                    ha="right" if value > 25 else "left",
+                )
+            axes.axvline(0, color=plots.BLACK, linewidth=1)
+            axes.set(xlabel=title, xlim=(LEAST, 100))
+            axes.grid(axis="y", visible=False)
+        panels[0].set_yticks(range(len(found)), [f"{f.label}, {f.target:.0%}" for f in found])
+        panels[0].invert_yaxis()
+
+    return Plot("saved", f"BN saves {' and '.join(said)}", draw, size=(8.0, 1.2 + 0.5 * len(found)))
+
+
+def gain_plot(found: Sequence[Finding]) -> Plot:
+    """Gain in accuracy, by setting."""
+    up, same, down = sides(found)
+    caption = (
+        f"Accuracy at the end: BN is clearly higher in {len(up)} of {len(found)} settings, clearly lower in {len(down)}, "
+        f"and in {len(same)} the difference may be chance"
+    )
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for y, f in enumerate(found):
+            mean, half = (100 * value for value in f.gain)
+            color = plots.BN if mean > half else plots.PLAIN if mean < -half else plots.GRAY
+            if abs(mean) > MOST:  # beyond the axis
+                side = 1 if mean > 0 else -1
+                axes.plot(side * MOST, y, ">" if side > 0 else "<", color=color, clip_on=False)
+                axes.text(
+                    side * (MOST - 0.3),
+                    y,
+                    f"{mean:+.0f} ± {half:.0f}",
+                    ha="right" if side > 0 else "left",
+                    va="center",
+                    color=color,
+                )
+                continue
+            axes.errorbar(mean, y, xerr=half, fmt="o", color=color, capsize=5, linewidth=2.5)
+            axes.annotate(f"{mean:+.1f}", (mean, y), (0, 7), textcoords="offset points", ha="center", color=color)
+        axes.axvline(0, color=plots.BLACK, linewidth=1)
+        axes.set(xlabel="gain in test accuracy with BN, points (95 % interval)", xlim=(-MOST, MOST))
+        axes.set_ylim(len(found) - 0.5, -0.7)
+        axes.set_yticks(range(len(found)), [f.label for f in found])
+
+    return Plot("gain", caption, draw, size=(8.0, 1.2 + 0.5 * len(found)))
+
+
+def span(axes: Any, fast: float, slow: float) -> None:
+    """An arrow over the curves from one time to the other, with their ratio."""
+    arrow = {"arrowstyle": "<->", "color": plots.BLACK, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (fast, 102), (slow, 102), arrowprops=arrow)
+    axes.text((fast * slow) ** 0.5, 103.5, f"{slow / fast:.1f}x", ha="center", va="bottom")
+
+
+def plain_numbers(axis: Any) -> None:
+    """10 and 1000 instead of powers."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def percent(shares: Sequence[float]) -> str:
+    """``43 to 91 %``."""
+    low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+# -- verdicts -----------------------------------------------------------------------------------------------------------
+
+
+def faster_steps(found: Sequence[Finding]) -> Verdict:
+    """See ``faster``."""
+    return faster("faster_steps", "BN trains in fewer steps", found, Finding.steps_saved)
+
+
+def faster_cpu(timed: Sequence[Finding]) -> Verdict:
+    """See ``faster``."""
+    return faster("faster_cpu", "BN trains in less CPU time", timed, Finding.cpu_saved)
+
+
+def faster(name: str, claim: str, found: Sequence[Finding], saved: Callable[[Finding, float], Share | None]) -> Verdict:
+    """The rule of both: with each network at its best rate, it holds for a target if the saving's interval is above 0."""
+    clear, rest = [], []
+    for f in found:
+        shares = {target: saved(f, target) for target in sorted(f.data["targets"])}
+        sure = [target for target, share in shares.items() if share and share.clear]
+        clear += [to(f, sure)] if sure else []
+        rest += [to(f, [target for target in shares if target not in sure])] if len(sure) < len(shares) else []
+    result = outcome(clear, rest)
+    return Verdict(
+        name,
+        claim,
+        f"saved {listed(f'{to(f, [f.target])}: {text(saved(f, f.target))}' for f in found)}",
+        result,
+        f"the target is one of: {listed(clear)}; it was not shown for: {listed(rest)}" if result == "holds if" else "",
+    )
+
+
+def to(f: Finding, targets: Sequence[float]) -> str:
+    """``digits, N(0, 0.1) to 90, 95 %``."""
+    return f"{f.label} to {', '.join(f'{100 * target:.0f}' for target in targets)} %"
+
+
+def stable_rates(found: Sequence[Finding]) -> Verdict:
+    """Holds where more of the learning rates lead to the target with BN."""
+    wider = [f.label for f in found if f.working("bn") > f.working("plain")]
+    rest = [f.label for f in found if f.label not in wider]
+    result = outcome(wider, rest)
+    counts = (f"{f.label} {f.working('plain')} and {f.working('bn')} of {len(f.data['rates'])}" for f in found)
+    return Verdict(
+        "stable_rates",
+        "BN makes training more stable: it works over a wider range of learning rates",
+        f"learning rates that lead to the target without and with BN: {listed(counts)}",
+        result,
+        f"the setting is one of: {listed(wider)}; not for: {listed(rest)}" if result == "holds if" else "",
+    )
+
+
+def better_accuracy(found: Sequence[Finding]) -> Verdict:
+    """Holds where the interval of the gain is above 0."""
+    up, same, down = sides(found)
+    result = outcome(up, same + down)
+    return Verdict(
+        "better_accuracy",
+        "BN gives higher accuracy on unseen data",
+        f"gain in points: {listed(f'{f.label} {statistics.difference_text(f.gains, 100)}' for f in found)}",
+        result,
+        f"the setting is one of: {listed(up)}; lower for: {listed(down)}; no difference shown for: {listed(same)}"
+        if result == "holds if"
+        else "",
+    )
+
+
+def sides(found: Sequence[Finding]) -> tuple[list[str], list[str], list[str]]:
+    """Settings where the gain's interval is above 0, contains it, and is below."""
+    sorted_out: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for f in found:
+        mean, half = f.gain
+        sorted_out[0 if mean - half > 0 else 2 if mean + half < 0 else 1].append(f.label)
+    return sorted_out
