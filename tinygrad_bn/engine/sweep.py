@@ -27,18 +27,17 @@ def recorded_before(roots: Iterable[Variable]) -> list[Variable]:
     Creation numbers make the order: an operation's inputs exist before its result, so in descending order everything
     that used a result has been dealt with, and its cotangent is complete, when its own turn comes.
     """
-    order = [root for root in dict.fromkeys(roots) if root.inputs is not None and root._requires_grad]
-    seen = set(order)
-    for variable in order:  # the list grows while it is walked; no recursion, so depth does not matter
-        inputs = variable.inputs
-        if inputs is FREED:
+    waiting = [root for root in dict.fromkeys(roots) if root.inputs is not None and root._requires_grad]
+    found = set(waiting)
+    while waiting:  # latest first, which finds what is still in the cache; no recursion, so depth does not matter
+        variable = waiting.pop()
+        if variable.inputs is FREED:
             raise messages.used_up(variable)
-        for arg in inputs or ():
-            if isinstance(arg, Variable) and arg.inputs is not None and arg._requires_grad and arg not in seen:
-                seen.add(arg)
-                order.append(arg)
-    order.sort(key=attrgetter("stamp"), reverse=True)
-    return order
+        for arg in variable.inputs or ():
+            if isinstance(arg, Variable) and arg.inputs is not None and arg._requires_grad and arg not in found:
+                found.add(arg)
+                waiting.append(arg)
+    return sorted(found, key=attrgetter("stamp"), reverse=True)
 
 
 def sweep(
@@ -84,25 +83,26 @@ def sweep(
         assert params is not None
         out = variable if create_graph else variable._data
         if type(g) is np.ndarray:
-            g.setflags(write=False)  # several operations may share it; a rule that writes to it is reported
+            # Not to be written to, as several operations may share it; a rule that does is reported.
+            g.setflags(False)  # type: ignore[call-arg]  # write=False, which takes twice the time by keyword
         rules = primitive.vjps
         args = []
-        wanting = []
-        for index, arg in enumerate(inputs):
-            if not isinstance(arg, Variable):
+        for arg in inputs:
+            if isinstance(arg, Variable):
+                if arg.stamp > stamp:
+                    raise messages.mutated(variable, arg)
+                args.append(arg if create_graph else arg._data)
+            else:
                 args.append(arg)
+        given = (g, out, *args)
+        for index, arg in enumerate(inputs):
+            if not isinstance(arg, Variable) or not arg._requires_grad or (on_path is not None and arg not in on_path):
                 continue
-            if arg.stamp > stamp:
-                raise messages.mutated(variable, arg)
-            args.append(arg if create_graph else arg._data)
-            if arg._requires_grad and (on_path is None or arg in on_path):
-                wanting.append((index, arg))
-        for index, arg in wanting:
             rule = rules[index] if rules else primitive.vjp(index)
             if rule is None:
                 continue
             try:
-                cotangent = rule(g, out, *args, **params)
+                cotangent = rule(*given, **params) if params else rule(*given)  # an empty ** costs, too
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             data = arg._data

@@ -133,7 +133,7 @@ class Variable:
         variable.grad = variable.primitive = variable.inputs = variable.params = variable.scope = None
         variable.stamp = next_stamp()
         if not cls.is_scalar_kind:
-            data.setflags(write=False)
+            data.setflags(False)  # write=False, as in primitive
         return variable
 
     # -- the value ------------------------------------------------------------------------------------------------
@@ -197,13 +197,13 @@ class Variable:
             raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
         alone = _references(self) <= _LONE and self._data.base is None
         array = self._data if alone else self._data.copy("K")
-        array.setflags(write=True)
+        array.setflags(True)
         self.stamp = next_stamp()  # now as well as in lock, in case backward runs in between
         return array
 
     def lock(self, array: Any) -> None:
         """The second half of ``unlocked``."""
-        array.setflags(write=False)
+        array.setflags(False)
         self._data = array
         self.stamp = next_stamp()
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ...engine import Primitive, shape_of
-from .shape import permute
-
-
-def transposed(x: Any) -> Any:
-    """The last two axes swapped."""
-    return permute(x, axes=_last_two_swapped(len(shape_of(x))))
-
-
-@lru_cache(maxsize=64)
-def _last_two_swapped(n: int) -> tuple[int, ...]:
-    return (*range(n - 2), n - 1, n - 2)
-
+from ...engine import Primitive
 
 matrix_multiply: Primitive = Primitive(
     "matmul",
     np.matmul,
-    lambda g, out, x, y: matrix_multiply(g, transposed(y)),
-    lambda g, out, x, y: matrix_multiply(transposed(x), g),
+    lambda g, out, x, y: g @ y.swapaxes(-1, -2),
+    lambda g, out, x, y: x.swapaxes(-1, -2) @ g,
     core_dims=2,
     notation="{0} @ {1}",
     doc="``matrix_multiply(x, y)``: both have at least two axes; the axes before the last two broadcast.",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, broadcast_to, shape_of
+from ...engine.conform import add_reduce
 from .compare import equal, mask_like, where
 from .shape import reshape_to
 
@@ -23,11 +24,6 @@ def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return broadcast_to(g, shape=shape_of(x))
 
 
-def _add_reduce(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    # The stubs know keepdims only as a literal.
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-
 def _only(x: float, axis: tuple[int, ...], keepdims: bool) -> float:
     """A single number has no axes to reduce."""
     return x
@@ -35,7 +31,7 @@ def _only(x: float, axis: tuple[int, ...], keepdims: bool) -> float:
 
 reduce_sum: Primitive = Primitive(
     "sum",
-    _add_reduce,
+    add_reduce,
     lambda g, out, x, axis, keepdims: spread(g, x, axis, keepdims),
     scalar=_only,
     notation="Σ {0}",

@@ -39,7 +39,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 permute: Primitive = Primitive(
     "transpose",
     lambda x, axes: x.transpose(axes),
-    lambda g, out, x, axes: permute(g, axes=inverse(axes)),
+    lambda g, out, x, axes: g.transpose(inverse(axes)),
     notation="transpose {0}",
     doc="``permute(x, axes=(1, 0))``: axis i of the result is axis ``axes[i]`` of x.",
 )
