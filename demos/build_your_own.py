@@ -570,7 +570,12 @@ def primitive_blocks(part: Mapping[str, Any]) -> list[Block]:
         Code(part["layer_source"]),
         Text(
             f"It changes the CPU time of forward and backward on {BATCH} x {SIZES[1]} numbers by {change:+.0f} % (median of "
-            f"{part['rounds']} rounds; composed: {1e6 * part['cost']['RMSNorm']['seconds']:.0f} µs)."
+            f"{part['rounds']} rounds; composed: {1e6 * part['cost']['RMSNorm']['seconds']:.0f} µs). "
+            + (
+                "Not worth it here: composed it is as fast, and has no rule that could be wrong."
+                if change > -5
+                else "Whether that is worth a rule that could be wrong is for the author to say."
+            )
         ),
         Heading("7. When a rule is wrong"),
         Code(part["wrong_source"]),

@@ -181,6 +181,16 @@ def test_arms_differ_in_their_normalization_alone():
         assert_allclose(next(iter(model.parameters())).numpy(), weights[0])
 
 
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(1.02, "Not worth it here"), (0.98, "Not worth it"), (0.7, "for the author to say")]
+)
+def test_whether_the_primitive_pays_is_said_as_measured(changed, ratio, said):
+    changed["primitive"]["cost"]["WithRsqrt"]["ratio"] = ratio
+    text = " ".join(as_text(demo.show(changed)).split())
+    assert said in text
+    assert f"by {100 * (ratio - 1):+.0f} %" in text
+
+
 # -- the verdict --------------------------------------------------------------------------------------------------------
 
 
