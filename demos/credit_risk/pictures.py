@@ -1,0 +1,189 @@
+"""The demo's plots, drawn from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..lab import plots, statistics
+from ..lab.demo import Measured, Plot
+from . import scores
+from .networks import NETS
+from .quality import difference
+from .speed import AUC_LEVELS, CLAIMED, Race
+
+SHOWN = NETS[0]
+
+
+def curves(measured: Measured) -> list[Plot]:
+    """Validation AUC over the steps, with the step where the claim says that Batch Normalization is there."""
+    if SHOWN.name not in measured:
+        return []
+    part = measured[SHOWN.name]
+    steps = part["steps"]
+    medians = {arm: np.median(part[arm]["validation_auc"], axis=0) for arm in ("plain", "bn")}
+    level = max((level for level in AUC_LEVELS if min(m.max() for m in medians.values()) >= level), default=None)
+    reached = {arm: statistics.first_at(steps, m, level) for arm, m in medians.items()} if level else {}
+    slow, fast = reached.get("plain"), reached.get("bn")
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for arm, color, label in (("plain", plots.PLAIN, "plain"), ("bn", plots.BN, "with BN")):
+            axes.plot(steps, medians[arm], color=color, linestyle="-" if arm == "bn" else "--")
+            at = int(np.searchsorted(steps, 25 if arm == "bn" else 40))
+            axes.annotate(
+                label, (steps[at], medians[arm][at]), (-12, 10) if arm == "bn" else (10, -18),
+                textcoords="offset points", color=color, ha="right" if arm == "bn" else "left", fontsize=15,
+            )  # fmt: skip
+        axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(0.66, 0.79), xlim=(5, 1200))
+        axes.set_xticks([5, 10, 20, 50, 100, 200, 500, 1000], ["5", "10", "20", "50", "100", "200", "500", "1000"])
+        axes.minorticks_off()
+        if level and slow and fast:
+            claim = (1 - CLAIMED) * slow
+            axes.axhline(level, color=plots.GRAY, linewidth=1)
+            for step, color, style in ((slow, plots.PLAIN, "--"), (fast, plots.BN, "-"), (claim, plots.BLACK, ":")):
+                axes.plot([step, step], [0.66, level], color=color, linestyle=style, linewidth=1.8)
+            axes.annotate(
+                f"the claim:\n0.7 x {slow} = {claim:.0f}",
+                (claim, 0.67),
+                (-6, 0),
+                textcoords="offset points",
+                ha="right",
+            )
+            axes.annotate(f"{slow}", (slow, 0.67), (6, 0), textcoords="offset points", color=plots.PLAIN, fontsize=15)
+            axes.annotate(
+                f"{fast}", (fast, 0.67), (-6, 0), textcoords="offset points", ha="right", color=plots.BN, fontsize=15
+            )
+
+    caption = f"{SHOWN.title}, Taiwan, median of {len(part['bn']['validation_auc'])} splits: "
+    if level and slow and fast:
+        side = "sooner than" if fast < (1 - CLAIMED) * slow else "later than"
+        caption += f"validation AUC {level:.2f} after {slow} steps plain and {fast} with BN, {side} the claimed 30 %"
+    else:
+        caption += "no level of validation AUC was reached by both"
+    return [Plot("auc_over_steps", caption, draw)]
+
+
+def forest(measured: Measured) -> list[Plot]:
+    """Differences of AUC on unseen rows, for every network."""
+    nets = [net for net in NETS if net.name in measured]
+    if not nets:
+        return []
+    to_plain, to_logistic = ([difference(measured, net, "auc", logistic) for net in nets] for logistic in (False, True))
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": [1, 1.25]})
+        for axes, differences, color, title in (
+            (panels[0], to_plain, plots.BN, "BN − plain"),
+            (panels[1], to_logistic, plots.GREEN, "BN − logistic regression"),
+        ):
+            for i, found in enumerate(differences):
+                y = -i
+                axes.plot([found.mean - found.wide, found.mean + found.wide], [y, y], color=color, linewidth=1.5)
+                axes.plot([found.mean - found.half, found.mean + found.half], [y, y], color=color, linewidth=5)
+                axes.plot(found.mean, y, "o", color="white", markeredgecolor=color, markersize=8, markeredgewidth=2)
+            axes.axvline(0, color=plots.BLACK, linewidth=1.2)
+            axes.set_title(title)
+            axes.margins(x=0.08)
+            axes.grid(visible=False, axis="y")
+            axes.locator_params(axis="x", nbins=4)
+            ends = sum(net.lender == "taiwan" for net in nets) - 0.5
+            axes.axhline(-ends, color=plots.GRAY, linewidth=1, linestyle=":")
+        names = {"taiwan": "Taiwan", "german": "German"}
+        panels[0].set_yticks([-i for i in range(len(nets))], [f"{names[n.lender]}: {n.title}" for n in nets])
+        panels[0].set_ylim(-len(nets) + 0.5, 0.5)
+        figure.supxlabel("difference of AUC on unseen rows", fontsize=13)
+
+    up, over = (sum(found.above for found in differences) for differences in (to_plain, to_logistic))
+    caption = (
+        f"AUC on unseen rows: BN is above plain in {up} of {len(nets)} networks by the wide interval, and above "
+        f"logistic regression in {over}; bars: 95 % intervals over splits, thin: as splits share rows"
+    )
+    return [Plot("auc_differences", caption, draw, (8.0, 1.6 + 0.5 * len(nets)))]
+
+
+def savings(races: list[Race]) -> list[Plot]:
+    """The share of steps and of CPU time saved, by network and definition."""
+    rows = [race for race in races if len(race.definition) == 1]
+    if not rows:
+        return []
+    limit = -1.0
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        y, ticks = 0.0, []
+        for i, race in enumerate(rows):
+            y -= 1.0 if i and race.net == rows[i - 1].net else 1.9
+            if i == 0 or race.net != rows[i - 1].net:
+                place = "Taiwan" if race.net.lender == "taiwan" else "German"
+                axes.text(limit, y + 0.62, f"{place}: {race.net.title}", fontsize=11, va="bottom", color=plots.GRAY)
+            ticks.append((y, race.definition))
+            if race.saved is None:
+                text = "neither reaches it" if statistics.lower_median(race.plain) is None else "BN never"
+                text = "only BN reaches it" if statistics.lower_median(race.bn) is not None else text
+                axes.text(0, y, text, fontsize=10, va="center", ha="center")
+                continue
+            for share, color, marker, shift in (
+                (race.saved, plots.BN, "o", 0.15),
+                (race.cpu(race.saved), plots.ORANGE, "s", -0.15),
+            ):
+                bounds = race.interval
+                if bounds:
+                    low, high = bounds if marker == "o" else (race.cpu(bounds[0]), race.cpu(bounds[1]))
+                    axes.plot([max(low, limit), max(high, limit)], [y + shift] * 2, color=color, linewidth=2)
+                if share >= limit:
+                    axes.plot(share, y + shift, marker, color=color, markersize=6)
+                else:
+                    axes.plot(limit, y + shift, "<", color=color, markersize=7, clip_on=False)
+        axes.axvline(CLAIMED, color=plots.BLACK, linestyle=":", linewidth=2)
+        axes.axvline(0, color=plots.GRAY, linewidth=1)
+        axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
+        axes.set_xlim(limit, 1)
+        axes.set_ylim(y - 0.8, 0.6)
+        axes.set_xticks([-1, -0.5, 0, 0.3, 0.5, 1], ["-100 %", "-50 %", "0", "30 %", "50 %", "100 %"])
+        axes.set_xlabel("saved by BN")
+        axes.plot([], [], "o-", color=plots.BN, label="steps")
+        axes.plot([], [], "s-", color=plots.ORANGE, label="CPU time")
+        axes.legend(loc="upper left", ncols=2, bbox_to_anchor=(0.0, 1.06))
+        axes.grid(visible=False, axis="y")
+
+    steps, cpu = (sum(race.reading(cpu=cpu) == "for" for race in rows) for cpu in (False, True))
+    caption = (
+        f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; A to D "
+        "are definitions of convergence"
+    )
+    return [Plot("saved", caption, draw, (8.0, 1.5 + 0.28 * len(rows)))]
+
+
+def calibration(measured: Measured) -> list[Plot]:
+    """Predicted probabilities against what happened, on the large table."""
+    if SHOWN.name not in measured:
+        return []
+    logistic, part = measured[f"{SHOWN.lender}_logistic"], measured[SHOWN.name]
+    series = [
+        ("logistic regression", logistic["test"]["reliability"], plots.GREEN, "s", ":"),
+        ("plain", part["plain"]["test"]["reliability"], plots.PLAIN, "o", "--"),
+        ("with BN", part["bn"]["test"]["reliability"], plots.BN, "D", "-"),
+    ]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=plots.GRAY, linewidth=1.2)
+        for label, tables, color, marker, style in series:
+            rows, predicted, bad = scores.pooled(tables).T
+            shown = rows >= 30  # in a bin of fewer the share is mostly chance
+            axes.plot(
+                predicted[shown] / rows[shown], bad[shown] / rows[shown], marker + style, color=color, label=label
+            )
+        axes.set(xlabel="predicted probability of default", ylabel="share that defaulted", xlim=(0, 1), ylim=(0, 1))
+        axes.set_aspect("equal")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+
+    errors = {label: scores.calibration_error(tables) for label, tables, *_ in series}
+    listed = ", ".join(f"{label} {error:.3f}" for label, error in errors.items())
+    return [
+        Plot(
+            "calibration", f"{SHOWN.title}, Taiwan: expected calibration error on unseen rows: {listed}", draw, (7, 4.6)
+        )
+    ]
