@@ -287,6 +287,8 @@ def plain_numbers(axis: Any) -> None:
 
 def percent(shares: Sequence[float]) -> str:
     """``43 to 91 %``."""
+    if not shares:
+        return "none"
     low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
     return f"{low} %" if low == high else f"{low} to {high} %"
 

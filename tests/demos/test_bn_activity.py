@@ -1,0 +1,342 @@
+"""The activity: both networks are treated alike, claims come out in small, and every verdict can come out the other way."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from demos.bn_activity import DEMO, asked_for_mnist, experiments, measure
+from demos.bn_activity.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
+from demos.bn_activity.findings import findings, outcome
+from demos.bn_activity.show import show
+from demos.datasets import load_digits, load_mnist
+from demos.lab import plots
+from demos.lab.demo import Plot, Progress, Settings, Table, Text, Verdict
+from demos.lab.terminal import as_text
+from tinygrad_bn import nn
+
+SILENT = Progress()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_mnist()
+
+
+def train(experiment, problem, batch_norm, seeds, rates, at):
+    return measure.train(experiment, problem, batch_norm, seeds, rates, problem.probe, at, SILENT, "")
+
+
+# -- what both networks get ---------------------------------------------------------------------------------------------
+
+
+def test_the_network_and_the_batches_are_the_papers():
+    assert MNIST_NET.sizes == (784, 100, 100, 100, 10)
+    assert (MNIST_NET.activation, MNIST_NET.optimizer, measure.BATCH) == (nn.Sigmoid, "sgd", 60)
+
+
+def test_each_seed_divides_the_digits_its_own_way_whatever_the_other_seeds_are(digits):
+    two, one = split_digits(digits, [3, 4]), split_digits(digits, [4])
+    assert two.rows.shape == (2, 997)
+    assert two.validation.images.shape == (2, 300, 64)
+    assert two.test.labels.shape == (2, 500)
+    assert np.array_equal(two.rows[1], one.rows[0])
+    assert np.array_equal(two.test.images[1], one.test.images[0])
+    assert not np.array_equal(two.rows[0], two.rows[1])
+    everything = np.concatenate([digits.labels[two.rows[0]], two.validation.labels[0], two.test.labels[0]])
+    assert np.array_equal(np.bincount(everything), np.bincount(digits.labels))  # each image once
+
+
+def test_little_data_is_drawn_by_the_seed_from_the_training_images(mnist):
+    problem = split_mnist(mnist, [3, 4], training=3200)
+    assert problem.rows.shape == (2, 3200)
+    assert all(len(np.unique(rows)) == 3200 for rows in problem.rows)
+    assert len(np.intersect1d(*problem.rows)) < 400  # 186 expected of two draws of 3200 from 55000
+    assert problem.pool is mnist.train
+    assert (len(problem.validation), len(problem.probe), problem.test) == (1667, 2500, mnist.test)
+
+
+def test_held_out_images_are_of_both_kinds(mnist):
+    ink = [part.images.mean() for part in (mnist.train, mnist.validation, split_mnist(mnist, [0]).validation)]
+    assert max(ink) - min(ink) < 0.002  # images of even number have 0.016 less ink than those of odd number
+
+
+def test_checkpoints_are_close_together_in_proportion():
+    at = checkpoints(1500)
+    gaps = np.diff(at)
+    assert (at[0], at[-1], at[:3]) == (10, 1500, [10, 20, 30])
+    assert all(0 < gap <= max(10, 0.04 * step) for gap, step in zip(gaps, at))
+    assert checkpoints(25) == [10, 20, 25]
+
+
+def test_a_rate_is_chosen_by_accuracy_and_among_equals_by_speed():
+    rates = (0.1, 1.0, 10.0)
+    assert measure.choose(rates, (0.5, 0.8, 0.97), (10, 20, 300), 300) == 10.0
+    # One standard error at 0.97 with 300 images is 0.0098.
+    assert measure.choose(rates, (0.5, 0.961, 0.97), (10, 20, 300), 300) == 1.0
+    assert measure.choose(rates, (0.5, 0.959, 0.97), (10, 20, 300), 300) == 10.0
+    assert measure.choose(rates, (0.97, 0.97, 0.97), (math.inf, math.inf, math.inf), 300) == 0.1
+
+
+# -- training -----------------------------------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def by_hand(weights, x, y, orders, lr, batch_norm, test):
+    """Accuracy after training with gradients derived by hand, in float64; BN's from section 3 of the paper."""
+    w = [np.asarray(each, float) for each in weights]
+    b = [np.zeros(each.shape[1]) for each in w]  # with BN, those of the hidden layers are β
+    gamma, mean, var = ([np.full(each.shape[1], v) for each in w[:-1]] for v in (1.0, 0.0, 1.0))
+    for rows in orders:
+        h, m = [np.asarray(x[rows], float)], len(rows)
+        normal, root = [], []
+        for i in range(len(w) - 1):
+            u = h[-1] @ w[i]
+            if batch_norm:
+                centre, spread = u.mean(axis=0), u.var(axis=0)
+                mean[i] += 0.1 * (centre - mean[i])
+                var[i] += 0.1 * (spread * m / (m - 1) - var[i])
+                root.append(np.sqrt(spread + 1e-5))
+                normal.append((u - centre) / root[-1])
+                u = gamma[i] * normal[-1]
+            h.append(sigmoid(u + b[i]))
+        scores = h[-1] @ w[-1] + b[-1]
+        g = np.exp(scores - scores.max(axis=1, keepdims=True))
+        g = (g / g.sum(axis=1, keepdims=True) - np.eye(scores.shape[1])[y[rows]]) / m
+        for i in reversed(range(len(w))):
+            into = g
+            if i < len(w) - 1:
+                g = g * h[i + 1] * (1 - h[i + 1])
+                into = g
+                if batch_norm:
+                    n = normal[i]
+                    into = gamma[i] / (m * root[i]) * (m * g - g.sum(axis=0) - n * (g * n).sum(axis=0))
+                    gamma[i] = gamma[i] - lr * (g * n).sum(axis=0)
+            b[i] -= lr * g.sum(axis=0)
+            below = into @ w[i].T
+            w[i] -= lr * h[i].T @ into
+            g = below
+    a = np.asarray(test.images, float)
+    for i in range(len(w) - 1):
+        u = a @ w[i]
+        a = sigmoid((gamma[i] * (u - mean[i]) / np.sqrt(var[i] + 1e-5) if batch_norm else u) + b[i])
+    return np.mean(np.argmax(a @ w[-1] + b[-1], axis=1) == test.labels)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_training_agrees_with_gradients_derived_by_hand(digits, batch_norm):
+    experiment = replace(DIGITS_NET, sizes=(64, 30, 20, 10), std=0.3, steps=60)
+    seeds = [5, 6]
+    problem = split_digits(digits, seeds)
+    runs = train(experiment, problem, batch_norm, seeds, [2.0, 0.5], [20, 60])
+    assert runs.curve.shape == (2, 2)
+    for copy, (seed, lr) in enumerate(zip(seeds, (2.0, 0.5))):
+        weights = [w[0] for w in measure.copies.draw_weights(experiment.sizes, [seed], experiment.std)]
+        drawn = measure.copies.batches(997, 60, [seed])
+        orders = [problem.rows[copy, next(drawn)[0]] for _ in range(60)]
+        test = replace(problem.test, images=problem.test.images[copy], labels=problem.test.labels[copy])
+        for step, accuracy in zip((20, 60), runs.curve[copy]):
+            expected = by_hand(weights, digits.images, digits.labels, orders[:step], lr, batch_norm, test)
+            assert accuracy == pytest.approx(expected, abs=0.0041)  # float32 may turn two near ties of 500
+
+
+def test_a_copy_that_diverges_is_counted_and_disturbs_no_other(digits):
+    experiment = replace(DIGITS_NET, sizes=(64, 20, 10), activation=nn.ReLU, steps=30)
+    pair, alone = split_digits(digits, [1, 2]), split_digits(digits, [2])
+    both = train(experiment, pair, False, [1, 2], [1e30, 0.5], [10, 30])
+    one = train(experiment, alone, False, [2], [0.5], [10, 30])
+    assert both.diverged.tolist() == [True, False]
+    assert both.curve[0, -1] < 0.2
+    assert np.array_equal(both.curve[1], one.curve[0])
+
+
+def test_with_bn_the_digits_are_learned_before_the_plain_network_starts(digits):
+    # With rate 1: BN at step 200 is at 0.924 to 0.972 over ten seeds, and the plain network at step 400 at 0.35 to 0.75.
+    problem = split_digits(digits, [7, 8])
+    experiment = replace(DIGITS_NET, steps=300)
+    plain, bn = (train(experiment, problem, on, [7, 8], [1.0, 1.0], [300]).final for on in (False, True))
+    assert bn.min() > 0.90
+    assert plain.max() < 0.75
+
+
+def test_a_hundredfold_rate_suits_bn_only(digits):
+    # Late accuracy of BN was 0.96 to 0.97 at all of 0.03 to 30; plain, at chance from 10 on.
+    problem = split_digits(digits, [7, 7])
+    experiment = replace(DIGITS_NET, steps=250)
+    plain, bn = (train(experiment, problem, on, [7, 7], [0.3, 30.0], [250]).final for on in (False, True))
+    assert bn.min() > 0.85
+    assert plain.max() < 0.50
+
+
+def test_against_a_strong_baseline_little_is_left(digits):
+    # ReLU, He and Adam: differences over seeds were -0.002 ± 0.016 after 800 steps.
+    strong = replace(experiments.controls(Settings(2))[0], steps=250)
+    problem = split_digits(digits, [7, 8])
+    plain, bn = (train(strong, problem, on, [7, 8], [0.003] * 2, [250]).final for on in (False, True))
+    assert plain.min() > 0.93
+    assert np.abs(bn - plain).max() < 0.04
+
+
+def test_on_mnist_small_weights_keep_the_plain_network_at_the_start(mnist):
+    # After 300 steps, with four seeds: BN 0.858 to 0.884 at rate 8, plain 0.228 to 0.369 at rate 4.
+    experiment = replace(MNIST_NET, std=0.01, steps=300)
+    problem = split_mnist(mnist, [11])
+    plain = train(experiment, problem, False, [11], [4.0], [300]).final[0]
+    bn = train(experiment, problem, True, [11], [8.0], [300]).final[0]
+    assert bn > 0.80
+    assert plain < 0.50
+
+
+def test_a_comparison_is_json_with_every_seed_once_and_tuning_seeds_apart(digits):
+    tiny = replace(DIGITS_NET, sizes=(64, 20, 10), rates=(1.0, 3.0), steps=40, tuning=2)
+    measured = measure.compare(tiny, Settings(3, seed=50), SILENT)
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+    assert measured["seeds"] == [50, 51, 52]
+    assert not set(measured["seeds"]) & set(measured["tuning"])
+    for arm in ("plain", "bn"):
+        assert np.shape(measured[arm]["accuracy"]) == (3, len(measured["at"]))
+        assert np.shape(measured[arm]["validation"]) == (2, 2)
+        assert measured[arm]["rate"] in tiny.rates
+        assert [run[-1] for run in measured[arm]["accuracy"]] == measured[arm][
+            "final"
+        ]  # the probe is the test set here
+    assert measure.compare(replace(tiny, most=2), Settings(3, seed=50), SILENT)["seeds"] == [50, 51]
+
+
+def test_the_cost_of_a_step_is_that_of_whole_steps_of_each_kind_once():
+    tiny = replace(DIGITS_NET, sizes=(64, 20, 10))
+    measured = measure.cost([tiny, replace(tiny, std=0.5), replace(tiny, optimizer="adam")], rounds=2)
+    assert sorted(measured) == ["64 inputs, Sigmoid, adam", "64 inputs, Sigmoid, sgd"]
+    assert all(cost["bn"] > 0 and cost["plain"] > 0 and cost["ratio"] > 0 for cost in measured.values())
+
+
+def test_longer_runs_belong_to_their_flags():
+    usual, long, full = Settings(5), Settings(5, flags=frozenset({"mnist"})), Settings(10, full=True)
+    names = {part.name for part in DEMO.parts_for(usual)}
+    assert names == {part.name for part in DEMO.parts} - {"mnist_small_weights"}
+    assert names < {part.name for part in DEMO.parts_for(long)} == {part.name for part in DEMO.parts_for(full)}
+    assert (asked_for_mnist(usual), asked_for_mnist(long), asked_for_mnist(full)) == (False, True, True)
+    steps = [experiments.mnist_small_weights(settings)[0].steps for settings in (usual, long, full)]
+    assert steps == sorted(set(steps))
+    assert experiments.digits(full)[0].steps == 2 * experiments.digits(usual)[0].steps
+
+
+# -- what is shown: made-up measurements --------------------------------------------------------------------------------
+
+
+def made_up(
+    label="digits", plain=(100, 110, 120), bn=(10, 20, 30), gain=(0.018, 0.02, 0.022), working=(1, 3), rates=None
+):
+    """A comparison where each network is at 0.5, and from these steps on (``None``: never) at 0.95."""
+    at = list(range(10, 201, 10))
+
+    def arm(steps, count, final):
+        curves = [[0.5 if first is None or step < first else 0.95 for step in at] for first in steps]
+        validation = [[0.95 if i < count else 0.1] for i in range(3)]
+        return {"validation": validation, "rate": 1.0, "accuracy": curves, "final": final, "diverged": 0}
+
+    return {
+        "label": label, "kind": "k", "steps": 200, "at": at, "targets": [0.9], "rates": [0.1, 1.0, 10.0],
+        "seeds": list(range(len(plain))), "tuning": [100],
+        "plain": arm(plain, working[0], [0.9] * len(plain)), "bn": arm(bn, working[1], [0.9 + g for g in gain]),
+    }  # fmt: skip
+
+
+def shown(*comparisons, ratio=2.0):
+    measured = {"digits": {"comparisons": list(comparisons)}}
+    if ratio is not None:
+        measured["cost"] = {"k": {"plain": 0.001, "bn": 0.001 * ratio, "ratio": ratio}}
+    return show(measured)
+
+
+def verdicts(*comparisons, ratio=2.0):
+    return {block.name: block for block in shown(*comparisons, ratio=ratio) if isinstance(block, Verdict)}
+
+
+GOOD = made_up()
+BAD = made_up("hard", plain=(10, 20, 30), bn=(100, 110, 120), gain=(-0.018, -0.02, -0.022), working=(3, 1))
+
+
+def test_every_verdict_can_come_out_each_way():
+    for name in ("faster_steps", "faster_cpu", "stable_rates", "better_accuracy"):
+        assert verdicts(GOOD)[name].outcome == "holds"
+        assert verdicts(BAD)[name].outcome == "does not hold"
+        mixed = verdicts(GOOD, BAD)[name]
+        assert mixed.outcome == "holds if"
+        assert mixed.condition.index("digits") < mixed.condition.index("hard")
+    assert outcome([], []) == "does not hold"
+
+
+def test_what_steps_save_their_cost_can_eat_up():
+    close = made_up(bn=(60, 60, 60))
+    assert verdicts(close)["faster_steps"].outcome == "holds"
+    assert verdicts(close, ratio=2.5)["faster_cpu"].outcome == "does not hold"
+    assert verdicts(close, ratio=1.1)["faster_cpu"].outcome == "holds"
+    assert "faster_cpu" not in verdicts(close, ratio=None)
+
+
+def test_a_difference_within_chance_is_not_called_one():
+    same = verdicts(made_up(gain=(-0.02, 0.0, 0.03), working=(2, 2), plain=(10, 50, 90), bn=(90, 50, 10)))
+    assert {v.outcome for v in same.values()} == {"does not hold"}
+    assert "+0.33" in same["better_accuracy"].measured
+
+
+def test_a_plain_network_that_never_gets_there_counts_as_if_with_its_last_step():
+    (f,) = findings({"digits": {"comparisons": [made_up(plain=(None, None, 120), bn=(50, 50, 50))]}})
+    share = f.steps_saved(0.9)
+    assert (share.value, share.least, share.clear) == (0.75, True, True)
+    assert str(share).startswith(">= 75 %")
+    assert f.cpu_saved(0.9) is None  # a step's cost was not measured
+
+
+def test_bn_that_never_gets_there_saves_nothing():
+    never = made_up(bn=(None, None, 10))
+    (f,) = findings({"digits": {"comparisons": [never]}})
+    assert f.steps_saved(0.9) is None
+    assert verdicts(never)["faster_steps"].outcome == "does not hold"
+    assert "BN does not get there" in as_text(shown(never))
+
+
+def test_tables_give_unreached_targets_counts_and_edges():
+    odd = made_up(plain=(None, None, 120))
+    odd["bn"]["rate"], odd["plain"]["diverged"] = 10.0, 2
+    blocks = shown(odd)
+    tables = {block.name: block for block in blocks if isinstance(block, Table)}
+    assert tables["steps"].rows[0][2].startswith("never")
+    assert tables["steps"].rows[0][2].endswith("1/3")
+    assert tables["cpu"].rows[0][5:7] == ("never", "0.04")
+    assert tables["accuracy"].rows[0][-1] == "+2.00 ± 0.50"  # t of 2 degrees of freedom 4.303, times 0.2 / sqrt(3)
+    texts = " ".join(block.text for block in blocks if isinstance(block, Text))
+    assert "edge of its grid: digits with BN (10)" in texts
+    assert "not finite: digits plain (2)" in texts
+    assert "Still rising" not in texts
+    assert "Still rising by more than a point at the end: digits plain" in as_text(
+        shown(made_up(plain=(190, 190, 190)))
+    )
+
+
+def test_show_copes_with_parts_that_did_not_run():
+    assert show({}) == []
+    assert show({"cost": {"k": {"plain": 0.001, "bn": 0.002, "ratio": 2.0}}}) == []
+    assert {block.name for block in shown(GOOD, ratio=None) if isinstance(block, Plot)} == {
+        "curves", "rates", "saved", "gain",
+    }  # fmt: skip
+
+
+def test_all_pictures_can_be_drawn_whatever_was_measured():
+    pytest.importorskip("matplotlib")
+    never = made_up("none", plain=(None, None, None), bn=(None, None, None), gain=(0.3, 0.5, 0.4))
+    for blocks in (shown(GOOD, BAD, never), shown(never, ratio=None)):
+        for block in blocks:
+            if isinstance(block, Plot):
+                assert plots.render(block).startswith(b"<?xml")
