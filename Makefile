@@ -9,11 +9,11 @@ RUN    := $(VENV)/bin/python
 VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo none)
 
 # A stamp is written last: an environment that was left half-made has none and is made anew.
-BASE := $(VENV)/stamp-$(VERSION)
-DEMO := $(BASE)-demos
-TEST := $(BASE)-test
-DEV  := $(BASE)-dev
-FULL := $(BASE)-bench
+BASE  := $(VENV)/stamp-$(VERSION)
+DEMO  := $(BASE)-demos
+TEST  := $(BASE)-test
+DEV   := $(BASE)-dev
+BENCH := $(BASE)-bench
 
 # Small matrices: more than one thread makes them slower.
 export OMP_NUM_THREADS ?= 1
@@ -22,15 +22,15 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs fuzz mutants reference bench clean
+.PHONY: help demo test lint types docs fuzz mutants reference figures bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo 'With another Python: make test PYTHON=python3.12'
-	@echo 'With options:        make demo ARGS="--steps 500 --seed 7"; make bench ARGS=--quick'
+	@echo 'With options:        make demo ARGS="--only bn_activity --seeds 8"; make bench ARGS=--quick'
 
-demo: $(DEMO)  ## train with and without Batch Normalization on real MNIST; results in out/
-	@$(RUN) -m demos.bn_mnist $(ARGS)
+demo: $(DEMO)  ## run all demos and write out/report.html; FULL=1: the sizes of the papers, which takes long
+	@$(RUN) -m demos $(if $(FULL),--full) $(ARGS)
 
 test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
 	@$(RUN) -m coverage run -m pytest
@@ -55,7 +55,10 @@ mutants: $(TEST)  ## plant faults one by one and see which test notices; about t
 reference: $(TEST)  ## write docs/reference.md anew from the docstrings
 	@$(RUN) docs/make_reference.py
 
-bench: $(FULL)  ## speed and memory against PyTorch, autograd and micrograd
+figures: $(TEST)  ## fill the measurements in the documentation: make figures FROM=out/results.json
+	@$(RUN) docs/make_measured.py $(FROM)
+
+bench: $(BENCH)  ## speed and memory against PyTorch, autograd and micrograd
 	@$(RUN) -m tests.benchmarks $(ARGS)
 
 clean:  ## remove the environment, results and caches
@@ -91,13 +94,13 @@ $(DEMO): pyproject.toml $(BASE)
 	@touch $@
 
 $(TEST): pyproject.toml $(BASE)
-	@$(call install,demos$(comma)test)
+	@$(call install,test)
 	@touch $@
 
 $(DEV): pyproject.toml $(BASE)
 	@$(call install,dev)
 	@touch $@
 
-$(FULL): pyproject.toml $(BASE)
-	@$(call install,demos$(comma)test$(comma)bench)
+$(BENCH): pyproject.toml $(BASE)
+	@$(call install,test$(comma)bench)
 	@touch $@
