@@ -434,8 +434,8 @@ def values_verdict(found: Mapping[str, Mapping[str, list[float]]], part: Mapping
     )
     measured = (
         f"{both[PLAIN]} of {total} numbers agree to the last printed decimal with ε = 0 and {both[LAYER]} with ε = 1e-5, "
-        f"on both engines (which differ by {small(gap)}); with ε = 1e-3 {agreeing(found['1/m, ε = 1e-3'])}, "
-        f"with the variance over m - 1 {agreeing(found['1/(m-1), ε = 0'])}"
+        f"on both engines (difference {small(gap)}); {agreeing(found['1/m, ε = 1e-3'])} agree with ε = 1e-3, "
+        f"{agreeing(found['1/(m-1), ε = 0'])} with the squares divided by m - 1"
     )
     claim = "the numbers of the worked example"
     if min(both.values()) == total:
