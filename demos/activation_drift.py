@@ -55,7 +55,12 @@ class Net:
 
     @property
     def label(self) -> str:
-        return f"{self.layers} {self.activation.__name__.lower()} layers, rate {self.rate:g}"
+        return f"{self.short}, rate {self.rate:g}"
+
+    @property
+    def short(self) -> str:
+        """For a sentence."""
+        return f"{self.layers} {self.activation.__name__.lower()} layers"
 
     @property
     def middle(self) -> int:
@@ -307,7 +312,8 @@ def drift_table(part: Measured) -> Table:
 
 
 def span(values: Any, digits: int = 2) -> str:
-    """``0.10 (0.09 to 0.11)``: median and range."""
+    """``0.10 (0.09 to 0.11)``: median and range; with a digit more if all are below 0.01."""
+    digits += int(np.max(values) < 0.01)
     middle, low, high = (f"{v:.{digits}f}" for v in (np.median(values), np.min(values), np.max(values)))
     return middle if low == high else f"{middle} ({low} to {high})"
 
@@ -347,7 +353,7 @@ def running_warning(part: Measured) -> list[Block]:
             axes.plot(at[: end + 1], row[: end + 1], **style)
         axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
         axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log")
-        log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
+        plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
         axes.legend(loc="lower right")
 
     return [
@@ -364,12 +370,6 @@ def running_warning(part: Measured) -> list[Block]:
             (8, 3.6),
         ),
     ]
-
-
-def log_numbers(axis: Any, ticks: tuple[float, ...]) -> None:
-    """Plain numbers at these places of a logarithmic axis."""
-    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axis.set_ticks([], minor=True)
 
 
 def drift_verdict(part: Measured) -> Verdict:
@@ -430,7 +430,7 @@ def show_depth(part: Measured) -> list[Block]:
         axes.annotate("with BN, either", (3, 1), (8, -20), textcoords="offset points", color=plots.BN)
         axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", xticks=range(DEEP + 1))
         axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
-        log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
+        plots.log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
 
     far = [start for start in STARTS if away(part["plain"][start]["start"], part["input"]) > 2]
     kept = all(away(part["bn"][start]["start"], part["input"]) < 1.1 for start in STARTS)
@@ -536,8 +536,7 @@ Cell = tuple[str, str, list[float], list[float], str]  # network, when, plain an
 def shift_caption(part: Measured, cells: list[Cell]) -> str:
     """What the picture shows, as measured."""
     said = [
-        f"{NETS[name].layers} {NETS[name].activation.__name__.lower()} layers, {when}: {np.median(a):.2g} plain, "
-        f"{np.median(b):.2g} with BN"
+        f"{NETS[name].short}, {when}: {np.median(a):.2g} plain, {np.median(b):.2g} with BN"
         for name, when, a, b, _ in cells
     ]
     return "How much a layer's gradient changes when the layers below it make their step. " + "; ".join(said)
@@ -548,7 +547,7 @@ def draw_shift(figure: Any, part: Measured) -> None:
     panels = figure.subplots(1, len(NETS), sharey=True)
     for axes, (name, net) in zip(panels, NETS.items()):
         for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
-            plots.band(axes, part[name]["at"], smooth(part[name][arm]["relative"]), color, WAYS[arm])
+            plots.band(axes, part[name]["at"], plots.smooth(part[name][arm]["relative"]), color, WAYS[arm])
         plateau = np.median(part[name]["plain"]["loss"], axis=0) > PLATEAU
         if plateau.sum() > 2:
             axes.axvspan(
@@ -560,26 +559,21 @@ def draw_shift(figure: Any, part: Measured) -> None:
     panels[1].legend(loc="lower left")
 
 
-def smooth(runs: Any, width: int = 5) -> Array:
-    """The running median over so many probes, fewer at the ends; for the picture only."""
-    values, half = np.array(runs), width // 2
-    return np.stack([np.median(values[:, max(0, i - half) : i + half + 1], axis=1) for i in range(values.shape[1])], 1)
-
-
 def shift_verdict(cells: list[Cell]) -> Verdict:
     """By Santurkar's definition: less in every seed, in each network and phase."""
-    where = {what: [f"{name} ({when})" for name, when, _, _, w in cells if w == what] for what in ("less", "more")}
-    mixed = [f"{name} ({when})" for name, when, _, _, what in cells if what == "less or more"]
+    where: dict[str, list[str]] = {"less": [], "more": [], "less or more": []}
+    for name, when, _, _, what in cells:
+        where[what].append(f"{NETS[name].short} ({when})")
     others = [f"more in {listed(where['more'])}"] if where["more"] else []
-    others += [f"not the same in all seeds in {listed(mixed)}"] if mixed else []
+    others += [f"less or more, by the seed, in {listed(where['less or more'])}"] if where["less or more"] else []
     holds = bool(where["less"]) and not others
     return Verdict(
         "ics_gradient",
         "Batch Normalization reduces internal covariate shift",
         "relative change of the middle layer's gradient (Santurkar's definition): "
-        + "; ".join(f"{name}, {when}: {span(a)} plain, {span(b)} with BN" for name, when, a, b, _ in cells),
+        + "; ".join(f"{NETS[name].short}, {when}: {span(a)} plain, {span(b)} with BN" for name, when, a, b, _ in cells),
         "holds" if holds else "holds if" if where["less"] else "does not hold",
-        f"it is {listed(where['less'])}: {', '.join(others)}" if where["less"] and others else "",
+        f"it is {listed(where['less'])}; {', '.join(others)}" if where["less"] and others else "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from .demo import Plot
@@ -71,3 +72,20 @@ def band(axes: Any, x: Any, runs: Any, color: str, label: str, marker: str = "",
     values = np.asarray(runs, float)
     axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
     axes.plot(x, np.median(values, axis=0), color=color, label=label, marker=marker, **options)
+
+
+def log_numbers(axis: Any, ticks: Sequence[float]) -> None:
+    """Plain numbers at those of these places that a (logarithmic) axis shows already, and nothing between them."""
+    low, high = sorted(axis.get_view_interval())
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axis.set_ticks(shown, labels=[f"{tick:g}" for tick in shown])
+    axis.set_ticks([], minor=True)
+
+
+def smooth(runs: Any, width: int = 5) -> Any:
+    """The running median of each row over so many points, fewer at the ends: to draw, not to compute with."""
+    import numpy as np
+
+    values, half = np.array(runs, float), width // 2
+    points = range(values.shape[1])
+    return np.stack([np.median(values[:, max(0, i - half) : i + half + 1], axis=1) for i in points], axis=1)

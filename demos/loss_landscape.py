@@ -1,0 +1,472 @@
+"""Does Batch Normalization make the loss landscape smoother, and is smoother easier to train?
+
+python -m demos.loss_landscape [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]
+
+Santurkar, Tsipras, Ilyas and Madry (2018, arXiv:1805.11604, section 3 and figure 4) explain Batch Normalization's success
+by a smoother landscape.  As there, along the training of each network, at the point that it has reached: from the weights
+w with gradient g on the step's minibatch, look at w - eta g for several eta.  Three measures, each over these points:
+
+- loss range: the largest loss minus the smallest;
+- gradient change: the largest ||g' - g||, g' being the gradient there;
+- effective beta-smoothness: the largest ||g' - g|| / (eta ||g||).
+
+Smaller is smoother.  The same minibatch is used everywhere and Batch Normalization takes its statistics from it; weights
+and running statistics come back bit for bit.  The networks are small ones on the 8x8 digits, not the VGG of the paper,
+which prints no figures to compare with: what can be reproduced is the sign.  One of them, five sigmoid layers, is chosen
+because without Batch Normalization it does not train.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn import nn
+
+from .datasets import DIGITS, load_digits
+from .lab import copies, plots, probe, statistics
+from .lab.command import main
+from .lab.copies import Array
+from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+
+ARMS = {"plain": False, "bn": True}
+LABELS = {"plain": "plain", "bn": "with BN"}
+BATCH, TRAINING, HELD_OUT = 60, slice(997), slice(1297, None)
+EVERY = 20  # steps from probe to probe
+EARLY = range(4, 60, 4)  # further probes, for the comparison at the same loss: with BN the loss falls at once
+
+MEASURES = {"range": "loss range", "change": "gradient change", "beta": "effective beta"}
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network with hidden layers of 100 units, and how it is trained and probed.
+
+    Attributes:
+        layers: hidden ones.
+        activation: of those.
+        start: initial weights.
+        rate: of SGD, the same in both arms.
+        reach: the step sizes eta to look at.
+        steps: at default size.
+        seconds: CPU at default size.
+        full: whether only ``--full`` runs it.
+    """
+
+    layers: int
+    activation: type[nn.Module]
+    start: str
+    rate: float
+    reach: tuple[float, ...]
+    steps: int
+    seconds: float
+    full: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.layers} {self.activation.__name__.lower()} layers, rate {self.rate:g}"
+
+    @property
+    def short(self) -> str:
+        """For a sentence; the rate only where the same layers are trained at another one by default."""
+        return self.label.replace(",", " at") if self.full else self.label.split(",")[0]
+
+
+def relu(rate: float, full: bool = False) -> Net:
+    """Eight relu layers, probed at multiples of the rate."""
+    return Net(8, nn.ReLU, "he", rate, tuple(rate * f for f in (0.25, 0.5, 1, 2, 4)), 600, 12, full)
+
+
+ETAS = (0.1, 0.25, 0.5, 1.0, 2.0)
+NETS = {
+    "sig3": Net(3, nn.Sigmoid, "xavier", 0.5, ETAS, 1500, 11),
+    "sig5": Net(5, nn.Sigmoid, "xavier", 0.5, ETAS, 600, 8),
+    "relu8": relu(0.05),
+    "sig3_slow": Net(3, nn.Sigmoid, "xavier", 0.1, ETAS, 1500, 11, True),
+    "relu8_fast": relu(0.1, True),
+}
+
+
+# -- measuring ------------------------------------------------------------------------------------------------------------
+
+
+def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Train both arms of a network and probe the landscape on the way."""
+    steps = 3000 if settings.full else net.steps
+    data = load_digits()
+    order = np.random.default_rng(settings.seed).permutation(len(data))
+    x, y = data.images[order], data.labels[order]
+    seeds = list(settings.test_seeds)
+    weights = copies.draw_weights((64, *[100] * net.layers, 10), seeds, net.start)
+    at = sorted({*EARLY, *range(EVERY, steps + 1, EVERY)})
+    result: dict[str, Any] = {"at": at}
+    for arm, batch_norm in ARMS.items():
+        model = copies.network(weights, net.activation, batch_norm)
+        optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
+        found: dict[str, list[Array]] = {key: [] for key in ("loss", "low", "high", "change", "beta")}
+        for step in progress(range(1, steps + 1), f"{arm}, {len(seeds)} copies"):
+            chosen = next(batches)
+            if step in at:
+                for key, values in landscape(model, x[chosen], y[chosen], net.reach).items():
+                    found[key].append(values)
+            copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+        result[arm] = {key: np.transpose(values).tolist() for key, values in found.items()}  # a row a seed
+        result[arm]["accuracy"] = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT]).tolist()
+        result[arm]["range"] = (np.array(result[arm]["high"]) - np.array(result[arm]["low"])).tolist()
+    return result
+
+
+def landscape(model: nn.Module, x: Array, y: Array, etas: Sequence[float]) -> dict[str, Array]:
+    """The loss and its gradient at ``w - eta g`` for each eta; the model is untouched.
+
+    Args:
+        model: of ``copies.network``.
+        x: a minibatch, shape (S, B, inputs).
+        y: its labels, shape (S, B).
+        etas: step sizes, > 0.
+
+    Returns:
+        For each copy, shape (S,): ``loss`` at w; ``low`` and ``high``, the smallest and largest loss on the way, w included;
+        ``change``, the largest norm of the gradient's change; ``beta``, the largest such norm by the distance.
+    """
+    start, gradients = probe.loss_and_gradients(model, x, y)
+    length = probe.norms(gradients)
+    losses, changes = [start], []
+    with probe.untouched(model):
+        origin = [(p, p.data) for p in model.parameters()]
+        for eta in etas:
+            for (p, w), g in zip(origin, gradients):
+                p.data = w - np.asarray(eta, w.dtype) * g
+            loss, there = probe.loss_and_gradients(model, x, y)
+            losses.append(loss)
+            changes.append(probe.norms([b - a for a, b in zip(gradients, there)]))
+    slopes = [change / (eta * length) for eta, change in zip(etas, changes)]
+    return {
+        "loss": start, "low": np.min(losses, axis=0), "high": np.max(losses, axis=0),
+        "change": np.max(changes, axis=0), "beta": np.max(slopes, axis=0),
+    }  # fmt: skip
+
+
+# -- showing --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure of the plain network by that of the one with Batch Normalization, one ratio a seed.
+
+    Attributes:
+        ratios: above 1 where the plain network is the rougher one.
+    """
+
+    ratios: tuple[float, ...]
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """The geometric mean, and the bounds of its 95 % interval (Student's t on the logarithms)."""
+        mean, half = statistics.mean_interval(np.log(self.ratios).tolist())
+        low, middle, high = np.exp([mean - half, mean, mean + half]).tolist()
+        return middle, low, high
+
+    @property
+    def smoother(self) -> str:
+        """Which arm, as far as the interval can tell."""
+        _, low, high = self.interval
+        return "bn" if low > 1 else "plain" if high < 1 else ""
+
+    def __str__(self) -> str:
+        middle, low, high = (f"{v:.0f}" if v >= 100 else f"{v:.2g}" for v in self.interval)
+        return f"{middle} [{low}, {high}]"
+
+
+def regular(part: Measured, arm: str, measure: str) -> tuple[Array, Array]:
+    """Steps and values of the probes every 20 steps."""
+    at = np.array(part["at"])
+    return at[at % EVERY == 0], np.array(part[arm][measure])[:, at % EVERY == 0]
+
+
+def middle(part: Measured, arm: str, measure: str) -> float:
+    """The median over these probes and the seeds."""
+    return float(np.median(regular(part, arm, measure)[1]))
+
+
+def same_step(part: Measured, measure: str) -> Comparison:
+    """Median over the regular probes of one arm by that of the other."""
+    plain, bn = (np.median(regular(part, arm, measure)[1], axis=1) for arm in ARMS)
+    return Comparison(tuple((plain / bn).tolist()))
+
+
+def same_loss(part: Measured, measure: str) -> Comparison | None:
+    """Geometric mean over the levels of loss that both arms of a seed passed through; ``None`` where some seed has none."""
+    ratios = []
+    for i, _ in enumerate(part["plain"]["loss"]):
+        series = [part[arm][key][i] for arm in ARMS for key in ("loss", measure)]
+        found = [ratio for _, ratio in statistics.matched(series[0], series[1], series[2], series[3], 4, 2)]
+        if not found:
+            return None
+        ratios.append(float(np.exp(np.mean(np.log(found)))))
+    return Comparison(tuple(ratios))
+
+
+def trains(part: Measured) -> bool:
+    """Whether both arms are right about more than half of the held-out digits at the end, in most seeds."""
+    return all(float(np.median(part[arm]["accuracy"])) > 0.5 for arm in ARMS)
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and verdicts of the networks that ran."""
+    parts = {name: measured[name] for name in NETS if name in measured}
+    if not parts:
+        return []
+    seeds = len(next(iter(parts.values()))["plain"]["loss"])
+    stuck = [name for name, part in parts.items() if not trains(part)]
+    return [
+        Heading("Along the training of each network"),
+        Text(
+            "Every 20 steps, from the weights reached so far, a look along the gradient, on the step's own minibatch. Loss "
+            "range: largest minus smallest loss on the way. Gradient change: the largest norm of the change of the "
+            "gradient. Effective beta: the largest such norm by the distance. Small is smooth. Ratios are plain by BN, so "
+            "above 1 where BN is smoother: the geometric mean over the seeds and its 95 % interval. At the same step the "
+            "networks have different losses, and the loss alone changes all three; so the last column compares them where "
+            "both had the same loss, at whatever step that was."
+        ),
+        landscape_table(parts, seeds),
+        *pictures(parts, stuck),
+        *(smoother_verdict(parts, measure, name, claim) for measure, (name, claim) in CLAIMS.items()),
+        trainable_verdict(parts),
+    ]
+
+
+def landscape_table(parts: Measured, seeds: int) -> Table:
+    """All measures of all networks."""
+    lines: list[tuple[str, ...]] = []
+    for name, part in parts.items():
+        for measure, label in MEASURES.items():
+            medians = [f"{middle(part, arm, measure):.3g}" for arm in ARMS]
+            level = same_loss(part, measure)
+            lines.append(
+                (NETS[name].label, label, *medians, str(same_step(part, measure)), str(level or "never the same"))
+            )  # fmt: skip
+        ends = [f"{100 * float(np.median(part[arm]['accuracy'])):.1f}" for arm in ARMS]
+        lines.append((NETS[name].label, f"test accuracy after {part['at'][-1]} steps, %", *ends, "", ""))
+    return Table(
+        "landscape",
+        f"64-100-...-10 on the digits, SGD, batches of {BATCH}; medians over probes and {seeds} seeds",
+        ("network", "measure", "plain", "with BN", "ratio, same step", "ratio, same loss"),
+        lines,
+    )
+
+
+CLAIMS = {
+    "range": ("loss_range", "Batch Normalization makes the loss landscape smoother: the loss varies less along the gradient"),
+    "change": ("gradient_change", "Batch Normalization makes the landscape smoother: the gradient changes less"),
+    "beta": ("effective_beta", "Batch Normalization makes the landscape smoother: the gradient changes less for its distance"),
+}  # fmt: skip
+
+
+def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Verdict:
+    """A case is a network, compared at the same step; if it trains in both arms, also at the same loss.
+
+    The claim holds if Batch Normalization is the smoother arm (interval above 1) in every case, not if in none.
+    """
+    steps = {NETS[net].short: same_step(part, measure) for net, part in parts.items()}
+    levels = {
+        NETS[net].short: level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
+    }
+    told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
+    return Verdict(
+        name,
+        claim,
+        "plain by BN at the same loss: " + ("; ".join(f"{net} {each}" for net, each in levels.items()) or "no such pairs")
+        + "; at the same step: " + "; ".join(f"{net} {each}" for net, each in steps.items()),
+        "holds" if set(told) == {"bn"} else "holds if" if "bn" in told else "does not hold",
+        "; or ".join(filter(None, (where(levels, "the same loss"), where(steps, "the same step"))))
+        if "bn" in told and set(told) != {"bn"} else "",
+    )  # fmt: skip
+
+
+def where(cases: dict[str, Comparison], level: str) -> str:
+    """``it is compared at the same step in a or b (not c: plain is smoother)``; empty if there is no such case."""
+    named = {arm: [net for net, each in cases.items() if each.smoother == arm] for arm in ("bn", "plain", "")}
+    but = [f"{', '.join(nets)}: {what}" for nets, what in
+           ((named["plain"], "plain is smoother"), (named[""], "cannot be told")) if nets]  # fmt: skip
+    if not named["bn"]:
+        return ""
+    return f"compared at {level} in {' or '.join(named['bn'])}" + (f" ({'; '.join(but)})" if but else "")
+
+
+def smoother_arm(part: Measured) -> str:
+    """The arm that is smoother at the same step by at least two of the three measures; none if there is no such arm."""
+    votes = [same_step(part, measure).smoother for measure in MEASURES]
+    return next((arm for arm in ARMS if votes.count(arm) >= 2), "")
+
+
+def better_arm(part: Measured) -> str:
+    """The arm with the higher accuracy in every seed, by more than 5 points; none if there is no such arm."""
+    gains = [b - a for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
+    return "bn" if min(gains) > 0.05 else "plain" if max(gains) < -0.05 else ""
+
+
+def trainable_verdict(parts: Measured) -> Verdict:
+    """One network whose smoother arm trains worse speaks against the claim; it holds if there are only such as speak for it."""
+    arms = {name: (smoother_arm(part), better_arm(part)) for name, part in parts.items()}
+    told = {name: pair for name, pair in arms.items() if all(pair)}
+    against = [name for name, (smooth, better) in told.items() if smooth != better]
+    words = [
+        f"{NETS[name].short}: smoother is {LABELS.get(smooth, 'neither')}, beta {middle(part, 'plain', 'beta'):.2g} plain and "
+        f"{middle(part, 'bn', 'beta'):.2g} with BN, accuracy {100 * np.median(part['plain']['accuracy']):.1f} and "
+        f"{100 * np.median(part['bn']['accuracy']):.1f} % after {part['at'][-1]} steps"
+        for (name, part), (smooth, _) in zip(parts.items(), arms.values())
+    ]
+    return Verdict(
+        "smooth_is_trainable",
+        "A smoother landscape means that a network is easier to train",
+        "; ".join(words),
+        "does not hold" if against or not told else "holds",
+    )
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------------
+
+
+def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
+    """Loss range, gradient change, effective beta, the comparison at the same loss, and the warning."""
+    blocks: list[Block] = []
+    first = [name for name in parts if name not in stuck and not NETS[name].full]
+    if first:
+        said = "; ".join(
+            f"{NETS[name].label} {same_step(parts[name], 'range')} and {same_loss(parts[name], 'range') or 'never'}"
+            for name in first
+        )
+        blocks.append(
+            Plot(
+                "loss_range",
+                "The losses met on the way along the gradient, median over seeds. How much wider the range of the plain "
+                f"network is, at the same step and at the same loss: {said}",
+                lambda figure: draw_range(figure, {name: parts[name] for name in first}),
+            )
+        )
+    blocks += [over_steps(parts, "change"), over_steps(parts, "beta")]
+    passed = {name: parts[name] for name in first if same_loss(parts[name], "range")}
+    if passed:
+        said = "; ".join(
+            f"{NETS[name].label}: {', '.join(f'{label} {same_loss(part, m)}' for m, label in MEASURES.items())}"
+            for name, part in passed.items()
+        )
+        blocks.append(
+            Plot(
+                "same_loss",
+                f"How much rougher the plain network is where both have the same loss: {said}",
+                lambda figure: draw_same_loss(figure, passed),
+            )
+        )
+    return blocks + [warning(name, parts[name]) for name in stuck[:1]]
+
+
+def panels(figure: Any, parts: Measured, **options: Any) -> Any:
+    """A panel for each network, with its name."""
+    for axes, name in zip(figure.subplots(1, len(parts), squeeze=False, **options)[0], parts):
+        axes.set(title=NETS[name].label.replace(", ", "\n"), xlabel="step")
+        yield axes, parts[name]
+
+
+def draw_range(figure: Any, parts: Measured) -> None:
+    """Santurkar's figure 4 (a)."""
+    for axes, part in panels(figure, parts, sharey=True):
+        for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+            at, low = regular(part, arm, "low")
+            _, high = regular(part, arm, "high")
+            axes.fill_between(at, np.median(low, axis=0), np.median(high, axis=0), color=color, alpha=0.5, linewidth=0,
+                              label=LABELS[arm])  # fmt: skip
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("loss along the gradient")
+    axes.legend(loc="upper right")
+
+
+def over_steps(parts: Measured, measure: str) -> Plot:
+    """A measure over training, one panel a network: Santurkar's figure 4 (b) and (c)."""
+
+    def draw(figure: Any) -> None:
+        for axes, part in panels(figure, parts, sharey=True):
+            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+                at, values = regular(part, arm, measure)
+                plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
+            axes.set_yscale("log")
+            plots.log_numbers(axes.yaxis, (0.01, 0.1, 1, 10, 100))
+            if axes.get_subplotspec().is_first_col():
+                axes.set_ylabel(MEASURES[measure])
+        axes.legend()
+
+    said = "; ".join(f"{NETS[name].label}: {same_step(part, measure)}" for name, part in parts.items())
+    title = {"change": "How much the gradient changes along itself", "beta": "The same by the distance: effective beta"}
+    return Plot(
+        {"change": "gradient_change", "beta": "effective_beta"}[measure],
+        f"{title[measure]} (below is smoother); ratio, plain by BN: {said}",
+        draw,
+    )
+
+
+def draw_same_loss(figure: Any, parts: Measured) -> None:
+    """The ratio of each measure against the loss, the seeds pooled."""
+    for axes, part in panels(figure, parts, sharey=True):
+        for (measure, label), color, marker in zip(
+            MEASURES.items(), (plots.GREEN, plots.PINK, plots.BLACK), plots.MARKERS
+        ):
+            found = probe.at_same_loss(part["plain"], part["bn"], measure)
+            axes.plot(*zip(*found), color=color, marker=marker, label=label)
+        axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
+        axes.set(xlabel="loss of both", xscale="log", yscale="log")
+        axes.invert_xaxis()
+        plots.log_numbers(axes.xaxis, (2, 1, 0.3, 0.1, 0.03, 0.01))
+        plots.log_numbers(axes.yaxis, (0.3, 1, 3, 10))
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("plain by BN")
+    axes.legend()
+
+
+def warning(name: str, part: Measured) -> Plot:
+    """The network that is smooth and does not train."""
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2)
+        for axes, measure in ((left, "beta"), (right, "loss")):
+            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+                at, values = regular(part, arm, measure)
+                plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
+            axes.set(xlabel="step", ylim=(0, None))
+        left.set_title(f"effective beta: {LABELS.get(same_step(part, 'beta').smoother, 'neither')} is smoother")
+        right.set_title("loss")
+        right.legend(loc="center right")
+
+    ends = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
+    return Plot(
+        "smooth_plateau",
+        f"{NETS[name].label}: effective beta is {middle(part, 'plain', 'beta'):.2g} plain and "
+        f"{middle(part, 'bn', 'beta'):.2g} with BN, and after {part['at'][-1]} steps {ends[0]:.0f} and {ends[1]:.0f} % of "
+        "the digits are recognized: a plateau is smooth",
+        draw,
+    )
+
+
+def part_of(name: str) -> Part:
+    """The measurement of one network."""
+    net = NETS[name]
+    when: Callable[[Settings], bool] = lambda settings: settings.full or not net.full  # noqa: E731
+    return Part(name, partial(along, net), (DIGITS,), net.seconds, when)
+
+
+DEMO = Demo(
+    name="loss_landscape",
+    title="Is the loss landscape smoother?",
+    claim="Batch Normalization makes the loss landscape smoother, and that is why training is easier.",
+    parts=tuple(part_of(name) for name in NETS),
+    show=show,
+    seeds=(5, 10),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(DEMO.name))
