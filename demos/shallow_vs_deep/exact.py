@@ -58,6 +58,16 @@ def parity_tree(bits: int) -> Layers:
     return [*layers, (incoming, np.zeros(1))]
 
 
+def parity_folded(bits: int) -> Layers:
+    """The same by folding the sum of the bits in half, and again: two units for each time that ``bits`` can be halved.
+
+    Args:
+        bits: a power of two, at least 2.
+    """
+    (first, folds), *rest = zigzag(2, bits.bit_length() - 1)
+    return [(np.ones((bits, 1)) / bits @ first, folds), *rest]
+
+
 def units(layers: Layers) -> int:
     """How many hidden units."""
     return sum(weight.shape[1] for weight, _ in layers[:-1])

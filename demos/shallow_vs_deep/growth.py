@@ -1,12 +1,401 @@
-"""Row 5: growth with the task."""
+"""Row 5: the size of a shallow network grows exponentially with the complexity of the task, a deep one need not grow.
+
+Two families of tasks get harder by one number each.  The sawtooth of 2**k pieces is the one for which Telgarsky
+(arXiv:1509.08101) proved that shallow networks need exponentially many units: one layer of n relu units has at most
+n + 1 pieces.  The parity of n bits needs exponentially large circuits of AND and OR gates of bounded depth (Hastad
+1986), but relu units are not such gates.  The networks are written down, run in float64 and compared with the task;
+then networks of the same kind are trained, because a network that exists need not be found by training.
+"""
 
 from __future__ import annotations
 
-from ..lab.demo import Block, Measured, Part
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
-PARTS: tuple[Part, ...] = ()
+import numpy as np
+
+from tinygrad_bn import nn, no_grad
+
+from ..lab import copies, plots
+from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Verdict
+from . import exact, pieces
+
+Array = np.ndarray[Any, Any]
+FOLDS = tuple(range(1, 13))
+BITS = (2, 4, 8, 16)
+LEARNED = 1e-3  # mean squared error below which a sawtooth counts as learned; its variance is 1/12
+NOISES = (0.02, 0.05, 0.1, 0.2)
+RATES = (0.003, 0.01)  # of Adam; a start counts if it succeeds with either
+BUDGETS = {2: 150, 3: 400}  # parameters of the networks that learn 2**k pieces
+DEPTHS = (1, 2, 3, 5)
+
+
+def written_sawtooth(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Sizes of the shallow and the deep sawtooth, and the largest difference from it where float64 is exact."""
+    rows = []
+    for k in progress(FOLDS, "sawtooth"):
+        x = np.arange(2 ** (k + 1) + 1)[:, None] / 2 ** (k + 1)  # the folds and the middles between them
+        row: dict[str, Any] = {"k": k}
+        for arm in ("shallow", "deep"):
+            layers = exact.sawtooth(k, deep=arm == "deep")
+            row[arm] = {
+                "units": exact.units(layers),
+                "parameters": exact.parameters(layers),
+                "difference": float(np.abs(run(layers, x) - triangle(x, k)).max()),
+            }
+        row["pieces"] = pieces.line_pieces(exact.sawtooth(k, deep=True), np.zeros(1), np.ones(1))
+        rows.append(row)
+    return {"rows": rows}
+
+
+def triangle(x: Array, k: int) -> Array:
+    """The sawtooth itself: the distance from the nearest even number of 2**k x."""
+    scaled = 2**k * x
+    return np.abs(scaled - 2 * np.round(scaled / 2))
+
+
+def run(layers: exact.Layers, x: Array, rows: int = 512) -> Array:
+    """What the network of these layers computes, as modules of the engine, ``rows`` at a time."""
+    model = exact.model(layers)
+    with no_grad():
+        return np.concatenate([model(x[i : i + rows]).data for i in range(0, len(x), rows)])
+
+
+PARITY = {
+    "one layer": exact.parity_of_sum,
+    "tree of two-bit parities": exact.parity_tree,
+    "sum folded in half again and again": exact.parity_folded,
+}
+
+
+def written_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Sizes of three networks for the parity of n bits, and their largest difference from it on the whole truth table."""
+    rows = []
+    for bits in progress(BITS, "parity"):
+        x, y = truth_table(bits)
+        for name, build in PARITY.items():
+            layers = build(bits)
+            rows.append(
+                {
+                    "bits": bits,
+                    "network": name,
+                    "layers": len(layers) - 1,
+                    "units": exact.units(layers),
+                    "parameters": exact.parameters(layers),
+                    "difference": float(np.abs(run(layers, x, 4096) - y).max()),
+                }
+            )
+    return {"rows": rows}
+
+
+def truth_table(bits: int) -> tuple[Array, Array]:
+    """All inputs of so many bits, shape (2**bits, bits), and whether the number of ones is odd, (2**bits, 1)."""
+    x = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
+    return x.astype(float), (x.sum(axis=1, keepdims=True) % 2).astype(float)
+
+
+def trained_sawtooth(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """How often Adam finds the sawtooth: in the deep network of the exact size, and in larger ones of several depths.
+
+    The exact size starts from random weights, and from the written ones, each times 1 + noise * N(0, 1).
+    """
+    starts = 6 * settings.seeds
+    seeds = list(range(settings.seed, settings.seed + starts))
+    steps = 4000 if settings.full else 1500
+    result: dict[str, Any] = {"steps": steps, "starts": starts, "exact": {}, "larger": {}}
+    for k in (3, 5) if settings.full else (3,):
+        sizes = [1, *[2] * k, 1]
+        begin = [exact.random_layers(sizes, seeds), *(disturbed(exact.sawtooth(k, True), x, seeds) for x in NOISES)]
+        together = [(np.concatenate(w), np.concatenate(b)) for w, b in (zip(*level) for level in zip(*begin))]
+        errors = sawtooth_errors(together, k, steps, progress).reshape(len(begin), starts)
+        names = ("random", *map(str, NOISES))
+        result["exact"][str(k)] = {name: row.tolist() for name, row in zip(names, errors)}
+    for k, budget in ({**BUDGETS, 4: 1000} if settings.full else BUDGETS).items():
+        result["larger"][str(k)] = {}
+        for depth in DEPTHS:
+            sizes = fitting(depth, budget)
+            errors = sawtooth_errors(exact.random_layers(sizes, seeds[: starts * 2 // 3]), k, steps, progress)
+            result["larger"][str(k)][str(depth)] = {"width": sizes[1], "errors": errors.tolist()}
+    return result
+
+
+def disturbed(layers: exact.Layers, noise: float, seeds: Sequence[int]) -> exact.Layers:
+    """The written network, once a seed, every weight and bias times 1 + noise * N(0, 1); what ``exact.batched`` takes."""
+    generators = [np.random.default_rng([seed, 5]) for seed in seeds]
+
+    def copies_of(array: Array) -> Array:
+        factors = np.stack([1 + noise * generator.standard_normal(array.shape) for generator in generators])
+        return (array * factors).astype(np.float32)
+
+    return [(copies_of(weight), copies_of(bias)) for weight, bias in layers]
+
+
+def fitting(depth: int, budget: int) -> list[int]:
+    """Sizes of the widest network of so many layers, one input and one output, within a number of parameters."""
+    width = 1
+    while 3 * (width + 1) + 1 + (depth - 1) * (width + 1) * (width + 2) <= budget:
+        width += 1
+    return [1, *[width] * depth, 1]
+
+
+def sawtooth_errors(start: exact.Layers, k: int, steps: int, progress: Progress) -> Array:
+    """The mean squared error of each start after training, at the better of the rates."""
+    both = [(np.concatenate([w] * len(RATES)), np.concatenate([b] * len(RATES))) for w, b in start]
+    count = len(start[0][0])
+    x = (np.arange(129, dtype=np.float32) / 128)[:, None]
+    y = triangle(x, k)
+    network = exact.batched(both)
+    optimizer = copies.optimizer("adam", network, [rate for rate in RATES for _ in range(count)])
+    inputs, targets = (np.broadcast_to(a, (count * len(RATES), *a.shape)) for a in (x, y))
+    for _ in progress(range(steps), f"2**{k} pieces, {len(start) - 1} layers"):
+        copies.step(network, optimizer, copies.squared_error, inputs, targets)
+    errors: Array = ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2)).reshape(len(RATES), count).min(axis=0)
+    return errors
+
+
+def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """How often Adam learns the whole truth table, with one layer and with three; here the bits are -1 and 1."""
+    starts = 4 * settings.seeds
+    seeds = list(range(settings.seed, settings.seed + starts))
+    steps = 5000 if settings.full else 1500
+    result: dict[str, Any] = {"steps": steps, "starts": starts, "rows": []}
+    for bits in (2, 4, 6, 8) if settings.full else (2, 4, 8):
+        x, y = (array.astype(np.float32) for array in truth_table(bits))
+        x = 2 * x - 1  # easier to learn from, for every network
+        inputs, targets = (np.broadcast_to(a, (starts, *a.shape)) for a in (x, y[:, 0]))
+        for hidden in ([2 * bits], [4 * bits], [math.ceil(4 * bits / 3)] * 3):
+            weights = copies.draw_weights([bits, *hidden, 1], seeds, "he")
+            network = copies.network(weights, nn.ReLU, batch_norm=False)
+            optimizer = copies.optimizer("adam", network, 0.01)
+            for _ in progress(range(steps), f"parity of {bits} bits, {len(hidden)} layers"):
+                copies.step(network, optimizer, copies.binary_cross_entropy, inputs, targets)
+            right = ((copies.predict(network, x) > 0) == (y > 0.5)).all(axis=(1, 2))
+            result["rows"].append({"bits": bits, "hidden": hidden, "learned": right.tolist()})
+    return result
+
+
+PARTS: tuple[Part, ...] = (
+    Part("growth_sawtooth", written_sawtooth, seconds=2),
+    Part("growth_parity", written_parity, seconds=1),
+    Part("growth_sawtooth_trained", trained_sawtooth, seconds=16),
+    Part("growth_parity_trained", trained_parity, seconds=12),
+)
+
+
+# -- what there is to say ----------------------------------------------------------------------------------------------
 
 
 def show(measured: Measured) -> list[Block]:
-    """What was measured about this row."""
-    return []
+    """Tables, plots and the verdict."""
+    blocks: list[Block] = []
+    saw, parity = measured.get("growth_sawtooth"), measured.get("growth_parity")
+    if saw:
+        blocks += [sawtooth_table(saw["rows"]), units_plot(saw["rows"], parity["rows"] if parity else [])]
+    if parity:
+        blocks.append(parity_table(parity["rows"]))
+    if part := measured.get("growth_sawtooth_trained"):
+        blocks += [learned_plot(part), learned_table(part)]
+    if part := measured.get("growth_parity_trained"):
+        blocks.append(parity_learned_table(part))
+    if saw and parity:
+        blocks.append(verdict(measured, saw["rows"], parity["rows"]))
+    return blocks
+
+
+def sawtooth_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Units and parameters of the written networks."""
+    cells = [
+        [
+            f"{2 ** row['k']:,}",
+            *(f"{row[arm]['units']:,} / {row[arm]['parameters']:,}" for arm in ("shallow", "deep")),
+            f"{row['pieces']:,}",
+            f"{max(row['shallow']['difference'], row['deep']['difference']):g}",
+        ]
+        for row in rows
+    ]
+    head = (
+        "pieces of the task",
+        "one layer: units / parameters",
+        "layers of 2",
+        "pieces counted",
+        "largest difference",
+    )
+    return Table("growth_sawtooth", "Sawtooth: networks written down", head, cells)
+
+
+def parity_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Units of the written networks by the number of bits."""
+    bits = sorted({row["bits"] for row in rows})
+    cells = []
+    for name in dict.fromkeys(row["network"] for row in rows):
+        own = {row["bits"]: row for row in rows if row["network"] == name}
+        worst = max(row["difference"] for row in own.values())
+        cells.append([name, *(str(own[b]["units"]) if b in own else "" for b in bits), f"{worst:g}"])
+    head = ("units for the parity of", *(f"{b} bits" for b in bits), "largest difference")
+    return Table("growth_parity", "Parity: networks written down, compared on the whole truth table", head, cells)
+
+
+def learned_counts(part: dict[str, Any], k: str) -> dict[str, int]:
+    """How many starts of the exact-size deep network found the sawtooth, by start."""
+    return {name: sum(error < LEARNED for error in errors) for name, errors in part["exact"][k].items()}
+
+
+def learned_table(part: dict[str, Any]) -> Table:
+    """Success of training on the sawtooth."""
+    rows = []
+    for k, starts in part["exact"].items():
+        counts = learned_counts(part, k)
+        rows += [
+            [
+                f"{2 ** int(k)}",
+                f"{k} x 2, the exact size",
+                "random" if name == "random" else f"written down, {float(name):.0%} noise",
+                f"{count}/{len(starts[name])}",
+            ]
+            for name, count in counts.items()
+        ]
+    rows += [
+        [
+            f"{2 ** int(k)}",
+            f"{depth} x {row['width']}",
+            "random",
+            f"{sum(error < LEARNED for error in row['errors'])}/{len(row['errors'])}",
+        ]
+        for k, depths in part["larger"].items()
+        for depth, row in depths.items()
+    ]
+    caption = f"Sawtooth: how often {part['steps']} steps of Adam find it (mean squared error below {LEARNED:g})"
+    return Table("growth_sawtooth_trained", caption, ("pieces", "layers x units", "start", "found"), rows)
+
+
+def parity_learned_table(part: dict[str, Any]) -> Table:
+    """Success of training on parity."""
+    rows = [
+        [str(row["bits"]), f"{len(row['hidden'])} x {row['hidden'][0]}", f"{sum(row['learned'])}/{len(row['learned'])}"]
+        for row in part["rows"]
+    ]
+    caption = f"Parity: how often {part['steps']} steps of Adam learn the whole truth table from random weights"
+    return Table("growth_parity_trained", caption, ("bits", "layers x units", "learned"), rows)
+
+
+def doubles(sizes: Sequence[float]) -> bool:
+    """Whether each size of the later half is at least one and a half times the one before: exponential growth."""
+    later = sizes[len(sizes) // 2 :]
+    return all(after >= 1.5 * before for before, after in pairwise(later))
+
+
+def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Verdict:
+    """Exponential growth of one layer in both families and none of deep networks: holds; in one family: holds if."""
+    shallow = [row["shallow"]["units"] for row in saw]
+    deep = [row["deep"]["units"] for row in saw]
+    right = all(row[arm]["difference"] == 0 for row in saw for arm in ("shallow", "deep"))
+    right = right and all(row["difference"] == 0 for row in parity)
+    by_bits = {name: [row["units"] for row in parity if row["network"] == name] for name in PARITY}
+    bits = [row["bits"] for row in parity if row["network"] == "one layer"]
+    # bits double from row to row: per bit, exponential growth would multiply the size by 1.5**(bits added)
+    parity_shallow = by_bits["one layer"]
+    parity_exponential = all(
+        after >= before * 1.5 ** (more - fewer)
+        for before, after, fewer, more in zip(parity_shallow, parity_shallow[1:], bits, bits[1:])
+    )
+    families = {"the sawtooth": doubles(shallow), "the parity of n bits": parity_exponential}
+    yes = [name for name, exponential in families.items() if exponential]
+    constant = deep[-1] == deep[0]
+    last = saw[-1]["k"]
+    text = (
+        f"sawtooth of {2**last:,} pieces: {shallow[-1]:,} units in one layer, {deep[-1]} in {last} layers "
+        f"({deep[0]} for {2 ** saw[0]['k']} pieces); parity of {bits[-1]} bits: "
+        + ", ".join(f"{units[-1]} ({name})" for name, units in by_bits.items())
+        + f"; largest difference from the task {'0' if right else 'not 0'}"
+    )
+    no = [name for name in families if name not in yes]
+    conditions = [f"the task is {' or '.join(yes)}" + (f", not {' or '.join(no)}" if no else "")]
+    if not constant:
+        conditions.append(f"'need not grow' means {deep[-1] - deep[-2]} units more for twice the pieces")
+    if part := measured.get("growth_sawtooth_trained"):
+        k = next(iter(part["exact"]))
+        found, starts = learned_counts(part, k)["random"], len(part["exact"][k]["random"])
+        text += (
+            f"; training found the exact-size deep network for {2 ** int(k)} pieces in {found}/{starts} random starts"
+        )
+        if found < starts / 2:
+            conditions.append("the weights are known, since training seldom finds them")
+    holds = right and len(yes) == len(families) and constant
+    some = right and yes and deep[-1] < shallow[-1] and not doubles(deep)
+    return Verdict(
+        "growth",
+        "The size of a shallow network grows exponentially with the complexity of the task; a deep one need not grow.",
+        text,
+        "holds" if holds else "holds if" if some else "does not hold",
+        "; ".join(conditions) if some and not holds else "",
+    )
+
+
+def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Plot:
+    """Units against the size of the task, one panel a family."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, 2 if parity else 1, squeeze=False)[0]
+        pieces_of = [2 ** row["k"] for row in saw]
+        for arm, color, label, marker in (
+            ("shallow", plots.RED, "one layer", "o"),
+            ("deep", plots.BLUE, "layers of 2", "s"),
+        ):
+            values = [row[arm]["units"] for row in saw]
+            axes[0].plot([row["k"] for row in saw], values, color=color, marker=marker, label=label)
+        axes[0].set(title="sawtooth", yscale="log", xlabel="pieces", ylabel="units", ylim=(1.5, 6000))
+        axes[0].set_xticks([row["k"] for row in saw][2::3], [f"{count:,}" for count in pieces_of][2::3])
+        colors, labels = (plots.RED, plots.GREEN, plots.BLUE), ("one layer", "tree", "folded")
+        for name, color, label, marker in zip(PARITY, colors, labels, "oDs"):
+            own = {row["bits"]: row["units"] for row in parity if row["network"] == name}
+            if own:
+                axes[1].plot(list(own), list(own.values()), color=color, marker=marker, label=label)
+        if parity:
+            axes[1].set(title="parity", yscale="log", xlabel="bits", ylim=(1.5, 6000))
+            axes[1].set_xticks(sorted({row["bits"] for row in parity}))
+        for panel in axes:
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            panel.minorticks_off()
+            panel.legend(loc="upper left")
+
+    last = saw[-1]
+    caption = (
+        f"Units that the task needs when the weights are written down: the sawtooth of {2 ** last['k']:,} pieces takes "
+        f"{last['shallow']['units']:,} in one layer, {last['deep']['units']} in layers of two"
+    )
+    if parity:
+        most = max(row["bits"] for row in parity)
+        words = {row["network"]: row["units"] for row in parity if row["bits"] == most}
+        caption += f"; the parity of {most} bits takes {words['one layer']} in one layer"
+    return Plot("growth_units", caption, draw)
+
+
+def learned_plot(part: dict[str, Any]) -> Plot:
+    """The share of starts from which the exact-size network finds the sawtooth."""
+    k = next(iter(part["exact"]))
+    counts, starts = learned_counts(part, k), len(part["exact"][k]["random"])
+    names = [*(name for name in counts if name != "random"), "random"]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        shares = [counts[name] / starts for name in names]
+        labels = [f"{float(name):.0%}" if name != "random" else "random\nstart" for name in names]
+        colors = [plots.BLUE if name != "random" else plots.RED for name in names]
+        bars = axes.bar(labels, shares, color=colors, width=0.65)
+        axes.bar_label(bars, [f"{counts[name]}/{starts}" for name in names], padding=3)
+        axes.set(
+            xlabel="noise added to the written weights",
+            ylabel="share that finds it",
+            ylim=(0, 1.12),
+            yticks=(0, 0.5, 1),
+        )
+        axes.grid(axis="x", visible=False)
+
+    first, found = names[0], counts["random"]
+    caption = (
+        f"The deep network of exactly the right size for {2 ** int(k)} pieces finds them from {found} of {starts} random "
+        f"starts, and from {counts[first]} of {starts} when it starts {float(first):.0%} away from the written weights"
+    )
+    return Plot("growth_learned", caption, draw)
