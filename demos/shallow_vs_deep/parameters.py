@@ -222,7 +222,7 @@ def function_part(name: str) -> Callable[[Settings, Progress], dict[str, Any]]:
     """The measurement for one of ``TARGETS``."""
 
     def measure(settings: Settings, progress: Progress) -> dict[str, Any]:
-        budgets, steps = ((75, 150, 300, 600, 1200), 5000) if settings.full else ((150, 600), 1500)
+        budgets, steps = ((75, 150, 300, 600, 1200), 5000) if settings.full else ((150, 600), 1300)
         task = function_task(TARGETS[name], settings.seed)
         return compare(task, [*DEPTHS, TREE], budgets, steps, settings, progress)
 
@@ -231,7 +231,7 @@ def function_part(name: str) -> Callable[[Settings, Progress], dict[str, Any]]:
 
 def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
     """The measurement for the handwritten digits."""
-    budgets, steps = ((400, 800, 2000, 5000), 2500) if settings.full else ((800, 2000), 1000)
+    budgets, steps = ((400, 800, 2000, 5000), 2500) if settings.full else ((800, 2000), 900)
     return compare(digits_task(settings.seed), list(DEPTHS), budgets, steps, settings, progress)
 
 
@@ -434,10 +434,11 @@ def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
             errors = np.maximum([run["error"] for run in runs], 1e-4).T
             plots.band(axes, x, errors, plots.CYCLE[i], name, plots.MARKERS[i], linestyle="--" if name == TREE else "-")
         ratio = duel(task, part)
-        axes.set(xscale="log", yscale="log", title=f"{task}: {ratio.name} x{ratio.ratio:.2f}")
+        axes.set(xscale="log", yscale="log", title=f"{task}: error x{ratio.ratio:.2f} ({ratio.name})")
         plain_ticks(axes.xaxis, [run["budget"] for run in next(iter(part["nets"].values()))])
         low, high = axes.get_ylim()
-        nice = [tick for tick in (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if low <= tick <= high]
+        ticks = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if high > 3 * low else (0.03, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+        nice = [tick for tick in ticks if low <= tick <= high]
         plain_ticks(axes.yaxis, nice)
         axes.set_xlabel("parameters")
         axes.set_ylabel("share wrong" if task == "digits" else "error")
