@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,8 @@ TRAINING, PROBED = slice(997), slice(400)  # of the shuffled rows; what is probe
 HELD_OUT = slice(1297, None)
 RATES = (0.3, 1.0, 3.0)
 PERCENTILES = (15, 50, 85)
+
+DRIFT_STEPS, DEPTH_STEPS = (1200, 5000), (500, 2000)  # by default and at full size
 
 STARTS: dict[str, float | str] = {"Xavier": "xavier", "N(0, 1)": 1.0}
 DEEP = 5  # sigmoid layers of the lecture's figure
@@ -68,7 +70,7 @@ class Net:
         return (self.layers + 1) // 2
 
 
-NETS = {
+NETS: dict[str, Net] = {
     "sig3": Net(3, nn.Sigmoid, "xavier", 1.0, (1200, 3000)),
     "relu5": Net(5, nn.ReLU, "he", 0.1, (400, 2000)),
 }
@@ -105,7 +107,7 @@ def drift_of(history: Array) -> tuple[Array, Array]:
 
 def drift(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Percentiles of the last hidden layer's inputs at several learning rates."""
-    steps, every = (5000, 50) if settings.full else (1200, 20)
+    steps, every = DRIFT_STEPS[settings.full], 50 if settings.full else 20
     x, y = rows(settings.seed)
     pairs = [(seed, rate) for rate in RATES for seed in settings.test_seeds]
     seeds, rates = [seed for seed, _ in pairs], [rate for _, rate in pairs]
@@ -161,7 +163,7 @@ def summary(history: Array, rates: int) -> dict[str, Any]:
 
 def depth(settings: Settings, progress: Progress) -> dict[str, Any]:
     """The standard deviation of each layer's inputs over the rows, mean over its units, before and after training."""
-    steps, rate = (2000 if settings.full else 500), 0.3
+    steps, rate = DEPTH_STEPS[settings.full], 0.3
     x, y = rows(settings.seed)
     deviation = x[TRAINING].std(axis=0)
     x = (x - x[TRAINING].mean(axis=0)) / np.where(deviation > 0, deviation, 1)  # some pixels never have ink
@@ -490,13 +492,14 @@ def show_shift(part: Measured) -> list[Block]:
                 for key in ("relative", "cosine")
             )
             what = word(*relative)
-            cells.append((name, when, relative[0], relative[1], what))
+            cells.append(Cell(net.short, when, f"{span(relative[0])} plain, {span(relative[1])} with BN", what))
             lines.append((net.label, f"gradient changed, {when}", *map(span, relative), what))
             lines.append((net.label, f"cosine, {when}", *map(span, cosine), ""))
-        ratios = [ratio for _, ratio in probe.at_same_loss(plain, bn, "relative")]
+        ratios = probe.ratios_at_same_loss(plain, bn, "relative")
         if ratios:
-            text = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            lines.append((net.label, "gradient changed, plain by BN at the same loss", text, "", ""))
+            what = word(ratios, [1.0] * len(ratios))
+            cells.append(Cell(net.short, "at the same loss", f"plain by BN {span(ratios)}", what))
+            lines.append((net.label, "gradient changed, plain by BN at the same loss", span(ratios), "", what))
     return [
         Heading("Two definitions of internal covariate shift"),
         Text(
@@ -530,15 +533,18 @@ def word(plain: Any, bn: Any) -> str:
     return "less" if all(less) else "more" if not any(less) else "less or more"
 
 
-Cell = tuple[str, str, list[float], list[float], str]  # network, when, plain and BN for each seed, less or more
+class Cell(NamedTuple):
+    """A comparison: of which network, when, with which figures, and whether BN has less, more, or either by the seed."""
+
+    network: str
+    when: str
+    figures: str
+    bn_has: str
 
 
 def shift_caption(part: Measured, cells: list[Cell]) -> str:
     """What the picture shows, as measured."""
-    said = [
-        f"{NETS[name].short}, {when}: {np.median(a):.2g} plain, {np.median(b):.2g} with BN"
-        for name, when, a, b, _ in cells
-    ]
+    said = [f"{cell.network}, {cell.when}: {cell.figures}" for cell in cells]
     return "How much a layer's gradient changes when the layers below it make their step. " + "; ".join(said)
 
 
@@ -562,18 +568,18 @@ def draw_shift(figure: Any, part: Measured) -> None:
 def shift_verdict(cells: list[Cell]) -> Verdict:
     """By Santurkar's definition: less in every seed, in each network and phase."""
     where: dict[str, list[str]] = {"less": [], "more": [], "less or more": []}
-    for name, when, _, _, what in cells:
-        where[what].append(f"{NETS[name].short} ({when})")
-    others = [f"more in {listed(where['more'])}"] if where["more"] else []
-    others += [f"less or more, by the seed, in {listed(where['less or more'])}"] if where["less or more"] else []
+    for cell in cells:
+        where[cell.bn_has].append(f"{cell.network} ({cell.when})")
+    others = [f"more with {listed(where['more'])}"] if where["more"] else []
+    others += [f"less or more, by the seed, with {listed(where['less or more'])}"] if where["less or more"] else []
     holds = bool(where["less"]) and not others
     return Verdict(
         "ics_gradient",
         "Batch Normalization reduces internal covariate shift",
         "relative change of the middle layer's gradient (Santurkar's definition): "
-        + "; ".join(f"{NETS[name].short}, {when}: {span(a)} plain, {span(b)} with BN" for name, when, a, b, _ in cells),
+        + "; ".join(f"{cell.network}, {cell.when}: {cell.figures}" for cell in cells),
         "holds" if holds else "holds if" if where["less"] else "does not hold",
-        f"it is {listed(where['less'])}; {', '.join(others)}" if where["less"] and others else "",
+        f"the network has {listed(where['less'])}; {', '.join(others)}" if where["less"] and others else "",
     )
 
 

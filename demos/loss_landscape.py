@@ -83,7 +83,7 @@ def relu(rate: float, full: bool = False) -> Net:
 
 
 ETAS = (0.1, 0.25, 0.5, 1.0, 2.0)
-NETS = {
+NETS: dict[str, Net] = {
     "sig3": Net(3, nn.Sigmoid, "xavier", 0.5, ETAS, 1500, 11),
     "sig5": Net(5, nn.Sigmoid, "xavier", 0.5, ETAS, 600, 8),
     "relu8": relu(0.05),
@@ -201,15 +201,9 @@ def same_step(part: Measured, measure: str) -> Comparison:
 
 
 def same_loss(part: Measured, measure: str) -> Comparison | None:
-    """Geometric mean over the levels of loss that both arms of a seed passed through; ``None`` where some seed has none."""
-    ratios = []
-    for i, _ in enumerate(part["plain"]["loss"]):
-        series = [part[arm][key][i] for arm in ARMS for key in ("loss", measure)]
-        found = [ratio for _, ratio in statistics.matched(series[0], series[1], series[2], series[3], 4, 2)]
-        if not found:
-            return None
-        ratios.append(float(np.exp(np.mean(np.log(found)))))
-    return Comparison(tuple(ratios))
+    """At the levels of loss that both arms of a seed passed through; ``None`` where some seed has none."""
+    ratios = probe.ratios_at_same_loss(part["plain"], part["bn"], measure)
+    return Comparison(tuple(ratios)) if ratios else None
 
 
 def trains(part: Measured) -> bool:
@@ -296,7 +290,7 @@ def where(cases: dict[str, Comparison], level: str) -> str:
            ((named["plain"], "plain is smoother"), (named[""], "cannot be told")) if nets]  # fmt: skip
     if not named["bn"]:
         return ""
-    return f"compared at {level} in {' or '.join(named['bn'])}" + (f" ({'; '.join(but)})" if but else "")
+    return f"compared at {level} with {' or '.join(named['bn'])}" + (f" ({'; '.join(but)})" if but else "")
 
 
 def smoother_arm(part: Measured) -> str:

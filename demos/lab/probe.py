@@ -105,3 +105,18 @@ def at_same_loss(plain: Mapping[str, Any], bn: Mapping[str, Any], key: str) -> l
     """
     series = [np.ravel(each[name]).tolist() for each in (plain, bn) for name in ("loss", key)]
     return statistics.matched(*series)
+
+
+def ratios_at_same_loss(plain: Mapping[str, Any], bn: Mapping[str, Any], key: str) -> list[float] | None:
+    """One number a seed: the geometric mean over the levels of loss that both of its networks passed through.
+
+    Returns:
+        ``None`` where some seed has no such level.
+    """
+    ratios = []
+    for a, b in zip(zip(plain["loss"], plain[key]), zip(bn["loss"], bn[key])):
+        found = [ratio for _, ratio in statistics.matched(a[0], a[1], b[0], b[1], per_decade=4, fewest=2)]
+        if not found:
+            return None
+        ratios.append(float(np.exp(np.mean(np.log(found)))))
+    return ratios

@@ -1,0 +1,207 @@
+"""The landscape demo on short runs, its measures against PyTorch, its verdicts on made-up measurements.
+
+The bands come from full runs at 15 seeds: with five sigmoid layers the plain network's effective beta is 0.13 to 0.18 of
+that with Batch Normalization; with eight relu layers its loss range at the same loss is 2.6 to 9 times as wide and its
+gradient changes 4.3 to 9 times as much.
+"""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from demos import loss_landscape as demo
+from demos.lab import copies, plots
+from demos.lab.demo import Plot, Progress, Settings, Verdict
+from demos.lab.terminal import as_text
+from tinygrad_bn import nn
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """The network that does not train and the one that trains fast, short."""
+    short = {"sig5": 100, "relu8": 140}
+    found = {
+        name: demo.along(replace(demo.NETS[name], steps=steps), Settings(2), Progress())
+        for name, steps in short.items()
+    }
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def verdicts(blocks):
+    return {block.name: block for block in blocks if isinstance(block, Verdict)}
+
+
+# -- the claims on short runs --------------------------------------------------------------------------------------------
+
+
+def test_the_plain_network_of_five_sigmoid_layers_is_smooth_and_stuck(measured):
+    part = measured["sig5"]
+    assert max(part["plain"]["accuracy"]) < 0.3 < 0.9 < min(part["bn"]["accuracy"])
+    assert max(demo.same_step(part, "beta").ratios) < 0.7  # 0.15 after 600 steps
+    assert max(demo.same_step(part, "change").ratios) < 1
+    assert demo.same_loss(part, "range") is None  # one is near 2.3 throughout, the other far below after 20 steps
+
+
+def test_at_the_same_loss_eight_relu_layers_are_smoother_with_batch_normalization(measured):
+    part = measured["relu8"]
+    assert demo.trains(part)
+    assert min(demo.same_loss(part, "range").ratios) > 1.5
+    assert min(demo.same_loss(part, "change").ratios) > 2
+
+
+# -- the measures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_landscape_is_what_pytorch_finds_and_leaves_no_trace(batch_norm):
+    etas, rng = (0.3, 1.5), np.random.default_rng(5)
+    model = copies.network(copies.draw_weights((4, 6, 5, 3), [0, 1], "he", np.float64), nn.ReLU, batch_norm)
+    x, y = rng.standard_normal((2, 8, 4)), rng.integers(0, 3, (2, 8))
+    variables = [*model.parameters(), *(b for _, b in model.named_buffers())]
+    before = [v.data.copy() for v in variables]
+    found = demo.landscape(model, x, y, etas)
+    for variable, old in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable.data, old)
+    assert all(p.grad is None for p in model.parameters())
+    for copy in range(2):
+        values = [torch.tensor(p.data[copy].copy()) for p in model.parameters()]
+        start, gradient = by_torch(values, batch_norm, x[copy], y[copy])
+        losses, changes = [start], []
+        for eta in etas:
+            loss, there = by_torch([v - eta * g for v, g in zip(values, gradient)], batch_norm, x[copy], y[copy])
+            losses.append(loss)
+            changes.append(torch.sqrt(sum(((b - a) ** 2).sum() for a, b in zip(gradient, there))).item())
+        length = torch.sqrt(sum((g**2).sum() for g in gradient)).item()
+        expected = {
+            "loss": start, "low": min(losses), "high": max(losses), "change": max(changes),
+            "beta": max(change / (eta * length) for change, eta in zip(changes, etas)),
+        }  # fmt: skip
+        assert {key: values[copy] for key, values in found.items()} == pytest.approx(expected, rel=1e-8)
+
+
+def by_torch(values, batch_norm, x, y):
+    values = [v.clone().requires_grad_() for v in values]
+    rest, h = list(values), torch.tensor(x)
+    for _ in range(2):
+        h = h @ rest.pop(0)
+        if batch_norm:
+            gamma, beta = rest.pop(0)[0], rest.pop(0)[0]
+            h = torch.nn.functional.batch_norm(h, None, None, gamma, beta, training=True, eps=1e-5)
+        else:
+            h = h + rest.pop(0)
+        h = torch.relu(h)
+    h = h @ rest.pop(0) + rest.pop(0)
+    loss = torch.nn.functional.cross_entropy(h, torch.tensor(y))
+    return loss.item(), [g.detach() for g in torch.autograd.grad(loss, values)]
+
+
+def test_effective_beta_of_softmax_regression_stays_below_its_smoothness():
+    # Without hidden layers the loss is convex; its Hessian is at most 1/2 the largest eigenvalue of X'X / N (with the
+    # constant that the bias sees), because the softmax's own Hessian is at most 1/2 (Boehning 1992).
+    rng = np.random.default_rng(2)
+    model = copies.network(copies.draw_weights((5, 3), [0], "he", np.float64), nn.ReLU, False)
+    x, y = rng.standard_normal((1, 30, 5)), rng.integers(0, 3, (1, 30))
+    rows = np.concatenate([x[0], np.ones((30, 1))], axis=1)
+    bound = 0.5 * np.linalg.eigvalsh(rows.T @ rows / 30)[-1]
+    beta = demo.landscape(model, x, y, (1e-3, 0.1, 1.0))["beta"][0]
+    assert 0.1 * bound < beta <= bound
+
+
+def test_probing_does_not_change_the_training():
+    net = replace(demo.NETS["sig3"], layers=2, steps=24)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((200, 64), np.float32), rng.integers(0, 10, 200)
+    finals = []
+    for probing in (False, True):
+        model = copies.network(copies.draw_weights((64, 20, 20, 10), [0, 1], "xavier"), nn.Sigmoid, True)
+        optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(200, 60, [0, 1])
+        for _ in range(5):
+            chosen = next(batches)
+            if probing:
+                demo.landscape(model, x[chosen], y[chosen], net.reach)
+            copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+        finals.append([v.data for v in (*model.parameters(), *(b for _, b in model.named_buffers()))])
+    for without, with_probes in zip(*finals, strict=True):
+        np.testing.assert_array_equal(without, with_probes)
+
+
+def test_a_comparison_is_told_by_its_interval():
+    assert demo.Comparison((2.0, 2.1, 1.9)).smoother == "bn"
+    assert demo.Comparison((0.5, 0.52, 0.48)).smoother == "plain"
+    assert demo.Comparison((0.5, 2.0, 1.0)).smoother == ""
+    # log ratios 0 and log 4: mean log 2, standard error log 2, Student's t for one degree of freedom 12.7062.
+    middle, low, high = demo.Comparison((1.0, 4.0)).interval
+    assert middle == pytest.approx(2)
+    assert np.log([low, high]) == pytest.approx(np.log(2) * np.array([1 - 12.7062, 1 + 12.7062]), rel=1e-5)
+
+
+# -- verdicts that come out the other way --------------------------------------------------------------------------------
+
+
+def made_up(plain, bn, accuracy=(0.9, 0.95), same_level=True, seeds=3):
+    """Two arms whose measures are these numbers all along, give or take 2 % from seed to seed."""
+    at = list(range(20, 400, 20))
+
+    def arm(value, right, loss):
+        rows = [[value * (1 + 0.02 * s)] * len(at) for s in range(seeds)]
+        flat = dict.fromkeys(("range", "change", "beta", "low", "high"), rows)
+        return {**flat, "loss": [[loss] * len(at)] * seeds, "accuracy": [right] * seeds}
+
+    return {"at": at, "plain": arm(plain, accuracy[0], 0.5), "bn": arm(bn, accuracy[1], 0.5 if same_level else 0.005)}
+
+
+def outcomes(parts):
+    return {name: verdict.outcome for name, verdict in verdicts(demo.show(parts)).items()}
+
+
+def test_verdicts_if_batch_normalization_is_smoother_everywhere():
+    found = outcomes({name: made_up(2.0, 1.0, (0.8, 0.95)) for name in ("sig3", "sig5", "relu8")})
+    assert found == dict.fromkeys(("loss_range", "gradient_change", "effective_beta", "smooth_is_trainable"), "holds")
+
+
+def test_verdicts_if_the_plain_network_is_smoother_everywhere():
+    found = outcomes({name: made_up(1.0, 2.0, (0.8, 0.95)) for name in ("sig3", "sig5", "relu8")})
+    assert set(found.values()) == {"does not hold"}
+
+
+def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
+    parts = {"sig3": made_up(2.0, 1.0, (0.8, 0.95)), "sig5": made_up(1.0, 5.0, (0.1, 0.95), same_level=False)}
+    shown = verdicts(demo.show(parts))
+    assert shown["smooth_is_trainable"].outcome == "does not hold"
+    assert shown["effective_beta"].outcome == "holds if"
+    assert shown["effective_beta"].condition == (
+        "compared at the same loss with 3 sigmoid layers; or compared at the same step with 3 sigmoid layers "
+        "(5 sigmoid layers: plain is smoother)"
+    )
+
+
+def test_no_difference_speaks_for_nothing():
+    parts = {"sig3": made_up(1.0, 1.0, (0.9, 0.9))}
+    assert set(outcomes(parts).values()) == {"does not hold"}
+
+
+# -- showing -------------------------------------------------------------------------------------------------------------
+
+
+def test_networks_that_did_not_run_are_not_shown(measured):
+    assert demo.show({}) == []
+    blocks = demo.show({"relu8": measured["relu8"]})
+    assert len(verdicts(blocks)) == 4
+    assert "sigmoid" not in as_text(blocks)
+    assert "smooth_plateau" not in [block.name for block in blocks if isinstance(block, Plot)]
+
+
+def test_everything_shown_can_be_drawn_and_read(measured):
+    blocks = demo.show(measured)
+    names = [block.name for block in blocks if isinstance(block, Plot)]
+    assert names == ["loss_range", "gradient_change", "effective_beta", "same_loss", "smooth_plateau"]
+    assert all(b"<svg" in plots.render(block) for block in blocks if isinstance(block, Plot))
+    assert "nan" not in as_text(blocks)
+
+
+def test_two_networks_more_at_full_size():
+    assert [part.name for part in demo.DEMO.parts_for(Settings(2))] == ["sig3", "sig5", "relu8"]
+    assert [part.name for part in demo.DEMO.parts_for(Settings(2, full=True))] == list(demo.NETS)
