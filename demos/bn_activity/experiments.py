@@ -99,9 +99,9 @@ def split_mnist(data: Any, seeds: Sequence[int], training: int | None = None) ->
 SMALL = (64, 100, 100, 100, 10)
 PAPER = (784, 100, 100, 100, 10)
 
-DIGITS_NET = Experiment("digits, N(0, 0.1)", load_digits, split_digits, SMALL, 0.1)
+DIGITS_NET = Experiment("digits N(0, 0.1)", load_digits, split_digits, SMALL, 0.1)
 MNIST_NET = Experiment(
-    "MNIST, N(0, 0.1)", load_mnist, split_mnist, PAPER, 0.1,
+    "MNIST N(0, 0.1)", load_mnist, split_mnist, PAPER, 0.1,
     rates=(0.5, 1.0, 2.0, 4.0, 8.0, 16.0), targets=(0.90, 0.94, 0.96),
 )  # fmt: skip
 
@@ -113,22 +113,22 @@ def digits(settings: Settings) -> list[Experiment]:
 
 def digits_xavier(settings: Settings) -> list[Experiment]:
     """The same from Xavier's weights, which for these sizes are N(0, 0.100) to N(0, 0.135)."""
-    return [sized(replace(DIGITS_NET, label="digits, Xavier", std="xavier", rates=FIVE), settings)]
+    return [sized(replace(DIGITS_NET, label="digits Xavier", std="xavier", rates=FIVE), settings)]
 
 
 def digits_small_weights(settings: Settings) -> list[Experiment]:
     """The same from weights ten times smaller."""
-    return [sized(replace(DIGITS_NET, label="digits, N(0, 0.01)", std=0.01), settings)]
+    return [sized(replace(DIGITS_NET, label="digits N(0, 0.01)", std=0.01), settings)]
 
 
 def controls(settings: Settings) -> list[Experiment]:
     """Baselines that nobody has to help: rectifiers, He's initial weights and Adam; hyperbolic tangents and SGD."""
     strong = replace(
-        DIGITS_NET, label="digits, ReLU, He, Adam", std="he", activation=nn.ReLU, optimizer="adam", steps=600,
+        DIGITS_NET, label="digits ReLU + Adam", std="he", activation=nn.ReLU, optimizer="adam", steps=600,
         rates=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
     )  # fmt: skip
     tanh = replace(
-        DIGITS_NET, label="digits, tanh, Xavier", std="xavier", activation=nn.Tanh, steps=600,
+        DIGITS_NET, label="digits tanh", std="xavier", activation=nn.Tanh, steps=600,
         rates=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     )  # fmt: skip
     return [sized(strong, settings), sized(tanh, settings)]
@@ -137,7 +137,7 @@ def controls(settings: Settings) -> list[Experiment]:
 def small_data(settings: Settings) -> list[Experiment]:
     """The paper's network on 3,200 of MNIST's training images."""
     few = replace(
-        MNIST_NET, label="MNIST cut to 3,200", split=partial(split_mnist, training=3200), rates=FOUR,
+        MNIST_NET, label="MNIST 3,200 images", split=partial(split_mnist, training=3200), rates=FOUR,
         steps=1000, targets=(0.88, 0.80, 0.90),
     )  # fmt: skip
     return [sized(few, settings)]
@@ -154,7 +154,7 @@ def mnist(settings: Settings) -> list[Experiment]:
 
 def mnist_small_weights(settings: Settings) -> list[Experiment]:
     """The same from weights ten times smaller."""
-    return [replace(each, label="MNIST, N(0, 0.01)", std=0.01) for each in mnist(settings)]
+    return [replace(each, label="MNIST N(0, 0.01)", std=0.01) for each in mnist(settings)]
 
 
 def sized(experiment: Experiment, settings: Settings) -> Experiment:

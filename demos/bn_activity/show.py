@@ -340,8 +340,8 @@ def faster(name: str, claim: str, found: Sequence[Finding], saved: Callable[[Fin
 
 
 def to(f: Finding, targets: Sequence[float]) -> str:
-    """``digits, N(0, 0.1) to 90, 95 %``."""
-    return f"{f.label} to {', '.join(f'{100 * target:.0f}' for target in targets)} %"
+    """``digits N(0, 0.1) to 90/95 %``."""
+    return f"{f.label} to {'/'.join(f'{100 * target:.0f}' for target in targets)} %"
 
 
 def stable_rates(found: Sequence[Finding]) -> Verdict:
