@@ -11,9 +11,11 @@ from ..lab.demo import Measured, Plot
 from . import scores
 from .networks import NETS
 from .quality import difference
-from .speed import AUC_LEVELS, CLAIMED, Race
+from .speed import CLAIMED, Race
 
 SHOWN = NETS[0]
+LEVELS = (0.76, 0.75, 0.74)  # the first that both networks reach is marked
+SHORT = {"A": "own best", "B": "as good as logistic", "C": "training loss", "D": "the plain one's best"}
 
 
 def curves(measured: Measured) -> list[Plot]:
@@ -23,46 +25,46 @@ def curves(measured: Measured) -> list[Plot]:
     part = measured[SHOWN.name]
     steps = part["steps"]
     medians = {arm: np.median(part[arm]["validation_auc"], axis=0) for arm in ("plain", "bn")}
-    level = max((level for level in AUC_LEVELS if min(m.max() for m in medians.values()) >= level), default=None)
-    reached = {arm: statistics.first_at(steps, m, level) for arm, m in medians.items()} if level else {}
-    slow, fast = reached.get("plain"), reached.get("bn")
+    level = next((level for level in LEVELS if min(m.max() for m in medians.values()) >= level), None)
+    slow, fast = (None if level is None else statistics.first_at(steps, m, level) for m in medians.values())
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        for arm, color, label in (("plain", plots.PLAIN, "plain"), ("bn", plots.BN, "with BN")):
-            axes.plot(steps, medians[arm], color=color, linestyle="-" if arm == "bn" else "--")
-            at = int(np.searchsorted(steps, 25 if arm == "bn" else 40))
-            axes.annotate(
-                label, (steps[at], medians[arm][at]), (-12, 10) if arm == "bn" else (10, -18),
-                textcoords="offset points", color=color, ha="right" if arm == "bn" else "left", fontsize=15,
-            )  # fmt: skip
-        axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(0.66, 0.79), xlim=(5, 1200))
+        bottom, top = 0.62, 0.79
+        axes.plot(steps, medians["plain"], "--", color=plots.PLAIN)
+        axes.plot(steps, medians["bn"], "-", color=plots.BN)
+        axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(bottom, top), xlim=(5, 1200))
         axes.set_xticks([5, 10, 20, 50, 100, 200, 500, 1000], ["5", "10", "20", "50", "100", "200", "500", "1000"])
         axes.minorticks_off()
+        label(axes, "with BN", 20, float(np.interp(20, steps, medians["bn"])), plots.BN, left=True)
+        label(axes, "plain", 20, float(np.interp(20, steps, medians["plain"])) - 0.012, plots.PLAIN)
         if level and slow and fast:
             claim = (1 - CLAIMED) * slow
             axes.axhline(level, color=plots.GRAY, linewidth=1)
             for step, color, style in ((slow, plots.PLAIN, "--"), (fast, plots.BN, "-"), (claim, plots.BLACK, ":")):
-                axes.plot([step, step], [0.66, level], color=color, linestyle=style, linewidth=1.8)
-            axes.annotate(
-                f"the claim:\n0.7 x {slow} = {claim:.0f}",
-                (claim, 0.67),
-                (-6, 0),
-                textcoords="offset points",
-                ha="right",
-            )
-            axes.annotate(f"{slow}", (slow, 0.67), (6, 0), textcoords="offset points", color=plots.PLAIN, fontsize=15)
-            axes.annotate(
-                f"{fast}", (fast, 0.67), (-6, 0), textcoords="offset points", ha="right", color=plots.BN, fontsize=15
-            )
+                axes.plot([step, step], [bottom, level], color=color, linestyle=style, linewidth=1.8)
+            label(axes, f"{slow} steps", slow, bottom + 0.012, plots.PLAIN)
+            label(axes, f"{fast} steps", fast, bottom + 0.012, plots.BN, left=True)
+            label(axes, f"claim: {claim:.0f}", claim, bottom + 0.042, plots.BLACK, left=True)
 
     caption = f"{SHOWN.title}, Taiwan, median of {len(part['bn']['validation_auc'])} splits: "
     if level and slow and fast:
-        side = "sooner than" if fast < (1 - CLAIMED) * slow else "later than"
-        caption += f"validation AUC {level:.2f} after {slow} steps plain and {fast} with BN, {side} the claimed 30 %"
+        claim = (1 - CLAIMED) * slow
+        side = "sooner than" if fast <= claim else "later than"
+        caption += (
+            f"with BN, validation AUC {level:.2f} after {fast} steps instead of {slow}, {side} the claim's {claim:.0f}"
+        )
     else:
         caption += "no level of validation AUC was reached by both"
     return [Plot("auc_over_steps", caption, draw)]
+
+
+def label(axes: Any, text: str, x: float, y: float, color: str, left: bool = False) -> None:
+    """Write beside a point of the plot."""
+    axes.annotate(
+        text, (x, y), (-7 if left else 7, 0), textcoords="offset points", color=color, ha="right" if left else "left",
+        va="center", fontsize=15,
+    )  # fmt: skip
 
 
 def forest(measured: Measured) -> list[Plot]:
@@ -118,7 +120,7 @@ def savings(races: list[Race]) -> list[Plot]:
             if i == 0 or race.net != rows[i - 1].net:
                 place = "Taiwan" if race.net.lender == "taiwan" else "German"
                 axes.text(limit, y + 0.62, f"{place}: {race.net.title}", fontsize=11, va="bottom", color=plots.GRAY)
-            ticks.append((y, race.definition))
+            ticks.append((y, f"{SHORT[race.definition]} ({race.definition})"))
             if race.saved is None:
                 text = "neither reaches it" if statistics.lower_median(race.plain) is None else "BN never"
                 text = "only BN reaches it" if statistics.lower_median(race.bn) is not None else text
@@ -148,10 +150,10 @@ def savings(races: list[Race]) -> list[Plot]:
         axes.legend(loc="upper left", ncols=2, bbox_to_anchor=(0.0, 1.06))
         axes.grid(visible=False, axis="y")
 
-    steps, cpu = (sum(race.reading(cpu=cpu) == "for" for race in rows) for cpu in (False, True))
+    steps, cpu = (sum(race.reading(cpu) == "for" for race in rows) for cpu in (False, True))
     caption = (
-        f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; A to D "
-        "are definitions of convergence"
+        f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; "
+        "rows: when a network counts as converged"
     )
     return [Plot("saved", caption, draw, (8.0, 1.5 + 0.28 * len(rows)))]
 
@@ -170,15 +172,12 @@ def calibration(measured: Measured) -> list[Plot]:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=plots.GRAY, linewidth=1.2)
-        for label, tables, color, marker, style in series:
+        for name, tables, color, marker, style in series:
             rows, predicted, bad = scores.pooled(tables).T
             shown = rows >= 30  # in a bin of fewer the share is mostly chance
-            axes.plot(
-                predicted[shown] / rows[shown], bad[shown] / rows[shown], marker + style, color=color, label=label
-            )
+            axes.plot(predicted[shown] / rows[shown], bad[shown] / rows[shown], marker + style, color=color, label=name)
         axes.set(xlabel="predicted probability of default", ylabel="share that defaulted", xlim=(0, 1), ylim=(0, 1))
-        axes.set_aspect("equal")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+        axes.legend(loc="upper left")
 
     errors = {label: scores.calibration_error(tables) for label, tables, *_ in series}
     listed = ", ".join(f"{label} {error:.3f}" for label, error in errors.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..lab import statistics
@@ -27,6 +28,7 @@ class Race:
 
     Attributes:
         ratio: CPU time of a step with Batch Normalization, by that of a step without.
+        seconds: CPU time of a step, without and with it.
     """
 
     net: Net
@@ -34,13 +36,14 @@ class Race:
     plain: list[int | None]
     bn: list[int | None]
     ratio: float
+    seconds: tuple[float, float]
 
-    @property
+    @cached_property
     def saved(self) -> float | None:
         """The share of steps saved."""
         return statistics.saved(self.plain, self.bn)
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float] | None:
         """Its 95 % interval."""
         return statistics.saved_interval(self.plain, self.bn)
@@ -69,9 +72,10 @@ def first_below(steps: list[int], losses: list[float], level: float) -> int | No
     return statistics.first_at(steps, [-loss for loss in losses], -level)
 
 
-def races(net: Net, part: Mapping[str, Any], logistic: Mapping[str, Any], ratio: float) -> Iterator[Race]:
+def races(net: Net, part: Mapping[str, Any], logistic: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[Race]:
     """One race for each definition; for the large table also to levels of validation AUC."""
     steps = part["steps"]
+    price = (cost["bn"]["ratio"], (cost["plain"]["seconds"], cost["bn"]["seconds"]))
 
     def by_loss(curve: str, levels: list[list[float]]) -> list[list[int | None]]:
         return [
@@ -88,13 +92,13 @@ def races(net: Net, part: Mapping[str, Any], logistic: Mapping[str, Any], ratio:
     }
     for definition, (curve, wanted) in levels.items():
         plain, bn = by_loss(curve, wanted)
-        yield Race(net, definition, plain, bn, ratio)
+        yield Race(net, definition, plain, bn, *price)
     if net.lender == "taiwan":
         for level in AUC_LEVELS:
             plain, bn = (
                 [statistics.first_at(steps, curve, level) for curve in part[arm]["validation_auc"]] for arm in ARMS
             )
-            yield Race(net, f"AUC {level:.2f}", plain, bn, ratio)
+            yield Race(net, f"AUC {level:.2f}", plain, bn, *price)
 
 
 def all_races(measured: Measured) -> list[Race]:
@@ -103,7 +107,5 @@ def all_races(measured: Measured) -> list[Race]:
         race
         for net in NETS
         if net.name in measured
-        for race in races(
-            net, measured[net.name], measured[f"{net.lender}_logistic"], measured["costs"][net.name]["bn"]["ratio"]
-        )
+        for race in races(net, measured[net.name], measured[f"{net.lender}_logistic"], measured["costs"][net.name])
     ]
