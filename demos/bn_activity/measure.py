@@ -80,6 +80,8 @@ def compare(experiment: Experiment, settings: Settings, progress: Progress) -> d
 def choose(rates: Sequence[float], late: Sequence[float], reached: Sequence[float], images: int) -> float:
     """The rate with the best late accuracy; of those that a standard error cannot tell from it, the fastest.
 
+    Of equally fast ones, the more accurate; of equally accurate ones, the smallest.
+
     Args:
         rates: to choose from.
         late: validation accuracy late in the run, at each rate.
@@ -88,7 +90,7 @@ def choose(rates: Sequence[float], late: Sequence[float], reached: Sequence[floa
     """
     best = max(late)
     close = best - math.sqrt(best * (1 - best) / images)
-    return min((steps, rate) for rate, value, steps in zip(rates, late, reached) if value >= close)[1]
+    return min((steps, -value, rate) for rate, value, steps in zip(rates, late, reached) if value >= close)[-1]
 
 
 def train(
