@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_bn import Tensor, ops
+from tinygrad_bn import Tensor, engine, ops
 
 Array = np.ndarray[Any, Any]
 SHAPES = [(1, 1), (3, 1), (1, 4), (0, 3), (3, 0), (7, 5), (60, 33), (2, 3, 4), (1, 60, 7), (3, 17, 1), (2, 2, 3, 5)]
@@ -75,3 +75,24 @@ def test_a_stretched_argument_gets_the_sum_of_its_uses(shape: tuple[int, ...], o
         want[tuple(i if n > 1 else 0 for i, n in zip(place[3 - len(shape) :], shape))] += g[place]
     assert small.grad is not None
     np.testing.assert_allclose(small.grad.data, want, rtol=1e-13, atol=1e-13)
+
+
+def test_nothing_is_stretched_where_the_shapes_are_equal() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    y = engine.sum_to(x, shape=(2, 3))
+    g = np.random.default_rng(2).normal(size=(2, 3))
+    y.backward(g)
+    np.testing.assert_array_equal(y.data, x.data)
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.data, g)
+
+
+def test_a_large_stretched_array_takes_no_memory_of_its_own() -> None:
+    x = Tensor(np.arange(400.0), requires_grad=True)
+    y = engine.broadcast_to(x, shape=(400, 400))
+    g = np.random.default_rng(3).normal(size=(400, 400))
+    y.backward(g)
+    assert y.data.strides[0] == 0
+    np.testing.assert_array_equal(y.data, np.broadcast_to(x.data, (400, 400)))
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.data, exact(g, 0), rtol=1e-12, atol=1e-12)
