@@ -122,16 +122,25 @@ def arm_title(arm: str) -> str:
 
 def edge_warnings(measured: Measured) -> list[Block]:
     """One for each best value at an edge of what was tried."""
-    found = [
-        f"{NAMES[net.lender]} {net.title}, {arm_title(arm)}: {measured[net.name][arm]['rate']:g}"
+    tried = [
+        (
+            f"{NAMES[net.lender]} {net.title}, {arm_title(arm)}",
+            measured[net.name]["rates"],
+            measured[net.name][arm]["tuning"],
+        )
         for net in trained(measured)
         for arm in ARMS
-        if measured[net.name][arm]["rate"] in (min(measured[net.name]["rates"]), max(measured[net.name]["rates"]))
     ]
     for name in LENDERS:
         part = measured.get(f"{name}_logistic")
-        if part and part["penalty"] in (min(part["penalties"]), max(part["penalties"])):
-            found.append(f"{NAMES[name]} logistic regression: {part['penalty']:g}")
+        if part:
+            tried.append((f"{NAMES[name]} logistic regression", part["penalties"], part["tuning"]))
+    found = []
+    for model, values, losses in tried:
+        best = losses.index(min(losses))
+        if best in (0, len(values) - 1):
+            beside = losses[best + 1 if best == 0 else best - 1]
+            found.append(f"{model}: {values[best]:g} (better by {beside - losses[best]:.4f} than the one beside it)")
     if not found:
         return [Text("None of the best is at an edge of what was tried.")]
     return [Text(f"Warning: at the edge of what was tried, so a better one may lie beyond: {'; '.join(found)}.")]

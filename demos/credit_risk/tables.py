@@ -58,7 +58,7 @@ TAIWAN_CARDS = Lender(
     (*range(5, 200, 5), *range(200, 1201, 20)),
 )  # fmt: skip
 GERMAN_LOANS = Lender(
-    "german", "Germany, 1,000 rows", GERMAN, load_german_credit, (600, 200, 200), 3, 10, 50,
+    "german", "Germany, 1,000 rows", GERMAN, load_german_credit, (600, 200, 200), 3, 8, 50,
     (*range(3, 120, 3), *range(120, 481, 6)),
 )  # fmt: skip
 LENDERS = {lender.name: lender for lender in (TAIWAN_CARDS, GERMAN_LOANS)}

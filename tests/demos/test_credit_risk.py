@@ -430,10 +430,12 @@ def test_a_best_value_at_the_edge_is_warned_about():
     measured = made_up()
     assert "Warning" in as_text(report.edge_warnings(measured))  # the penalties
     for name in ("taiwan_logistic", "german_logistic"):
-        measured[name]["penalties"] = [0.1, 1.0, 10.0]
-    assert "None of the best" in as_text(report.edge_warnings(measured))
-    measured[networks.NETS[0].name]["bn"]["rate"] = 10.0
-    assert "Taiwan relu 64-32, Adam, with BN: 10" in as_text(report.edge_warnings(measured))
+        measured[name].update(penalties=[0.1, 1.0, 10.0], tuning=[0.6, 0.5, 0.6])
+    assert "None of the best" in " ".join(as_text(report.edge_warnings(measured)).split())
+    measured[networks.NETS[0].name]["bn"]["tuning"] = [0.6, 0.5, 0.47]
+    assert "Taiwan relu 64-32, Adam, with BN: 10 (better by 0.0300 than the one beside it)" in " ".join(
+        as_text(report.edge_warnings(measured)).split()
+    )
 
 
 def test_tables_have_as_many_cells_as_headings_and_all_plots_draw():
