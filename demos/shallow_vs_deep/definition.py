@@ -1,12 +1,115 @@
-"""Row 1: a definition."""
+"""Row 1: a deep network has many layers, "with more neurons in each layer".
+
+That is a definition, and a definition cannot be wrong. Its second half can be looked at, though: the same 48 hidden units
+arranged in more layers are fewer in each, and the deep networks that win in the other rows can be asked whether they
+needed more neurons in a layer than the shallow ones they beat.
+"""
 
 from __future__ import annotations
 
-from ..lab.demo import Block, Measured, Part
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-PARTS: tuple[Part, ...] = ()
+from tinygrad_bn import nn
+
+from ..lab.demo import Block, Measured, Outcome, Part, Progress, Settings, Table, Text, Verdict
+from . import parameters
+
+UNITS = 48
+LAYERS = (1, 2, 4, 12)
+
+
+def sizes(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """The parameters of networks with 48 hidden units, one input and one output, counted in the networks themselves."""
+    networks = []
+    for layers in LAYERS:
+        widths = [1, *[UNITS // layers] * layers, 1]
+        model = nn.Sequential(*(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths)))
+        networks.append(
+            {
+                "layers": layers,
+                "width": UNITS // layers,
+                "parameters": sum(p.data.size for p in model.parameters()),
+            }
+        )
+    return {"networks": networks}
+
+
+PARTS = (Part("definition_sizes", sizes, seconds=0.1),)
+
+
+@dataclass(frozen=True)
+class Win:
+    """A deep network that did better than a shallow one, and the most neurons that each has in a layer."""
+
+    what: str
+    deep: int
+    shallow: int
+
+
+def wins(measured: Measured) -> list[Win]:
+    """Where depth won in the other rows, as far as they were measured."""
+    found = [
+        Win(f"{duel.task}, {duel.deep['budget']:,} parameters", max(duel.deep["widths"]), max(duel.shallow["widths"]))
+        for duel in parameters.duels(measured)
+        if duel.winner == "deep"
+    ]
+    if "regions_constructed" in measured:
+        by_depth = {row["depth"]: row["pieces"] for row in measured["regions_constructed"]["networks"]}
+        best = max(by_depth, key=lambda depth: (by_depth[depth], -depth))
+        if by_depth[best] > by_depth[1]:
+            units = measured["regions_constructed"].get("units", UNITS)
+            found.append(Win(f"{by_depth[best]:,} pieces with {units} units", units // best, units))
+    if "growth_sawtooth" in measured:
+        last = measured["growth_sawtooth"]["rows"][-1]
+        if last["deep"]["units"] < last["shallow"]["units"]:
+            per_layer = last["deep"]["units"] // last["k"]
+            found.append(Win(f"sawtooth of {2 ** last['k']:,} pieces", per_layer, last["shallow"]["units"]))
+    return found
+
+
+def verdict(won: Sequence[Win]) -> tuple[Outcome, str]:
+    """Holds where every deep network that won has more neurons in a layer, does not where none has."""
+    more = [win.what for win in won if win.deep > win.shallow]
+    if won and len(more) == len(won):
+        return "holds", ""
+    if not more:
+        return "does not hold", ""
+    return "holds if", f"the task is {' or '.join(more)}"
 
 
 def show(measured: Measured) -> list[Block]:
-    """What was measured about this row."""
-    return []
+    """The counts, the winners, and whether more neurons in a layer made them win."""
+    blocks: list[Block] = []
+    if "definition_sizes" in measured:
+        networks = measured["definition_sizes"]["networks"]
+        blocks += [
+            Text(
+                "What a deep network is, is a matter of definition. Whether it has more neurons in each layer is not: with as "
+                "many hidden units it has fewer, and as many parameters as the shape makes them."
+            ),
+            Table(
+                "definition_sizes",
+                f"{UNITS} hidden units between one input and one output",
+                ("layers", "neurons in each", "parameters"),
+                [(str(n["layers"]), str(n["width"]), f"{n['parameters']:,}") for n in networks],
+            ),
+        ]
+    won = wins(measured)
+    if won:
+        outcome, condition = verdict(won)
+        fewer = sum(win.deep < win.shallow for win in won)
+        said = "; ".join(f"{win.what}: {win.deep} against {win.shallow:,}" for win in won)
+        blocks.append(
+            Verdict(
+                "definition",
+                "Deep networks have many layers, with more neurons in each.",
+                f"a definition; but of {len(won)} deep networks that win below, {fewer} have fewer neurons in their widest "
+                f"layer than the shallow one they beat ({said})",
+                outcome,
+                condition,
+            )
+        )
+    return blocks
