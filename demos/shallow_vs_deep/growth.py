@@ -53,7 +53,8 @@ def written_sawtooth(settings: Settings, progress: Progress) -> dict[str, Any]:
 def triangle(x: Array, k: int) -> Array:
     """The sawtooth itself: the distance from the nearest even number of 2**k x."""
     scaled = 2**k * x
-    return np.abs(scaled - 2 * np.round(scaled / 2))
+    distance: Array = np.abs(scaled - 2 * np.round(scaled / 2))
+    return distance
 
 
 def run(layers: exact.Layers, x: Array, rows: int = 512) -> Array:
@@ -127,7 +128,8 @@ def disturbed(layers: exact.Layers, noise: float, seeds: Sequence[int]) -> exact
 
     def copies_of(array: Array) -> Array:
         factors = np.stack([1 + noise * generator.standard_normal(array.shape) for generator in generators])
-        return (array * factors).astype(np.float32)
+        noisy: Array = (array * factors).astype(np.float32)
+        return noisy
 
     return [(copies_of(weight), copies_of(bias)) for weight, bias in layers]
 

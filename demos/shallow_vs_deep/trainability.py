@@ -1,12 +1,330 @@
-"""Row 6: ease of training."""
+"""Row 6: shallow networks are hard to train, with local minima; deep ones are easy and have none, the lecture says.
+
+Three measurements: how many runs on the digits reach 90 % test accuracy, by depth, with and without Batch Normalization,
+within a small and a large number of steps; how often networks of a few units solve XOR; and a local minimum that is
+written down and examined, at several depths.  What is known: deep linear networks have no bad local minima but do have
+bad saddle points, which shallow ones have not (Kawaguchi 2016, arXiv:1605.07110); ReLU networks have infinitely many bad
+local minima on almost all data (Yun, Sra and Jadbabaie, arXiv:1802.03487).
+"""
 
 from __future__ import annotations
 
-from ..lab.demo import Block, Measured, Part
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
-PARTS: tuple[Part, ...] = ()
+import numpy as np
+
+from tinygrad_bn import nn
+
+from ..datasets import DIGITS, load_digits
+from ..lab import copies, plots, statistics
+from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from . import minima
+
+Array = np.ndarray[Any, Any]
+WIDTH, BATCH, TARGET = 32, 60, 0.90
+SMALL, LARGE, EVERY = 500, 4000, 50  # steps: of the two budgets, and between evaluations
+RATES = {"sgd": (0.3, 1.0, 3.0), "adam": (0.001, 0.005, 0.02)}
+DEPTHS = (1, 2, 4, 8)
+
+
+def plain_sgd(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Sigmoid networks without Batch Normalization, SGD."""
+    return by_depth(settings, progress, "sgd", nn.Sigmoid, batch_norm=False)
+
+
+def plain_adam(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Sigmoid networks without Batch Normalization, Adam."""
+    return by_depth(settings, progress, "adam", nn.Sigmoid, batch_norm=False)
+
+
+def bn_sgd(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Sigmoid networks with Batch Normalization, SGD."""
+    return by_depth(settings, progress, "sgd", nn.Sigmoid, batch_norm=True)
+
+
+def relu_plain_sgd(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Relu networks without Batch Normalization, SGD."""
+    return by_depth(settings, progress, "sgd", nn.ReLU, batch_norm=False)
+
+
+def relu_bn_sgd(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Relu networks with Batch Normalization, SGD."""
+    return by_depth(settings, progress, "sgd", nn.ReLU, batch_norm=True)
+
+
+def by_depth(
+    settings: Settings, progress: Progress, kind: str, activation: Callable[[], nn.Module], batch_norm: bool
+) -> dict[str, Any]:
+    """The step at which each run first has 90 % test accuracy, by depth: every rate with every seed.
+
+    A depth is finished when all its runs are there, or after the large budget.  Batch Normalization is evaluated with
+    its running statistics.  Nothing is chosen by the test accuracy.
+    """
+    data = load_digits()
+    order = np.random.default_rng([settings.seed, 8]).permutation(len(data))
+    train, test = data[order[:1297]], data[order[1297:]]
+    seeds = list(range(settings.seed, settings.seed + 2 * settings.seeds))
+    rates = [rate for rate in RATES[kind] for _ in seeds]
+    rows = []
+    for depth in (*DEPTHS, 16) if settings.full else DEPTHS:
+        sizes = [64, *[WIDTH] * depth, 10]
+        weights = copies.draw_weights(sizes, seeds, "he" if activation is nn.ReLU else "xavier")
+        network = copies.network([np.concatenate([w] * len(RATES[kind])) for w in weights], activation, batch_norm)
+        optimizer, batch = (
+            copies.optimizer(kind, network, rates),
+            copies.batches(len(train), BATCH, seeds * len(RATES[kind])),
+        )
+        first: list[int | None] = [None] * len(rates)
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is one that does not get there
+            for step in progress(range(1, LARGE + 1), f"{depth} layers"):
+                chosen = next(batch)
+                copies.step(network, optimizer, copies.cross_entropy, train.images[chosen], train.labels[chosen])
+                if step % EVERY == 0:
+                    accuracy = copies.accuracy(copies.predict(network, test.images), test.labels)
+                    first = [step if f is None and a >= TARGET else f for f, a in zip(first, accuracy)]
+                    if None not in first:
+                        break
+        rows.append({"depth": depth, "first": first, "last": accuracy.tolist()})
+    return {"rates": list(RATES[kind]), "seeds": len(seeds), "rows": rows}
+
+
+PARTS: tuple[Part, ...] = (
+    Part("trainability_plain", plain_sgd, (DIGITS,), 24),
+    Part("trainability_adam", plain_adam, (DIGITS,), 24),
+    Part("trainability_bn", bn_sgd, (DIGITS,), 10),
+    Part("trainability_relu_plain", relu_plain_sgd, (DIGITS,), 60, lambda settings: settings.full),
+    Part("trainability_relu_bn", relu_bn_sgd, (DIGITS,), 60, lambda settings: settings.full),
+    Part("trainability_xor", minima.xor, seconds=6),
+    Part("trainability_minimum", minima.minima, seconds=8),
+)
+
+
+# -- what there is to say ----------------------------------------------------------------------------------------------
+
+ARMS = {
+    "plain": "sigmoid, SGD",
+    "adam": "sigmoid, Adam",
+    "bn": "sigmoid with BN, SGD",
+    "relu_plain": "relu, SGD",
+    "relu_bn": "relu with BN, SGD",
+}
 
 
 def show(measured: Measured) -> list[Block]:
-    """What was measured about this row."""
-    return []
+    """Tables, plots and the verdict."""
+    arms = {arm: measured[f"trainability_{arm}"] for arm in ARMS if f"trainability_{arm}" in measured}
+    xor, minimum = measured.get("trainability_xor"), measured.get("trainability_minimum")
+    blocks: list[Block] = []
+    if arms:
+        blocks += [digits_table(arms), depth_plot(arms)]
+    if xor:
+        blocks.append(xor_table(xor))
+    if minimum:
+        blocks += [minimum_table(minimum), Text(minimum_text(minimum)), minimum_plot(minimum)]
+    if minimum and "plain" in arms:
+        blocks.append(verdict(arms, xor, minimum))
+    return blocks
+
+
+def success(row: dict[str, Any], budget: int) -> float:
+    """The share of runs that were there within so many steps."""
+    return reached(row, budget) / len(row["first"])
+
+
+def reached(row: dict[str, Any], budget: int) -> int:
+    """How many runs were there within so many steps."""
+    return sum(step is not None and step <= budget for step in row["first"])
+
+
+def digits_table(arms: dict[str, Any]) -> Table:
+    """How many runs reach the target, by depth."""
+    depths = [row["depth"] for row in next(iter(arms.values()))["rows"]]
+    rows = [
+        [
+            ARMS[arm],
+            ", ".join(f"{rate:g}" for rate in part["rates"]),
+            f"{budget:,}",
+            *(f"{reached(row, budget)}/{len(row['first'])}" for row in part["rows"]),
+        ]
+        for arm, part in arms.items()
+        for budget in (SMALL, LARGE)
+    ]
+    rows += [
+        [f"median steps, {ARMS[arm]}", "", "", *(statistics.steps_text(row["first"]) for row in part["rows"])]
+        for arm, part in arms.items()
+    ]
+    head = ("network", "learning rates", "steps", *(f"{depth} layer{'s' * (depth > 1)}" for depth in depths))
+    caption = f"Digits: runs that reach {TARGET:.0%} test accuracy, {WIDTH} units a layer, every rate with every seed"
+    return Table("trainability_digits", caption, head, rows)
+
+
+def xor_table(part: dict[str, Any]) -> Table:
+    """How often XOR is solved, and where the others are stuck."""
+    rows = []
+    for row in part["rows"]:
+        stuck = Counter(f"{error:.2f}" for error in row["errors"] if error >= minima.SOLVED)
+        rows.append(
+            [
+                row["activation"],
+                row["shape"],
+                "-".join(map(str, [2, *row["hidden"], 1])),
+                f"{len(row['errors']) - stuck.total()}/{len(row['errors'])}",
+                ", ".join(f"{error} ({count}x)" for error, count in stuck.most_common(3)) or "none",
+            ]
+        )
+    caption = (
+        f"XOR: random starts that {part['steps']} steps of Adam solve, and the errors of the others: with outputs of -1 and 1, "
+        "0.50, 0.67 and 1.00 are what two, three and four points taken for one give"
+    )
+    return Table("trainability_xor", caption, ("activation", "network", "sizes", "solved", "stuck at"), rows)
+
+
+def minimum_table(part: dict[str, Any]) -> Table:
+    """The written minimum at each depth."""
+    rows = [
+        [
+            str(row["depth"]),
+            f"{row['loss']:.6f}",
+            f"{row['gradient']:.0e}",
+            f"{row['smallest']:.0e} / {row['largest']:.0f}",
+            f"{row['lower']} of {row['tries']:,}",
+            f"{min(row['back']):.4f} to {max(row['back']):.4f}",
+            f"{min(row['random']):.4f} / {statistics.lower_median(row['random']):.4f}",
+        ]
+        for row in part["rows"]
+    ]
+    head = (
+        "layers", "loss", "gradient", "curvature, least / most", "lower nearby", "Adam from nearby",
+        "random starts, best / median",
+    )  # fmt: skip
+    caption = f"A local minimum written down, {minima.WIDTH} relu units a layer: sin(3 pi x) at {len(minima.X)} points, float64"
+    return Table("trainability_minimum", caption, head, rows)
+
+
+def minimum_text(part: dict[str, Any]) -> str:
+    """Why it is one."""
+    return (
+        f"Every unit is active on all data there, so nearby the network is an affine function of its input, and the last "
+        f"layer makes it the best one (least squares: {part['affine']:.6f}; the target's variance is {part['variance']:.4f}). "
+        "Curvature: eigenvalues of the Hessian, which this engine differentiates twice for; zeros among them are directions "
+        "that change the weights and not the function."
+    )
+
+
+def is_minimum(row: dict[str, Any]) -> bool:
+    """Whether the measurements say: a local minimum, and not the best there is."""
+    flat = row["gradient"] < 1e-9 and row["smallest"] > -1e-9 * row["largest"]
+    return bool(flat and row["lower"] == 0 and min(row["random"]) < 0.9 * row["loss"])
+
+
+def verdict(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, Any]) -> Verdict:
+    """Four questions: is shallow hard, is deep as easy (plain, with BN), has deep no local minimum?
+
+    Holds with yes to the first, the second and the last; holds if one uses BN, if only the plain ones are not as easy;
+    otherwise it does not hold.
+    """
+    plain = arms["plain"]["rows"]
+    shallow, deep = plain[0], next(row for row in reversed(plain) if row["depth"] <= 8)
+    hard = success(shallow, LARGE) < TARGET
+    easy = min(success(deep, budget) - success(shallow, budget) for budget in (SMALL, LARGE)) >= 0
+    found = [row["depth"] for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
+    text = (
+        f"digits, {TARGET:.0%} within {SMALL} / {LARGE:,} steps of SGD: 1 layer {reached(shallow, SMALL)} / "
+        f"{reached(shallow, LARGE)} of {len(shallow['first'])} runs, {deep['depth']} layers {reached(deep, SMALL)} / "
+        f"{reached(deep, LARGE)}"
+    )
+    easy_with_bn = False
+    if "bn" in arms:
+        own = {row["depth"]: row for row in arms["bn"]["rows"]}
+        easy_with_bn = success(own[deep["depth"]], SMALL) >= success(own[1], SMALL)
+        text += f", with BN {reached(own[deep['depth']], SMALL)} / {reached(own[deep['depth']], LARGE)}"
+    if "adam" in arms:
+        with_adam = next(row for row in arms["adam"]["rows"] if row["depth"] == deep["depth"])
+        text += f", with Adam {reached(with_adam, SMALL)} / {reached(with_adam, LARGE)}"
+    if xor:
+        solved = {
+            row["shape"]: sum(error < minima.SOLVED for error in row["errors"])
+            for row in xor["rows"]
+            if row["activation"] == "sigmoid"
+        }
+        counts = ", ".join(f"{count} ({shape})" for shape, count in solved.items())
+        text += f"; XOR with sigmoids solved from {xor['starts']} starts: {counts}"
+    text += (
+        f"; bad local minima were written down for networks of {', '.join(map(str, found))} layers"
+        if found
+        else "; no local minimum was found in a deep network"
+    )
+    holds = hard and easy and not found
+    some = hard and easy_with_bn and not found
+    return Verdict(
+        "trainability",
+        "A shallow network is hard to train, because of local minima; a deep one is easy and has none.",
+        text,
+        "holds" if holds else "holds if" if some else "does not hold",
+        "Batch Normalization is used" if some and not holds else "",
+    )
+
+
+def depth_plot(arms: dict[str, Any]) -> Plot:
+    """The share of runs that get there against depth."""
+    lines = [
+        ("bn", SMALL, plots.BN, "s", "-", "with BN, SGD"),
+        ("adam", LARGE, plots.GREEN, "D", "-", "plain, Adam"),
+        ("plain", LARGE, plots.PLAIN, "o", "-", "plain, SGD"),
+        ("plain", SMALL, plots.PLAIN, "o", ":", "plain, SGD"),
+    ]
+    lines = [line for line in lines if line[0] in arms]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for arm, budget, color, marker, style, label in lines:
+            rows = arms[arm]["rows"]
+            shares = [success(row, budget) for row in rows]
+            axes.plot(
+                range(len(rows)), shares, color=color, marker=marker, ls=style, label=f"{label}, {budget:,} steps"
+            )
+        depths = [row["depth"] for row in arms[lines[0][0]]["rows"]]
+        axes.set_xticks(range(len(depths)), depths)
+        axes.set(
+            xlabel="hidden layers", ylabel=f"share of runs at {TARGET:.0%}", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1)
+        )
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+    parts = []
+    for arm, budget, *_, label in lines:
+        rows = arms[arm]["rows"]
+        ends = [f"{reached(row, budget)}/{len(row['first'])} with {row['depth']}" for row in (rows[0], rows[-1])]
+        parts.append(f"{label}, {budget:,} steps: {' and '.join(ends)}")
+    caption = f"Runs on the digits that reach {TARGET:.0%}, by the number of sigmoid layers. {'; '.join(parts)}"
+    return Plot("trainability_depth", caption, draw, (9.0, 4.0))
+
+
+def minimum_plot(part: dict[str, Any]) -> Plot:
+    """The loss along random lines through the written minimum, of the shallowest and the deepest network."""
+    rows = [part["rows"][0], part["rows"][-1]]
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, row in zip(panels, rows):
+            for line in row["lines"]:
+                axes.plot(part["along"], line, color=plots.BLUE, lw=1, alpha=0.6)
+            best = min(row["random"])
+            axes.axhline(best, color=plots.RED, ls="--")
+            axes.text(-1, best * 1.15, f"found from a random start: {best:.2g}", color=plots.RED, va="bottom")
+            axes.plot([0], [row["loss"]], "o", color=plots.BLACK)
+            layers = "1 layer" if row["depth"] == 1 else f"{row['depth']} layers"
+            axes.set(title=layers, yscale="log", xlabel="distance from the minimum")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.minorticks_off()
+        panels[0].set_ylabel("loss")
+
+    caption = (
+        f"From the written minimum the loss ({rows[0]['loss']:.3f}) rises along all of {len(rows[0]['lines'])} random "
+        "lines, in one layer and in several, though much lower losses exist: "
+        + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
+    )
+    if any(min(line) < row["loss"] - minima.ROUNDING - 1e-6 for row in rows for line in row["lines"]):
+        caption = caption.replace("rises along all of", "does not rise along all of")
+    return Plot("trainability_minimum", caption, draw)
