@@ -354,7 +354,7 @@ def running_warning(part: Measured) -> list[Block]:
             }
             axes.plot(at[: end + 1], row[: end + 1], **style)
         axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
-        axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log")
+        axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log", ylim=(0.01, 1.4))
         plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
         axes.legend(loc="lower right")
 
@@ -430,7 +430,7 @@ def show_depth(part: Measured) -> list[Block]:
                 if arm == "plain":
                     axes.annotate(f"plain, {start}", (3, values[3]), (8, 8), textcoords="offset points", color=color)
         axes.annotate("with BN, either", (3, 1), (8, -20), textcoords="offset points", color=plots.BN)
-        axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", xticks=range(DEEP + 1))
+        axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", ylim=(0.001, 15), xticks=range(DEEP + 1))
         axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
         plots.log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
 
@@ -515,7 +515,7 @@ def show_shift(part: Measured) -> list[Block]:
             ("network", "measured", "plain", "with BN", "BN has"),
             lines,
         ),
-        Plot("shift", shift_caption(part, cells), lambda figure: draw_shift(figure, part), (8, 4)),
+        Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4)),
         shift_verdict(cells),
     ]
 
@@ -542,10 +542,10 @@ class Cell(NamedTuple):
     bn_has: str
 
 
-def shift_caption(part: Measured, cells: list[Cell]) -> str:
+def shift_caption(cells: list[Cell]) -> str:
     """What the picture shows, as measured."""
-    said = [f"{cell.network}, {cell.when}: {cell.figures}" for cell in cells]
-    return "How much a layer's gradient changes when the layers below it make their step. " + "; ".join(said)
+    said = "; ".join(f"{cell.bn_has} with {cell.network}, {cell.when}" for cell in cells)
+    return f"How much a layer's gradient changes when the layers below it make their step. BN has {said}"
 
 
 def draw_shift(figure: Any, part: Measured) -> None:

@@ -194,9 +194,9 @@ def middle(part: Measured, arm: str, measure: str) -> float:
     return float(np.median(regular(part, arm, measure)[1]))
 
 
-def same_step(part: Measured, measure: str) -> Comparison:
-    """Median over the regular probes of one arm by that of the other."""
-    plain, bn = (np.median(regular(part, arm, measure)[1], axis=1) for arm in ARMS)
+def same_step(part: Measured, measure: str, window: slice = slice(None)) -> Comparison:
+    """Median over the regular probes (of a window of them) of one arm by that of the other."""
+    plain, bn = (np.median(regular(part, arm, measure)[1][:, window], axis=1) for arm in ARMS)
     return Comparison(tuple((plain / bn).tolist()))
 
 
@@ -229,6 +229,7 @@ def show(measured: Measured) -> list[Block]:
             "both had the same loss, at whatever step that was."
         ),
         landscape_table(parts, seeds),
+        *halves(parts),
         *pictures(parts, stuck),
         *(smoother_verdict(parts, measure, name, claim) for measure, (name, claim) in CLAIMS.items()),
         trainable_verdict(parts),
@@ -252,6 +253,23 @@ def landscape_table(parts: Measured, seeds: int) -> Table:
         f"64-100-...-10 on the digits, SGD, batches of {BATCH}; medians over probes and {seeds} seeds",
         ("network", "measure", "plain", "with BN", "ratio, same step", "ratio, same loss"),
         lines,
+    )
+
+
+def halves(parts: Measured) -> list[Block]:
+    """Why the comparison at the same step is not enough."""
+    said = []
+    for name, part in parts.items():
+        if trains(part):
+            half = len(regular(part, "plain", "range")[0]) // 2
+            early, late = (same_step(part, "range", window) for window in (slice(half), slice(half, None)))
+            loss = same_step(part, "loss", slice(half, None))
+            said.append(f"with {NETS[name].short} it is {early} in the first half of the run and {late} in the second, where "
+                        f"the plain network's loss is {loss} times the other's")  # fmt: skip
+    return (
+        [Text(f"At the same step it matters which steps. The ratio of the loss range: {'; '.join(said)}.")]
+        if said
+        else []
     )
 
 
@@ -390,7 +408,7 @@ def over_steps(parts: Measured, measure: str) -> Plot:
                 at, values = regular(part, arm, measure)
                 plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
             axes.set_yscale("log")
-            plots.log_numbers(axes.yaxis, (0.01, 0.1, 1, 10, 100))
+            plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100))
             if axes.get_subplotspec().is_first_col():
                 axes.set_ylabel(MEASURES[measure])
         axes.legend()

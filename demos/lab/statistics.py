@@ -95,14 +95,14 @@ def matched(
 ) -> list[tuple[float, float]]:
     """Two series compared where they are at the same level, such as the same loss.
 
-    The levels (all > 0) are sorted into bins of equal width in their logarithm.
+    The levels (not negative; 0 is a bin of its own) are sorted into bins of equal width in their logarithm.
 
     Returns:
         From the highest level down, for each bin with at least ``fewest`` points of both series: its middle level, and the
         median of ``values`` in it by the median of ``other_values``.
     """
     width = 1 / per_decade
-    bins, other_bins = (np.floor(np.log10(np.asarray(each, float)) / width) for each in (levels, other_levels))
+    bins, other_bins = (np.floor(np.log10(np.maximum(each, 1e-300)) / width) for each in (levels, other_levels))
     found = []
     for at in sorted({*bins} & {*other_bins}, reverse=True):
         one, other = np.asarray(values)[bins == at], np.asarray(other_values)[other_bins == at]
