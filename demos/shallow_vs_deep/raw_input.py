@@ -375,10 +375,10 @@ def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
             axes.bar(x, values.mean(), width * 0.92, color=colors[name], label=name if place == 0 else None)
             axes.plot([x, x], [values.min(), values.max()], color=plots.BLACK, linewidth=1.5)
             axes.text(x, values.max() + 0.8, f"{values.mean():.0f}", ha="center", fontsize=11)
-        for value in part["rules"].values():
-            axes.plot([place - 0.45, place + 0.45], [100 * value] * 2, color=plots.GRAY, linewidth=1.5, linestyle=":")
-    lowest = min(min(run["accuracy"]) for part in parts.values() for run in part["nets"].values())
-    axes.set(ylabel="test accuracy, %", ylim=(max(0, 10 * int(10 * lowest) - 10), 102))
+        for rule, value in part["rules"].items():
+            axes.plot([place - 0.45, place + 0.45], [100 * value] * 2, color=plots.BLACK, linewidth=1.5, linestyle=":")
+            axes.text(place + 0.47, 100 * value, rule.replace(" ", "\n"), va="center", fontsize=11)
+    axes.set(ylabel="test accuracy, %", ylim=(0, 104))
     axes.set_xticks(
         range(len(parts)), [TITLES[name].replace(" at ", "\nat ").replace(" of ", "\nof ") for name in parts]
     )
