@@ -263,14 +263,8 @@ def gain_plot(found: Sequence[Finding]) -> Plot:
                 )
                 continue
             axes.errorbar(mean, y, xerr=half, fmt="o", color=color, capsize=5, linewidth=2.5)
-            axes.annotate(
-                f"{mean:+.1f}".replace("-", "−"),
-                (mean, y),
-                (0, 7),
-                textcoords="offset points",
-                ha="center",
-                color=color,
-            )
+            words, behind = f"{mean:+.1f}".replace("-", "−"), {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axes.annotate(words, (mean, y), (0, 8), textcoords="offset points", ha="center", color=color, bbox=behind)
         axes.axvline(0, color=plots.BLACK, linewidth=1)
         axes.set(xlabel="gain in test accuracy with BN, points (95 % interval)", xlim=(-MOST, MOST))
         axes.set_ylim(len(found) - 0.5, -0.7)
