@@ -193,10 +193,14 @@ def show(measured: Measured) -> list[Block]:
             "constructed",
             "random",
             "wave: before, after",
-            "squared error",
+            "error",
             "digits: before, after",
+            "accuracy",
         )
-        caption = f"Linear pieces on a line, networks of {UNITS} hidden units (mean, and range over networks)"
+        caption = (
+            f"Linear pieces on a line, networks of {UNITS} hidden units (mean, and range over networks); error: median of "
+            "the mean squared error on the wave; accuracy: median on test digits"
+        )
         blocks += [Table("regions_pieces", caption, head, rows), pieces_plot(measured)]
     if part := measured.get("regions_random"):
         blocks += [size_table(part), Text(scale_text(part))]
@@ -235,7 +239,10 @@ def piece_rows(measured: Measured) -> list[list[str]]:
             row += [f"{spread(trained['before'])}, {spread(trained['after'])}", f"{np.median(trained['error']):.3f}"]
         else:
             row += ["", ""]
-        row.append(f"{np.mean(read['before']):.0f}, {spread(read['after'])}" if (read := digit.get(str(depth))) else "")
+        if read := digit.get(str(depth)):
+            row += [f"{spread(read['before'])}, {spread(read['after'])}", f"{100 * np.median(read['accuracy']):.0f} %"]
+        else:
+            row += ["", ""]
         rows.append(row)
     return rows
 
