@@ -5,7 +5,7 @@ python -m demos.shallow_vs_deep [--full] [--seeds N] [--seed N] [--out DIR] [--j
 
 from __future__ import annotations
 
-from ..lab.demo import Block, Demo, Heading, Measured
+from ..lab.demo import Block, Demo, Heading, Measured, Table, Verdict
 from . import definition, growth, parameters, raw_input, regions, trainability
 
 ROWS = (
@@ -19,12 +19,28 @@ ROWS = (
 
 
 def show(measured: Measured) -> list[Block]:
-    """The six rows, each under its heading."""
-    blocks: list[Block] = []
-    for title, row in ROWS:
-        shown = row.show(measured)
-        blocks += [Heading(title), *shown] if shown else []
+    """A summary, then the six rows, each under its heading."""
+    shown = {title: row.show(measured) for title, row in ROWS}
+    blocks: list[Block] = [summary(shown)]
+    for title, own in shown.items():
+        blocks += [Heading(title), *own] if own else []
     return blocks
+
+
+def summary(shown: dict[str, list[Block]]) -> Table:
+    """The verdicts of all rows, without their figures."""
+    rows = [
+        (title, verdict.claim, f"{verdict.outcome} ..." if verdict.condition else verdict.outcome)
+        for title, own in shown.items()
+        for verdict in own
+        if isinstance(verdict, Verdict)
+    ]
+    return Table(
+        "summary",
+        "The six differences that the lecture names, and what became of them",
+        ("row", "the lecture says", "measured"),
+        rows,
+    )
 
 
 DEMO = Demo(
