@@ -21,10 +21,12 @@ from . import exact
 
 Array = np.ndarray[Any, Any]
 WIDTH = 8
+DEPTHS = (1, 2, 3)
 X = np.linspace(-1, 1, 40)[:, None]
 Y = np.sin(3 * np.pi * X)
 RADII = (0.1, 0.01, 0.001)
 ROUNDING = 1e-12  # losses and eigenvalues that differ by less are equal
+XOR_STEPS = 1500
 XOR = {
     "narrow, shallow": [2],
     "narrow, deep": [2, 2, 2, 2],
@@ -89,7 +91,7 @@ def minima(settings: Settings, progress: Progress) -> dict[str, Any]:
     seeds = list(range(settings.seed, settings.seed + starts))
     along = np.linspace(-1, 1, 41)
     result["along"] = along.tolist()
-    for depth in (1, 2, 3, 5, 8) if settings.full else (1, 2, 3):
+    for depth in (*DEPTHS, 5, 8) if settings.full else DEPTHS:
         layers = written_minimum(depth, settings.seed)
         theta = flat(layers)
         here = float(loss(theta, layers))
@@ -140,13 +142,12 @@ def xor(settings: Settings, progress: Progress) -> dict[str, Any]:
     x = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
     y = np.array([[-1], [1], [1], [-1]], np.float32)
     inputs, targets = (np.broadcast_to(a, (starts, *a.shape)) for a in (x, y))
-    steps = 1500
-    result: dict[str, Any] = {"steps": steps, "starts": starts, "rows": []}
+    result: dict[str, Any] = {"steps": XOR_STEPS, "starts": starts, "rows": []}
     for name, activation, std in (("sigmoid", nn.Sigmoid, "xavier"), ("relu", nn.ReLU, "he")):
         for shape, hidden in XOR.items():
             network = copies.network(copies.draw_weights([2, *hidden, 1], seeds, std), activation, batch_norm=False)
             optimizer = copies.optimizer("adam", network, 0.02)
-            for _ in progress(range(steps), f"XOR, {name}, {shape}"):
+            for _ in progress(range(XOR_STEPS), f"XOR, {name}, {shape}"):
                 copies.step(network, optimizer, copies.squared_error, inputs, targets)
             errors = ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2))
             result["rows"].append(
