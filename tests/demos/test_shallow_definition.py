@@ -1,0 +1,74 @@
+"""Shallow against deep, row 1: sizes counted, and a rule that can come out either way."""
+
+import pytest
+
+from demos import shallow_vs_deep
+from demos.lab.demo import Progress, Settings, Table, Verdict
+from demos.shallow_vs_deep import definition
+from demos.shallow_vs_deep.definition import Win
+
+
+def test_parameters_of_48_units():
+    networks = definition.sizes(Settings(2), Progress())["networks"]
+    for network in networks:
+        layers, width = network["layers"], network["width"]
+        assert layers * width == 48
+        assert network["parameters"] == 2 * width + (layers - 1) * (width * width + width) + width + 1
+    assert [network["parameters"] for network in networks] == [145, 673, 505, 233]
+
+
+def test_the_verdict_can_come_out_each_way():
+    assert definition.verdict([Win("a", 9, 3), Win("b", 4, 3)]) == ("holds", "")
+    assert definition.verdict([Win("a", 2, 3), Win("b", 3, 3)]) == ("does not hold", "")
+    assert definition.verdict([Win("a", 9, 3), Win("b", 2, 3)]) == ("holds if", "the task is a")
+
+
+def duel_part(shallow, deep, width):
+    def run(error, width):
+        return [{"budget": 60, "parameters": 60, "widths": [width], "rate": 1, "validation": error, "error": error}]
+
+    nets = {"depth 1": run(shallow, 7), "depth 2": run(deep, width), "depth 3": run([9.0, 9.0], 3)}
+    return {"rates": [1, 2, 3], "steps": 1, "nets": nets}
+
+
+def test_winners_come_from_the_measurements_of_the_other_rows():
+    better = duel_part([0.8, 0.81], [0.4, 0.41], 5)
+    worse = duel_part([0.4, 0.41], [0.8, 0.81], 5)
+    assert definition.wins({"parameters_radial": better}) == [Win("radial, 60 parameters", 5, 7)]
+    assert definition.wins({"parameters_radial": worse}) == []
+    zigzags = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 20736}, {"depth": 12, "pieces": 20736}]
+    assert definition.wins({"regions_constructed": {"networks": zigzags}}) == [
+        Win("20,736 pieces with 48 units", 12, 48)
+    ]
+    flat = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 30}]
+    assert definition.wins({"regions_constructed": {"networks": flat}}) == []
+    rows = [{"k": 3, "shallow": {"units": 8}, "deep": {"units": 6}}]
+    assert definition.wins({"growth_sawtooth": {"rows": rows}}) == [Win("sawtooth of 8 pieces", 2, 8)]
+
+
+@pytest.mark.parametrize(("width", "outcome"), [(5, "does not hold"), (30, "holds")])
+def test_what_is_shown(width, outcome):
+    measured = {"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], width)}
+    (verdict,) = definition.show(measured)
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome == outcome
+    assert f"{width} against 7" in verdict.measured
+    assert definition.show({}) == []
+    (_, table) = definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})
+    assert isinstance(table, Table)
+    assert table.rows[2] == ("4", "12", "505")
+
+
+def test_the_rows_make_one_demo():
+    names = [part.name for part in shallow_vs_deep.DEMO.parts]
+    assert len(set(names)) == len(names)
+    for _, row in shallow_vs_deep.ROWS:
+        own = row.__name__.rsplit(".", 1)[1]
+        assert row.PARTS
+        assert all(part.name.startswith(own + "_") for part in row.PARTS)
+    (first,) = shallow_vs_deep.show({})
+    assert isinstance(first, Table)
+    assert first.rows == []
+    blocks = shallow_vs_deep.show({"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], 5)})
+    assert [row[0] for row in blocks[0].rows] == ["Layers and neurons", "Parameters"]
+    assert {row[2] for row in blocks[0].rows} == {"does not hold", "holds"}
