@@ -53,7 +53,7 @@ class Net:
         start: initial weights.
         rate: of SGD, the same in both arms.
         reach: the step sizes eta to look at.
-        steps: at default size.
+        steps: long enough to train, where it does, and not much longer: a network that has converged is flat.
         seconds: CPU at default size.
         full: whether only ``--full`` runs it.
     """
@@ -87,7 +87,7 @@ NETS: dict[str, Net] = {
     "sig3": Net(3, nn.Sigmoid, "xavier", 0.5, ETAS, 1500, 11),
     "sig5": Net(5, nn.Sigmoid, "xavier", 0.5, ETAS, 600, 8),
     "relu8": relu(0.05),
-    "sig3_slow": Net(3, nn.Sigmoid, "xavier", 0.1, ETAS, 1500, 11, True),
+    "sig3_slow": Net(3, nn.Sigmoid, "xavier", 0.1, ETAS, 3000, 22, True),
     "relu8_fast": relu(0.1, True),
 }
 
@@ -97,19 +97,18 @@ NETS: dict[str, Net] = {
 
 def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Train both arms of a network and probe the landscape on the way."""
-    steps = 3000 if settings.full else net.steps
     data = load_digits()
     order = np.random.default_rng(settings.seed).permutation(len(data))
     x, y = data.images[order], data.labels[order]
     seeds = list(settings.test_seeds)
     weights = copies.draw_weights((64, *[100] * net.layers, 10), seeds, net.start)
-    at = sorted({*EARLY, *range(EVERY, steps + 1, EVERY)})
+    at = sorted({*EARLY, *range(EVERY, net.steps + 1, EVERY)})
     result: dict[str, Any] = {"at": at}
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, net.activation, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
         found: dict[str, list[Array]] = {key: [] for key in ("loss", "low", "high", "change", "beta")}
-        for step in progress(range(1, steps + 1), f"{arm}, {len(seeds)} copies"):
+        for step in progress(range(1, net.steps + 1), f"{arm}, {len(seeds)} copies"):
             chosen = next(batches)
             if step in at:
                 for key, values in landscape(model, x[chosen], y[chosen], net.reach).items():
@@ -179,7 +178,7 @@ class Comparison:
         return "bn" if low > 1 else "plain" if high < 1 else ""
 
     def __str__(self) -> str:
-        middle, low, high = (f"{v:.0f}" if v >= 100 else f"{v:.2g}" for v in self.interval)
+        middle, low, high = (f"{v:.0f}" if v >= 99.5 else f"{v:.2g}" for v in self.interval)
         return f"{middle} [{low}, {high}]"
 
 
@@ -311,12 +310,6 @@ def where(cases: dict[str, Comparison], level: str) -> str:
     return f"compared at {level} with {' or '.join(named['bn'])}" + (f" ({'; '.join(but)})" if but else "")
 
 
-def smoother_arm(part: Measured) -> str:
-    """The arm that is smoother at the same step by at least two of the three measures; none if there is no such arm."""
-    votes = [same_step(part, measure).smoother for measure in MEASURES]
-    return next((arm for arm in ARMS if votes.count(arm) >= 2), "")
-
-
 def better_arm(part: Measured) -> str:
     """The arm with the higher accuracy in every seed, by more than 5 points; none if there is no such arm."""
     gains = [b - a for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
@@ -324,8 +317,12 @@ def better_arm(part: Measured) -> str:
 
 
 def trainable_verdict(parts: Measured) -> Verdict:
-    """One network whose smoother arm trains worse speaks against the claim; it holds if there are only such as speak for it."""
-    arms = {name: (smoother_arm(part), better_arm(part)) for name, part in parts.items()}
+    """One network whose smoother arm trains worse speaks against the claim; it holds if there are only such as speak for it.
+
+    Smoother is by effective beta, at the same step: the other two measures shrink with the gradient itself, so that every
+    network which has converged is smooth by them.
+    """
+    arms = {name: (same_step(part, "beta").smoother, better_arm(part)) for name, part in parts.items()}
     told = {name: pair for name, pair in arms.items() if all(pair)}
     against = [name for name, (smooth, better) in told.items() if smooth != better]
     words = [
