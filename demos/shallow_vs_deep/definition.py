@@ -87,8 +87,8 @@ def show(measured: Measured) -> list[Block]:
         networks = measured["definition_sizes"]["networks"]
         blocks += [
             Text(
-                "What a deep network is, is a matter of definition. Whether it has more neurons in each layer is not: with as "
-                "many hidden units it has fewer, and as many parameters as the shape makes them."
+                "How deep a network has to be called deep is a matter of definition. That it has more neurons in each layer "
+                "is not: as many hidden units in more layers are fewer in each."
             ),
             Table(
                 "definition_sizes",

@@ -47,7 +47,7 @@ def tree(units: int, seeds: Sequence[int], dtype: Any = np.float32) -> nn.Sequen
 
     def draw(*shape: int) -> Array:
         weight = np.stack([generator.standard_normal(shape) for generator in generators])
-        return (weight * (2 / shape[-2]) ** 0.5).astype(dtype)
+        return np.asarray(weight * (2 / shape[-2]) ** 0.5, dtype)
 
     layers = [Nodes(draw(nodes, inputs, units)) for nodes, inputs in ((4, 2), (2, 2 * units), (1, 2 * units))]
     return nn.Sequential(*layers, Linear(draw(units, 1)))

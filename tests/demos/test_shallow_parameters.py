@@ -167,7 +167,7 @@ def test_the_verdict_can_come_out_each_way():
     mixed = verdict_of(compositional=WORSE, additive=BETTER)
     assert mixed.outcome == "holds if"
     assert mixed.condition.startswith("the task is additive")
-    assert mixed.condition.endswith("not so for compositional")
+    assert mixed.condition.endswith("it does not for compositional")
     unclear = ([0.4, 0.6, 0.5], [0.5, 0.4, 0.6])
     assert verdict_of(radial=unclear).outcome == "does not hold"
 
