@@ -359,7 +359,8 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
                 lambda figure: draw_range(figure, {name: parts[name] for name in first}),
             )
         )
-    blocks += [over_steps(parts, "change"), over_steps(parts, "beta")]
+    drawn = {name: part for name, part in parts.items() if not NETS[name].full} or parts  # three panels are enough
+    blocks += [over_steps(drawn, "change"), over_steps(drawn, "beta")]
     passed = {name: parts[name] for name in first if same_loss(parts[name], "range")}
     if passed:
         said = "; ".join(
