@@ -52,7 +52,7 @@ def run_all(argv: Sequence[str] | None) -> int:
     options = parser.parse_args(argv)
     folder = prepare(options.out)
     if options.again:
-        content = results.read(options.again)
+        content = results.judged(results.read(options.again))
     else:
         demos = [load(name) for name in dict.fromkeys(options.only or NAMES)]
         for demo in demos:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,20 @@ def document(runs: Sequence[tuple[Demo, Settings, Mapping[str, Finished]]]) -> d
                 "command": command(demo, settings),
                 "settings": asdict(settings) | {"flags": sorted(settings.flags)},
                 "parts": {name: asdict(part) for name, part in parts.items()},
-                "verdicts": [asdict(block) for block in demo.show(measured) if isinstance(block, Verdict)],
+                "verdicts": verdicts(demo.show(measured)),
             }
         )
     return {"schema": SCHEMA, "environment": environment(), "demos": demos}
+
+
+def verdicts(shown: Iterable[Block]) -> list[dict[str, Any]]:
+    """The verdicts among what is shown, as data."""
+    return [asdict(block) for block in shown if isinstance(block, Verdict)]
+
+
+def judged(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with its verdicts drawn anew from its measurements."""
+    return {**content, "demos": [{**entry, "verdicts": verdicts(blocks(entry))} for entry in content["demos"]]}
 
 
 def command(demo: Demo, settings: Settings) -> str:
