@@ -162,8 +162,8 @@ def write_results(options: argparse.Namespace, run: train.Run) -> Path:
 
 def summary(run: train.Run) -> str:
     """The last test accuracy and, where it is known, the CPU time of all epochs."""
-    times = [record.get("cpu_seconds") for record in run.history]
-    cpu = "" if None in times else f" after {sum(times):.1f} CPU seconds of training"
+    times = [record["cpu_seconds"] for record in run.history if record.get("cpu_seconds") is not None]
+    cpu = f" after {sum(times):.1f} CPU seconds of training" if len(times) == len(run.history) else ""
     return f"test accuracy {run.history[-1]['test_accuracy']:.2%}{cpu}"
 
 
