@@ -27,11 +27,12 @@ class Net:
 
     Attributes:
         lender: name of the table.
-        activation: after each hidden layer; "relu" starts from He's weights, "sigmoid" from Glorot's.
+        activation: after each hidden layer.
         hidden: widths of the hidden layers.
         optimizer: "sgd" (without momentum) or "adam".
         rates: learning rates to choose from, for either arm.
         full: whether it is left out of a run of default size.
+        he: whether it starts from the larger weights of He et al. 2015 instead of ones like ``nn.Linear``'s.
     """
 
     lender: str
@@ -40,26 +41,38 @@ class Net:
     optimizer: str
     rates: tuple[float, ...]
     full: bool = False
+    he: bool = False
 
     @property
     def name(self) -> str:
-        return "_".join([self.lender, self.activation, *map(str, self.hidden), self.optimizer])
+        return "_".join([self.lender, self.activation, *map(str, self.hidden), self.optimizer, *["he"] * self.he])
 
     @property
     def title(self) -> str:
-        return f"{self.activation} {'-'.join(map(str, self.hidden))}, {self.optimizer.upper().replace('ADAM', 'Adam')}"
+        optimizer = {"sgd": "SGD", "adam": "Adam"}[self.optimizer]
+        return f"{self.activation} {'-'.join(map(str, self.hidden))}, {optimizer}{', He' if self.he else ''}"
 
 
 NETS = (
     Net("taiwan", "relu", (64, 32), "adam", (0.001, 0.003, 0.01, 0.03)),
-    Net("taiwan", "relu", (64, 32), "sgd", (0.3, 1.0, 3.0, 10.0)),
+    Net("taiwan", "relu", (64, 32), "sgd", (0.1, 0.3, 1.0, 3.0)),
     Net("taiwan", "sigmoid", (64, 32), "sgd", (1.0, 3.0, 10.0, 30.0)),
-    Net("german", "relu", (64, 32), "sgd", (0.1, 0.3, 1.0, 3.0, 10.0)),
+    Net("german", "relu", (64, 32), "sgd", (0.03, 0.1, 0.3, 1.0, 3.0)),
     Net("german", "sigmoid", (64, 32), "sgd", (0.1, 0.3, 1.0, 3.0, 10.0)),
     Net("german", "sigmoid", (64, 64, 64), "sgd", (0.1, 0.3, 1.0, 3.0, 10.0)),
+    Net("taiwan", "relu", (64, 32), "adam", (0.001, 0.003, 0.01, 0.03), full=True, he=True),
+    Net("german", "relu", (64, 32), "sgd", (0.1, 0.3, 1.0, 3.0, 10.0), full=True, he=True),
     Net("german", "relu", (64, 32), "adam", (0.0003, 0.001, 0.003, 0.01, 0.03), full=True),
     Net("german", "relu", (64, 64, 64), "sgd", (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), full=True),
 )
+
+
+def first_weights(net: Net, inputs: int, seeds: Sequence[int]) -> list[Array]:
+    """One copy a seed, the same in both arms: Gaussian, of the variance of ``nn.Linear``'s weights, 1 / (3 inputs)."""
+    sizes = (inputs, *net.hidden, 1)
+    if net.he:
+        return copies.draw_weights(sizes, seeds, "he")
+    return [weight / np.float32(3**0.5) for weight in copies.draw_weights(sizes, seeds, "lecun")]
 
 
 def scores_of(model: nn.Module, x: Array, rows: int = 1000) -> Array:
@@ -84,8 +97,7 @@ class Training:
         """``seeds`` are one a split; each split is trained on at each of ``rates``, rates of a split side by side."""
         self.splits, self.which = splits, np.repeat(np.arange(len(seeds)), len(rates))
         self.seeds = [seed for seed in seeds for _ in rates]
-        sizes = (splits.train.x.shape[2], *net.hidden, 1)
-        weights = copies.draw_weights(sizes, self.seeds, {"relu": "he", "sigmoid": "xavier"}[net.activation])
+        weights = first_weights(net, splits.train.x.shape[2], self.seeds)
         self.model = copies.network(weights, ACTIVATIONS[net.activation], batch_norm)
         self.optimizer = copies.optimizer(net.optimizer, self.model, list(rates) * len(seeds))
         self.best = np.full(len(self.seeds), np.inf)
@@ -160,10 +172,7 @@ def follow(net: Net, batch_norm: bool, rate: float, settings: Settings, progress
 def measure(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Both arms, each at the learning rate that suits it best on the tuning splits."""
     lender = LENDERS[net.lender]
-    result: dict[str, Any] = {
-        "rates": list(net.rates),
-        "steps": list(lender.evaluations),
-    }
+    result: dict[str, Any] = {"rates": list(net.rates), "steps": list(lender.evaluations)}
     for arm, batch_norm in ARMS.items():
         losses = tune(net, batch_norm, settings, progress)
         rate = net.rates[int(np.argmin(losses))]
