@@ -181,8 +181,8 @@ def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
 PARTS: tuple[Part, ...] = (
     Part("growth_sawtooth", written_sawtooth, seconds=2),
     Part("growth_parity", written_parity, seconds=1),
-    Part("growth_sawtooth_trained", trained_sawtooth, seconds=16),
-    Part("growth_parity_trained", trained_parity, seconds=12),
+    Part("growth_sawtooth_trained", trained_sawtooth, seconds=20),
+    Part("growth_parity_trained", trained_parity, seconds=9),
 )
 
 
@@ -331,7 +331,7 @@ def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[
         "The size of a shallow network grows exponentially with the complexity of the task; a deep one need not grow.",
         text,
         "holds" if holds else "holds if" if some else "does not hold",
-        "; ".join(conditions) if some and not holds else "",
+        ", and ".join(conditions) if some and not holds else "",
     )
 
 

@@ -92,13 +92,13 @@ def by_depth(
 
 
 PARTS: tuple[Part, ...] = (
-    Part("trainability_plain", plain_sgd, (DIGITS,), 24),
-    Part("trainability_adam", plain_adam, (DIGITS,), 24),
-    Part("trainability_bn", bn_sgd, (DIGITS,), 10),
+    Part("trainability_plain", plain_sgd, (DIGITS,), 26),
+    Part("trainability_adam", plain_adam, (DIGITS,), 28),
+    Part("trainability_bn", bn_sgd, (DIGITS,), 4),
     Part("trainability_relu_plain", relu_plain_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_relu_bn", relu_bn_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_xor", minima.xor, seconds=6),
-    Part("trainability_minimum", minima.minima, seconds=8),
+    Part("trainability_minimum", minima.minima, seconds=5),
 )
 
 

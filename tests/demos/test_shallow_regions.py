@@ -140,6 +140,7 @@ def made_up(constructed=(48, 20_000), random=(40, 41), wave=(40, 45), digits=(6,
         },
         "regions_trained": {
             "steps": 1,
+            "rates": [0.003, 0.01, 0.03],
             "depths": {
                 d: {"rate": 0.003, "before": [40, 40], "after": [p] * 2, "error": [0.1, 0.2]}
                 for d, p in zip(("1", "4"), wave)
@@ -175,6 +176,14 @@ def test_the_verdict_follows_from_the_counts():
     assert verdict(made_up(constructed=(48, 48))).outcome == "does not hold"
     assert "417x" in mixed.measured
     assert "1.50x" in mixed.measured
+
+
+def test_a_rate_at_an_edge_is_told():
+    part = made_up()["regions_trained"]
+    assert regions.rate_text(part).endswith("so a better one may lie beyond, with 1, 4.")
+    for row in part["depths"].values():
+        row["rate"] = 0.01
+    assert regions.rate_text(part).endswith("None is at an edge of what was tried.")
 
 
 def test_any_part_may_be_absent():
