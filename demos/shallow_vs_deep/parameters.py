@@ -235,8 +235,8 @@ def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
 
 PREFIX = "parameters_"
 PARTS = (
-    *(Part(PREFIX + name, function_part(name), seconds=13) for name in TARGETS),
-    Part(PREFIX + "digits", digits, (DIGITS,), seconds=10),
+    *(Part(PREFIX + name, function_part(name), seconds=14) for name in TARGETS),
+    Part(PREFIX + "digits", digits, (DIGITS,), seconds=11),
 )
 
 # -- showing ------------------------------------------------------------------------------------------------------------
