@@ -433,11 +433,10 @@ def values_verdict(found: Mapping[str, Mapping[str, list[float]]], part: Mapping
         abs(a - b) for name in (PLAIN, LAYER) for key in LECTURE for a, b in zip(found[name][key], scalar[name][key])
     )
     measured = (
-        f"{both[PLAIN]} of {total} numbers agree to the last printed decimal with ε = 0 and {both[LAYER]} with ε = 1e-5, "
-        f"on both engines (difference {small(gap)}); {agreeing(found['1/m, ε = 1e-3'])} agree with ε = 1e-3, "
-        f"{agreeing(found['1/(m-1), ε = 0'])} with the squares divided by m - 1"
+        f"{both[PLAIN]} of {total} numbers agree to the last printed decimal, {both[LAYER]} with the usual ε = 1e-5, on both "
+        f"engines (difference {small(gap)}); {agreeing(found['1/(m-1), ε = 0'])} if the squares are divided by m - 1"
     )
-    claim = "the numbers of the worked example"
+    claim = f"Normalizing 1, 2, 3, 4 gives {', '.join(LECTURE['x_hat'])}"
     if min(both.values()) == total:
         return Verdict("worked_values", claim, measured, "holds")
     if right:
@@ -630,14 +629,13 @@ def m_verdict(part: Mapping[str, Any]) -> Verdict:
     neurons = [reading for reading in READINGS if reading != "rows"]
     unlike = {name for name, (rows, count) in zip(shape_names(), SHAPES) if rows != count}
     some = sorted(unlike & {shape for reading in neurons for shape in shapes[reading]})
+    best = max(neurons, key=lambda reading: len(shapes[reading]))
     measured = (
-        f"each neuron comes out with mean 0 and variance 1 in {len(shapes['rows'])} of {len(SHAPES)} batches when m is their "
-        f"rows; when m is the neurons, in {len(shapes[neurons[0]])} ({', '.join(shapes[neurons[0]]) or 'none'}; sums over the "
-        f"rows) or {len(shapes[neurons[1]])} (sums over the neurons). As four examples of one neuron the lecture's μ is "
-        f"{means(part['rows']['as rows'])} with m = 4 rows; with m = 1 neuron {means(part[neurons[0]]['as rows'])} (sums over "
-        f"the rows) or {means(part[neurons[1]]['as rows'])} (sums over the neurons)"
+        f"Each neuron gets mean 0 and variance 1 in {len(shapes['rows'])} of {len(SHAPES)} batches if m is their rows, in "
+        f"{len(shapes[best])} ({', '.join(shapes[best]) or 'none'}) if m is the neurons; the example's mean is "
+        f"{means(part['rows']['as rows'])} with m = 4 rows, {means(part[best]['as rows'])} with m = 1 neuron"
     )
-    claim = "m is the number of neurons"
+    claim = "In the formulas, m is the number of neurons"
     if right & set(neurons):
         if "rows" not in right:
             return Verdict("batch_size_m", claim, measured, "holds")

@@ -13,6 +13,7 @@ from demos import worked_example as demo
 from demos.lab import drawings, plots
 from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 from tinygrad_bn.graph import layout
 
 
@@ -201,6 +202,16 @@ def test_everything_is_shown(measured, tmp_path):
     (plot,) = [block for block in blocks if isinstance(block, Plot)]
     assert b"<svg" in plots.render(plot)
     assert max(map(len, as_text(blocks).splitlines())) < 125
+
+
+def test_what_it_says_is_short(measured, changed):
+    part = changed["m"]
+    part["neurons"]["4x3"] = part["neurons"]["60x100"] = {"mean": 0.0, "variance": 0.0}
+    for engine in ("tensor", "scalar"):
+        changed["steps"]["forward"][engine][demo.PLAIN]["z"][2] = 0.4473
+    assert {verdict(changed, name).outcome for name in ("worked_values", "batch_size_m")} == {"holds if"}
+    for found in (measured, changed):
+        assert too_long(demo.show(found)) == []
 
 
 def test_without_a_layout_program_graphs_are_text(measured, monkeypatch):
