@@ -547,10 +547,10 @@ def accuracy_plot(part: Mapping[str, Any], reached: Mapping[str, Sequence[float 
 
     def median_text(arm: str) -> str:
         middle = statistics.lower_median(reached[arm])
-        return "never" if middle is None else f"after {middle:,.0f} steps"
+        return "never" if middle is None else f"{middle:,.0f}"
 
     said = ", ".join(f"{name} {median_text(arm)}" for arm, name in ARMS.items())
-    return Plot("accuracy", f"At {100 * TARGET:.0f} % (median of the seeds): {said}", draw)
+    return Plot("accuracy", f"Steps to {100 * TARGET:.0f} % (median of the seeds): {said}", draw)
 
 
 def primitive_blocks(part: Mapping[str, Any]) -> list[Block]:
@@ -596,20 +596,20 @@ def verdict(part: Mapping[str, Any], race: Mapping[str, Any] | None) -> Verdict:
     right = part["check"]["ok"] and part["gradcheck"] and error < 1e-12
     noticed = "first derivatives" in planted["check"]["failed"] and part["error"]["LeavesTheGraph"] > 1e-6
     measured = (
-        f"{part['lines']} lines of forward; {'all checks pass' if part['check']['ok'] else 'checks fail'}, largest error of "
-        f"a derivative {error:.0e}; a planted mistake (off by {part['error']['LeavesTheGraph']:.1g}) is "
+        f"{part['lines']} lines of forward code; {'all checks pass' if part['check']['ok'] else 'checks fail'}, derivatives "
+        f"off by at most {error:.0e}; a planted mistake (off by {part['error']['LeavesTheGraph']:.1g}) is "
         f"{'noticed' if noticed else 'not noticed'}"
     )
-    claim = "write the forward pass, the backward pass follows"
+    claim = "Write the forward pass, and the backward pass follows"
     if not (right and noticed):
         return Verdict("composed", claim, measured, "does not hold")
     if race is None:
         return Verdict("composed", claim, measured, "holds")
     steps = steps_to_target(race, "rms")
-    measured += f"; {100 * TARGET:.0f} % on the digits after {statistics.steps_text(steps)} steps"
+    measured += f"; trains to {100 * TARGET:.0f} % on the digits in {statistics.steps_text(steps)} steps"
     if None in steps:
         condition = (
-            f"the derivative is asked for: not all seeds reach {100 * TARGET:.0f} % in {race['steps'][-1]} steps"
+            f"derivatives are all that is asked: not all seeds reach {100 * TARGET:.0f} % in {race['steps'][-1]} steps"
         )
         return Verdict("composed", claim, measured, "holds if", condition)
     return Verdict("composed", claim, measured, "holds")

@@ -15,6 +15,7 @@ from demos.datasets import load_digits
 from demos.lab import copies, drawings, plots
 from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 from tinygrad_bn import functional
 from tinygrad_bn.graph import layout
 
@@ -257,8 +258,15 @@ def test_everything_is_shown(measured, tmp_path):
     assert b"RMSNorm" in first
     assert (tmp_path / page.file).read_bytes() == first
     (plot,) = [block for block in blocks if isinstance(block, Plot)]
-    assert "plain after 100 steps" in plot.caption
+    assert plot.caption.startswith("Steps to 95 % (median of the seeds): plain 100, ")
     assert b"<svg" in plots.render(plot)
+
+
+def test_what_it_says_is_short(measured, changed):
+    changed["training"] = race(plain=(None, None), rms=(100, None))
+    changed["layer"]["check"]["ok"] = False
+    for found in (measured, {**measured, "training": changed["training"]}, changed):
+        assert too_long(demo.show(found)) == []
 
 
 def test_without_a_layout_program_the_graph_is_text(measured, monkeypatch):
