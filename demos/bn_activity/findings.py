@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lab import statistics
+from ..lab import statistics, wording
 from ..lab.demo import Measured, Outcome
 from ..lab.statistics import Steps
 
@@ -52,6 +52,11 @@ class Finding:
     def label(self) -> str:
         label: str = self.data["label"]
         return label
+
+    @property
+    def words(self) -> str:
+        """The label for a sentence."""
+        return self.label.replace(" N(", " from weights N(").replace("Xavier", "from Xavier's weights")
 
     @property
     def target(self) -> float:
@@ -125,11 +130,25 @@ def findings(measured: Measured) -> list[Finding]:
     ]
 
 
-def outcome(better: Sequence[str], rest: Sequence[str]) -> Outcome:
+def outcome(better: Sequence[object], rest: Sequence[object]) -> Outcome:
     """A claim holds if it does in every case, does not if it does in none, and else it depends on the case."""
     if not better:
         return "does not hold"
     return "holds if" if rest else "holds"
+
+
+def grouped(cases: Sequence[str | tuple[str, float]]) -> str:
+    """Settings, or settings with targets, in short: ``digits N(0, 0.1) or Xavier to 90/95 %; MNIST N(0, 0.1) to 90 %``."""
+    targets: dict[str, list[float]] = {}
+    for case in cases:
+        label, target = (case, []) if isinstance(case, str) else (case[0], [case[1]])
+        targets.setdefault(label, []).extend(target)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for label, wanted in targets.items():
+        data, _, special = label.partition(" ")
+        to = f" to {'/'.join(f'{100 * target:.0f}' for target in wanted)} %" if wanted else ""
+        groups.setdefault((data, to), []).append(special)
+    return "; ".join(f"{data} {wording.listed(names)}".strip() + to for (data, to), names in groups.items())
 
 
 def listed(items: Iterable[str]) -> str:

@@ -9,12 +9,13 @@ import pytest
 
 from demos.bn_activity import DEMO, asked_for_mnist, experiments, measure
 from demos.bn_activity.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
-from demos.bn_activity.findings import findings, outcome
+from demos.bn_activity.findings import findings, grouped, outcome
 from demos.bn_activity.show import show
 from demos.datasets import load_digits, load_mnist
 from demos.lab import plots
 from demos.lab.demo import Plot, Progress, Settings, Table, Text, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 from tinygrad_bn import nn
 
 SILENT = Progress()
@@ -274,9 +275,11 @@ def test_every_verdict_can_come_out_each_way():
         assert verdicts(BAD)[name].outcome == "does not hold"
         mixed = verdicts(GOOD, BAD)[name]
         assert mixed.outcome == "holds if"
-        assert "one of: digits" in mixed.condition
-        assert "hard" in mixed.measured
-        assert mixed.condition.endswith("(it is lower for: hard)") == (name == "better_accuracy")
+        wanted = {
+            "stable_rates": "the setting is digits",
+            "better_accuracy": "the setting is digits (it is lower on hard)",
+        }
+        assert mixed.condition == wanted.get(name, "it is digits to 90 %")
     assert outcome([], []) == "does not hold"
 
 
@@ -300,7 +303,40 @@ def test_what_steps_save_their_cost_can_eat_up():
 def test_a_difference_within_chance_is_not_called_one():
     same = verdicts(made_up(gain=(-0.02, 0.0, 0.03), working=(2, 2), plain=(10, 50, 90), bn=(90, 50, 10)))
     assert {v.outcome for v in same.values()} == {"does not hold"}
-    assert "+0.33" in same["better_accuracy"].measured
+    assert "+0.3 ± " in same["better_accuracy"].measured
+
+
+def test_fewer_exceptions_than_cases_are_named_instead():
+    found = verdicts(GOOD, made_up("MNIST"), made_up("MNIST cut"), BAD)
+    assert found["faster_steps"].condition == "it is not hard to 90 %"
+    # 20 steps instead of 110, and 110 instead of 20
+    assert found["faster_steps"].measured == (
+        "Steps saved: 82 % [75, 90] on digits to 90 % (most), -450 % [-900, -300] on hard to 90 % (least); "
+        "above 0 beyond chance in 3 of 4 cases"
+    )
+    assert found["better_accuracy"].condition == "the setting is not hard (lower)"
+    same = made_up("chance", gain=(-0.02, 0.0, 0.03))
+    assert verdicts(GOOD, made_up("MNIST"), made_up("MNIST cut"), BAD, same)["better_accuracy"].condition == (
+        "the setting is not chance; hard (lower)"
+    )
+
+
+def test_settings_are_grouped_by_data_and_targets():
+    cases = [("digits N(0, 0.1)", 0.9), ("digits N(0, 0.1)", 0.95), ("digits tanh", 0.9), ("digits tanh", 0.95)]
+    assert grouped([*cases, ("MNIST N(0, 0.1)", 0.9)]) == "digits N(0, 0.1) or tanh to 90/95 %; MNIST N(0, 0.1) to 90 %"
+    assert grouped(["digits a", "MNIST b", "digits c"]) == "digits a or c; MNIST b"
+
+
+def test_what_it_says_is_short_however_many_settings_there_are():
+    never = made_up("digits ReLU + Adam", bn=(None, None, 10), gain=(-0.5, 0.0, 0.5))
+    for many in ([GOOD], [BAD], [GOOD, BAD, never], [made_up(f"digits {i} of a long name", gain=(0.1 * (-1) ** i,) * 3,
+                 bn=((10, 150)[i % 2],) * 3, working=((1, 3), (3, 1))[i % 2]) for i in range(15)]):  # fmt: skip
+        assert too_long(shown(*many)) == []
+    assert (
+        verdicts(*many)["faster_steps"].condition
+        == "it is one of the 8 of 15 cases with an interval above 0 in the table"
+    )
+    assert verdicts(*many)["better_accuracy"].condition == "the setting is one of 8 of 15; lower in 7"
 
 
 def test_a_plain_network_that_never_gets_there_counts_as_if_with_its_last_step():
