@@ -20,6 +20,7 @@ from tinygrad_bn import nn, no_grad
 
 from ..lab import copies, plots
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Verdict
+from ..lab.wording import listed
 from . import exact, pieces
 
 Array = np.ndarray[Any, Any]
@@ -302,28 +303,26 @@ def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[
         after >= before * 1.5 ** (more - fewer)
         for before, after, fewer, more in zip(parity_shallow, parity_shallow[1:], bits, bits[1:])
     )
-    families = {"the sawtooth": doubles(shallow), "the parity of n bits": parity_exponential}
+    families = {"the sawtooth": doubles(shallow), "parity": parity_exponential}
     yes = [name for name, exponential in families.items() if exponential]
     constant = deep[-1] == deep[0]
     last = saw[-1]["k"]
+    others = [units[-1] for name, units in by_bits.items() if name != "one layer"]
     text = (
-        f"sawtooth of {2**last:,} pieces: {shallow[-1]:,} units in one layer, {deep[-1]} in {last} layers "
-        f"({deep[0]} for {2 ** saw[0]['k']} pieces); parity of {bits[-1]} bits: "
-        + ", ".join(f"{units[-1]} ({name})" for name, units in by_bits.items())
-        + f"; largest difference from the task {'0' if right else 'not 0'}"
+        f"Sawtooth of {2**last:,} pieces: {shallow[-1]:,} units in 1 layer, {deep[-1]} in {last}; parity of {bits[-1]} bits: "
+        f"{parity_shallow[-1]} in 1 layer, {listed([str(units) for units in others])} in more; "
+        f"{'all' if right else 'not all'} exact"
     )
     no = [name for name in families if name not in yes]
-    conditions = [f"the task is {' or '.join(yes)}" + (f", not {' or '.join(no)}" if no else "")]
+    conditions = [f"the task is {listed(yes)}" + (f", not {listed(no)}" if no else "")]
     if not constant:
-        conditions.append(f"'need not grow' means {deep[-1] - deep[-2]} units more for twice the pieces")
+        conditions.append(f"{deep[-1] - deep[-2]} more units per doubling count as no growth")
     if part := measured.get("growth_sawtooth_trained"):
         k = next(iter(part["exact"]))
         found, starts = learned_counts(part, k)["random"], len(part["exact"][k]["random"])
-        text += (
-            f"; training found the exact-size deep network for {2 ** int(k)} pieces in {found}/{starts} random starts"
-        )
+        text += f"; the deep one for {2 ** int(k)} pieces learned from {found}/{starts} random starts"
         if found < starts / 2:
-            conditions.append("the weights are known, since training seldom finds them")
+            conditions.append("nobody has to learn the weights")
     holds = right and len(yes) == len(families) and constant
     some = right and yes and deep[-1] < shallow[-1] and not doubles(deep)
     return Verdict(
@@ -331,7 +330,7 @@ def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[
         "The size of a shallow network grows exponentially with the complexity of the task; a deep one need not grow.",
         text,
         "holds" if holds else "holds if" if some else "does not hold",
-        ", and ".join(conditions) if some and not holds else "",
+        listed(conditions, "and") if some and not holds else "",
     )
 
 
@@ -364,13 +363,13 @@ def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) 
 
     last = saw[-1]
     caption = (
-        f"Units that the task needs when the weights are written down: the sawtooth of {2 ** last['k']:,} pieces takes "
-        f"{last['shallow']['units']:,} in one layer, {last['deep']['units']} in layers of two"
+        f"Written down, the sawtooth of {2 ** last['k']:,} pieces takes {last['shallow']['units']:,} units in one layer, "
+        f"{last['deep']['units']} in layers of two"
     )
     if parity:
         most = max(row["bits"] for row in parity)
         words = {row["network"]: row["units"] for row in parity if row["bits"] == most}
-        caption += f"; the parity of {most} bits takes {words['one layer']} in one layer"
+        caption += f"; the parity of {most} bits {words['one layer']} in one layer"
     return Plot("growth_units", caption, draw)
 
 
@@ -397,7 +396,7 @@ def learned_plot(part: dict[str, Any]) -> Plot:
 
     first, found = names[0], counts["random"]
     caption = (
-        f"The deep network of exactly the right size for {2 ** int(k)} pieces finds them from {found} of {starts} random "
-        f"starts, and from {counts[first]} of {starts} when it starts {float(first):.0%} away from the written weights"
+        f"The deep network of the exact size finds {2 ** int(k)} pieces from {found} of {starts} random starts, and from "
+        f"{counts[first]} of {starts} that are {float(first):.0%} off the written weights"
     )
     return Plot("growth_learned", caption, draw)

@@ -23,6 +23,7 @@ from tinygrad_bn import nn
 from ..datasets import DIGITS, load_digits
 from ..lab import copies, plots
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from ..lab.wording import CONDITION, fitting, listed
 from . import exact, pieces
 
 Array = np.ndarray[Any, Any]
@@ -271,8 +272,8 @@ def advantages(measured: Measured) -> dict[str, float]:
 
 
 KINDS = {
-    "constructed": "weights written down for it",
-    "random": "random weights",
+    "constructed": "written down for it",
+    "random": "random",
     "wave": "trained on a wave",
     "digits": "trained on digits",
 }
@@ -283,18 +284,16 @@ def verdict(measured: Measured, advantage: dict[str, float]) -> Verdict:
     yes = [kind for kind, times in advantage.items() if times >= MORE]
     no = [kind for kind in advantage if kind not in yes]
     figures = ", ".join(f"{KINDS[kind]} {times_text(times)}" for kind, times in advantage.items())
-    text = f"pieces of the best deep network over those of one layer, both of {UNITS} units: {figures}"
+    text = f"Pieces of the best deep network by those of 1 layer, {UNITS} units; weights {figures}"
     if part := measured.get("regions_trained"):
-        errors = {int(depth): float(np.median(row["error"])) for depth, row in part["depths"].items()}
-        best = min(errors, key=lambda depth: errors[depth])
-        text += (
-            f". Median squared error on the wave: {errors[1]:.3f} with 1 layer, least with {best}: {errors[best]:.3f}, "
-            f"with {parameter_count(best) / parameter_count(1):.1f} times the parameters"
-        )
+        errors = wave_errors(part)
+        text += f"; wave error {min(errors.values()):.3f}, 1 layer {errors[1]:.3f}"
     condition = ""
     if yes and no:
-        rest = ", ".join(f"{KINDS[kind]} {times_text(advantage[kind])}" for kind in no)
-        condition = f"the network has {' or '.join(KINDS[kind] for kind in yes)}; not with others: {rest}"
+        low, high = (times_text(bound([advantage[kind] for kind in no])) for bound in (min, max))
+        rest = f"{low} the pieces" if low == high else f"{low} to {high} the pieces"
+        short = f"the weights are {listed([KINDS[kind] for kind in yes])}"
+        condition = fitting(CONDITION, f"{short}; {rest} if {listed([KINDS[kind] for kind in no])}", short)
     return Verdict(
         "complexity",
         "With the same number of neurons, a deep network expresses more complex functions.",
@@ -302,6 +301,11 @@ def verdict(measured: Measured, advantage: dict[str, float]) -> Verdict:
         "holds" if not no else "holds if" if yes else "does not hold",
         condition,
     )
+
+
+def wave_errors(part: dict[str, Any]) -> dict[int, float]:
+    """The median squared error on the wave, by the number of layers."""
+    return {int(depth): float(np.median(row["error"])) for depth, row in part["depths"].items()}
 
 
 def times_text(times: float) -> str:
@@ -345,10 +349,9 @@ def pieces_caption(measured: Measured) -> str:
     parts = []
     for kind, by_depth in series(measured).items():
         means = {depth: float(np.mean(counts)) for depth, counts in by_depth.items()}
-        best = max(means, key=lambda depth: means[depth])
-        most = f"the most {means[best]:,.0f}, with {best}" if best > 1 else "the most of all depths"
-        parts.append(f"{KINDS[kind]}: {means.get(1, 0):,.0f} with 1 layer, {most}")
-    return f"Linear pieces of networks of {UNITS} units. {'; '.join(parts).capitalize()}"
+        name = KINDS[kind].removesuffix(" for it").removeprefix("trained on ")
+        parts.append(f"{name} {means.get(1, 0):,.0f}, {max(means.values()):,.0f}")
+    return f"Linear pieces of {UNITS} units in 1 layer, and at the best depth: {'; '.join(parts)}"
 
 
 def size_table(part: dict[str, Any]) -> Table:
@@ -374,9 +377,17 @@ def rate_text(part: dict[str, Any]) -> str:
         f"The wave: {part['steps']:,} steps of Adam at the rate of {', '.join(f'{rate:g}' for rate in grid)} with the least "
         f"error on other seeds; by layers: {', '.join(f'{depth}: {rate:g}' for depth, rate in chosen.items())}. "
     )
+    errors = wave_errors(part)
+    best = min(errors, key=lambda depth: errors[depth])
+    if best > 1:
+        more = parameter_count(best) / parameter_count(1)
+        text += f"The least error is that of {best} layers, with {more:.1f} times the parameters of one layer. "
     if not edges:
-        return text + "None is at an edge of what was tried."
-    return text + f"Warning: at an edge of what was tried, so a better one may lie beyond, with {', '.join(edges)}."
+        return text + "No rate is at an edge of what was tried."
+    return (
+        text
+        + f"Warning: the rate is at an edge of what was tried, so a better one may lie beyond, with {listed(edges, 'and')}."
+    )
 
 
 def scale_text(part: dict[str, Any]) -> str:
@@ -423,5 +434,5 @@ def map_plot(part: dict[str, Any]) -> Plot:
 
     means = {depth: float(np.mean(counts)) for depth, counts in part["patterns"].items()}
     counts = ", ".join(f"{mean:.0f} ({depth} layer{'s' * (depth != '1')})" for depth, mean in means.items())
-    caption = f"Where a random network of {UNITS} units is linear, on a square of its inputs: regions, mean: {counts}"
+    caption = f"Where random networks of {UNITS} units are linear, on a square of inputs; regions: {counts}"
     return Plot("regions_map", caption, draw, (8.0, 4.4))

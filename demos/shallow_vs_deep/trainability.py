@@ -21,6 +21,7 @@ from tinygrad_bn import nn
 from ..datasets import DIGITS, load_digits
 from ..lab import copies, plots, statistics
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from ..lab.wording import listed
 from . import minima
 
 Array = np.ndarray[Any, Any]
@@ -176,8 +177,8 @@ def xor_table(part: dict[str, Any]) -> Table:
             ]
         )
     caption = (
-        f"XOR: random starts that {part['steps']} steps of Adam solve, and the errors of the others: with outputs of -1 and 1, "
-        "0.50, 0.67 and 1.00 are what two, three and four points taken for one give"
+        f"XOR: starts that {part['steps']} steps of Adam solve, and errors of the others; with outputs of -1 and 1, two, three "
+        "and four points taken for one give 0.50, 0.67, 1.00"
     )
     return Table("trainability_xor", caption, ("activation", "network", "sizes", "solved", "stuck at"), rows)
 
@@ -237,30 +238,27 @@ def verdict(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str,
     easy = min(success(deep, budget) - success(shallow, budget) for budget in (SMALL, LARGE)) >= 0
     found = [row["depth"] for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
     text = (
-        f"digits, {TARGET:.0%} within {SMALL} / {LARGE:,} steps of SGD: 1 layer {reached(shallow, SMALL)} / "
-        f"{reached(shallow, LARGE)} of {len(shallow['first'])} runs, {deep['depth']} layers {reached(deep, SMALL)} / "
-        f"{reached(deep, LARGE)}"
+        f"Digits, {TARGET:.0%} in {SMALL} / {LARGE:,} steps: 1 layer {reached(shallow, SMALL)} / {reached(shallow, LARGE)} of "
+        f"{len(shallow['first'])} runs, {deep['depth']} layers {reached(deep, SMALL)} / {reached(deep, LARGE)}"
     )
     easy_with_bn = False
     if "bn" in arms:
         own = {row["depth"]: row for row in arms["bn"]["rows"]}
         easy_with_bn = success(own[deep["depth"]], SMALL) >= success(own[1], SMALL)
-        text += f", with BN {reached(own[deep['depth']], SMALL)} / {reached(own[deep['depth']], LARGE)}"
+        text += f", BN {reached(own[deep['depth']], SMALL)} / {reached(own[deep['depth']], LARGE)}"
     if "adam" in arms:
         with_adam = next(row for row in arms["adam"]["rows"] if row["depth"] == deep["depth"])
-        text += f", with Adam {reached(with_adam, SMALL)} / {reached(with_adam, LARGE)}"
+        text += f", Adam {reached(with_adam, SMALL)} / {reached(with_adam, LARGE)}"
     if xor:
         solved = {
-            row["shape"]: sum(error < minima.SOLVED for error in row["errors"])
+            row["shape"].removeprefix("narrow, "): sum(error < minima.SOLVED for error in row["errors"])
             for row in xor["rows"]
-            if row["activation"] == "sigmoid"
+            if row["activation"] == "sigmoid" and row["shape"].startswith("narrow")
         }
-        counts = ", ".join(f"{count} ({shape})" for shape, count in solved.items())
-        text += f"; XOR with sigmoids solved from {xor['starts']} starts: {counts}"
+        counts = ", ".join(f"{shape} {count}/{xor['starts']}" for shape, count in solved.items())
+        text += f"; narrow XOR nets: {counts}"
     text += (
-        f"; bad local minima were written down for networks of {', '.join(map(str, found))} layers"
-        if found
-        else "; no local minimum was found in a deep network"
+        f"; bad local minima with {listed([*map(str, found)], 'and')} layers" if found else "; no deep local minimum"
     )
     holds = hard and easy and not found
     some = hard and easy_with_bn and not found
@@ -298,14 +296,15 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
         )
         figure.legend(loc="outside upper center", ncols=2)
 
-    parts = []
-    for arm, budget, *_, label in lines:
-        rows = arms[arm]["rows"]
-        parts.append(f"{reached(rows[0], budget)} and {reached(rows[-1], budget)} ({label}, {budget:,} steps)")
     rows = arms[lines[0][0]]["rows"]
+    counts = []
+    for arm, budget, *_, label in lines:
+        first, *_, last = arms[arm]["rows"]
+        name = label.removeprefix("plain, ").removesuffix(", SGD")
+        counts.append(f"{name}, {budget:,} steps: {reached(first, budget)}, {reached(last, budget)}")
     caption = (
-        f"Digits: of {len(rows[0]['first'])} runs with {rows[0]['depth']} and with {rows[-1]['depth']} sigmoid layers, so "
-        f"many reach {TARGET:.0%}: {'; '.join(parts)}"
+        f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']} and {rows[-1]['depth']} layers; "
+        + "; ".join(counts)
     )
     return Plot("trainability_depth", caption, draw, (8.0, 4.5))
 
@@ -329,11 +328,10 @@ def minimum_plot(part: dict[str, Any]) -> Plot:
             axes.minorticks_off()
         panels[0].set_ylabel("loss")
 
+    count = len(rows[0]["lines"])
+    falls = any(min(line) < row["loss"] - minima.ROUNDING - 1e-6 for row in rows for line in row["lines"])
     caption = (
-        f"From the written minimum the loss ({rows[0]['loss']:.3f}) rises along all of {len(rows[0]['lines'])} random "
-        "lines, in one layer and in several, though much lower losses exist: "
-        + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
+        f"From the written minimum (loss {rows[0]['loss']:.3f}) {'not ' if falls else ''}all of {count} random lines rise; "
+        "random starts reach " + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
     )
-    if any(min(line) < row["loss"] - minima.ROUNDING - 1e-6 for row in rows for line in row["lines"]):
-        caption = caption.replace("rises along all of", "does not rise along all of")
     return Plot("trainability_minimum", caption, draw)

@@ -8,6 +8,7 @@ import pytest
 
 from demos.lab import plots
 from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
+from demos.lab.wording import too_long
 from demos.shallow_vs_deep import exact, pieces, regions
 
 ZERO, ONE = np.zeros(1), np.ones(1)
@@ -168,8 +169,8 @@ def verdict(measured):
 def test_the_verdict_follows_from_the_counts():
     mixed = verdict(made_up())
     assert mixed.outcome == "holds if"
-    assert mixed.condition.startswith(
-        "the network has weights written down for it; not with others: random weights 1.02x"
+    assert mixed.condition == (
+        "the weights are written down for it; 1.02x to 1.50x the pieces if random, trained on a wave or trained on digits"
     )
     every = verdict(made_up(random=(40, 900), wave=(40, 400), digits=(6, 60)))
     assert (every.outcome, every.condition) == ("holds", "")
@@ -180,10 +181,14 @@ def test_the_verdict_follows_from_the_counts():
 
 def test_a_rate_at_an_edge_is_told():
     part = made_up()["regions_trained"]
-    assert regions.rate_text(part).endswith("so a better one may lie beyond, with 1, 4.")
+    assert regions.rate_text(part).endswith("so a better one may lie beyond, with 1 and 4.")
     for row in part["depths"].values():
         row["rate"] = 0.01
-    assert regions.rate_text(part).endswith("None is at an edge of what was tried.")
+    assert regions.rate_text(part).endswith("No rate is at an edge of what was tried.")
+
+
+def test_what_is_said_is_short():
+    assert too_long(regions.show(made_up())) == []
 
 
 def test_any_part_may_be_absent():

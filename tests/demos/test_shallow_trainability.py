@@ -10,6 +10,7 @@ import torch
 import tinygrad_bn as tg
 from demos.lab import plots
 from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
+from demos.lab.wording import too_long
 from demos.shallow_vs_deep import exact, minima, trainability
 
 # -- the minimum --------------------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def made_up():
         "trainability_xor": {
             "steps": 10,
             "starts": 2,
-            "rows": [{"activation": "sigmoid", "shape": "wide", "hidden": [8], "errors": [0.0, 0.5]}],
+            "rows": [{"activation": "sigmoid", "shape": "narrow, deep", "hidden": [2, 2], "errors": [0.0, 0.5]}],
         },
         "trainability_minimum": {
             "affine": 0.45, "variance": 0.49, "along": [-1, 0, 1],
@@ -159,8 +160,8 @@ def verdict(measured):
 def test_the_verdict_as_things_are():
     found = verdict(made_up())
     assert found.outcome == "does not hold"
-    assert "1 layer 4 / 4 of 4 runs, 8 layers 0 / 0, with BN 4 / 4, with Adam 1 / 2" in found.measured
-    assert "written down for networks of 2 layers" in found.measured
+    assert "1 layer 4 / 4 of 4 runs, 8 layers 0 / 0, BN 4 / 4, Adam 1 / 2" in found.measured
+    assert "bad local minima with 2 layers" in found.measured
 
 
 def test_the_verdict_can_turn():
@@ -176,6 +177,10 @@ def test_the_verdict_can_turn():
     assert (found.outcome, found.condition) == ("holds if", "Batch Normalization is used")
     measured["trainability_bn"]["rows"][1]["first"] = [None] * 4
     assert verdict(measured).outcome == "does not hold"
+
+
+def test_what_is_said_is_short():
+    assert too_long(trainability.show(made_up())) == []
 
 
 def test_any_part_may_be_absent():
@@ -196,8 +201,8 @@ def test_the_pictures_can_be_drawn_and_their_captions_follow_the_figures():
     pictures = {block.name: block for block in trainability.show(measured) if isinstance(block, Plot)}
     assert set(pictures) == {"trainability_depth", "trainability_minimum"}
     assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures.values())
-    assert "4 and 0 (plain, SGD, 4,000 steps)" in pictures["trainability_depth"].caption
-    assert "rises along all of 1" in pictures["trainability_minimum"].caption
+    assert "SGD, 4,000 steps: 4, 0" in pictures["trainability_depth"].caption
+    assert ") all of 1 random lines rise" in pictures["trainability_minimum"].caption
     measured["trainability_minimum"]["rows"][1]["lines"] = [[0.3, 0.45, 0.7]]
     (picture,) = [b for b in trainability.show(measured) if isinstance(b, Plot) and b.name == "trainability_minimum"]
-    assert "does not rise along all of 1" in picture.caption
+    assert ") not all of 1 random lines rise" in picture.caption
