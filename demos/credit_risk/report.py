@@ -310,10 +310,23 @@ def speed_measured(cases: Sequence[Race], cpu: bool) -> str:
 
 
 def speed_condition(cases: Sequence[Race], cpu: bool) -> str:
-    """Which cases are for the claim, and which against."""
+    """By which definitions it is so, and by which it is clearly not, with the number of networks."""
     if speed_outcome([race.reading(cpu) for race in cases]) != "holds if":
         return ""
-    return f"it is {listed(cases, 'for', cpu)}; it is clearly less for {listed(cases, 'against', cpu)}"
+    counted: dict[str, list[str]] = {}
+    for race in cases:
+        counted.setdefault(race.definition, []).append(race.reading(cpu))
+    yes, no = (
+        ", ".join(
+            f"{name} ({readings.count(word)} of {len(readings)})"
+            for name, readings in counted.items()
+            if word in readings
+        )
+        for word in ("for", "against")
+    )
+    return (
+        f'"converged" and the network are the right ones: clearly so by {yes} networks; clearly less by {no or "none"}'
+    )
 
 
 def listed(cases: Sequence[Race], reading: str, cpu: bool) -> str:

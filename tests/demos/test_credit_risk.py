@@ -339,7 +339,8 @@ def test_a_mixed_picture_holds_if():
     mixed["german_logistic"]["test"]["auc"] = [0.9] * 24
     verdicts = {block.name: block for block in DEMO.show(mixed) if isinstance(block, Verdict)}
     assert verdicts["faster_30_steps"].outcome == "holds if"
-    assert "Taiwan relu 64-32, Adam (by A, B, C, D" in verdicts["faster_30_steps"].condition
+    assert "clearly so by A (3 of 6)" in verdicts["faster_30_steps"].condition
+    assert "clearly less by A (3 of 6)" in verdicts["faster_30_steps"].condition
     assert verdicts["beats_logistic"].outcome == "holds if"
     assert "Taiwan" in verdicts["beats_logistic"].condition
     assert verdicts["higher_accuracy"].outcome == "holds if"
