@@ -42,7 +42,7 @@ class Pages:
     """The pages with marks, and the measurements that belong there."""
 
     def __init__(self) -> None:
-        self.content = results.read(RESULTS)
+        self.content = results.judged(results.read(RESULTS))
         self.blocks = {entry["name"]: results.blocks(entry) for entry in self.content["demos"]}
         self.used: set[tuple[str, str]] = set()
         self.folder = ""  # of the pictures, as the page sees it
@@ -150,8 +150,8 @@ def outcomes(content: Any) -> dict[str, Any]:
 def main(files: list[str]) -> None:
     """Keep what was given, then write all pages and pictures."""
     if files:
-        RESULTS.write_bytes(Path(files[0]).read_bytes())
-        runs = [outcomes(results.read(Path(file))) for file in files]
+        results.write(RESULTS, results.judged(results.read(Path(files[0]))))
+        runs = [outcomes(results.judged(results.read(Path(file)))) for file in files]
         VERDICTS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
     writer = Pages()
     for path in pages():
