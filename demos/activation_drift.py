@@ -19,6 +19,7 @@ Normalization keeps them where they are, which is why training is fast.  Three m
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from .lab import copies, plots, probe
 from .lab.command import main
 from .lab.copies import Array
 from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from .lab.wording import CONDITION, fitting, listed
 
 ARMS = {"plain": False, "bn": True}
 BATCH = 60
@@ -279,13 +281,14 @@ def show_drift(part: Measured) -> list[Block]:
             "R is how far the median of a unit's input moved, by the mean distance from its 15th to its 85th percentile; S "
             "is the largest such distance by the smallest. Medians over the 100 units. Batch Normalization standardizes "
             "what it gets, so only its own scale and shift, and the shape, can still move: that R and S are small shows "
-            "that the construction works, not that this is why training is faster."
+            "that the construction works, not that this is why training is faster. The picture shows the unit of median R "
+            "of the first seed."
         ),
         drift_table(part),
         Plot(
             "percentiles",
-            f"The input of one sigmoid (the unit of median R, rate {part['rates'][middle]:g}): its median moves "
-            f"{moved['plain']:.2g} times its spread without Batch Normalization, {moved['bn']:.2g} times with it",
+            f"Input of one sigmoid at rate {part['rates'][middle]:g}: its median wanders {moved['plain']:.2g} times its own "
+            f"spread without Batch Normalization, {moved['bn']:.2f} times with it",
             lambda figure: draw_percentiles(figure, part, middle),
         ),
         *running_warning(part),
@@ -386,28 +389,27 @@ def drift_verdict(part: Measured) -> Verdict:
     stable = [worst("bn", "R", i, max) < 0.25 and worst("bn", "S", i, max) < 2.5 for i, _ in enumerate(part["rates"])]
     drifts = [worst("plain", "R", i, min) > 0.5 or worst("plain", "S", i, min) > 4 for i, _ in enumerate(part["rates"])]
     good = [f"{rate:g}" for rate, a, b in zip(part["rates"], drifts, stable) if a and b]
-    bad = [
-        f"{rate:g} (median moves {np.median(part['bn']['R'][i]):.2f} of its spread with BN)"
-        for i, rate in enumerate(part["rates"])
-        if f"{rate:g}" not in good
-    ]
-    figures = "; ".join(
-        f"rate {rate:g}: R {np.median(part['plain']['R'][i]):.2f} plain, {np.median(part['bn']['R'][i]):.2f} with BN, "
-        f"S {np.median(part['plain']['S'][i]):.0f} and {np.median(part['bn']['S'][i]):.1f}"
-        for i, rate in enumerate(part["rates"])
+    bad = [f"{rate:g}" for rate in part["rates"] if f"{rate:g}" not in good]
+    worst_moved = max(
+        (float(np.median(part["bn"]["R"][i])) for i, a in enumerate(zip(drifts, stable)) if not all(a)), default=0
     )
+
+    def over_rates(way: str, key: str, digits: int) -> str:
+        medians = [float(np.median(row)) for row in part[way][key]]
+        low, high = f"{min(medians):.{digits}f}", f"{max(medians):.{digits}f}"
+        return low if low == high else f"{low} to {high}"
+
     return Verdict(
         "drift",
-        "Without Batch Normalization the distribution of a layer's input drifts during training, with it it is stable",
-        f"{figures} (medians over units and {len(part['plain']['R'][0])} seeds)",
+        "A layer's inputs drift while the network trains; with Batch Normalization (BN) they stay stable",
+        f"The median wanders {over_rates('plain', 'R', 1)} times its own spread, with BN {over_rates('bn', 'R', 2)}; the "
+        f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (rates "
+        f"{part['rates'][0]:g} to {part['rates'][-1]:g})",
         "does not hold" if not good else "holds if" if bad else "holds",
-        f"the learning rate is {listed(good)}, not {listed(bad)}" if good and bad else "",
+        f"the learning rate is {listed(good)}, not {listed(bad)} (the median wanders {worst_moved:.2f} of its spread with BN)"
+        if good and bad
+        else "",
     )
-
-
-def listed(words: list[str]) -> str:
-    """``a, b or c``."""
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def show_depth(part: Measured) -> list[Block]:
@@ -436,6 +438,10 @@ def show_depth(part: Measured) -> list[Block]:
 
     far = [start for start in STARTS if away(part["plain"][start]["start"], part["input"]) > 2]
     kept = all(away(part["bn"][start]["start"], part["input"]) < 1.1 for start in STARTS)
+    factors = {start: away(part["plain"][start]["start"], part["input"]) for start in STARTS}
+    off = " and ".join(
+        f"{v:.0f} with {start} weights" if v >= 10 else f"{v:.1f} with {start} weights" for start, v in factors.items()
+    )
     kept_trained = max(away(part["bn"][start]["trained"], part["input"]) for start in STARTS)
     return [
         Heading("Across depth: five sigmoid layers of 100 units"),
@@ -454,14 +460,10 @@ def show_depth(part: Measured) -> list[Block]:
         ),
         Verdict(
             "depth_spread",
-            "The later layers' inputs transform away from the normalized first input; Batch Normalization keeps them",
-            f"spread in layers 1 to {DEEP} at the start: "
-            + "; ".join(
-                f"{start} plain " + ", ".join(f"{v:.2g}" for v in np.median(part["plain"][start]["start"], axis=0))
-                for start in STARTS
-            )
-            + f"; with BN 1 within a factor of {max(away(part['bn'][s]['start'], part['input']) for s in STARTS):.3f}, after "
-            f"{part['steps']} steps within {kept_trained:.2f}",
+            "The inputs move away from the normalized first one, layer by layer; Batch Normalization (BN) keeps them",
+            f"Before training the spread, 1 in the network's input, is off by a factor of up to {off}; with BN "
+            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, after {part['steps']} steps "
+            f"{kept_trained:.2f}",
             "does not hold" if not (far and kept) else "holds" if len(far) == len(STARTS) else "holds if",
             f"the initial weights are {listed(far)}" if far and kept and len(far) < len(STARTS) else "",
         ),
@@ -474,6 +476,7 @@ def away(spreads: Any, reference: float) -> float:
     return float(np.median(factors.max(axis=1)))
 
 
+SAME_LOSS, ALL_ALONG = "at the same loss", "all along"
 PLATEAU = 2.0  # a loss above it is still near the log(10) = 2.30 of guessing among ten digits
 
 
@@ -492,13 +495,13 @@ def show_shift(part: Measured) -> list[Block]:
                 for key in ("relative", "cosine")
             )
             what = word(*relative)
-            cells.append(Cell(net.short, when, f"{span(relative[0])} plain, {span(relative[1])} with BN", what))
+            cells.append(Cell(net.short, when, relative[0], relative[1], what))
             lines.append((net.label, f"gradient changed, {when}", *map(span, relative), what))
             lines.append((net.label, f"cosine, {when}", *map(span, cosine), ""))
         ratios = probe.ratios_at_same_loss(plain, bn, "relative")
         if ratios:
             what = word(ratios, [1.0] * len(ratios))
-            cells.append(Cell(net.short, "at the same loss", f"plain by BN {span(ratios)}", what))
+            cells.append(Cell(net.short, SAME_LOSS, ratios, [1.0] * len(ratios), what))
             lines.append((net.label, "gradient changed, plain by BN at the same loss", span(ratios), "", what))
     return [
         Heading("Two definitions of internal covariate shift"),
@@ -506,7 +509,8 @@ def show_shift(part: Measured) -> list[Block]:
             "Is it that the distribution of a layer's input changes (the paper), or that the gradient of a layer changes "
             "when the layers below it have made their step (Santurkar et al.)? The second compares the gradient of the "
             "middle layer's weight before and after, on the same minibatch: the norm of the change by the norm of the "
-            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run."
+            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run. Plain's "
+            f"plateau: as long as the plain network's loss is above {PLATEAU:g}, near that of guessing."
         ),
         Table(
             "shift",
@@ -523,8 +527,8 @@ def show_shift(part: Measured) -> list[Block]:
 def phases(runs: Measured) -> list[tuple[str, Array]]:
     """When to compare: masks (seeds, probes); a phase counts if every seed has three probes in it."""
     plateau = np.array(runs["plain"]["loss"]) > PLATEAU
-    named = (("plain still on its plateau", plateau), ("plain past its plateau", ~plateau))
-    return [(when if plateau.any() else "all along", pick) for when, pick in named if pick.sum(axis=1).min() >= 3]
+    named = (("on plain's plateau", plateau), ("past plain's plateau", ~plateau))
+    return [(when if plateau.any() else ALL_ALONG, pick) for when, pick in named if pick.sum(axis=1).min() >= 3]
 
 
 def word(plain: Any, bn: Any) -> str:
@@ -534,18 +538,38 @@ def word(plain: Any, bn: Any) -> str:
 
 
 class Cell(NamedTuple):
-    """A comparison: of which network, when, with which figures, and whether BN has less, more, or either by the seed."""
+    """A comparison: of which network, when, the values of each seed, and whether BN has less, more, or either by the seed."""
 
     network: str
     when: str
-    figures: str
+    plain: Sequence[float]
+    bn: Sequence[float]
     bn_has: str
 
+    @property
+    def ratios(self) -> list[float]:
+        """Plain by BN."""
+        return [a / b for a, b in zip(self.plain, self.bn)]
 
-def shift_caption(cells: list[Cell]) -> str:
+    @property
+    def case(self) -> str:
+        """For a sentence."""
+        return self.network + ("" if self.when == ALL_ALONG else f" {self.when}")
+
+
+def ends(cells: Sequence[Cell]) -> list[Cell]:
+    """The comparison where BN has least beside the plain network, and the one where it has most."""
+    ordered = sorted(cells, key=lambda cell: -float(np.median(cell.ratios)))
+    return [ordered[0], *ordered[1:][-1:]]
+
+
+def shift_caption(cells: Sequence[Cell]) -> str:
     """What the picture shows, as measured."""
-    said = "; ".join(f"{cell.bn_has} with {cell.network}, {cell.when}" for cell in cells)
-    return f"How much a layer's gradient changes when the layers below it make their step. BN has {said}"
+    said = (
+        f"{cell.bn_has} in {cell.case} ({np.median(cell.bn):.2g}, plain {np.median(cell.plain):.2g})"
+        for cell in ends([cell for cell in cells if cell.when != SAME_LOSS])
+    )
+    return f"With BN a layer's gradient changes {', '.join(said)}"
 
 
 def draw_shift(figure: Any, part: Measured) -> None:
@@ -567,20 +591,30 @@ def draw_shift(figure: Any, part: Measured) -> None:
 
 def shift_verdict(cells: list[Cell]) -> Verdict:
     """By Santurkar's definition: less in every seed, in each network and phase."""
-    where: dict[str, list[str]] = {"less": [], "more": [], "less or more": []}
-    for cell in cells:
-        where[cell.bn_has].append(f"{cell.network} ({cell.when})")
-    others = [f"more with {listed(where['more'])}"] if where["more"] else []
-    others += [f"less or more, by the seed, with {listed(where['less or more'])}"] if where["less or more"] else []
-    holds = bool(where["less"]) and not others
+    less = [cell for cell in cells if cell.bn_has == "less"]
+    rest = [cell for cell in cells if cell.bn_has != "less"]
+    figures = ", ".join(f"{span(cell.ratios)} in {cell.case}" for cell in ends(cells))
+    outside = f"it is not {cases(rest, cells)}" if len(rest) < len(less) else f"it is {cases(less, cells)}"
     return Verdict(
         "ics_gradient",
-        "Batch Normalization reduces internal covariate shift",
-        "relative change of the middle layer's gradient (Santurkar's definition): "
-        + "; ".join(f"{cell.network}, {cell.when}: {cell.figures}" for cell in cells),
-        "holds" if holds else "holds if" if where["less"] else "does not hold",
-        f"the network has {listed(where['less'])}; {', '.join(others)}" if where["less"] and others else "",
+        "Batch Normalization (BN) reduces internal covariate shift",
+        f"Change of a layer's gradient as those below step, plain by BN: {figures}; less with BN in {len(less)} of "
+        f"{len(cells)} cases",
+        "does not hold" if not less else "holds if" if rest else "holds",
+        fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
+        if less and rest
+        else "",
     )
+
+
+def cases(some: Sequence[Cell], every: Sequence[Cell]) -> str:
+    """``a; b at the same loss or past plain's plateau``: networks, and when, unless it is always."""
+    said = []
+    for network in dict.fromkeys(cell.network for cell in some):
+        when = [cell.when for cell in some if cell.network == network]
+        always = len(when) == sum(cell.network == network for cell in every)
+        said.append(network if always else f"{network} {listed(when)}")
+    return "; ".join(said)
 
 
 DEMO = Demo(

@@ -16,6 +16,7 @@ from demos import activation_drift as demo
 from demos.lab import copies, plots, probe
 from demos.lab.demo import Plot, Progress, Settings, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 from tinygrad_bn import nn
 
 
@@ -76,7 +77,9 @@ def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(
     assert np.median(relu["bn"]["cosine"]) > np.median(relu["plain"]["cosine"])
     verdict = verdicts(demo.show(measured))["ics_gradient"]
     assert verdict.outcome == "holds if"
-    assert "more with 3 sigmoid layers (plain still on its plateau" in verdict.condition
+    assert verdict.condition == "it is 5 relu layers"
+    assert "in 5 relu layers, 0.00" in verdict.measured
+    assert "in 3 sigmoid layers on plain's plateau; less with BN in 1 of 2 cases" in verdict.measured
 
 
 # -- the measures --------------------------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ def made_up_drift(plain, bn):
             (1.0, 1.0),
             (0.1, 0.6),
             "holds if",
-            "the learning rate is 0.3, not 3 (median moves 0.60 of its spread with BN)",
+            "the learning rate is 0.3, not 3 (the median wanders 0.60 of its spread with BN)",
         ),
         ((1.0, 1.0), (0.9, 0.9), "does not hold", ""),  # with BN it drifts too
         ((0.2, 0.2), (0.1, 0.1), "does not hold", ""),  # there is no drift to begin with
@@ -225,10 +228,27 @@ def test_verdict_on_depth(xavier, wide, bn, outcome):
     ],
 )
 def test_verdict_on_the_shift_of_gradients(words, outcome):
-    cells = [demo.Cell(network, "all along", "1 plain, 2 with BN", what) for network, what in zip("ab", words)]
+    cells = [demo.Cell(network, "all along", [1.0, 1.0], [2.0, 2.0], what) for network, what in zip("ab", words)]
     verdict = demo.shift_verdict(cells)
     assert verdict.outcome == outcome
-    assert bool(verdict.condition) == (outcome == "holds if")
+    assert verdict.condition == ("it is b" if outcome == "holds if" else "")
+
+
+def test_where_the_shift_of_gradients_is_less():
+    def cell(network, when, ratio, what):
+        return demo.Cell(network, when, [ratio, ratio], [1.0, 1.0], what)
+
+    cells = [cell("a", "past", 2.0, "less"), cell("a", "on", 0.5, "more"), cell("b", "all along", 3.0, "less")]
+    assert demo.shift_verdict(cells).condition == "it is not a on"
+    assert "3.00 in b, 0.50 in a on; less with BN in 2 of 3 cases" in demo.shift_verdict(cells).measured
+    cells.append(cell("a", demo.SAME_LOSS, 0.4, "more"))
+    assert demo.shift_verdict(cells).condition == "it is a past; b"
+    assert (
+        demo.shift_caption(cells)
+        == "With BN a layer's gradient changes less in b (1, plain 3), more in a on (1, plain 0.5)"
+    )
+    cells.append(cell("a", "another time", 0.3, "more"))
+    assert demo.cases(cells[1:2] + cells[2:3], cells) == "a on; b"
 
 
 def test_word_asks_all_seeds():
@@ -245,6 +265,14 @@ def test_parts_that_did_not_run_are_not_shown(measured):
     only = verdicts(demo.show({"shift": measured["shift"]}))
     assert list(only) == ["ics_gradient"]
     assert list(verdicts(demo.show(measured))) == ["drift", "depth_spread", "ics_gradient"]
+
+
+def test_what_it_says_is_short(measured):
+    assert too_long(demo.show(measured)) == []
+    drifting = made_up_drift((1.0, 1.0), (0.1, 0.6))
+    assert too_long([demo.drift_verdict(drifting)]) == []
+    for far in ([1, 1.1, 0.9, 1, 1], [8000.0, 4, 3, 3, 2]):
+        assert too_long(demo.show({"depth": made_up_depth([1, 0.5, 0.1, 0.02, 0.00004], far, [1] * 5)})) == []
 
 
 def test_everything_shown_can_be_drawn_and_read(measured):
