@@ -63,7 +63,7 @@ def label(axes: Any, text: str, x: float, y: float, color: str, left: bool = Fal
     """Write beside a point of the plot."""
     axes.annotate(
         text, (x, y), (-7 if left else 7, 0), textcoords="offset points", color=color, ha="right" if left else "left",
-        va="center", fontsize=15,
+        va="center", fontsize=15, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def forest(measured: Measured) -> list[Plot]:
         panels[0].set_ylim(-len(nets) + 0.5, 0.5)
         figure.supxlabel("difference of AUC on unseen rows", fontsize=13)
 
-    up, over = (sum(found.above for found in differences) for differences in (to_plain, to_logistic))
+    up, over = (sum(found.surely for found in differences) for differences in (to_plain, to_logistic))
     caption = (
         f"AUC on unseen rows: BN is above plain in {up} of {len(nets)} networks by the wide interval, and above "
         f"logistic regression in {over}; bars: 95 % intervals over splits, thin: as splits share rows"

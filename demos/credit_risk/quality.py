@@ -46,7 +46,12 @@ class Difference:
 
     @property
     def above(self) -> bool:
-        """Whether the wide interval is above 0."""
+        """Whether Student's interval is above 0."""
+        return self.mean - self.half > 0
+
+    @property
+    def surely(self) -> bool:
+        """Whether the wide one is, too."""
         return self.mean - self.wide > 0
 
     def text(self, scale: float = 1.0, digits: int = 4) -> str:

@@ -347,6 +347,16 @@ def test_a_mixed_picture_holds_if():
     assert "accuracy" not in verdicts["higher_accuracy"].condition.replace("AUC", "")
 
 
+def test_a_gain_that_only_the_narrow_interval_shows_is_marked_as_such():
+    measured = made_up(bn_auc=0.0)
+    for net in networks.NETS[:3]:  # mean .002, deviation .0016: above 0 by 1.3 of its 95 % half-widths
+        plain, bn = (measured[net.name][arm]["test"] for arm in networks.ARMS)
+        bn["auc"] = [a + 0.002 + d for a, d in zip(plain["auc"], [-0.0015, 0.0015] * 4)]
+    verdict = next(b for b in DEMO.show(measured) if getattr(b, "name", "") == "higher_accuracy")
+    assert verdict.outcome == "holds if"
+    assert "AUC on the Taiwan table (but not by the widened interval)" in verdict.condition
+
+
 def race(plain, bn, ratio=2.0):
     return speed.Race(networks.NETS[0], "A", plain, bn, ratio, (0.001, 0.001 * ratio))
 
@@ -403,7 +413,9 @@ def test_the_wide_interval_is_nadeau_and_bengios():
     assert found.wide == pytest.approx(t * math.sqrt(variance * (1 / 4 + 0.25)), rel=1e-9)
     assert found.mean == pytest.approx(0.03)
     assert not found.above
-    assert quality.Difference([v + 0.1 for v in values], 0.25).above
+    narrowly = quality.Difference([v + 0.01 for v in values], 0.25)
+    assert (narrowly.above, narrowly.surely) == (True, False)
+    assert quality.Difference([v + 0.1 for v in values], 0.25).surely
     assert quality.overlap(TAIWAN) == 0.25
 
 
