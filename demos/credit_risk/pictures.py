@@ -36,7 +36,7 @@ def curves(measured: Measured) -> list[Plot]:
         axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(bottom, top), xlim=(5, 1200))
         axes.set_xticks([5, 10, 20, 50, 100, 200, 500, 1000], ["5", "10", "20", "50", "100", "200", "500", "1000"])
         axes.minorticks_off()
-        label(axes, "with BN", 20, float(np.interp(20, steps, medians["bn"])), plots.BN, left=True)
+        label(axes, "with BN", 20, float(np.interp(20, steps, medians["bn"])) + 0.006, plots.BN, left=True)
         label(axes, "plain", 20, float(np.interp(20, steps, medians["plain"])) - 0.012, plots.PLAIN)
         if level and slow and fast:
             claim = (1 - CLAIMED) * slow
