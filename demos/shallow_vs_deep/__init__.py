@@ -17,6 +17,15 @@ ROWS = (
     ("Ease of training", trainability),
 )
 
+SAID = {  # of deep networks, by the name of the verdict
+    "definition": "has many layers, with more neurons in each",
+    "raw_input": "takes raw images and text, not only vectors",
+    "fewer_parameters": "fits with fewer parameters",
+    "complexity": "expresses more with as many neurons",
+    "growth": "need not grow with the task",
+    "trainability": "is easy to train, without local minima",
+}
+
 
 def show(measured: Measured) -> list[Block]:
     """A summary, then the six rows, each under its heading."""
@@ -30,17 +39,13 @@ def show(measured: Measured) -> list[Block]:
 def summary(shown: dict[str, list[Block]]) -> Table:
     """The verdicts of all rows, without their figures."""
     rows = [
-        (title, verdict.claim, f"{verdict.outcome} ..." if verdict.condition else verdict.outcome)
+        (title, SAID[verdict.name], f"{verdict.outcome} ..." if verdict.condition else verdict.outcome)
         for title, own in shown.items()
         for verdict in own
         if isinstance(verdict, Verdict)
     ]
-    return Table(
-        "summary",
-        "The six differences that the lecture names, and what became of them",
-        ("row", "the lecture says", "measured"),
-        rows,
-    )
+    caption = "The six differences that the lecture names, and what became of them; the conditions are with each row"
+    return Table("summary", caption, ("row", "a deep network, the lecture says", "measured"), rows)
 
 
 DEMO = Demo(

@@ -72,3 +72,17 @@ def test_the_rows_make_one_demo():
     blocks = shallow_vs_deep.show({"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], 5)})
     assert [row[0] for row in blocks[0].rows] == ["Layers and neurons", "Parameters"]
     assert {row[2] for row in blocks[0].rows} == {"does not hold", "holds"}
+
+
+def test_every_verdict_is_in_the_summary():
+    """With made-up verdicts of all six rows: one line each, and a sign where there is a condition."""
+    names = list(shallow_vs_deep.SAID)
+    shown = {
+        title: [
+            Verdict(name, "claim", "figures", "holds if", "so") if i else Verdict(name, "claim", "figures", "holds")
+        ]
+        for i, ((title, _), name) in enumerate(zip(shallow_vs_deep.ROWS, names))
+    }
+    rows = shallow_vs_deep.summary(shown).rows
+    assert [row[0] for row in rows] == [title for title, _ in shallow_vs_deep.ROWS]
+    assert [row[2] for row in rows] == ["holds"] + ["holds if ..."] * 5
