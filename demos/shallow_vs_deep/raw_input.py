@@ -368,13 +368,13 @@ def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """Accuracy as bars, one group an input; the lines are the range over the seeds."""
     axes = figure.subplots()
     colors = {DENSE1: plots.SKY, DENSE3: plots.BLUE, SMALL: plots.YELLOW, WIDE: plots.ORANGE, TWICE: plots.RED}
-    width, blank = 0.17, {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # numbers hide the lines behind them
+    width = 0.17
     for place, part in enumerate(parts.values()):
         for i, (name, run) in enumerate(part["nets"].items()):
             x, values = place + (i - 2) * width, 100 * np.asarray(run["accuracy"])
             axes.bar(x, values.mean(), width * 0.92, color=colors[name], label=name if place == 0 else None)
             axes.plot([x, x], [values.min(), values.max()], color=plots.BLACK, linewidth=1.5)
-            axes.text(x, values.max() + 0.8, f"{values.mean():.0f}", ha="center", fontsize=11, bbox=blank)
+            axes.text(x, values.max() + 0.8, f"{values.mean():.0f}", ha="center", fontsize=11)
         for rule, value in part["rules"].items():
             axes.plot([place - 0.45, place + 0.45], [100 * value] * 2, color=plots.BLACK, linewidth=1.5, linestyle=":")
             axes.text(place + 0.47, 100 * value, rule.replace(" ", "\n"), va="center", fontsize=11)
