@@ -19,7 +19,7 @@ because without Batch Normalization it does not train.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,14 +33,17 @@ from .lab import copies, plots, probe, statistics
 from .lab.command import main
 from .lab.copies import Array
 from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from .lab.wording import CONDITION, fitting, listed
 
 ARMS = {"plain": False, "bn": True}
 LABELS = {"plain": "plain", "bn": "with BN"}
+SMOOTHER = {"plain": "plain", "bn": "BN", "": "neither"}
 BATCH, TRAINING, HELD_OUT = 60, slice(997), slice(1297, None)
 EVERY = 20  # steps from probe to probe
 EARLY = range(4, 60, 4)  # further probes, for the comparison at the same loss: with BN the loss falls at once
 
 MEASURES = {"range": "loss range", "change": "gradient change", "beta": "effective beta"}
+TITLES = {"range": "Loss range", "change": "Gradient change", "beta": "Gradient change by distance"}
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,11 @@ class Comparison:
         _, low, high = self.interval
         return "bn" if low > 1 else "plain" if high < 1 else ""
 
+    @property
+    def mean(self) -> str:
+        """Without the interval."""
+        return str(self).split(" ")[0]
+
     def __str__(self) -> str:
         middle, low, high = (f"{v:.0f}" if v >= 99.5 else f"{v:.2g}" for v in self.interval)
         return f"{middle} [{low}, {high}]"
@@ -273,9 +281,9 @@ def halves(parts: Measured) -> list[Block]:
 
 
 CLAIMS = {
-    "range": ("loss_range", "Batch Normalization makes the loss landscape smoother: the loss varies less along the gradient"),
-    "change": ("gradient_change", "Batch Normalization makes the landscape smoother: the gradient changes less"),
-    "beta": ("effective_beta", "Batch Normalization makes the landscape smoother: the gradient changes less for its distance"),
+    "range": ("loss_range", "Batch Normalization (BN) makes the landscape smoother: the loss varies less along the gradient"),
+    "change": ("gradient_change", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less"),
+    "beta": ("effective_beta", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less by distance"),
 }  # fmt: skip
 
 
@@ -289,31 +297,55 @@ def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Ve
         NETS[net].short: level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
     }
     told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
+    cases = {"at the same loss": levels, "at the same step": steps}
+    said = [f"{ends(found)} {level}" for level, found in cases.items() if found]
     return Verdict(
         name,
         claim,
-        "plain by BN at the same loss: " + ("; ".join(f"{net} {each}" for net, each in levels.items()) or "no such pairs")
-        + "; at the same step: " + "; ".join(f"{net} {each}" for net, each in steps.items()),
+        f"{TITLES[measure]}, plain by BN: {'; '.join(said)} (above 1: BN is smoother)",
         "holds" if set(told) == {"bn"} else "holds if" if "bn" in told else "does not hold",
-        "; or ".join(filter(None, (where(levels, "the same loss"), where(steps, "the same step"))))
-        if "bn" in told and set(told) != {"bn"} else "",
-    )  # fmt: skip
+        compared(levels, steps) if "bn" in told and set(told) != {"bn"} else "",
+    )
 
 
-def where(cases: dict[str, Comparison], level: str) -> str:
-    """``it is compared at the same step in a or b (not c: plain is smoother)``; empty if there is no such case."""
-    named = {arm: [net for net, each in cases.items() if each.smoother == arm] for arm in ("bn", "plain", "")}
-    but = [f"{', '.join(nets)}: {what}" for nets, what in
-           ((named["plain"], "plain is smoother"), (named[""], "cannot be told")) if nets]  # fmt: skip
-    if not named["bn"]:
+def ends(cases: Mapping[str, Comparison]) -> str:
+    """``2.4 [1.6, 3.5] to 4.8 [4, 5.8]``: the comparisons with the smallest and the largest ratio."""
+    ordered = sorted(cases.values(), key=lambda each: each.interval[0])
+    return " to ".join(str(each) for each in (ordered[0], *ordered[1:][-1:]))
+
+
+def compared(levels: Mapping[str, Comparison], steps: Mapping[str, Comparison]) -> str:
+    """Where Batch Normalization is the smoother arm: in short, or if that is too long, in how many networks."""
+    named, counted = [], []
+    for cases, level in ((levels, "at the same loss"), (steps, "at the same step")):
+        good = [net for net, each in cases.items() if each.smoother == "bn"]
+        if good:
+            named.append(level + where(good, [net for net in cases if net not in good]))
+            counted.append(f"{level} in {len(good)} of {len(cases)} networks")
+    return fitting(CONDITION, *(f"compared {', or '.join(each)}" for each in (named, counted)))
+
+
+def where(good: Sequence[str], rest: Sequence[str]) -> str:
+    """Nothing if there is no exception; the exceptions where they are fewer, or the networks."""
+    if not rest:
         return ""
-    return f"compared at {level} with {' or '.join(named['bn'])}" + (f" ({'; '.join(but)})" if but else "")
+    return f" except with {listed(rest)}" if len(rest) < len(good) else f" with {listed(good)}"
 
 
 def better_arm(part: Measured) -> str:
     """The arm with the higher accuracy in every seed, by more than 5 points; none if there is no such arm."""
     gains = [b - a for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
     return "bn" if min(gains) > 0.05 else "plain" if max(gains) < -0.05 else ""
+
+
+def smooth_and_right(name: str, part: Measured) -> str:
+    """Which arm of a network is smoother, and how often each is right."""
+    plain, bn = (f"{100 * float(np.median(part[arm]['accuracy'])):.0f} %" for arm in ARMS)
+    beta = same_step(part, "beta")
+    return (
+        f"{NETS[name].short}: {SMOOTHER[beta.smoother]} is smoother (gradient change by distance, plain by BN: {beta}), digits "
+        f"right: {plain} plain, {bn} with BN"
+    )
 
 
 def trainable_verdict(parts: Measured) -> Verdict:
@@ -325,16 +357,12 @@ def trainable_verdict(parts: Measured) -> Verdict:
     arms = {name: (same_step(part, "beta").smoother, better_arm(part)) for name, part in parts.items()}
     told = {name: pair for name, pair in arms.items() if all(pair)}
     against = [name for name, (smooth, better) in told.items() if smooth != better]
-    words = [
-        f"{NETS[name].short}: smoother is {LABELS.get(smooth, 'neither')}, beta {middle(part, 'plain', 'beta'):.2g} plain and "
-        f"{middle(part, 'bn', 'beta'):.2g} with BN, accuracy {100 * np.median(part['plain']['accuracy']):.1f} and "
-        f"{100 * np.median(part['bn']['accuracy']):.1f} % after {part['at'][-1]} steps"
-        for (name, part), (smooth, _) in zip(parts.items(), arms.values())
-    ]
+    first = (against or list(told) or list(arms))[0]
     return Verdict(
         "smooth_is_trainable",
         "A smoother landscape means that a network is easier to train",
-        "; ".join(words),
+        f"{smooth_and_right(first, parts[first])}; {len(told) - len(against)} of {len(arms)} networks speak for the claim, "
+        f"{len(against)} against",
         "does not hold" if against or not told else "holds",
     )
 
@@ -347,15 +375,11 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
     blocks: list[Block] = []
     first = [name for name in parts if name not in stuck and not NETS[name].full]
     if first:
-        said = "; ".join(
-            f"{NETS[name].label} {same_step(parts[name], 'range')} and {same_loss(parts[name], 'range') or 'never'}"
-            for name in first
-        )
+        said = ", ".join(f"{same_step(parts[name], 'range').mean} with {NETS[name].short}" for name in first)
         blocks.append(
             Plot(
                 "loss_range",
-                "The losses met on the way along the gradient, median over seeds. How much wider the range of the plain "
-                f"network is, at the same step and at the same loss: {said}",
+                f"Losses met along the gradient; their range plain, by that with BN: {said}",
                 lambda figure: draw_range(figure, {name: parts[name] for name in first}),
             )
         )
@@ -363,18 +387,22 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
     blocks += [over_steps(drawn, "change"), over_steps(drawn, "beta")]
     passed = {name: parts[name] for name in first if same_loss(parts[name], "range")}
     if passed:
-        said = "; ".join(
-            f"{NETS[name].label}: {', '.join(f'{label} {same_loss(part, m)}' for m, label in MEASURES.items())}"
-            for name, part in passed.items()
-        )
+        found = {label: [same_loss(part, m) for part in passed.values()] for m, label in MEASURES.items()}
+        said = ", ".join(f"{label} {low_to_high([each for each in row if each])}" for label, row in found.items())
         blocks.append(
             Plot(
                 "same_loss",
-                f"How much rougher the plain network is where both have the same loss: {said}",
+                f"Plain by BN at the same loss (above 1: BN is smoother): {said}",
                 lambda figure: draw_same_loss(figure, passed),
             )
         )
     return blocks + [warning(name, parts[name]) for name in stuck[:1]]
+
+
+def low_to_high(found: Sequence[Comparison]) -> str:
+    """``2.4 to 4.8``: the means alone."""
+    low, high = (pick(found, key=lambda each: each.interval[0]).mean for pick in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def panels(figure: Any, parts: Measured, **options: Any) -> Any:
@@ -411,11 +439,10 @@ def over_steps(parts: Measured, measure: str) -> Plot:
                 axes.set_ylabel(MEASURES[measure])
         axes.legend()
 
-    said = "; ".join(f"{NETS[name].label}: {same_step(part, measure)}" for name, part in parts.items())
-    title = {"change": "How much the gradient changes along itself", "beta": "The same by the distance: effective beta"}
+    said = ", ".join(f"{same_step(part, measure).mean} with {NETS[name].short}" for name, part in parts.items())
     return Plot(
         {"change": "gradient_change", "beta": "effective_beta"}[measure],
-        f"{title[measure]} (below is smoother); ratio, plain by BN: {said}",
+        f"{TITLES[measure]} (small is smooth), plain by BN: {said}",
         draw,
     )
 
@@ -448,16 +475,15 @@ def warning(name: str, part: Measured) -> Plot:
                 at, values = regular(part, arm, measure)
                 plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
             axes.set(xlabel="step", ylim=(0, None))
-        left.set_title(f"effective beta: {LABELS.get(same_step(part, 'beta').smoother, 'neither')} is smoother")
+        left.set_title(f"effective beta: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother")
         right.set_title("loss")
         right.legend(loc="center right")
 
-    ends = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
+    right = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
     return Plot(
         "smooth_plateau",
-        f"{NETS[name].label}: effective beta is {middle(part, 'plain', 'beta'):.2g} plain and "
-        f"{middle(part, 'bn', 'beta'):.2g} with BN, and after {part['at'][-1]} steps {ends[0]:.0f} and {ends[1]:.0f} % of "
-        "the digits are recognized: a plateau is smooth",
+        f"{NETS[name].short}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
+        f"{part['at'][-1]} steps {right[0]:.0f} % of the digits are recognized plain, {right[1]:.0f} % with BN",
         draw,
     )
 

@@ -16,6 +16,7 @@ from demos import loss_landscape as demo
 from demos.lab import copies, plots
 from demos.lab.demo import Plot, Progress, Settings, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 from tinygrad_bn import nn
 
 
@@ -172,9 +173,31 @@ def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
     shown = verdicts(demo.show(parts))
     assert shown["smooth_is_trainable"].outcome == "does not hold"
     assert shown["effective_beta"].outcome == "holds if"
-    assert shown["effective_beta"].condition == (
-        "compared at the same loss with 3 sigmoid layers; or compared at the same step with 3 sigmoid layers "
-        "(5 sigmoid layers: plain is smoother)"
+    assert shown["effective_beta"].condition == "compared at the same loss, or at the same step with 3 sigmoid layers"
+    said = shown["smooth_is_trainable"].measured
+    assert said.startswith(
+        "5 sigmoid layers: plain is smoother (gradient change by distance, plain by BN: 0.2 [0.2, 0.2]), "
+    )
+    assert said.endswith("digits right: 10 % plain, 95 % with BN; 1 of 2 networks speak for the claim, 1 against")
+
+
+def test_fewer_exceptions_than_cases_are_named_instead():
+    parts = {name: made_up(2.0, 1.0) for name in ("sig3", "relu8", "relu8_fast")} | {"sig5": made_up(1.0, 2.0)}
+    verdict = verdicts(demo.show(parts))["loss_range"]
+    assert verdict.condition == (
+        "compared at the same loss except with 5 sigmoid layers, or at the same step except with 5 sigmoid layers"
+    )
+    assert verdict.measured.startswith(
+        "Loss range, plain by BN: 0.5 [0.5, 0.5] to 2 [2, 2] at the same loss; 0.5 [0.5, 0.5]"
+    )
+
+
+def test_what_it_says_is_short(measured):
+    wild = {name: made_up(123.4 if i % 2 else 0.01, 1.0, (0.8, 0.95)) for i, name in enumerate(demo.NETS)}
+    for parts in (measured, wild, {"sig5": made_up(1.0, 5.0, (0.1, 0.95))}):
+        assert too_long(demo.show(parts)) == []
+    assert verdicts(demo.show(wild))["loss_range"].condition == (
+        "compared at the same loss in 2 of 5 networks, or at the same step in 2 of 5 networks"
     )
 
 
