@@ -32,7 +32,7 @@ from .lab import copies, plots, probe
 from .lab.command import main
 from .lab.copies import Array
 from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
-from .lab.wording import CONDITION, fitting, listed
+from .lab.wording import CONDITION, MEASURED, PICTURE, fitting, listed
 
 ARMS = {"plain": False, "bn": True}
 BATCH = 60
@@ -565,11 +565,15 @@ def ends(cells: Sequence[Cell]) -> list[Cell]:
 
 def shift_caption(cells: Sequence[Cell]) -> str:
     """What the picture shows, as measured."""
-    said = (
-        f"{cell.bn_has} in {cell.case} ({np.median(cell.bn):.2g}, plain {np.median(cell.plain):.2g})"
+    told = [
+        (cell, f"{np.median(cell.bn):.2g}", f"{np.median(cell.plain):.2g}")
         for cell in ends([cell for cell in cells if cell.when != SAME_LOSS])
+    ]
+    said = ", ".join(f"{cell.bn_has} in {cell.case} ({bn}, plain {plain})" for cell, bn, plain in told)
+    short = ", ".join(f"{bn} / {plain} in {cell.case}" for cell, bn, plain in told)
+    return fitting(
+        PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a layer's gradient, with BN / plain: {short}"
     )
-    return f"With BN a layer's gradient changes {', '.join(said)}"
 
 
 def draw_shift(figure: Any, part: Measured) -> None:
@@ -593,13 +597,15 @@ def shift_verdict(cells: list[Cell]) -> Verdict:
     """By Santurkar's definition: less in every seed, in each network and phase."""
     less = [cell for cell in cells if cell.bn_has == "less"]
     rest = [cell for cell in cells if cell.bn_has != "less"]
-    figures = ", ".join(f"{span(cell.ratios)} in {cell.case}" for cell in ends(cells))
+    spans = ", ".join(f"{span(cell.ratios)} in {cell.case}" for cell in ends(cells))
+    medians = ", ".join(f"{np.median(cell.ratios):.2g} in {cell.case}" for cell in ends(cells))
+    change = "Change of a layer's gradient as those below step, plain by BN"
+    count = f"less with BN in {len(less)} of {len(cells)} cases"
     outside = f"it is not {cases(rest, cells)}" if len(rest) < len(less) else f"it is {cases(less, cells)}"
     return Verdict(
         "ics_gradient",
         "Batch Normalization (BN) reduces internal covariate shift",
-        f"Change of a layer's gradient as those below step, plain by BN: {figures}; less with BN in {len(less)} of "
-        f"{len(cells)} cases",
+        fitting(MEASURED, f"{change}: {spans}; {count}", f"{change}: {medians}; {count}"),
         "does not hold" if not less else "holds if" if rest else "holds",
         fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
         if less and rest
