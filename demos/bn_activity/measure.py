@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -41,7 +41,8 @@ class Runs:
 def compare(experiment: Experiment, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Tune both networks on validation images, then train them on seeds that tuning has not seen."""
     data, at = experiment.load(), checkpoints(experiment.steps)
-    seen = at[::-2][::-1]  # of these, in tuning
+    trial = replace(experiment, steps=experiment.tuning_steps or experiment.steps)
+    seen = checkpoints(trial.steps)[::-2][::-1]
     tuning, testing = list(settings.tuning_seeds(experiment.tuning)), list(settings.test_seeds)[: experiment.most]
     pairs = [(rate, seed) for rate in experiment.rates for seed in tuning]
     trials = experiment.split(data, [seed for _, seed in pairs])
@@ -59,9 +60,7 @@ def compare(experiment: Experiment, settings: Settings, progress: Progress) -> d
     for arm, batch_norm in ARMS.items():
         name = f"{experiment.label}, {arm}"
         rates = [rate for rate, _ in pairs]
-        tried = train(
-            experiment, trials, batch_norm, [s for _, s in pairs], rates, trials.validation, seen, progress, name
-        )
+        tried = train(trial, trials, batch_norm, [s for _, s in pairs], rates, trials.validation, seen, progress, name)
         late = tried.curve[:, -LATE:].mean(axis=1).reshape(len(experiment.rates), len(tuning))
         there = [statistics.first_at(seen, run, experiment.targets[0]) or math.inf for run in tried.curve]
         reached = np.reshape(there, late.shape).mean(axis=1)
