@@ -9,7 +9,7 @@ import numpy as np
 
 from ..lab import plots, statistics
 from ..lab.demo import Block, Measured, Outcome, Plot, Table, Text, Verdict
-from ..lab.wording import CONDITION, fitting
+from ..lab.wording import CONDITION, MEASURED, fitting
 from .findings import Finding, Share, findings, grouped, listed, outcome
 
 COLORS = {"plain": plots.PLAIN, "bn": plots.BN}
@@ -333,10 +333,11 @@ def faster(
             (clear if share and share.clear else rest).append((f.label, target))
     result = outcome(clear, rest)
     total = len(clear) + len(rest)
+    count = f"{what} saved: {extremes(found, saved)}; above 0 beyond chance in {len(clear)} of {total}"
     return Verdict(
         name,
         f"Batch Normalization (BN) trains faster: an accuracy is reached {how}",
-        f"{what} saved: {extremes(found, saved)}; above 0 beyond chance in {len(clear)} of {total} cases",
+        fitting(MEASURED, f"{count} pairs of setting and accuracy", f"{count} cases"),
         result,
         exact_or(f"it is one of the {len(clear)} of {total} cases with an interval above 0 in the table", clear, rest)
         if result == "holds if"
@@ -390,7 +391,7 @@ def which_settings(good: Sequence[str], same: Sequence[str], bad: Sequence[str])
     """The settings that are not good where these are fewer, or those that are; what is bad is said to be lower."""
     if len(same) + len(bad) < len(good):
         lower = f"{grouped(bad)} (lower)" if bad else ""
-        named = f"the setting is not {'; '.join(filter(None, (grouped(same), lower)))}"
+        named = f"the setting is not {', nor '.join(filter(None, (grouped(same), lower)))}"
     else:
         named = f"the setting is {grouped(good)}" + (f" (it is lower on {grouped(bad)})" if bad else "")
     total = len(good) + len(same) + len(bad)
@@ -405,7 +406,7 @@ def better_accuracy(found: Sequence[Finding]) -> Verdict:
     result = outcome(up, same + down)
 
     def said(f: Finding) -> str:
-        return f"{statistics.difference_text(f.gains, 100, 1)} on {f.words}".replace("-", "−", 1)
+        return f"{statistics.difference_text(f.gains, 100, 1)} on {f.words}"
 
     ordered = sorted(found, key=lambda f: f.gain[0])
     ends = f"{said(ordered[-1])} to {said(ordered[0])}" if len(found) > 1 else said(found[0])

@@ -312,12 +312,12 @@ def test_fewer_exceptions_than_cases_are_named_instead():
     # 20 steps instead of 110, and 110 instead of 20
     assert found["faster_steps"].measured == (
         "Steps saved: 82 % [75, 90] on digits to 90 % (most), -450 % [-900, -300] on hard to 90 % (least); "
-        "above 0 beyond chance in 3 of 4 cases"
+        "above 0 beyond chance in 3 of 4 pairs of setting and accuracy"
     )
     assert found["better_accuracy"].condition == "the setting is not hard (lower)"
     same = made_up("chance", gain=(-0.02, 0.0, 0.03))
     assert verdicts(GOOD, made_up("MNIST"), made_up("MNIST cut"), BAD, same)["better_accuracy"].condition == (
-        "the setting is not chance; hard (lower)"
+        "the setting is not chance, nor hard (lower)"
     )
 
 
