@@ -19,7 +19,7 @@ Normalization keeps them where they are, which is why training is fast.  Three m
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -332,6 +332,7 @@ def draw_percentiles(figure: Any, part: Measured, rate: int) -> None:
         axes.plot(part["at"], middle, color=color)
         axes.set_title(title)
         axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=3)
     panels[0].set_ylabel("input of the sigmoid")
     panels[1].text(
         0.97, 0.04, "line: median\nband: 15 % to 85 %", transform=panels[1].transAxes, ha="right", va="bottom"
@@ -402,8 +403,8 @@ def drift_verdict(part: Measured) -> Verdict:
     return Verdict(
         "drift",
         "A layer's inputs drift while the network trains; with Batch Normalization (BN) they stay stable",
-        f"The median wanders {over_rates('plain', 'R', 1)} times its own spread, with BN {over_rates('bn', 'R', 2)}; the "
-        f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (rates "
+        f"An input's median wanders {over_rates('plain', 'R', 1)} times the spread, with BN {over_rates('bn', 'R', 2)}; the "
+        f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (learning rates "
         f"{part['rates'][0]:g} to {part['rates'][-1]:g})",
         "does not hold" if not good else "holds if" if bad else "holds",
         f"the learning rate is {listed(good)}, not {listed(bad)} (the median wanders {worst_moved:.2f} of its spread with BN)"
@@ -509,8 +510,8 @@ def show_shift(part: Measured) -> list[Block]:
             "Is it that the distribution of a layer's input changes (the paper), or that the gradient of a layer changes "
             "when the layers below it have made their step (Santurkar et al.)? The second compares the gradient of the "
             "middle layer's weight before and after, on the same minibatch: the norm of the change by the norm of the "
-            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run. Plain's "
-            f"plateau: as long as the plain network's loss is above {PLATEAU:g}, near that of guessing."
+            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run. Plain "
+            f"still guesses as long as its loss is above {PLATEAU:g}, near the {np.log(10):.1f} of guessing among ten digits."
         ),
         Table(
             "shift",
@@ -527,7 +528,7 @@ def show_shift(part: Measured) -> list[Block]:
 def phases(runs: Measured) -> list[tuple[str, Array]]:
     """When to compare: masks (seeds, probes); a phase counts if every seed has three probes in it."""
     plateau = np.array(runs["plain"]["loss"]) > PLATEAU
-    named = (("on plain's plateau", plateau), ("past plain's plateau", ~plateau))
+    named = (("while plain still guesses", plateau), ("once plain learns", ~plateau))
     return [(when if plateau.any() else ALL_ALONG, pick) for when, pick in named if pick.sum(axis=1).min() >= 3]
 
 
@@ -571,9 +572,7 @@ def shift_caption(cells: Sequence[Cell]) -> str:
     ]
     said = ", ".join(f"{cell.bn_has} in {cell.case} ({bn}, plain {plain})" for cell, bn, plain in told)
     short = ", ".join(f"{bn} / {plain} in {cell.case}" for cell, bn, plain in told)
-    return fitting(
-        PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a layer's gradient, with BN / plain: {short}"
-    )
+    return fitting(PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a gradient, BN / plain: {short}")
 
 
 def draw_shift(figure: Any, part: Measured) -> None:
@@ -587,8 +586,9 @@ def draw_shift(figure: Any, part: Measured) -> None:
             axes.axvspan(
                 0, part[name]["at"][int(np.nonzero(plateau)[0][-1])], color=plots.GRAY, alpha=0.15, linewidth=0
             )
-            axes.text(0, 1.19, " plain on its plateau", va="top")
+            axes.text(0, 1.19, " plain still guesses", va="top")
         axes.set(title=net.label, xlabel="step", ylim=(0, 1.2))
+        axes.locator_params(axis="x", nbins=4)
     panels[0].set_ylabel("relative change of gradient")
     panels[1].legend(loc="lower left")
 
@@ -597,15 +597,17 @@ def shift_verdict(cells: list[Cell]) -> Verdict:
     """By Santurkar's definition: less in every seed, in each network and phase."""
     less = [cell for cell in cells if cell.bn_has == "less"]
     rest = [cell for cell in cells if cell.bn_has != "less"]
-    spans = ", ".join(f"{span(cell.ratios)} in {cell.case}" for cell in ends(cells))
-    medians = ", ".join(f"{np.median(cell.ratios):.2g} in {cell.case}" for cell in ends(cells))
-    change = "Change of a layer's gradient as those below step, plain by BN"
-    count = f"less with BN in {len(less)} of {len(cells)} cases"
+
+    def figures(text: Callable[[list[float]], str]) -> str:
+        first, *rest_of = (f"{text(cell.ratios)} times {{}}in {cell.case}" for cell in ends(cells))
+        said = ", ".join([first.format("as much as with it "), *(each.format("") for each in rest_of)])
+        return f"Without BN a layer's gradient changes {said}; BN less in {len(less)} of {len(cells)} cases"
+
     outside = f"it is not {cases(rest, cells)}" if len(rest) < len(less) else f"it is {cases(less, cells)}"
     return Verdict(
         "ics_gradient",
         "Batch Normalization (BN) reduces internal covariate shift",
-        fitting(MEASURED, f"{change}: {spans}; {count}", f"{change}: {medians}; {count}"),
+        fitting(MEASURED, figures(span), figures(lambda ratios: f"{np.median(ratios):.2g}")),
         "does not hold" if not less else "holds if" if rest else "holds",
         fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
         if less and rest
@@ -614,7 +616,7 @@ def shift_verdict(cells: list[Cell]) -> Verdict:
 
 
 def cases(some: Sequence[Cell], every: Sequence[Cell]) -> str:
-    """``a; b at the same loss or past plain's plateau``: networks, and when, unless it is always."""
+    """``a; b at the same loss or once plain learns``: networks, and when, unless it is always."""
     said = []
     for network in dict.fromkeys(cell.network for cell in some):
         when = [cell.when for cell in some if cell.network == network]

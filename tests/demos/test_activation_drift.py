@@ -78,8 +78,8 @@ def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(
     verdict = verdicts(demo.show(measured))["ics_gradient"]
     assert verdict.outcome == "holds if"
     assert verdict.condition == "it is 5 relu layers"
-    assert "in 5 relu layers, 0.00" in verdict.measured
-    assert "in 3 sigmoid layers on plain's plateau; less with BN in 1 of 2 cases" in verdict.measured
+    assert " times as much as with it in 5 relu layers, 0.00" in verdict.measured
+    assert "in 3 sigmoid layers while plain still guesses; BN less in 1 of 2 cases" in verdict.measured
 
 
 # -- the measures --------------------------------------------------------------------------------------------------------
@@ -240,7 +240,10 @@ def test_where_the_shift_of_gradients_is_less():
 
     cells = [cell("a", "past", 2.0, "less"), cell("a", "on", 0.5, "more"), cell("b", "all along", 3.0, "less")]
     assert demo.shift_verdict(cells).condition == "it is not a on"
-    assert "3.00 in b, 0.50 in a on; less with BN in 2 of 3 cases" in demo.shift_verdict(cells).measured
+    assert (
+        "3.00 times as much as with it in b, 0.50 times in a on; BN less in 2 of 3 cases"
+        in demo.shift_verdict(cells).measured
+    )
     cells.append(cell("a", demo.SAME_LOSS, 0.4, "more"))
     assert demo.shift_verdict(cells).condition == "it is a past; b"
     assert (
