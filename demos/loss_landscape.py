@@ -298,11 +298,11 @@ def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Ve
     }
     told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
     cases = {"at the same loss": levels, "at the same step": steps}
-    said = [f"{ends(found)} {level}" for level, found in cases.items() if found]
+    said = [f"{ends(found)} times BN's {level}" for level, found in cases.items() if found]
     return Verdict(
         name,
         claim,
-        f"{TITLES[measure]}, plain by BN: {'; '.join(said)} (above 1: BN is smoother)",
+        f"The plain network's {TITLES[measure].lower()} is {', '.join(said)}",
         "holds" if set(told) == {"bn"} else "holds if" if "bn" in told else "does not hold",
         compared(levels, steps) if "bn" in told and set(told) != {"bn"} else "",
     )
@@ -409,6 +409,7 @@ def panels(figure: Any, parts: Measured, **options: Any) -> Any:
     """A panel for each network, with its name."""
     for axes, name in zip(figure.subplots(1, len(parts), squeeze=False, **options)[0], parts):
         axes.set(title=NETS[name].label.replace(", ", "\n"), xlabel="step")
+        axes.locator_params(axis="x", nbins=3)  # labels stay apart on a phone
         yield axes, parts[name]
 
 

@@ -188,7 +188,7 @@ def test_fewer_exceptions_than_cases_are_named_instead():
         "compared at the same loss except with 5 sigmoid layers, or at the same step except with 5 sigmoid layers"
     )
     assert verdict.measured.startswith(
-        "Loss range, plain by BN: 0.5 [0.5, 0.5] to 2 [2, 2] at the same loss; 0.5 [0.5, 0.5]"
+        "The plain network's loss range is 0.5 [0.5, 0.5] to 2 [2, 2] times BN's at the same loss, 0.5 [0.5, 0.5]"
     )
 
 
