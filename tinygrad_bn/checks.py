@@ -97,7 +97,10 @@ def gradcheck(
         faults.sort()
         lines = "".join(f"\n  {text}" for _, text in faults[:8])
         more = f"\n  and {len(faults) - 8} more" if len(faults) > 8 else ""
-        fix = "compare the rule with the formula; a factor or a sign shows in the ratio got / expected"
+        fix = (
+            "compare the rule with the formula; a factor or a sign shows in the ratio got / expected\n"
+            "            no rule of your own: a value left the graph, through .data, .numpy(), float() or np.asarray()"
+        )
         if faults[0][0] == -np.inf:
             fix = "the function or its derivative is not finite there; choose another input"
         raise GradcheckError(
