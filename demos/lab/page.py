@@ -37,7 +37,8 @@ def page(content: Mapping[str, Any], folder: Path) -> str:
         raise ResultsError(explain("the report needs jinja2, which is not installed", fix=fix)) from None
 
     def coded(text: str) -> Markup:
-        """Escaped text in which `backticks` have become code."""
+        """Escaped text in which `backticks` have become code, and a percent sign stays on the line of its number."""
+        text = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", text)
         return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
