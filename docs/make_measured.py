@@ -34,7 +34,8 @@ RESULTS = DOCS / "measured" / "results.json"
 VERDICTS = DOCS / "measured" / "verdicts.json"
 IMAGES = DOCS / "images" / "measured"
 MARK = re.compile(
-    r"(<!-- measured: (?P<demo>\w+) (?P<kind>\w+)(?: (?P<name>\w+))? -->\n)(.*?)(<!-- end measured -->)", re.DOTALL
+    r"(?P<start><!-- measured: (?P<demo>\w+) (?P<kind>\w+)(?: (?P<name>\w+))? -->\n)(?:.*?)(?P<end><!-- end measured -->)",
+    re.DOTALL,
 )
 
 
@@ -51,9 +52,11 @@ class Pages:
         """A page with all its measurements written anew."""
         text = path.read_text("utf-8")
         self.folder = IMAGES.relative_to(path.parent).as_posix()
-        return MARK.sub(
-            lambda match: match[1] + self.measured(match["demo"], match["kind"], match["name"]) + "\n" + match[5], text
-        )
+        return MARK.sub(self.replaced, text)
+
+    def replaced(self, match: re.Match[str]) -> str:
+        """One place with its marks."""
+        return f"{match['start']}{self.measured(match['demo'], match['kind'], match['name'])}\n{match['end']}"
 
     def measured(self, demo: str, kind: str, name: str | None) -> str:
         """What goes to one place."""
