@@ -280,9 +280,9 @@ def show_drift(part: Measured) -> list[Block]:
         Text(
             "R is how far the median of a unit's input moved, by the mean distance from its 15th to its 85th percentile; S "
             "is the largest such distance by the smallest. Medians over the 100 units. Batch Normalization standardizes "
-            "what it gets, so only its own scale and shift, and the shape, can still move: that R and S are small shows "
-            "that the construction works, not that this is why training is faster. The picture shows the unit of median R "
-            "of the first seed."
+            "what it gets, so only its own scale and shift, and the shape, can still move: a small R and S would show that "
+            "the construction works, not that this is why training is faster. The picture shows the unit of median R of the "
+            "first seed."
         ),
         drift_table(part),
         Plot(
@@ -364,14 +364,15 @@ def running_warning(part: Measured) -> list[Block]:
 
     return [
         Text(
-            f"Warning: probed in evaluation mode, the network with Batch Normalization seems to drift too (S up to "
-            f"{worst:.0f} instead of {honest:.1f}). That is an artefact: the running variance starts at 1, far above the "
-            f"variance of these inputs, so the spread seems to be {lag[:, 0].min():.3f} of the true one; it is {gone}."
+            f"Probed in evaluation mode, the network with Batch Normalization has an S of up to {worst:.1f} instead of "
+            f"{honest:.1f}. Where these differ it is an artefact, because the network is the same: the running variance starts "
+            f"at 1, whatever the variance of the inputs is, and moves a tenth of the way with each batch. Before training "
+            f"the spread by it is {lag[:, 0].min():.3f} of the true one; it is {gone}."
         ),
         Plot(
             "running_statistics",
-            f"In evaluation mode BN seems to drift by a factor of {1 / lag[:, 0].min():.0f}: its running variance starts at "
-            "1 and lags behind",
+            f"By its running variance, 1 at first, BN's spread is {lag[:, 0].min():.2g} of the true one before training, "
+            f"{gone}",
             draw,
             (8, 3.6),
         ),
@@ -422,7 +423,10 @@ def show_depth(part: Measured) -> list[Block]:
         for arm in ARMS
         for key, when in (("start", "at the start"), ("trained", f"after {part['steps']} steps"))
     ]  # fmt: skip
-    last = {start: float(np.median(part["plain"][start]["start"], axis=0)[-1]) for start in STARTS}
+    last = {
+        start: [float(np.median(part[arm][start]["start"], axis=0)[-1]) for arm in ("plain", "bn")] for start in STARTS
+    }
+    said = "; ".join(f"plain {plain:.2g}, with BN {bn:.2g} ({start})" for start, (plain, bn) in last.items())
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -432,7 +436,8 @@ def show_depth(part: Measured) -> list[Block]:
                 axes.plot(range(DEEP + 1), values, color=color, linestyle=style, marker=marker)
                 if arm == "plain":
                     axes.annotate(f"plain, {start}", (3, values[3]), (8, 8), textcoords="offset points", color=color)
-        axes.annotate("with BN, either", (3, 1), (8, -20), textcoords="offset points", color=plots.BN)
+        normalized = float(np.median(part["bn"]["Xavier"]["start"], axis=0)[2])
+        axes.annotate("with BN, either", (3, normalized), (8, -20), textcoords="offset points", color=plots.BN)
         axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", ylim=(0.001, 15), xticks=range(DEEP + 1))
         axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
         plots.log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
@@ -455,8 +460,7 @@ def show_depth(part: Measured) -> list[Block]:
         ),
         Plot(
             "depth",
-            f"Before the first step: with Xavier's weights the signal shrinks to {last['Xavier']:.2g} in the fifth layer, "
-            f"with N(0, 1) it is {last['N(0, 1)']:.2g}; Batch Normalization keeps 1",
+            f"Spread of the inputs of layer {DEEP} before training (of the network's: {part['input']:.2g}): {said}",
             draw,
         ),
         Verdict(

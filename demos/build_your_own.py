@@ -427,11 +427,14 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
             f"derivative without a subtraction. Largest difference to what the engine derived: {part['error']['RMSNorm']:.0e}."
         ),
         Heading("3. Proofs that fail"),
-        Text("A check that only passes proves little. This layer computes the right values, but beside the graph:"),
+        Text(
+            "A check that only passes proves little. This layer computes its mean square beside the graph; its values differ "
+            f"from the formula's by {leaves['by_hand']:.2g}:"
+        ),
         Code(leaves["source"]),
         Text(check_said(leaves)),
         Code(leaves["check"]["messages"], "output"),
-        Text("This one computes something else, and derives it correctly:"),
+        Text("This one forgets the root:"),
         Code(forgets["source"]),
         Text(
             f"{check_said(forgets)} No check of derivatives can know which formula was meant. The values can: compared with "

@@ -232,8 +232,8 @@ def show(measured: Measured) -> list[Block]:
             "range: largest minus smallest loss on the way. Gradient change: the largest norm of the change of the "
             "gradient. Effective beta: the largest such norm by the distance. Small is smooth. Ratios are plain by BN, so "
             "above 1 where BN is smoother: the geometric mean over the seeds and its 95 % interval. At the same step the "
-            "networks have different losses, and the loss alone changes all three; so the last column compares them where "
-            "both had the same loss, at whatever step that was."
+            "networks may have different losses, and a smaller loss alone can make all three smaller; so the last column "
+            "compares them where both had the same loss, at whatever step that was."
         ),
         landscape_table(parts, seeds),
         *halves(parts),
@@ -264,7 +264,7 @@ def landscape_table(parts: Measured, seeds: int) -> Table:
 
 
 def halves(parts: Measured) -> list[Block]:
-    """Why the comparison at the same step is not enough."""
+    """Whether the comparison at the same step depends on which steps."""
     said = []
     for name, part in parts.items():
         if trains(part):
@@ -273,11 +273,7 @@ def halves(parts: Measured) -> list[Block]:
             loss = same_step(part, "loss", slice(half, None))
             said.append(f"with {NETS[name].short} it is {early} in the first half of the run and {late} in the second, where "
                         f"the plain network's loss is {loss} times the other's")  # fmt: skip
-    return (
-        [Text(f"At the same step it matters which steps. The ratio of the loss range: {'; '.join(said)}.")]
-        if said
-        else []
-    )
+    return [Text(f"The ratio of the loss range at the same step, early and late: {'; '.join(said)}.")] if said else []
 
 
 CLAIMS = {
@@ -467,7 +463,7 @@ def draw_same_loss(figure: Any, parts: Measured) -> None:
 
 
 def warning(name: str, part: Measured) -> Plot:
-    """The network that is smooth and does not train."""
+    """A network that does not train without Batch Normalization: its smoothness and its loss."""
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)

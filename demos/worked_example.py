@@ -409,17 +409,20 @@ def epsilon_plot(part: Mapping[str, Any]) -> Plot:
         )  # fmt: skip
         axes.set(xlabel="ε", ylabel="x̂ of the 4")
 
-    says = f"any ε up to {largest:.1e} gives it" if largest is not None else "no ε tried gives it"
-    return Plot("epsilon", f"The lecture's {printed} does not tell ε = 0 from the usual 1e-5: {says}", draw, (8.0, 3.6))
+    if largest is None:
+        says = f"No ε tried gives the lecture's {printed}"
+    else:
+        tells = "tells" if largest < 1e-5 else "does not tell"
+        says = f"The lecture's {printed} {tells} ε = 0 from the usual 1e-5: any ε up to {largest:.1e} gives it"
+    return Plot("epsilon", says, draw, (8.0, 3.6))
 
 
 def constant_text(part: Mapping[str, list[float | None]]) -> str:
     """What ε is for."""
     said = {name: "0/0, not a number" if None in values else f"{values[0]:g}" for name, values in part.items()}
     return (
-        "The lecture divides by σ alone; the paper by √(σ² + ε). It makes no difference to this example, and all the "
-        f"difference to a neuron that is the same for the whole batch: for 3, 3, 3, 3 each x̂ is {said['0']} with ε = 0, "
-        f"and {said['1e-05']} with ε = 1e-5."
+        "The lecture divides by σ alone; the paper by √(σ² + ε), for a neuron that may be the same for the whole batch: for "
+        f"3, 3, 3, 3 each x̂ is {said['0']} with ε = 0, and {said['1e-05']} with ε = 1e-5."
     )
 
 
@@ -528,7 +531,7 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("Running statistics and evaluation"),
         Text(
-            f"`nn.BatchNorm1d` gives the numbers above (difference {small(part['difference_to_steps'])}), and keeps running "
+            f"`nn.BatchNorm1d` differs from the numbers above by {small(part['difference_to_steps'])}, and keeps running "
             f"statistics: they start at 0 and 1 and move by {part['momentum']:g} of the way to each batch's mean and unbiased "
             "variance, 5/3. In evaluation they take the place of the batch's own."
         ),
@@ -537,9 +540,9 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
             ("batches", "running mean", "running variance", "z in training", "z in evaluation"), rows,
         ),
         Text(
-            "Even when the running statistics have settled, evaluation does not give the lecture's numbers: the paper "
-            f"stores the unbiased variance, so 4 becomes {last['evaluation'][3]:.4f} instead of {last['training'][3]:.4f}. "
-            "With batches larger than 4 the difference fades, as m / (m − 1)."
+            f"After the last of these batches 4 becomes {last['evaluation'][3]:.4f} in evaluation and "
+            f"{last['training'][3]:.4f} in training: the paper stores the unbiased variance, m / (m − 1) times the batch's, "
+            "which for larger batches is closer to it."
         ),
         Heading("What the gradients add up to"),
         Table(
@@ -551,8 +554,9 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
             ("loss", "largest |dx|"), [(name, f"{value:.1e}") for name, value in part["losses"].items()],
         ),
         Text(
-            f"With ε = 0 both sums vanish to rounding ({zero['dx']:.0e}, {zero['dx_x_hat']:.0e}). The plain sum of z is mβ "
-            "whatever x is, so its gradient is 0, and a backward pass that always returned zeros would pass that test."
+            f"With ε = 0 both sums would be 0 in exact arithmetic; they are {zero['dx']:.0e} and {zero['dx_x_hat']:.0e}. The "
+            "plain sum of z is mβ whatever x is, so its gradient is 0, and a backward pass that always returned zeros would "
+            "pass that test."
         ),
     ]  # fmt: skip
 

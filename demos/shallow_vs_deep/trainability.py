@@ -209,14 +209,16 @@ def minimum_text(part: dict[str, Any]) -> str:
     """Why it is one, and where training ends that does not start there."""
     medians = [float(statistics.lower_median(row["random"]) or 0.0) for row in part["rows"]]
     better = all(after < before for before, after in pairwise(medians))
+    found = [str(row["depth"]) for row in part["rows"] if is_minimum(row)]
+    where = f"with {listed(found, 'and')} hidden layers" if found else "at none of these depths"
     ends = ", ".join(f"{median:.3g} with {row['depth']}" for median, row in zip(medians, part["rows"]))
     return (
         f"Every unit is active on all data there, so nearby the network is an affine function of its input, and the last "
         f"layer makes it the best one (least squares: {part['affine']:.6f}; the target's variance is {part['variance']:.4f}). "
         "Curvature: eigenvalues of the Hessian, which this engine differentiates twice for; zeros among them are directions "
         f"that change the weights and not the function. From random starts Adam ends at {ends} (medians, layers): "
-        f"on this task deeper networks {'trained better' if better else 'did not train better throughout'}, and still "
-        "have this minimum."
+        f"on this task deeper networks {'trained better' if better else 'did not train better throughout'}. By these figures "
+        f"it is a local minimum, and not the best there is, {where}."
     )
 
 
