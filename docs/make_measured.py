@@ -8,7 +8,7 @@ A page marks where measurements go::
 
 The first word is the demo; then comes ``table NAME``, ``plot NAME``, ``drawing NAME`` or ``verdict NAME``.  ``all verdicts``
 is the table of the verdicts, ``all seeds`` how they came out in runs with other seeds, ``all environment`` what the figures
-were measured on.
+were measured on, ``all pytorch`` how they compare with those of the same designs in PyTorch.
 
 The results that the pages show are kept in ``docs/measured/results.json``; given a file, that one is kept from now on,
 and the verdicts of all files given in ``docs/measured/verdicts.json``.
@@ -20,7 +20,8 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from demos.lab import plots, results  # noqa: E402
 from demos.lab.demo import Block, Drawing, Plot, Table, Verdict  # noqa: E402
 
 RESULTS = DOCS / "measured" / "results.json"
+PYTORCH = DOCS / "measured" / "pytorch.json"
 VERDICTS = DOCS / "measured" / "verdicts.json"
 IMAGES = DOCS / "images" / "measured"
 MARK = re.compile(
@@ -61,7 +63,13 @@ class Pages:
     def measured(self, demo: str, kind: str, name: str | None) -> str:
         """What goes to one place."""
         if demo == "all":
-            return {"verdicts": self.verdicts, "seeds": seeds, "environment": self.environment}[kind]()
+            kinds = {
+                "verdicts": self.verdicts,
+                "seeds": seeds,
+                "environment": self.environment,
+                "pytorch": self.pytorch,
+            }
+            return kinds[kind]()
         block = self.find(demo, kind, name)
         if isinstance(block, Table):
             return f"{block.caption}\n\n{table([block.head, *block.rows])}"
@@ -86,6 +94,23 @@ class Pages:
         for blocks in self.blocks.values():
             rows += [(b.claim, b.measured, outcome(b)) for b in blocks if isinstance(b, Verdict)]
         return table(rows)
+
+    def pytorch(self) -> str:
+        """Figures of the same designs in PyTorch, beside those measured here."""
+        entries = json.loads(PYTORCH.read_text("utf-8"))
+        rows = [(entry["what"], entry["pytorch"], self.cell(*entry["at"]), entry["remark"]) for entry in entries]
+        return table([("Quantity", "PyTorch", "here", "what was different"), *rows])
+
+    def cell(self, demo: str, name: str, column: str, *start: str) -> str:
+        """What a table says in a column, in the row that starts with these cells; "*" stands for any."""
+        found = self.find(demo, "table", name)
+        assert isinstance(found, Table)
+        above: Sequence[str] = ()
+        for row in found.rows:
+            above = [cell or old for cell, old in zip_longest(row, above, fillvalue="")]  # an empty cell repeats
+            if all(want in ("*", got) for want, got in zip(start, above)):
+                return row[list(found.head).index(column)]
+        raise SystemExit(f"no row {', '.join(start)} in table {name} of {demo}")
 
     def environment(self) -> str:
         """What the figures were measured on."""
