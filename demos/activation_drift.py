@@ -29,12 +29,12 @@ from tinygrad_bn import nn
 
 from .datasets import DIGITS, load_digits
 from .lab import copies, plots, probe
+from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
 from .lab.copies import Array
 from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
 from .lab.wording import CONDITION, MEASURED, PICTURE, fitting, listed
 
-ARMS = {"plain": False, "bn": True}
 BATCH = 60
 TRAINING, PROBED = slice(997), slice(400)  # of the shuffled rows; what is probed is part of what is trained on
 HELD_OUT = slice(1297, None)
@@ -296,7 +296,7 @@ def show_drift(part: Measured) -> list[Block]:
     ]
 
 
-WAYS = {"plain": "plain", "bn": "with BN", "bn_running": "with BN, running statistics"}
+WAYS = {**NAMES, "bn_running": "with BN, running statistics"}
 
 
 def drift_table(part: Measured) -> Table:
@@ -326,7 +326,7 @@ def span(values: Any, digits: int = 2) -> str:
 def draw_percentiles(figure: Any, part: Measured, rate: int) -> None:
     """Figure 1 (b, c) of the paper."""
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, arm, color, title in zip(panels, ARMS, (plots.PLAIN, plots.BN), ("without BN", "with BN")):
+    for axes, (arm, color), title in zip(panels, COLORS.items(), ("without BN", "with BN")):
         low, middle, high = np.array(part[arm]["unit"][rate]).T
         axes.fill_between(part["at"], low, high, color=color, alpha=0.25, linewidth=0)
         axes.plot(part["at"], middle, color=color)
@@ -431,7 +431,7 @@ def show_depth(part: Measured) -> list[Block]:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for start, style, marker in zip(STARTS, ("-", "--"), "os"):
-            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+            for arm, color in COLORS.items():
                 values = [part["input"], *np.median(part[arm][start]["start"], axis=0)]
                 axes.plot(range(DEEP + 1), values, color=color, linestyle=style, marker=marker)
                 if arm == "plain":
@@ -583,7 +583,7 @@ def draw_shift(figure: Any, part: Measured) -> None:
     """The relative change over training, one panel a network."""
     panels = figure.subplots(1, len(NETS), sharey=True)
     for axes, (name, net) in zip(panels, NETS.items()):
-        for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+        for arm, color in COLORS.items():
             plots.band(axes, part[name]["at"], plots.smooth(part[name][arm]["relative"]), color, WAYS[arm])
         plateau = np.median(part[name]["plain"]["loss"], axis=0) > PLATEAU
         if plateau.sum() > 2:

@@ -370,14 +370,7 @@ def single(arm: str, x: Array, y: Array) -> Callable[[], object]:
         layers.append(nn.Sigmoid())
     model = nn.Sequential(*layers, nn.Linear(SIZES[-2], SIZES[-1]))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-
-    def step() -> None:
-        loss = functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
+    return lambda: copies.step(model, optimizer, functional.cross_entropy, x, y)
 
 
 # -- showing ------------------------------------------------------------------------------------------------------------
@@ -548,11 +541,9 @@ def accuracy_plot(part: Mapping[str, Any], reached: Mapping[str, Sequence[float 
         axes.set_yticks([0, 20, 40, 60, 80, 100 * TARGET], ["0", "20", "40", "60", "80", f"{100 * TARGET:.0f}"])
         axes.legend(loc="lower right")
 
-    def median_text(arm: str) -> str:
-        middle = statistics.lower_median(reached[arm])
-        return "never" if middle is None else f"{middle:,.0f}"
-
-    said = ", ".join(f"{name} {median_text(arm)}" for arm, name in ARMS.items())
+    said = ", ".join(
+        f"{name} {statistics.never_text(statistics.lower_median(reached[arm]))}" for arm, name in ARMS.items()
+    )
     return Plot("accuracy", f"Steps to {100 * TARGET:.0f} % (median of the seeds): {said}", draw)
 
 

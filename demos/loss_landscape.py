@@ -19,7 +19,7 @@ because without Batch Normalization it does not train.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,15 +30,15 @@ from tinygrad_bn import nn
 
 from .datasets import DIGITS, load_digits
 from .lab import copies, plots, probe, statistics
+from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
 from .lab.copies import Array
 from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
 from .lab.wording import CONDITION, fitting, listed
 
-ARMS = {"plain": False, "bn": True}
-LABELS = {"plain": "plain", "bn": "with BN"}
 SMOOTHER = {"plain": "plain", "bn": "BN", "": "neither"}
-BATCH, TRAINING, HELD_OUT = 60, slice(997), slice(1297, None)
+BATCH, TRAINING = 60, 997  # of the shuffled rows the first are trained on
+HELD_OUT = slice(1297, None)
 EVERY = 20  # steps from probe to probe
 EARLY = range(4, 60, 4)  # further probes, for the comparison at the same loss: with BN the loss falls at once
 
@@ -109,7 +109,7 @@ def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     result: dict[str, Any] = {"at": at}
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, net.activation, batch_norm)
-        optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
+        optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(TRAINING, BATCH, seeds)
         found: dict[str, list[Array]] = {key: [] for key in ("loss", "low", "high", "change", "beta")}
         for step in progress(range(1, net.steps + 1), f"{arm}, {len(seeds)} copies"):
             chosen = next(batches)
@@ -170,9 +170,7 @@ class Comparison:
     @property
     def interval(self) -> tuple[float, float, float]:
         """The geometric mean, and the bounds of its 95 % interval (Student's t on the logarithms)."""
-        mean, half = statistics.mean_interval(np.log(self.ratios).tolist())
-        low, middle, high = np.exp([mean - half, mean, mean + half]).tolist()
-        return middle, low, high
+        return statistics.ratio_interval(self.ratios)
 
     @property
     def smoother(self) -> str:
@@ -412,11 +410,11 @@ def panels(figure: Any, parts: Measured, **options: Any) -> Any:
 def draw_range(figure: Any, parts: Measured) -> None:
     """Santurkar's figure 4 (a)."""
     for axes, part in panels(figure, parts, sharey=True):
-        for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+        for arm, color in COLORS.items():
             at, low = regular(part, arm, "low")
             _, high = regular(part, arm, "high")
             axes.fill_between(at, np.median(low, axis=0), np.median(high, axis=0), color=color, alpha=0.5, linewidth=0,
-                              label=LABELS[arm])  # fmt: skip
+                              label=NAMES[arm])  # fmt: skip
         if axes.get_subplotspec().is_first_col():
             axes.set_ylabel("loss along the gradient")
     axes.legend(loc="upper right")
@@ -427,9 +425,9 @@ def over_steps(parts: Measured, measure: str) -> Plot:
 
     def draw(figure: Any) -> None:
         for axes, part in panels(figure, parts, sharey=True):
-            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+            for arm, color in COLORS.items():
                 at, values = regular(part, arm, measure)
-                plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
+                plots.band(axes, at, plots.smooth(values), color, NAMES[arm])
             axes.set_yscale("log")
             plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100))
             if axes.get_subplotspec().is_first_col():
@@ -468,9 +466,9 @@ def warning(name: str, part: Measured) -> Plot:
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
         for axes, measure in ((left, "beta"), (right, "loss")):
-            for arm, color in (("plain", plots.PLAIN), ("bn", plots.BN)):
+            for arm, color in COLORS.items():
                 at, values = regular(part, arm, measure)
-                plots.band(axes, at, plots.smooth(values), color, LABELS[arm])
+                plots.band(axes, at, plots.smooth(values), color, NAMES[arm])
             axes.set(xlabel="step", ylim=(0, None))
         left.set_title(f"effective beta: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother")
         right.set_title("loss")
@@ -488,8 +486,7 @@ def warning(name: str, part: Measured) -> Plot:
 def part_of(name: str) -> Part:
     """The measurement of one network."""
     net = NETS[name]
-    when: Callable[[Settings], bool] = lambda settings: settings.full or not net.full  # noqa: E731
-    return Part(name, partial(along, net), (DIGITS,), net.seconds, when)
+    return Part(name, partial(along, net), (DIGITS,), net.seconds, lambda settings: settings.full or not net.full)
 
 
 DEMO = Demo(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,8 +149,3 @@ def grouped(cases: Sequence[str | tuple[str, float]]) -> str:
         to = f" to {'/'.join(f'{100 * target:.0f}' for target in wanted)} %" if wanted else ""
         groups.setdefault((data, to), []).append(special)
     return "; ".join(f"{data} {wording.listed(names)}".strip() + to for (data, to), names in groups.items())
-
-
-def listed(items: Iterable[str]) -> str:
-    """``a; b; c``, or that there is none."""
-    return "; ".join(items) or "none"

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad_bn import functional, nn, optim
+from tinygrad_bn import functional, nn
 
 from ..datasets import Array, Digits
 from ..lab import copies, statistics
-from ..lab.cost import step_costs
+from ..lab.arms import ARMS
+from ..lab.cost import ordinary_network, step_costs
 from ..lab.demo import Progress, Settings
 from .experiments import Experiment, Problem, checkpoints
 
-ARMS = {"plain": False, "bn": True}
 BATCH = 60
 LATE = 3  # evaluations at the end, whose mean judges a learning rate
 
@@ -144,22 +144,9 @@ def cost(experiments: Sequence[Experiment], rounds: int = 20) -> dict[str, Any]:
 
 def stepper(experiment: Experiment, batch_norm: bool) -> Callable[[], object]:
     """Makes one training step of an ordinary network of this kind on a random batch."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(experiment.sizes[:-1]):
-        layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))
-        layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
-        layers.append(experiment.activation())
-    model = nn.Sequential(*layers, nn.Linear(experiment.sizes[-2], experiment.sizes[-1]))
-    build: Any = {"sgd": optim.SGD, "adam": optim.Adam}[experiment.optimizer]
-    optimizer = build(model.parameters(), lr=0.001)
+    model = ordinary_network(experiment.sizes, experiment.activation, batch_norm)
+    optimizer = copies.optimizer(experiment.optimizer, model, 0.001)
     rng = np.random.default_rng(0)
     x = rng.random((BATCH, experiment.sizes[0]), dtype=np.float32)
     y = rng.integers(0, experiment.sizes[-1], BATCH)
-
-    def step() -> None:
-        loss = functional.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
+    return partial(copies.step, model, optimizer, functional.cross_entropy, x, y)

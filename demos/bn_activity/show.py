@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..lab import plots, statistics
+from ..lab.arms import COLORS, NAMES
 from ..lab.demo import Block, Measured, Outcome, Plot, Table, Text, Verdict
 from ..lab.wording import CONDITION, MEASURED, fitting
-from .findings import Finding, Share, findings, grouped, listed, outcome
+from .findings import Finding, Share, findings, grouped, outcome
 
-COLORS = {"plain": plots.PLAIN, "bn": plots.BN}
-NAMES = {"plain": "plain", "bn": "with BN"}
 SETTINGS = (
     "A setting is named by its data and by what is special: what the initial weights are drawn from (N(0, 0.1): normal, with "
     "standard deviation 0.1), other hidden units, another optimizer, fewer images. Where nothing else is said, three hidden "
@@ -69,14 +68,16 @@ def warnings(found: Sequence[Finding]) -> list[Text]:
     wild = [
         f"{f.label} {NAMES[arm]} ({f.data[arm]['diverged']})" for f in found for arm in NAMES if f.data[arm]["diverged"]
     ]
-    texts = [Text(f"At the edge of its grid: {listed(edges)}; a wider grid may have a better rate.")] if edges else []
-    return texts + ([Text(f"Runs that ended in numbers that are not finite: {listed(wild)}.")] if wild else [])
+    texts = (
+        [Text(f"At the edge of its grid: {'; '.join(edges)}; a wider grid may have a better rate.")] if edges else []
+    )
+    return texts + ([Text(f"Runs that ended in numbers that are not finite: {'; '.join(wild)}.")] if wild else [])
 
 
 def unfinished(found: Sequence[Finding]) -> list[Text]:
     """Which networks were still learning when they were stopped, so that the gain is that of a run of this length."""
     rising = [f"{f.label} {NAMES[arm]} ({f.data['steps']:,} steps)" for f in found for arm in NAMES if f.rising(arm)]
-    return [Text(f"Still rising by more than a point at the end: {listed(rising)}.")] if rising else []
+    return [Text(f"Still rising by more than a point at the end: {'; '.join(rising)}.")] if rising else []
 
 
 def steps_table(found: Sequence[Finding]) -> Table:
@@ -108,7 +109,8 @@ def cpu_table(timed: Sequence[Finding]) -> Table:
         per_step = (f"{1000 * seconds['plain']:.2f}", f"{1000 * seconds['bn']:.2f}", f"{seconds['ratio']:.2f}")
         for target in sorted(f.data["targets"]):
             middles = {arm: statistics.lower_median(f.steps_to(arm, target)) for arm in NAMES}
-            needed = ("never" if m is None else f"{m * seconds[arm]:.2f}" for arm, m in middles.items())
+            spent = {arm: None if m is None else m * seconds[arm] for arm, m in middles.items()}
+            needed = (statistics.never_text(time, ".2f") for time in spent.values())
             rows.append((f.label, *per_step, f"{100 * target:.0f} %", *needed, text(f.saved(target, seconds["ratio"]))))
     return Table(
         "cpu",
@@ -148,7 +150,7 @@ def accuracy_table(found: Sequence[Finding]) -> Table:
 def curves_plot(f: Finding) -> Plot:
     """Accuracy over steps and over CPU seconds."""
     steps = {arm: statistics.lower_median(f.steps_to(arm, f.target)) for arm in NAMES}
-    said = {arm: "never" if n is None else f"{n:,.0f}" for arm, n in steps.items()}
+    said = {arm: statistics.never_text(n) for arm, n in steps.items()}
     caption = f"{f.label}: {100 * f.target:.0f} % after {said['bn']} steps with BN, {said['plain']} without"
     if f.seconds:
         spent = {arm: "never" if n is None else f"{n * f.seconds[arm]:.2f} s" for arm, n in steps.items()}
@@ -169,7 +171,7 @@ def curves_plot(f: Finding) -> Plot:
             axes.axhline(100 * f.target, color=plots.GRAY, linewidth=1, linestyle="--")
             axes.set(xscale="log", xlabel=unit, ylim=(0, 112))
             axes.set_yticks(range(0, 101, 20))
-            plain_numbers(axes.xaxis)
+            plots.plain_numbers(axes.xaxis)
             if len(middles) == 2:
                 span(axes, min(middles), max(middles))
         panels[0].set_ylabel("test accuracy, %")
@@ -194,8 +196,7 @@ def rates_plot(f: Finding) -> Plot:
                 axes.plot([rate] * len(values), [100 * v for v in values], ".", color=color, markersize=5, alpha=0.6)
         axes.axhline(100 * f.target, color=plots.GRAY, linewidth=1, linestyle="--")
         axes.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy, %", ylim=(0, 103))
-        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
-        axes.minorticks_off()
+        plots.only_ticks(axes.xaxis, rates)
         axes.legend(loc="center left", bbox_to_anchor=(0.0, 0.72))
 
     return Plot("rates", caption, draw)
@@ -291,13 +292,6 @@ def span(axes: Any, fast: float, slow: float) -> None:
     arrow = {"arrowstyle": "<->", "color": plots.BLACK, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (fast, 102), (slow, 102), arrowprops=arrow)
     axes.text((fast * slow) ** 0.5, 103.5, f"{slow / fast:.1f}x", ha="center", va="bottom")
-
-
-def plain_numbers(axis: Any) -> None:
-    """10 and 1000 instead of powers."""
-    from matplotlib.ticker import FuncFormatter
-
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def percent(shares: Sequence[float]) -> str:

@@ -20,14 +20,9 @@ from .report import show
 from .tables import GERMAN_LOANS, LENDERS, TAIWAN_CARDS
 
 
-def full(settings: Settings) -> bool:
-    """Whether the networks beyond the default ones are trained."""
-    return settings.full
-
-
-def always(settings: Settings) -> bool:
-    """For all settings."""
-    return True
+def belongs(net: networks.Net, settings: Settings) -> bool:
+    """Whether a network is trained in a run with these settings."""
+    return settings.full or not net.full
 
 
 DEMO = Demo(
@@ -41,7 +36,7 @@ DEMO = Demo(
                 partial(networks.measure, net),
                 (LENDERS[net.lender].file,),
                 18 if net.lender == "taiwan" else 8,
-                full if net.full else always,
+                partial(belongs, net),
             )
             for net in networks.NETS
         ),

@@ -10,11 +10,10 @@ import numpy as np
 import tinygrad_bn as tg
 from tinygrad_bn import functional, ops
 
+from ..lab.copies import Array
 from ..lab.demo import Progress, Settings
 from . import scores
 from .tables import PROBE, Lender, Rows, Splits, split
-
-Array = np.ndarray[Any, Any]
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)  # λ of λ/2 |w|², beside the sum of the log-losses
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinygrad_bn import functional, nn, no_grad, optim
+from tinygrad_bn import functional, nn
 
 from ..lab import copies, cost
+from ..lab.arms import ARMS
+from ..lab.copies import Array
 from ..lab.demo import Progress, Settings
 from . import scores
 from .tables import LENDERS, PROBE, Lender, Rows, Splits, split
 
-Array = np.ndarray[Any, Any]
-
-ARMS = {"plain": False, "bn": True}
 ACTIVATIONS: dict[str, Any] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
@@ -75,15 +75,6 @@ def first_weights(net: Net, inputs: int, seeds: Sequence[int]) -> list[Array]:
     return [weight / np.float32(3**0.5) for weight in copies.draw_weights(sizes, seeds, "lecun")]
 
 
-def scores_of(model: nn.Module, x: Array, rows: int = 1000) -> Array:
-    """The logits (S, N) for rows of their own in every copy, x (S, N, F), in evaluation mode."""
-    model.eval()
-    with no_grad():
-        found = [model(x[:, i : i + rows]).data[..., 0] for i in range(0, x.shape[1], rows)]
-    model.train()
-    return np.concatenate(found, axis=1)
-
-
 class Training:
     """Copies of one network in training, each on a split of its own, or several on one split at different rates.
 
@@ -117,7 +108,8 @@ class Training:
     def scores(self, part: Rows, rows: slice = slice(None)) -> tuple[Array, Array]:
         """Logits and labels (S, N) of every copy on its split's rows."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return scores_of(self.model, part.x[self.which, rows]), part.y[self.which, rows]
+            logits = copies.predict(self.model, part.x[self.which, rows], 1000)[..., 0]
+        return logits, part.y[self.which, rows]
 
     def keep_best(self, losses: Array) -> None:
         """Keep the parameters and running statistics of the copies whose validation loss is the lowest so far."""
@@ -191,23 +183,8 @@ def costs(settings: Settings, progress: Progress) -> dict[str, Any]:
     return measured
 
 
-def alone(net: Net, batch_norm: bool, x: Array, y: Array) -> Any:
-    """One training step of one network on one batch, as anybody would write it."""
-    layers: list[nn.Module] = []
-    width = x.shape[1]
-    for units in net.hidden:
-        layers.append(nn.Linear(width, units, bias=not batch_norm))
-        layers += [nn.BatchNorm1d(units)] if batch_norm else []
-        layers.append(ACTIVATIONS[net.activation]())
-        width = units
-    model = nn.Sequential(*layers, nn.Linear(width, 1))
-    build: Any = {"sgd": optim.SGD, "adam": optim.Adam}[net.optimizer]
-    optimizer = build(model.parameters(), lr=0.001)
-
-    def step() -> None:
-        loss = functional.binary_cross_entropy_with_logits(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
+def alone(net: Net, batch_norm: bool, x: Array, y: Array) -> Callable[[], object]:
+    """Makes one training step of an ordinary network of this kind on one batch."""
+    model = cost.ordinary_network((x.shape[1], *net.hidden, 1), ACTIVATIONS[net.activation], batch_norm)
+    optimizer = copies.optimizer(net.optimizer, model, 0.001)
+    return partial(copies.step, model, optimizer, functional.binary_cross_entropy_with_logits, x, y)

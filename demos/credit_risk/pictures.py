@@ -12,6 +12,7 @@ from . import scores
 from .networks import NETS
 from .quality import difference
 from .speed import CLAIMED, Race
+from .tables import PLACES
 
 SHOWN = NETS[0]
 LEVELS = (0.76, 0.75, 0.74)  # the first that both networks reach is marked
@@ -34,8 +35,7 @@ def curves(measured: Measured) -> list[Plot]:
         axes.plot(steps, medians["plain"], "--", color=plots.PLAIN)
         axes.plot(steps, medians["bn"], "-", color=plots.BN)
         axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(bottom, top), xlim=(5, 1200))
-        axes.set_xticks([5, 10, 20, 50, 100, 200, 500, 1000], ["5", "10", "20", "50", "100", "200", "500", "1000"])
-        axes.minorticks_off()
+        plots.only_ticks(axes.xaxis, (5, 10, 20, 50, 100, 200, 500, 1000))
         label(axes, "with BN", 20, float(np.interp(20, steps, medians["bn"])) + 0.006, plots.BN, left=True)
         label(axes, "plain", 20, float(np.interp(20, steps, medians["plain"])) - 0.012, plots.PLAIN)
         if level and slow and fast:
@@ -92,8 +92,7 @@ def forest(measured: Measured) -> list[Plot]:
             axes.locator_params(axis="x", nbins=4)
             ends = sum(net.lender == "taiwan" for net in nets) - 0.5
             axes.axhline(-ends, color=plots.GRAY, linewidth=1, linestyle=":")
-        names = {"taiwan": "Taiwan", "german": "German"}
-        panels[0].set_yticks([-i for i in range(len(nets))], [f"{names[n.lender]}: {n.title}" for n in nets])
+        panels[0].set_yticks([-i for i in range(len(nets))], [f"{PLACES[n.lender]}: {n.title}" for n in nets])
         panels[0].set_ylim(-len(nets) + 0.5, 0.5)
         figure.supxlabel("difference of AUC on unseen rows", fontsize=13)
 
@@ -118,8 +117,8 @@ def savings(races: list[Race]) -> list[Plot]:
         for i, race in enumerate(rows):
             y -= 1.0 if i and race.net == rows[i - 1].net else 1.9
             if i == 0 or race.net != rows[i - 1].net:
-                place = "Taiwan" if race.net.lender == "taiwan" else "German"
-                axes.text(limit, y + 0.62, f"{place}: {race.net.title}", fontsize=11, va="bottom", color=plots.GRAY)
+                title = f"{PLACES[race.net.lender]}: {race.net.title}"
+                axes.text(limit, y + 0.62, title, fontsize=11, va="bottom", color=plots.GRAY)
             ticks.append((y, f"{SHORT[race.definition]} ({race.definition})"))
             if race.saved is None:
                 text = "neither reaches it" if statistics.lower_median(race.plain) is None else "BN never"

@@ -54,10 +54,9 @@ class Difference:
         """Whether the wide one is, too."""
         return self.mean - self.wide > 0
 
-    def text(self, scale: float = 1.0, digits: int = 4) -> str:
-        """``+0.0062 ± 0.0034 (± 0.0051)``: mean, and half the width of both intervals."""
-        mean, half, wide = (scale * value for value in (self.mean, self.half, self.wide))
-        return f"{mean:+.{digits}f} ± {half:.{digits}f} (± {wide:.{digits}f})"
+    def text(self, wide: bool = True) -> str:
+        """``+0.0062 ± 0.0034 (± 0.0051)``: mean, and half the width of both intervals, or of Student's alone."""
+        return f"{self.mean:+.4f} ± {self.half:.4f}" + (f" (± {self.wide:.4f})" if wide else "")
 
 
 def overlap(lender: Lender) -> float:

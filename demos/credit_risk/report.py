@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..lab import statistics
+from ..lab import statistics, wording
+from ..lab.arms import ARMS, NAMES
 from ..lab.demo import Block, Heading, Measured, Outcome, Table, Text, Verdict
 from . import pictures, scores
-from .networks import ARMS, NETS, Net
+from .networks import NETS, Net
 from .quality import averaged, difference
-from .speed import DEFINITIONS, Race, all_races
-from .tables import LENDERS
+from .speed import DEFINITIONS, SHORT, Race, all_races
+from .tables import LENDERS, PLACES
 
-NAMES = {"taiwan": "Taiwan", "german": "German"}
 MEASURES = {"auc": "AUC", "accuracy": "accuracy"}
 
 
@@ -24,11 +24,13 @@ def show(measured: Measured) -> list[Block]:
     return [
         *introduction(measured),
         Heading("Learning rates"),
+        JUDGED,
         learning_rates(measured),
         *edge_warnings(measured),
         Heading("Speed"),
         DEFINED,
         *(speed_table(lender, races) for lender in LENDERS),
+        definitions_table(races),
         costs_table(measured),
         *pictures.curves(measured),
         *pictures.savings(races),
@@ -80,6 +82,11 @@ def introduction(measured: Measured) -> list[Block]:
     return blocks
 
 
+JUDGED = Text(
+    "The mean over the run of the lowest validation log-loss so far is low if the end is low, and early. The penalty of "
+    "logistic regression is λ/2 |w|², beside the sum of the log-losses."
+)
+
 DEFINED = Text(
     "Converged is read in several ways, on validation rows except C. "
     + "; ".join(f"{letter}: {meaning}" for letter, meaning in DEFINITIONS.items())
@@ -105,32 +112,26 @@ def learning_rates(measured: Measured) -> Table:
         part = measured[net.name]
         for arm in ARMS:
             judged = ", ".join(f"{rate:g}: {loss:.4f}" for rate, loss in zip(part["rates"], part[arm]["tuning"]))
-            rows.append((NAMES[net.lender], net.title, arm_title(arm), f"{part[arm]['rate']:g}", judged))
+            rows.append((PLACES[net.lender], net.title, NAMES[arm], f"{part[arm]['rate']:g}", judged))
     for lender in LENDERS.values():
         part = measured.get(f"{lender.name}_logistic")
         if part:
             judged = ", ".join(f"{penalty:g}: {loss:.4f}" for penalty, loss in zip(part["penalties"], part["tuning"]))
-            rows.append((NAMES[lender.name], "logistic regression", "", f"{part['penalty']:g}", judged))
+            rows.append((PLACES[lender.name], "logistic regression", "", f"{part['penalty']:g}", judged))
     return Table(
         "rates",
-        "Learning rates tried for each network, on splits that are not reported, and the validation log-loss of the best "
-        "network so far, mean over the run and the splits (low if the end is low, and early). For logistic regression: λ "
-        "of the penalty λ/2 |w|² beside the sum of the log-losses, and the validation log-loss.",
+        "Learning rates tried, and the validation log-loss of the best network so far, mean over the run and over splits that "
+        "are not reported; for logistic regression λ of a penalty, and the validation log-loss",
         ("data", "model", "arm", "best", "tried"),
         rows,
     )
-
-
-def arm_title(arm: str) -> str:
-    """What an arm is called."""
-    return {"plain": "plain", "bn": "with BN"}[arm]
 
 
 def edge_warnings(measured: Measured) -> list[Block]:
     """One for each best value at an edge of what was tried."""
     tried = [
         (
-            f"{NAMES[net.lender]} {net.title}, {arm_title(arm)}",
+            f"{PLACES[net.lender]} {net.title}, {NAMES[arm]}",
             measured[net.name]["rates"],
             measured[net.name][arm]["tuning"],
         )
@@ -140,7 +141,7 @@ def edge_warnings(measured: Measured) -> list[Block]:
     for name in LENDERS:
         part = measured.get(f"{name}_logistic")
         if part:
-            tried.append((f"{NAMES[name]} logistic regression", part["penalties"], part["tuning"]))
+            tried.append((f"{PLACES[name]} logistic regression", part["penalties"], part["tuning"]))
     found = []
     for model, values, losses in tried:
         best = losses.index(min(losses))
@@ -166,7 +167,7 @@ def speed_table(lender: str, races: Iterable[Race]) -> Table:
                 statistics.steps_text(race.bn),
                 statistics.saved_text(race.plain, race.bn),
                 cpu_ms(race),
-                "" if race.saved is None else f"{100 * race.cpu(race.saved):.0f} %",
+                cpu_saved(race),
             )
         )
         last = race.net
@@ -186,13 +187,38 @@ def cpu_ms(race: Race) -> str:
     )
 
 
+def cpu_saved(race: Race) -> str:
+    """``37 % [1, 46]``: the share of CPU time saved, and its interval."""
+    if race.saved is None:
+        return ""
+    low, high = (f"{100 * race.cpu(bound):.0f}" for bound in race.interval or (0, 0))
+    return f"{100 * race.cpu(race.saved):.0f} %" + (f" [{low}, {high}]" if race.interval else "")
+
+
+def definitions_table(races: Sequence[Race]) -> Table:
+    """How many networks save 30 %, by definition."""
+    found = {cpu: by_definition(races, cpu) for cpu in (False, True)}
+    rows = [
+        (f"{name}: {SHORT[name]}" if name in SHORT else name, str(len(found[False][name])),
+         *(str(found[cpu][name].count(word)) for cpu in found for word in ("for", "against")))
+        for name in found[False]
+    ]  # fmt: skip
+    return Table(
+        "definitions",
+        "Networks that save at least 30 % with the whole 95 % interval, by what converged means, and networks that clearly save "
+        "less (or never get there with BN)",
+        ("converged", "networks", "30 % of steps", "less", "30 % of CPU time", "less"),
+        rows,
+    )
+
+
 def costs_table(measured: Measured) -> Table:
     """What a step costs."""
     rows = []
     for net in trained(measured):
         cost = measured["costs"][net.name]
         plain, bn = (f"{1000 * cost[arm]['seconds']:.2f}" for arm in ARMS)
-        rows.append((NAMES[net.lender], net.title, plain, bn, f"{cost['bn']['ratio']:.2f}"))
+        rows.append((PLACES[net.lender], net.title, plain, bn, f"{cost['bn']['ratio']:.2f}"))
     return Table(
         "costs",
         "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns",
@@ -210,11 +236,11 @@ def quality_table(measured: Measured) -> Table:
             models.append(("logistic regression", measured[f"{name}_logistic"]["test"]))
         for net in trained(measured):
             if net.lender == name:
-                models += [(f"{net.title}, {arm_title(arm)}", measured[net.name][arm]["test"]) for arm in ARMS]
+                models += [(f"{net.title}, {NAMES[arm]}", measured[net.name][arm]["test"]) for arm in ARMS]
         for i, (title, test) in enumerate(models):
             rows.append(
                 (
-                    NAMES[name] if i == 0 else "",
+                    PLACES[name] if i == 0 else "",
                     title,
                     *(statistics.mean_text(test[measure], digits=4) for measure in ("auc", "accuracy")),
                     *(f"{np.mean(test[measure]):.4f}" for measure in ("log_loss", "brier")),
@@ -223,8 +249,8 @@ def quality_table(measured: Measured) -> Table:
             )
     return Table(
         "unseen",
-        "On unseen rows, mean ± standard deviation over splits. Lower is better for log-loss, Brier score (mean squared "
-        f"error of the probability) and ECE (expected calibration error, {scores.BINS} bins filled with all splits)",
+        "On unseen rows, mean ± standard deviation over splits; lower is better for log-loss, Brier score (mean squared "
+        f"error of the probability) and ECE (expected calibration error, {scores.BINS} bins over all splits)",
         ("data", "model", "AUC", "accuracy", "log-loss", "Brier", "ECE"),
         rows,
     )
@@ -234,7 +260,7 @@ def differences_table(measured: Measured) -> Table:
     """What Batch Normalization adds, and whether a network was needed."""
     rows: list[tuple[str, ...]] = [
         (
-            NAMES[net.lender],
+            PLACES[net.lender],
             net.title,
             *(difference(measured, net, measure).text() for measure in MEASURES),
             difference(measured, net, "auc", logistic=True).text(),
@@ -244,12 +270,11 @@ def differences_table(measured: Measured) -> Table:
     for name in LENDERS:
         found = [averaged(measured, name, measure) for measure in MEASURES]
         found.append(averaged(measured, name, "auc", logistic=True))
-        rows += [(NAMES[name], "mean of the above", *(d.text() for d in found if d))] if all(found) else []
+        rows += [(PLACES[name], "mean of the above", *(d.text() for d in found if d))] if all(found) else []
     return Table(
         "differences",
-        "Differences on the same unseen rows: mean ± half of the 95 % interval over splits (in brackets: widened, because "
-        "splits of one table share rows; Nadeau and Bengio 2003). The mean is over the networks "
-        "of a run of default size",
+        "Differences on the same unseen rows: mean ± half of the 95 % interval over splits (in brackets: widened, as splits "
+        "share rows; Nadeau and Bengio 2003); means over the default networks",
         ("data", "network", "AUC: BN - plain", "accuracy: BN - plain", "AUC: BN - logistic"),
         rows,
     )
@@ -267,7 +292,7 @@ def faster(cases: Sequence[Race]) -> list[Verdict]:
     return [
         Verdict(
             name,
-            f"With BN a credit-risk model converges 30 % faster (read as: in 30 % {what})",
+            f"With Batch Normalization (BN) a credit-risk model converges 30 % faster: in 30 % {what}",
             speed_measured(cases, cpu),
             speed_outcome([race.reading(cpu) for race in cases]),
             speed_condition(cases, cpu),
@@ -290,52 +315,48 @@ def speed_outcome(readings: Sequence[str]) -> Outcome:
 def speed_measured(cases: Sequence[Race], cpu: bool) -> str:
     """Counts, and the range of what is saved in cases where both networks get there."""
     readings = [race.reading(cpu) for race in cases]
-    counts = {word: readings.count(word) for word in ("for", "against", "open")}
+    what = "CPU time" if cpu else "Steps"
     text = (
-        f"of {len(cases)} cases (networks x definitions of convergence) the 95 % interval is above 30 % in {counts['for']}, "
-        f"below in {counts['against']} (or BN never gets there), on both sides or unbounded in {counts['open']}"
+        f"{what} saved: at least 30 % beyond chance in {readings.count('for')} of {len(cases)} cases (network and definition of "
+        f"converged), less in {readings.count('against')}"
     )
-    for lender, name in NAMES.items():
+    for lender, place in PLACES.items():
         reached = [(race, race.saved) for race in cases if race.net.lender == lender and race.saved is not None]
-        if not reached:
-            continue
-        shares = [race.cpu(saved) if cpu else saved for race, saved in reached]
-        text += f"; {name}: {100 * min(shares):.0f} to {100 * max(shares):.0f} % saved where both get there"
-        if cpu:
-            ratios = [race.ratio for race, _ in reached]
-            text += f", a step with BN costing {min(ratios):.2f} to {max(ratios):.2f} times as much"
-    if counts["for"] and speed_outcome(readings) == "does not hold":
-        text += f"; above 30 %: {listed(cases, 'for', cpu)}"
-    return text
+        if reached:
+            shares = [race.cpu(saved) if cpu else saved for race, saved in reached]
+            text += f"; {place}: {100 * min(shares):.0f} to {100 * max(shares):.0f} %"
+    ratios = [race.ratio for race in cases]
+    return text + (f"; a step with BN costs {min(ratios):.1f} to {max(ratios):.1f} times" if cpu and ratios else "")
 
 
 def speed_condition(cases: Sequence[Race], cpu: bool) -> str:
-    """By which definitions it is so, and by which it is clearly not, with the number of networks."""
+    """By which definitions it is so in most networks; or how many cases there are, if there is none or that is too long."""
     if speed_outcome([race.reading(cpu) for race in cases]) != "holds if":
         return ""
-    counted: dict[str, list[str]] = {}
-    for race in cases:
-        counted.setdefault(race.definition, []).append(race.reading(cpu))
-    yes, no = (
-        ", ".join(
-            f"{name} ({readings.count(word)} of {len(readings)})"
-            for name, readings in counted.items()
-            if word in readings
-        )
-        for word in ("for", "against")
-    )
-    return (
-        f'"converged" and the network are the right ones: clearly so by {yes} networks; clearly less by {no or "none"}'
-    )
+    counted = {name: (found.count("for"), len(found)) for name, found in by_definition(cases, cpu).items()}
+    most = sorted((name for name, (yes, of) in counted.items() if 2 * yes > of), key=lambda name: -np.divide(*counted[name]))
+    networks = ["{} of {} networks", *["{} of {}"] * len(counted)]
+    said = [f"{SHORT.get(name, name)} ({words.format(*counted[name])})" for name, words in zip(most, networks)]
+    count = sum(yes for yes, _ in counted.values())
+    cases_text = f"it is one of the {count} of {len(cases)} cases with an interval above 30 % in the tables"
+    if not most:
+        return cases_text
+    text = f"converged means {wording.listed(said)}"
+    share = f"converged is read in one of {len(most)} of the {len(counted)} ways: those good for most networks"
+    return wording.fitting(wording.CONDITION, f"{text}, not the other {len(counted) - len(most)} definitions", text, share)
 
 
-def listed(cases: Sequence[Race], reading: str, cpu: bool) -> str:
-    """``Taiwan relu 64-32, Adam (B, D); German ...``: the cases of one reading."""
+def by_definition(cases: Sequence[Race], cpu: bool) -> dict[str, list[str]]:
+    """The readings of all networks, by the definition of convergence."""
     found: dict[str, list[str]] = {}
     for race in cases:
-        if race.reading(cpu) == reading:
-            found.setdefault(f"{NAMES[race.net.lender]} {race.net.title}", []).append(race.definition)
-    return ", ".join(f"{name} (by {', '.join(letters)})" for name, letters in found.items()) or "none"
+        found.setdefault(race.definition, []).append(race.reading(cpu))
+    return found
+
+
+def borrowers(lender: str) -> str:
+    """``Taiwan's 30,000 borrowers``."""
+    return "{}'s {} borrowers".format(*LENDERS[lender].title.removesuffix(" rows").split(", "))
 
 
 def higher_accuracy(measured: Measured) -> Verdict:
@@ -345,21 +366,25 @@ def higher_accuracy(measured: Measured) -> Verdict:
     }  # fmt: skip
     present = {key: value for key, value in found.items() if value is not None}
     up = [key for key, value in present.items() if value.above]
-    text = "; ".join(
-        f"{NAMES[lender]}, {MEASURES[measure]}: {value.text()}" for (lender, measure), value in present.items()
-    )
-    condition = " and ".join(
-        f"{MEASURES[measure]} on the {NAMES[lender]} table"
-        + ("" if present[lender, measure].surely else " (but not by the widened interval)")
-        for lender, measure in up
-    )
+    said = []
+    for lender in {lender: None for lender, _ in present}:
+        own = [f"{MEASURES[m]} {present[lender, m].text(wide=False)}" for m in MEASURES]
+        said.append(f"{', '.join(own)} on {borrowers(lender)}")
     return Verdict(
         "higher_accuracy",
-        "With BN a credit-risk model is more accurate on unseen data",
-        f"BN - plain, mean over the networks of a table. {text}",
+        "With Batch Normalization (BN) a credit-risk model is more accurate on unseen data",
+        f"With BN less plain, mean over networks: {'; '.join(said)}",
         share_outcome(len(up), len(present)),
-        f"it means {condition}" if 0 < len(up) < len(present) else "",
+        accuracy_condition({key: present[key].surely for key in up}) if 0 < len(up) < len(present) else "",
     )
+
+
+def accuracy_condition(up: Mapping[tuple[str, str], bool]) -> str:
+    """What has risen on which table, and whether by the wide interval, too."""
+    named = {f"{MEASURES[measure]} on {borrowers(lender)}": surely for (lender, measure), surely in up.items()}
+    marked = [name + ("" if surely else " (not by the wide interval)") for name, surely in named.items()]
+    texts = [f"it means {wording.listed(each)}" for each in (marked, list(named))]
+    return wording.fitting(wording.CONDITION, *texts, f"it means one of {len(up)} of the differences in the table")
 
 
 def beats_logistic(measured: Measured) -> Verdict:
@@ -367,15 +392,13 @@ def beats_logistic(measured: Measured) -> Verdict:
     found = {lender: averaged(measured, lender, "auc", logistic=True) for lender in LENDERS}
     present = {lender: value for lender, value in found.items() if value is not None}
     up = [lender for lender, value in present.items() if value.above]
-    text = "; ".join(f"{NAMES[lender]}: {value.text()}" for lender, value in present.items())
+    text = ", ".join(f"{value.text(wide=False)} on {borrowers(lender)}" for lender, value in present.items())
     return Verdict(
         "beats_logistic",
-        "A network with BN ranks unseen borrowers better than logistic regression",
-        f"difference of AUC, mean over the networks of a table. {text}",
+        "A network with Batch Normalization (BN) ranks unseen borrowers better than logistic regression",
+        f"AUC with BN less that of logistic regression, mean over networks: {text}",
         share_outcome(len(up), len(present)),
-        " and ".join(f"the table is the {NAMES[lender]} one ({LENDERS[lender].title.split(', ')[1]})" for lender in up)
-        if 0 < len(up) < len(present)
-        else "",
+        f"the model ranks {wording.listed([borrowers(lender) for lender in up])}" if 0 < len(up) < len(present) else "",
     )
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..lab import statistics
-
-Array = np.ndarray[Any, Any]
+from ..lab.copies import Array
 
 BINS = 10  # of equal width, for the reliability of probabilities
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from ..datasets import GERMAN, TAIWAN, DataFile, load_german_credit, load_taiwan_credit
 from ..datasets.credit import Table
+from ..lab.copies import Array
 from ..lab.demo import Settings
-
-Array = np.ndarray[Any, Any]
 
 PROBE = 2000  # training rows that the training loss is measured on, at most
 
@@ -62,6 +60,7 @@ GERMAN_LOANS = Lender(
     (*range(3, 120, 3), *range(120, 481, 6)),
 )  # fmt: skip
 LENDERS = {lender.name: lender for lender in (TAIWAN_CARDS, GERMAN_LOANS)}
+PLACES = {"taiwan": "Taiwan", "german": "German"}  # what a lender's networks are called by
 
 
 @dataclass(frozen=True)

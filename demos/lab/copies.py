@@ -95,13 +95,7 @@ def draw_weights(sizes: Sequence[int], seeds: Sequence[int], std: float | str, d
     return weights
 
 
-def network(
-    weights: Sequence[Array],
-    activation: Callable[[], nn.Module],
-    batch_norm: bool,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> nn.Sequential:
+def network(weights: Sequence[Array], activation: Callable[[], nn.Module], batch_norm: bool) -> nn.Sequential:
     """Fully connected layers with these initial weights and biases 0, an activation after each but the last.
 
     With Batch Normalization it stands before each activation, and its β takes the place of the bias (section 3.2 of the
@@ -112,7 +106,7 @@ def network(
         layers.append(Linear(weight.copy(), bias=not batch_norm))
         if batch_norm:
             copies, _, outputs = weight.shape
-            layers.append(BatchNorm(copies, outputs, eps, momentum, weight.dtype))
+            layers.append(BatchNorm(copies, outputs, dtype=weight.dtype))
         layers.append(activation())
     layers.append(Linear(weights[-1].copy()))
     return nn.Sequential(*layers)
@@ -189,7 +183,7 @@ def squared_error(prediction: Any, target: Array) -> Any:
 
 
 def step(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x: Array, y: Array) -> float:
-    """One training step of all copies; returns the loss, summed over them."""
+    """One training step, of all copies at once or of one ordinary network; returns the loss."""
     value = loss(model(x), y)
     optimizer.zero_grad()
     value.backward()

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+
+from tinygrad_bn import nn
+
+
+def ordinary_network(sizes: Sequence[int], activation: Callable[[], nn.Module], batch_norm: bool) -> nn.Sequential:
+    """One network of ``copies.network``'s kind, of the library's own layers, as anybody would write it."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes[:-1]):
+        layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))
+        layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
+        layers.append(activation())
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
 def step_costs(

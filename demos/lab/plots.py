@@ -77,9 +77,18 @@ def band(axes: Any, x: Any, runs: Any, color: str, label: str, marker: str = "",
 def log_numbers(axis: Any, ticks: Sequence[float]) -> None:
     """Plain numbers at those of these places that a (logarithmic) axis shows already, and nothing between them."""
     low, high = sorted(axis.get_view_interval())
-    shown = [tick for tick in ticks if low <= tick <= high]
-    axis.set_ticks(shown, labels=[f"{tick:g}" for tick in shown])
+    only_ticks(axis, [tick for tick in ticks if low <= tick <= high])
+
+
+def only_ticks(axis: Any, ticks: Sequence[float]) -> None:
+    """Plain numbers at these places, wherever the axis ends, and nothing between them."""
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
+
+
+def plain_numbers(axis: Any, form: str = "g") -> None:
+    """``10`` and ``1000`` instead of powers at the places that matplotlib chose, in this format."""
+    axis.set_major_formatter(lambda value, _: f"{value:{form}}")
 
 
 def smooth(runs: Any, width: int = 5) -> Any:

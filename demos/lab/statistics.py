@@ -29,23 +29,23 @@ def saved(before: Steps, after: Steps) -> float | None:
     return None if slow is None or fast is None else 1.0 - fast / slow
 
 
-def saved_interval(before: Steps, after: Steps, level: float = 0.95, draws: int = 4000) -> tuple[float, float] | None:
-    """A bootstrap interval for ``saved``, the pairs (one per seed) drawn with replacement.
+def saved_interval(before: Steps, after: Steps) -> tuple[float, float] | None:
+    """A 95 % bootstrap interval for ``saved``: 4,000 times the pairs (one per seed) are drawn with replacement.
 
     A draw where only ``before`` was not reached counts as 1 (everything saved), one where ``after`` was not as minus
     infinity; ``None`` if a bound is not finite.
     """
     slow, fast = (np.array([math.inf if v is None else v for v in values]) for values in (before, after))
-    picks = np.random.default_rng(0).integers(0, len(slow), (draws, len(slow)))
+    picks = np.random.default_rng(0).integers(0, len(slow), (4000, len(slow)))
     middle = (len(slow) - 1) // 2
     slow, fast = np.sort(slow[picks], axis=1)[:, middle], np.sort(fast[picks], axis=1)[:, middle]
-    ratio = np.divide(fast, slow, out=np.full(draws, np.inf), where=np.isfinite(fast))
-    low, high = (float(q) for q in np.quantile(1.0 - ratio, [(1 - level) / 2, (1 + level) / 2], method="nearest"))
+    ratio = np.divide(fast, slow, out=np.full(len(fast), np.inf), where=np.isfinite(fast))
+    low, high = (float(q) for q in np.quantile(1.0 - ratio, [0.025, 0.975], method="nearest"))
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The mean, and the half-width of Student's t interval for it; for paired differences, give the differences.
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and the half-width of Student's 95 % interval for it; for paired differences, give the differences.
 
     Raises:
         ValueError: fewer than two values.
@@ -53,7 +53,17 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     if len(values) < 2:
         raise ValueError(f"mean_interval: {len(values)} values have no interval; at least 2 are needed")
     spread = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return float(np.mean(values)), t_quantile((1 + level) / 2, len(values) - 1) * spread
+    return float(np.mean(values)), t_quantile(0.975, len(values) - 1) * spread
+
+
+def ratio_interval(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """The geometric mean of paired ratios (above 0), and the bounds of Student's 95 % interval on their logarithms.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    mean, half = mean_interval(np.log(ratios).tolist())
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def t_quantile(p: float, degrees: int) -> float:
@@ -128,13 +138,18 @@ def auc(scores: Array, labels: Array) -> float:
 # -- as text ------------------------------------------------------------------------------------------------------------
 
 
+def never_text(value: float | None, form: str = ",.0f") -> str:
+    """A number in this format, or ``never``."""
+    return "never" if value is None else f"{value:{form}}"
+
+
 def steps_text(values: Steps) -> str:
     """``90 (80 to 120)``: lower median and range; with ``, 4/5`` if only so many got there."""
     reached = sorted(value for value in values if value is not None)
     if not reached:
         return f"never (0/{len(values)})"
     middle = lower_median(values)
-    text = "never" if middle is None else f"{middle:,.0f}"
+    text = never_text(middle)
     if reached[0] != reached[-1] or middle is None:
         text += f" ({reached[0]:,.0f} to {reached[-1]:,.0f})"
     return text if len(reached) == len(values) else f"{text}, {len(reached)}/{len(values)}"

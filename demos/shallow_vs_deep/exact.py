@@ -15,8 +15,8 @@ import numpy as np
 from tinygrad_bn import Parameter, nn
 
 from ..lab import copies
+from ..lab.copies import Array
 
-Array = np.ndarray[Any, Any]
 Layers = list[tuple[Array, Array]]  # per layer the weights (inputs, outputs) and the biases (outputs,), float64
 
 

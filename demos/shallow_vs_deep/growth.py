@@ -19,11 +19,12 @@ import numpy as np
 from tinygrad_bn import nn, no_grad
 
 from ..lab import copies, plots
+from ..lab.copies import Array
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Verdict
 from ..lab.wording import listed
 from . import exact, pieces
+from .parameters import layer_sizes
 
-Array = np.ndarray[Any, Any]
 FOLDS = tuple(range(1, 13))
 BITS = (2, 4, 8, 16)
 LEARNED = 1e-3  # mean squared error below which a sawtooth counts as learned; its variance is 1/12
@@ -117,7 +118,7 @@ def trained_sawtooth(settings: Settings, progress: Progress) -> dict[str, Any]:
     for k, budget in ({**BUDGETS, 4: 1000} if settings.full else BUDGETS).items():
         result["larger"][str(k)] = {}
         for depth in DEPTHS:
-            sizes = fitting(depth, budget)
+            sizes = layer_sizes(depth, 1, 1, budget)
             errors = sawtooth_errors(exact.random_layers(sizes, seeds[: starts * 2 // 3]), k, steps, progress)
             result["larger"][str(k)][str(depth)] = {"width": sizes[1], "errors": errors.tolist()}
     return result
@@ -133,14 +134,6 @@ def disturbed(layers: exact.Layers, noise: float, seeds: Sequence[int]) -> exact
         return noisy
 
     return [(copies_of(weight), copies_of(bias)) for weight, bias in layers]
-
-
-def fitting(depth: int, budget: int) -> list[int]:
-    """Sizes of the widest network of so many layers, one input and one output, within a number of parameters."""
-    width = 1
-    while 3 * (width + 1) + 1 + (depth - 1) * (width + 1) * (width + 2) <= budget:
-        width += 1
-    return [1, *[width] * depth, 1]
 
 
 def sawtooth_errors(start: exact.Layers, k: int, steps: int, progress: Progress) -> Array:
@@ -357,7 +350,7 @@ def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) 
             axes[1].set(title="parity", yscale="log", xlabel="bits", ylim=(1.5, 6000))
             axes[1].set_xticks(sorted({row["bits"] for row in parity}))
         for panel in axes:
-            panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            plots.plain_numbers(panel.yaxis, ",.0f")
             panel.minorticks_off()
             panel.legend(loc="upper left")
 

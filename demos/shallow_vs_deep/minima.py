@@ -16,10 +16,10 @@ import tinygrad_bn as tg
 from tinygrad_bn import functional, nn, ops
 
 from ..lab import copies
+from ..lab.copies import Array
 from ..lab.demo import Progress, Settings
 from . import exact
 
-Array = np.ndarray[Any, Any]
 WIDTH = 8
 DEPTHS = (1, 2, 3)
 X = np.linspace(-1, 1, 40)[:, None]

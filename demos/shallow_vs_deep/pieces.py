@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..lab.copies import Array
 from .exact import Layers
 
-Array = np.ndarray[Any, Any]
 SHORTEST = 1e-12  # as a share of the line: kinks closer than this are one
 
 

@@ -13,7 +13,6 @@ import base64
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,11 @@ from tinygrad_bn import nn
 
 from ..datasets import DIGITS, load_digits
 from ..lab import copies, plots
+from ..lab.copies import Array
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
 from ..lab.wording import CONDITION, fitting, listed
-from . import exact, pieces
+from . import exact, parameters, pieces
 
-Array = np.ndarray[Any, Any]
 UNITS = 48
 DEPTHS = (1, 2, 3, 4, 6, 8)
 TRAINED = (1, 2, 4, 6)
@@ -313,11 +312,6 @@ def times_text(times: float) -> str:
     return f"{times:,.0f}x" if times >= 100 else f"{times:.2f}x"
 
 
-def parameter_count(depth: int) -> int:
-    """Weights and biases of a network of one input, one output and ``UNITS`` hidden units."""
-    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes(depth)))
-
-
 def pieces_plot(measured: Measured) -> Plot:
     """Pieces against depth, by kind."""
     found = series(measured)
@@ -338,7 +332,7 @@ def pieces_plot(measured: Measured) -> Plot:
             axes.fill_between(depths, [min(v) for v in values], [max(v) for v in values], color=color, alpha=0.15, lw=0)
         axes.set(yscale="log", xlabel=f"layers ({UNITS} units in all)", ylabel="linear pieces on a line")
         axes.set_xticks(DEPTHS)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        plots.plain_numbers(axes.yaxis, ",.0f")
         axes.legend()
 
     return Plot("regions_pieces", pieces_caption(measured), draw, (8.0, 4.5))
@@ -380,7 +374,7 @@ def rate_text(part: dict[str, Any]) -> str:
     errors = wave_errors(part)
     best = min(errors, key=lambda depth: errors[depth])
     if best > 1:
-        more = parameter_count(best) / parameter_count(1)
+        more = parameters.count(sizes(best)) / parameters.count(sizes(1))
         text += f"The least error is that of {best} layers, with {more:.1f} times the parameters of one layer. "
     if not edges:
         return text + "No rate is at an edge of what was tried."

@@ -24,7 +24,6 @@ from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, T
 from ..lab.wording import listed
 from . import minima
 
-Array = np.ndarray[Any, Any]
 WIDTH, BATCH, TARGET = 32, 60, 0.90
 SMALL, LARGE, EVERY = 500, 4000, 50  # steps: of the two budgets, and between evaluations
 RATES = {"sgd": (0.3, 1.0, 3.0), "adam": (0.001, 0.005, 0.02)}
@@ -326,7 +325,7 @@ def minimum_plot(part: dict[str, Any]) -> Plot:
             axes.plot([0], [row["loss"]], "o", color=plots.BLACK)
             layers = "1 layer" if row["depth"] == 1 else f"{row['depth']} layers"
             axes.set(title=layers, yscale="log", xlabel="distance from the minimum", xticks=(-1, 0, 1))
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            plots.plain_numbers(axes.yaxis)
             axes.minorticks_off()
         panels[0].set_ylabel("loss")
 

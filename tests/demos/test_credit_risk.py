@@ -224,7 +224,7 @@ def test_the_networks_of_the_cost_are_the_ones_that_are_trained(german):
     x, y = german.train.x[0, :50], german.train.y[0, :50, None].astype(np.float32)
     for batch_norm in (False, True):
         step = networks.alone(SIGMOID, batch_norm, x, y)
-        model = next(cell.cell_contents for cell in step.__closure__ if hasattr(cell.cell_contents, "state_dict"))
+        model = step.args[0]
         copies = networks.Training(SIGMOID, batch_norm, german, [0], [0.1]).model
         assert sum(p.size for p in model.parameters()) == sum(p.size for p in copies.parameters())
         before = [p.data.copy() for p in model.parameters()]

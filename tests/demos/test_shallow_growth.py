@@ -83,7 +83,7 @@ def test_the_widest_network_within_a_budget(depth):
         sizes = [1, *[width] * depth, 1]
         return exact.parameters([(np.zeros(shape), np.zeros(shape[1])) for shape in itertools.pairwise(sizes)])
 
-    width = growth.fitting(depth, 150)[1]
+    width = growth.layer_sizes(depth, 1, 1, 150)[1]
     assert count(width) <= 150 < count(width + 1)
 
 
