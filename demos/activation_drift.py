@@ -27,7 +27,7 @@ import numpy as np
 
 from tinygrad_bn import nn
 
-from .datasets import DIGITS, load_digits
+from .datasets import DIGITS, shuffled_digits
 from .lab import copies, plots, probe
 from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
@@ -83,9 +83,8 @@ NETS: dict[str, Net] = {
 
 def rows(seed: int) -> tuple[Array, Array]:
     """The digits in an order that depends on the seed."""
-    data = load_digits()
-    order = np.random.default_rng(seed).permutation(len(data))
-    return data.images[order], data.labels[order]
+    data = shuffled_digits(seed)
+    return data.images, data.labels
 
 
 def percentiles(inputs: Array) -> Array:

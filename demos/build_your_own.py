@@ -28,7 +28,7 @@ import tinygrad_bn as tg
 from tinygrad_bn import functional, graph, nn, ops, optim
 from tinygrad_bn.testing import Report, check_layer, check_primitive
 
-from .datasets import DIGITS, load_digits
+from .datasets import DIGITS, load_digits, shuffled_digits
 from .lab import copies, cost, drawings, plots, statistics
 from .lab.command import main
 from .lab.demo import Block, Code, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
@@ -292,9 +292,8 @@ def alone(made: nn.Module, x: Array) -> Callable[[], object]:
 
 def training(settings: Settings, progress: Progress) -> dict[str, Any]:
     """A sigmoid network on the digits with each normalization, at each one's own best learning rate."""
-    data = load_digits()
-    order = np.random.default_rng(settings.seed).permutation(len(data))
-    x, y = data.images[order], data.labels[order]
+    data = shuffled_digits(settings.seed)
+    x, y = data.images, data.labels
     validation, test = slice(TRAINING, TRAINING + VALIDATION), slice(TRAINING + VALIDATION, None)
     budget, tuning_budget = (2000, 2000) if settings.full else (1000, 800)
     found: dict[str, Any] = {

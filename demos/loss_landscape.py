@@ -28,7 +28,7 @@ import numpy as np
 
 from tinygrad_bn import nn
 
-from .datasets import DIGITS, load_digits
+from .datasets import DIGITS, shuffled_digits
 from .lab import copies, plots, probe, statistics
 from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
@@ -100,9 +100,8 @@ NETS: dict[str, Net] = {
 
 def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     """Train both arms of a network and probe the landscape on the way."""
-    data = load_digits()
-    order = np.random.default_rng(settings.seed).permutation(len(data))
-    x, y = data.images[order], data.labels[order]
+    data = shuffled_digits(settings.seed)
+    x, y = data.images, data.labels
     seeds = list(settings.test_seeds)
     weights = copies.draw_weights((64, *[100] * net.layers, 10), seeds, net.start)
     at = sorted({*EARLY, *range(EVERY, net.steps + 1, EVERY)})

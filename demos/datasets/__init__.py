@@ -2,7 +2,7 @@
 
 from .credit import GERMAN, TAIWAN, Table, load_german_credit, load_taiwan_credit
 from .files import FOLDER, Array, DataFile, DatasetError, checked
-from .images import DIGITS, MNIST, Digits, Splits, load_digits, load_mnist
+from .images import DIGITS, MNIST, Digits, Splits, load_digits, load_mnist, shuffled_digits
 from .words import SYLLABLES, Words, load_syllables, spelled
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "load_mnist",
     "load_syllables",
     "load_taiwan_credit",
+    "shuffled_digits",
     "spelled",
 ]

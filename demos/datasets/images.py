@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,16 @@ def load_digits(folder: Path = FOLDER) -> Digits:
     with np.load(checked(DIGITS, folder)) as archive:
         images = archive["x"].reshape(-1, 64).astype(np.float32) / 16
         return Digits(images, archive["y"].astype(np.int64))
+
+
+def shuffled_digits(seed: int | Sequence[int]) -> Digits:
+    """``load_digits`` in the order that ``numpy.random.default_rng(seed)`` draws.
+
+    Raises:
+        DatasetError: see ``checked``.
+    """
+    data = load_digits()
+    return data[np.random.default_rng(seed).permutation(len(data))]
 
 
 def _binary(images: Array) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_bn import nn
 
-from ..datasets import DIGITS, load_digits
+from ..datasets import DIGITS, shuffled_digits
 from ..lab import copies, plots
 from ..lab.copies import Array
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
@@ -119,9 +119,8 @@ def learn_wave(
 
 def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
     """The pieces on straight lines between two test images, before and after learning the digits; biases 0 at first."""
-    data = load_digits()
-    order = np.random.default_rng([settings.seed, 3]).permutation(len(data))
-    train, test = data[order[:1297]], data[order[1297:]]
+    data = shuffled_digits([settings.seed, 3])
+    train, test = data[:1297], data[1297:]
     pairs = np.random.default_rng([settings.seed, 4]).permutation(len(test))[:20].reshape(-1, 2)
     seeds = list(settings.test_seeds)
     steps = 3000 if settings.full else 800

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_bn import nn
 
-from ..datasets import DIGITS, load_digits
+from ..datasets import DIGITS, shuffled_digits
 from ..lab import copies, plots, statistics
 from ..lab.demo import Block, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
 from ..lab.wording import listed
@@ -63,9 +63,8 @@ def by_depth(
     A depth is finished when all its runs are there, or after the large budget.  Batch Normalization is evaluated with
     its running statistics.  Nothing is chosen by the test accuracy.
     """
-    data = load_digits()
-    order = np.random.default_rng([settings.seed, 8]).permutation(len(data))
-    train, test = data[order[:1297]], data[order[1297:]]
+    data = shuffled_digits([settings.seed, 8])
+    train, test = data[:1297], data[1297:]
     seeds = list(range(settings.seed, settings.seed + 2 * settings.seeds))
     rates = [rate for rate in RATES[kind] for _ in seeds]
     rows = []

@@ -27,6 +27,7 @@ from demos.datasets import (
     load_mnist,
     load_syllables,
     load_taiwan_credit,
+    shuffled_digits,
     spelled,
 )
 from tinygrad_bn.engine.errors import ArgumentError
@@ -94,6 +95,14 @@ def test_small_digits_have_the_published_label_counts():
     assert digits.labels.dtype == np.int64
     assert digits.images.shape == (1797, 64)
     assert digits.images.dtype == np.float32
+
+
+def test_shuffled_digits_keep_their_labels_and_follow_the_seed():
+    digits, shuffled = load_digits(), shuffled_digits([7, 2])
+    order = np.random.default_rng([7, 2]).permutation(1797)
+    np.testing.assert_array_equal(shuffled.images, digits.images[order])
+    np.testing.assert_array_equal(shuffled.labels, digits.labels[order])
+    assert not np.array_equal(shuffled.labels, shuffled_digits(7).labels)
 
 
 def test_small_digits_are_sixteenths_in_reading_order():
