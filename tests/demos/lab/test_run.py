@@ -133,13 +133,19 @@ def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "demos.bn_activity", "--out", str(tmp_path), "--jobs", "2"], cwd=ROOT, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits it ignored
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(2)  # the processes are at work
-    os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(2)  # the processes are at work
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # it and its workers
+        process.communicate()
+        raise
     assert process.returncode == 130, output
     assert "Interrupted. What was finished is kept" in output
     assert "Traceback" not in output
