@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from demos.lab import copies, plots, probe, statistics
+from demos.lab import copies, probe
 from tinygrad_bn import nn
 
 SIZES = (5, 7, 6, 4)
@@ -122,16 +122,6 @@ def test_untouched_takes_everything_back_even_after_an_error():
     assert_same_state(before, state(model))
 
 
-def test_matched_compares_medians_at_the_same_level():
-    # Two bins a decade: [1, 3.16) and [0.1, 0.316) are in both series, [10, 31.6) in one only.
-    found = statistics.matched(
-        [20, 2, 2, 3, 0.2, 0.2], [99, 4, 6, 8, 1, 1], [1.5, 1.5, 0.3, 0.3, 0.3], [3, 3, 2, 4, 9], 2, 2
-    )
-    assert [ratio for _, ratio in found] == pytest.approx([6 / 3, 1 / 4])
-    assert [level for level, _ in found] == pytest.approx([10**0.25, 10**-0.75])
-    assert statistics.matched([2, 2], [1, 1], [2], [1], 2, 2) == []  # too few in one of them
-
-
 def test_ratios_at_the_same_loss_are_one_a_seed():
     # What is compared is the loss itself to some power: plain twice as much in the first seed, the same in the other.
     levels = [3.0, 1.4, 1.3, 0.2, 0.21, 0.05]
@@ -141,8 +131,3 @@ def test_ratios_at_the_same_loss_are_one_a_seed():
     assert [ratio for _, ratio in probe.at_same_loss(plain, bn, "key")] == pytest.approx([1.5, 1.5], rel=0.1)
     far = {"loss": [levels, [100.0] * 6], "key": [levels, levels]}
     assert probe.ratios_at_same_loss(plain, far, "key") is None
-
-
-def test_smooth_is_a_running_median_that_drops_a_lone_spike():
-    row = [1.0, 1.0, 9.0, 1.0, 1.0, 5.0, 5.0]
-    np.testing.assert_array_equal(plots.smooth([row], 3), [[1, 1, 1, 1, 1, 5, 5]])

@@ -51,6 +51,21 @@ def test_steps_saved():
     assert st.saved_interval([None] * 4, [50] * 4) == (1.0, 1.0)
 
 
+def test_matched_compares_medians_at_the_same_level():
+    # Two bins a decade: [1, 3.16) and [0.1, 0.316) are in both series, [10, 31.6) in one only.
+    found = st.matched([20, 2, 2, 3, 0.2, 0.2], [99, 4, 6, 8, 1, 1], [1.5, 1.5, 0.3, 0.3, 0.3], [3, 3, 2, 4, 9], 2, 2)
+    assert [ratio for _, ratio in found] == pytest.approx([6 / 3, 1 / 4])
+    assert [level for level, _ in found] == pytest.approx([10**0.25, 10**-0.75])
+    assert st.matched([2, 2], [1, 1], [2], [1], 2, 2) == []  # too few in one of them
+
+
+def test_ratios_have_their_interval_on_logarithms():
+    # log ratios 0 and log 4: mean log 2, standard error log 2, Student's t for one degree of freedom 12.7062
+    middle, low, high = st.ratio_interval([1.0, 4.0])
+    assert middle == pytest.approx(2)
+    assert [math.log2(low), math.log2(high)] == pytest.approx([1 - 12.7062, 1 + 12.7062], rel=1e-5)
+
+
 def test_auc_counts_pairs():
     rng = np.random.default_rng(4)
     scores, labels = rng.integers(0, 6, 60) / 2, rng.integers(0, 2, 60)  # with ties
@@ -62,6 +77,7 @@ def test_auc_counts_pairs():
 def test_texts():
     assert st.steps_text([80, 90, 120]) == "90 (80 to 120)"
     assert st.steps_text([1200]) == "1,200"
+    assert (st.never_text(1234.4), st.never_text(0.5, ".2f"), st.never_text(None)) == ("1,234", "0.50", "never")
     assert st.steps_text([80, None, 90]) == "90 (80 to 90), 2/3"
     assert st.steps_text([None, None, 90]) == "never (90 to 90), 1/3"
     assert st.steps_text([None, None]) == "never (0/2)"
