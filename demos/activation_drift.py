@@ -2,14 +2,14 @@
 
 python -m demos.activation_drift [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]
 
-The lecture says that the later layers' inputs transform away from the normalised input of the first one, and that Batch
+The lecture says that the later layers' inputs transform away from the normalized input of the first one, and that Batch
 Normalization keeps them where they are, which is why training is fast.  Three measurements on the 8x8 digits:
 
 - ``drift``, figure 1 (b, c) of the paper (Ioffe and Szegedy 2015, arXiv:1502.03167, section 4.1): the 15th, 50th and 85th
   percentile of the input of a sigmoid in the last hidden layer, over training.  Two numbers for each unit: R, how far the
   median moved, by the mean distance from the 15th to the 85th percentile; and S, the largest such distance by the smallest.
   The network with Batch Normalization is probed with the statistics of the probe itself, as the paper does, and once more
-  with its running statistics, which shows an artefact.
+  with its running statistics, which shows an artifact.
 - ``depth``, the lecture's figure: the standard deviation of the inputs of five sigmoid layers.
 - ``shift``, the question why: the paper calls a changing distribution internal covariate shift; Santurkar, Tsipras, Ilyas
   and Madry (2018, arXiv:1805.11604, definition 2.1) call so the change of a layer's gradient when only the layers below
@@ -364,7 +364,7 @@ def running_warning(part: Measured) -> list[Block]:
     return [
         Text(
             f"Probed in evaluation mode, the network with Batch Normalization has an S of up to {worst:.1f} instead of "
-            f"{honest:.1f}. Where these differ it is an artefact, because the network is the same: the running variance starts "
+            f"{honest:.1f}. Where these differ it is an artifact, because the network is the same: the running variance starts "
             f"at 1, whatever the variance of the inputs is, and moves a tenth of the way with each batch. Before training "
             f"the spread by it is {lag[:, 0].min():.3f} of the true one; it is {gone}."
         ),

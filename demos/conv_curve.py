@@ -19,8 +19,8 @@ from typing import Any
 from tinygrad_bn.engine.errors import explain
 
 from .lab.output import OutputError, write_whole
+from .lab.plots import CYCLE
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, told apart by everyone
 MARKERS = "os^D"
 
 
@@ -72,7 +72,7 @@ def draw(paths: Sequence[Path], out: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "conv_mnist", "font.family": "sans-serif"}):
         figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
         for i, (label, cpu, accuracies) in enumerate(curves):
-            style: dict[str, Any] = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
+            style: dict[str, Any] = {"color": CYCLE[i % len(CYCLE)], "marker": MARKERS[i % len(MARKERS)]}
             axes.plot(cpu, accuracies, label=f"{label}: {accuracies[-1]:.2f} %", **style)
         axes.set_xlabel("CPU seconds of training, one thread")
         axes.set_ylabel("test accuracy, %")

@@ -1,4 +1,4 @@
-"""The lecture's case study: "a credit-risk model with BN converges 30 % faster and is more accurate on unseen data".
+"""The lecture's case study: a credit-risk model with BN converges 30 % faster, and is more accurate on unseen data.
 
 Two tables of real borrowers (demos/data), networks with and without Batch Normalization, and logistic regression as the
 model that a bank would compare them with.  Each arm has the learning rate that suits it best on splits that are not

@@ -24,7 +24,7 @@ def with_intercept(x: Array) -> Array:
 
 
 def objective(weights: Any, x: Array, y: Array, penalty: float) -> Any:
-    """The sum of the log-losses plus λ/2 |w|²; the last weight is the intercept, which is not penalised."""
+    """The sum of the log-losses plus λ/2 |w|²; the last weight is the intercept, which is not penalized."""
     fit = functional.binary_cross_entropy_with_logits(x @ weights, y.astype(np.float64), reduction="sum")
     return fit + penalty / 2 * ops.sum(ops.square(weights[:-1]))
 

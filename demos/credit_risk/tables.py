@@ -1,4 +1,4 @@
-"""The two tables of borrowers, split at random and standardised."""
+"""The two tables of borrowers, split at random and standardized."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PLACES = {"taiwan": "Taiwan", "german": "German"}  # what a lender's networks ar
 
 @dataclass(frozen=True)
 class Rows:
-    """The same part of several splits: x (S, N, F), float32 and standardised; y (S, N), 1 where the loan went bad."""
+    """The same part of several splits: x (S, N, F), float32 and standardized; y (S, N), 1 where the loan went bad."""
 
     x: Array
     y: Array

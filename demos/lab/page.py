@@ -16,7 +16,7 @@ from .results import ResultsError, blocks
 from .run import load
 
 FOLDER = Path(__file__).resolve().parent
-MARKS = {"holds": "✓", "holds if": "◐", "does not hold": "✗"}  # the verdicts are told apart without colour, too
+MARKS = {"holds": "✓", "holds if": "◐", "does not hold": "✗"}  # the verdicts are told apart without color, too
 
 
 def page(content: Mapping[str, Any], folder: Path) -> str:

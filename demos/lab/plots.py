@@ -1,4 +1,4 @@
-"""The style of all plots: colours that everyone can tell apart, lines that differ without colour, text for a slide."""
+"""The style of all plots: colors that everyone can tell apart, lines that differ without color, text for a slide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .demo import Plot
 
-# Okabe and Ito's colours (jfly.uni-koeln.de/color), chosen to be told apart with any colour vision.
+# Okabe and Ito's colors (jfly.uni-koeln.de/color), chosen to be told apart with any color vision.
 ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, BLACK = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
 )  # fmt: skip

@@ -410,7 +410,7 @@ def map_text(part: dict[str, Any]) -> str:
 
 
 def map_plot(part: dict[str, Any]) -> Plot:
-    """The square, a colour per pattern, one layer beside four."""
+    """The square, a color per pattern, one layer beside four."""
     stored = part["stored"]
     colors = np.random.default_rng(5).permutation(4096)  # so that neighbours differ
 

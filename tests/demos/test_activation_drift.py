@@ -285,7 +285,7 @@ def test_everything_shown_can_be_drawn_and_read(measured):
     assert all(b"<svg" in picture for picture in drawn)
     text = as_text(blocks)
     assert "nan" not in text
-    assert "artefact" in text
+    assert "artifact" in text
 
 
 def test_probing_does_not_change_the_training():
