@@ -11,12 +11,11 @@ from ..lab.demo import Measured, Plot
 from . import scores
 from .networks import NETS
 from .quality import difference
-from .speed import CLAIMED, Race
+from .speed import CLAIMED, SHORT, Race
 from .tables import PLACES
 
 SHOWN = NETS[0]
 LEVELS = (0.76, 0.75, 0.74)  # the first that both networks reach is marked
-SHORT = {"A": "own best", "B": "as good as logistic", "C": "training loss", "D": "the plain one's best"}
 
 
 def curves(measured: Measured) -> list[Plot]:
@@ -31,21 +30,23 @@ def curves(measured: Measured) -> list[Plot]:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        bottom, top = 0.62, 0.79
+        bottom, top = 0.62, 0.80
         axes.plot(steps, medians["plain"], "--", color=plots.PLAIN)
         axes.plot(steps, medians["bn"], "-", color=plots.BN)
         axes.set(xlabel="training steps", ylabel="validation AUC", xscale="log", ylim=(bottom, top), xlim=(5, 1200))
+        plots.only_ticks(axes.yaxis, (0.64, 0.68, 0.72, 0.76))
         plots.only_ticks(axes.xaxis, (5, 10, 20, 50, 100, 200, 500, 1000))
         label(axes, "with BN", 20, float(np.interp(20, steps, medians["bn"])) + 0.006, plots.BN, left=True)
         label(axes, "plain", 20, float(np.interp(20, steps, medians["plain"])) - 0.012, plots.PLAIN)
         if level and slow and fast:
             claim = (1 - CLAIMED) * slow
             axes.axhline(level, color=plots.GRAY, linewidth=1)
-            for step, color, style in ((slow, plots.PLAIN, "--"), (fast, plots.BN, "-"), (claim, plots.BLACK, ":")):
+            for step, color, style in ((slow, plots.PLAIN, "--"), (fast, plots.BN, "-")):
                 axes.plot([step, step], [bottom, level], color=color, linestyle=style, linewidth=1.8)
-            label(axes, f"{slow} steps", slow, bottom + 0.012, plots.PLAIN)
-            label(axes, f"{fast} steps", fast, bottom + 0.012, plots.BN, left=True)
-            label(axes, f"claim: {claim:.0f}", claim, bottom + 0.042, plots.BLACK, left=True)
+            axes.plot([claim, claim], [level, top - 0.014], ":", color=plots.BLACK, linewidth=1.8)
+            label(axes, f"{slow} steps", slow, bottom + 0.012, plots.PLAIN, left=slow < fast)
+            label(axes, f"{fast} steps", fast, bottom + 0.012, plots.BN, left=slow >= fast)
+            label(axes, f"claim: {claim:.0f} steps", claim, top - 0.007, plots.BLACK)
 
     caption = f"{SHOWN.title}, Taiwan, median of {len(part['bn']['validation_auc'])} splits: "
     if level and slow and fast:
@@ -98,63 +99,71 @@ def forest(measured: Measured) -> list[Plot]:
 
     up, over = (sum(found.surely for found in differences) for differences in (to_plain, to_logistic))
     caption = (
-        f"AUC on unseen rows: BN is above plain in {up} of {len(nets)} networks by the wide interval, and above "
-        f"logistic regression in {over}; bars: 95 % intervals over splits, thin: as splits share rows"
+        f"AUC on unseen rows: BN is clearly above plain in {up} of {len(nets)} networks, above logistic regression in {over} "
+        "(95 % intervals; thin: as splits share rows)"
     )
     return [Plot("auc_differences", caption, draw, (8.0, 1.6 + 0.5 * len(nets)))]
 
 
 def savings(races: list[Race]) -> list[Plot]:
-    """The share of steps and of CPU time saved, by network and definition."""
+    """The share of steps and of CPU time saved, by network and definition, one panel a table of borrowers."""
     rows = [race for race in races if len(race.definition) == 1]
     if not rows:
         return []
-    limit = -1.0
+    panels = [own for place in PLACES if (own := [race for race in rows if race.net.lender == place])]
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots()
-        y, ticks = 0.0, []
-        for i, race in enumerate(rows):
-            y -= 1.0 if i and race.net == rows[i - 1].net else 1.9
-            if i == 0 or race.net != rows[i - 1].net:
-                title = f"{PLACES[race.net.lender]}: {race.net.title}"
-                axes.text(limit, y + 0.62, title, fontsize=11, va="bottom", color=plots.GRAY)
-            ticks.append((y, f"{SHORT[race.definition]} ({race.definition})"))
-            if race.saved is None:
-                text = "neither reaches it" if statistics.lower_median(race.plain) is None else "BN never"
-                text = "only BN reaches it" if statistics.lower_median(race.bn) is not None else text
-                axes.text(0, y, text, fontsize=10, va="center", ha="center")
-                continue
-            for share, color, marker, shift in (
-                (race.saved, plots.BN, "o", 0.15),
-                (race.cpu(race.saved), plots.ORANGE, "s", -0.15),
-            ):
-                bounds = race.interval
-                if bounds:
-                    low, high = bounds if marker == "o" else (race.cpu(bounds[0]), race.cpu(bounds[1]))
-                    axes.plot([max(low, limit), max(high, limit)], [y + shift] * 2, color=color, linewidth=2)
-                if share >= limit:
-                    axes.plot(share, y + shift, marker, color=color, markersize=6)
-                else:
-                    axes.plot(limit, y + shift, "<", color=color, markersize=7, clip_on=False)
-        axes.axvline(CLAIMED, color=plots.BLACK, linestyle=":", linewidth=2)
-        axes.axvline(0, color=plots.GRAY, linewidth=1)
-        axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
-        axes.set_xlim(limit, 1)
-        axes.set_ylim(y - 0.8, 0.6)
-        axes.set_xticks([-1, -0.5, 0, 0.3, 0.5, 1], ["-100 %", "-50 %", "0", "30 %", "50 %", "100 %"])
-        axes.set_xlabel("saved by BN")
-        axes.plot([], [], "o-", color=plots.BN, label="steps")
-        axes.plot([], [], "s-", color=plots.ORANGE, label="CPU time")
-        axes.legend(loc="upper left", ncols=2, bbox_to_anchor=(0.0, 1.06))
-        axes.grid(visible=False, axis="y")
+        for axes, own in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+            draw_savings(axes, own)
+            if own is not panels[0]:
+                axes.set_yticklabels([])
+        drawn = [axes.plot([], [], line, color=color)[0] for line, color in (("o-", plots.BN), ("s-", plots.ORANGE))]
+        figure.legend(drawn, ["steps", "CPU time"], loc="outside upper right", ncols=2)
+        figure.supxlabel("saved by BN, %", fontsize=13)
+        figure.get_layout_engine().set(wspace=0.06)  # the numbers below the panels stay apart
 
     steps, cpu = (sum(race.reading(cpu) == "for" for race in rows) for cpu in (False, True))
     caption = (
         f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; "
         "rows: when a network counts as converged"
     )
-    return [Plot("saved", caption, draw, (8.0, 1.5 + 0.28 * len(rows)))]
+    return [Plot("saved", caption, draw, (8.0, 1.6 + 0.38 * max(map(len, panels))))]
+
+
+def draw_savings(axes: Any, rows: list[Race]) -> None:
+    """The panel of one table of borrowers."""
+    limit = -1.0
+    y, ticks = 0.0, []
+    for i, race in enumerate(rows):
+        first = i == 0 or race.net != rows[i - 1].net
+        y -= 1.9 if first else 1.0
+        if first:
+            behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+            axes.text(limit + 0.02, y + 0.55, race.net.title, fontsize=12, va="bottom", color=plots.GRAY, bbox=behind)
+        ticks.append((y, f"{race.definition}: {SHORT[race.definition]}"))
+        if race.saved is None:
+            text = "neither" if statistics.lower_median(race.plain) is None else "BN never"
+            text = "only BN" if statistics.lower_median(race.bn) is not None else text
+            axes.text(-0.05, y, text, fontsize=12, va="center", ha="right")
+            continue
+        for share, color, marker, shift in (
+            (race.saved, plots.BN, "o", 0.17),
+            (race.cpu(race.saved), plots.ORANGE, "s", -0.17),
+        ):
+            bounds = race.interval
+            if bounds:
+                low, high = bounds if marker == "o" else (race.cpu(bounds[0]), race.cpu(bounds[1]))
+                axes.plot([max(low, limit), max(high, limit)], [y + shift] * 2, color=color, linewidth=2)
+            if share >= limit:
+                axes.plot(share, y + shift, marker, color=color, markersize=6)
+            else:
+                axes.plot(limit, y + shift, "<", color=color, markersize=7, clip_on=False)
+    axes.axvline(CLAIMED, color=plots.BLACK, linestyle=":", linewidth=2)
+    axes.axvline(0, color=plots.GRAY, linewidth=1)
+    axes.set(title=PLACES[rows[0].net.lender], xlim=(limit, 1), ylim=(y - 0.8, -0.6))
+    axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
+    axes.set_xticks([-1, 0, CLAIMED, 1], ["−100", "0", f"{100 * CLAIMED:.0f}", "100"])
+    axes.grid(visible=False, axis="y")
 
 
 def calibration(measured: Measured) -> list[Plot]:

@@ -120,8 +120,8 @@ def learning_rates(measured: Measured) -> Table:
             rows.append((PLACES[lender.name], "logistic regression", "", f"{part['penalty']:g}", judged))
     return Table(
         "rates",
-        "Learning rates tried, and the validation log-loss of the best network so far, mean over the run and over splits that "
-        "are not reported; for logistic regression λ of a penalty, and the validation log-loss",
+        "Learning rates tried, and the validation log-loss of the best network so far, mean over the run and over splits "
+        "that are not reported; for logistic regression λ of a penalty, and its log-loss",
         ("data", "model", "arm", "best", "tried"),
         rows,
     )
@@ -205,8 +205,8 @@ def definitions_table(races: Sequence[Race]) -> Table:
     ]  # fmt: skip
     return Table(
         "definitions",
-        "Networks that save at least 30 % with the whole 95 % interval, by what converged means, and networks that clearly save "
-        "less (or never get there with BN)",
+        "Networks that save at least 30 % with the whole 95 % interval, by what converged means, and networks that clearly "
+        "save less (or never get there with BN)",
         ("converged", "networks", "30 % of steps", "less", "30 % of CPU time", "less"),
         rows,
     )
@@ -317,8 +317,8 @@ def speed_measured(cases: Sequence[Race], cpu: bool) -> str:
     readings = [race.reading(cpu) for race in cases]
     what = "CPU time" if cpu else "Steps"
     text = (
-        f"{what} saved: at least 30 % beyond chance in {readings.count('for')} of {len(cases)} cases (network and definition of "
-        f"converged), less in {readings.count('against')}"
+        f"{what} saved: at least 30 % beyond chance in {readings.count('for')} of {len(cases)} cases (network and definition "
+        f"of converged), less in {readings.count('against')}"
     )
     for lender, place in PLACES.items():
         reached = [(race, race.saved) for race in cases if race.net.lender == lender and race.saved is not None]
@@ -326,7 +326,8 @@ def speed_measured(cases: Sequence[Race], cpu: bool) -> str:
             shares = [race.cpu(saved) if cpu else saved for race, saved in reached]
             text += f"; {place}: {100 * min(shares):.0f} to {100 * max(shares):.0f} %"
     ratios = [race.ratio for race in cases]
-    return text + (f"; a step with BN costs {min(ratios):.1f} to {max(ratios):.1f} times" if cpu and ratios else "")
+    step = f"; a step costs {min(ratios):.1f} to {max(ratios):.1f} times as much" if cpu and ratios else ""
+    return wording.fitting(wording.MEASURED, text + step, text)
 
 
 def speed_condition(cases: Sequence[Race], cpu: bool) -> str:
@@ -334,7 +335,8 @@ def speed_condition(cases: Sequence[Race], cpu: bool) -> str:
     if speed_outcome([race.reading(cpu) for race in cases]) != "holds if":
         return ""
     counted = {name: (found.count("for"), len(found)) for name, found in by_definition(cases, cpu).items()}
-    most = sorted((name for name, (yes, of) in counted.items() if 2 * yes > of), key=lambda name: -np.divide(*counted[name]))
+    shares = {name: yes / of for name, (yes, of) in counted.items()}
+    most = sorted((name for name in shares if shares[name] > 0.5), key=lambda name: -shares[name])
     networks = ["{} of {} networks", *["{} of {}"] * len(counted)]
     said = [f"{SHORT.get(name, name)} ({words.format(*counted[name])})" for name, words in zip(most, networks)]
     count = sum(yes for yes, _ in counted.values())
@@ -342,8 +344,8 @@ def speed_condition(cases: Sequence[Race], cpu: bool) -> str:
     if not most:
         return cases_text
     text = f"converged means {wording.listed(said)}"
-    share = f"converged is read in one of {len(most)} of the {len(counted)} ways: those good for most networks"
-    return wording.fitting(wording.CONDITION, f"{text}, not the other {len(counted) - len(most)} definitions", text, share)
+    share = f"converged is read by {len(most)} of {len(counted)} definitions, those by which most networks save 30 %"
+    return wording.fitting(wording.CONDITION, f"{text}: {len(most)} of {len(counted)} definitions", text, share)
 
 
 def by_definition(cases: Sequence[Race], cpu: bool) -> dict[str, list[str]]:
@@ -383,8 +385,15 @@ def accuracy_condition(up: Mapping[tuple[str, str], bool]) -> str:
     """What has risen on which table, and whether by the wide interval, too."""
     named = {f"{MEASURES[measure]} on {borrowers(lender)}": surely for (lender, measure), surely in up.items()}
     marked = [name + ("" if surely else " (not by the wide interval)") for name, surely in named.items()]
-    texts = [f"it means {wording.listed(each)}" for each in (marked, list(named))]
-    return wording.fitting(wording.CONDITION, *texts, f"it means one of {len(up)} of the differences in the table")
+    short = [f"{MEASURES[measure]} ({PLACES[lender]} table)" for lender, measure in up]
+    narrow = sum(not surely for surely in named.values())
+    note = f" ({narrow} not by the wide interval)" if narrow else ""
+    return wording.fitting(
+        wording.CONDITION,
+        f"more accurate means {wording.listed(marked)}",
+        f"more accurate means {wording.listed(short)}{note}",
+        f"it means one of the {len(up)} differences above 0 in the table{note}",
+    )
 
 
 def beats_logistic(measured: Measured) -> Verdict:

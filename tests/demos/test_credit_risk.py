@@ -12,6 +12,7 @@ from demos.datasets import load_german_credit
 from demos.lab import cost, plots
 from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
 from demos.lab.terminal import as_text
+from demos.lab.wording import too_long
 
 QUIET = Progress()
 GERMAN, TAIWAN = tables.GERMAN_LOANS, tables.TAIWAN_CARDS
@@ -48,7 +49,7 @@ def test_a_split_uses_every_row_once_and_another_seed_splits_otherwise(german):
     np.testing.assert_array_equal(german.test.y[1], labels[order[800:]])
 
 
-def test_columns_are_standardised_by_the_training_rows_alone(german):
+def test_columns_are_standardized_by_the_training_rows_alone(german):
     x = load_german_credit().x.astype(np.float64)
     order = np.random.default_rng([0, 2]).permutation(1000)
     mean, deviation = x[order[:600]].mean(axis=0), x[order[:600]].std(axis=0)
@@ -339,10 +340,14 @@ def test_a_mixed_picture_holds_if():
     mixed["german_logistic"]["test"]["auc"] = [0.9] * 24
     verdicts = {block.name: block for block in DEMO.show(mixed) if isinstance(block, Verdict)}
     assert verdicts["faster_30_steps"].outcome == "holds if"
-    assert "clearly so by A (3 of 6)" in verdicts["faster_30_steps"].condition
-    assert "clearly less by A (3 of 6)" in verdicts["faster_30_steps"].condition
+    assert verdicts["faster_30_steps"].condition == (
+        "converged means AUC 0.75 (3 of 3 networks), AUC 0.76 (3 of 3) or AUC 0.77 (3 of 3): 3 of 7 definitions"
+    )
+    by_definition = next(block for block in DEMO.show(mixed) if getattr(block, "name", "") == "definitions")
+    assert by_definition.rows[0][:4] == ("A: its lowest loss", "6", "3", "3")
+    assert by_definition.rows[-1][:4] == ("AUC 0.77", "3", "3", "0")
     assert verdicts["beats_logistic"].outcome == "holds if"
-    assert "Taiwan" in verdicts["beats_logistic"].condition
+    assert verdicts["beats_logistic"].condition == "the model ranks Taiwan's 30,000 borrowers"
     assert verdicts["higher_accuracy"].outcome == "holds if"
     assert "accuracy" not in verdicts["higher_accuracy"].condition.replace("AUC", "")
 
@@ -352,9 +357,42 @@ def test_a_gain_that_only_the_narrow_interval_shows_is_marked_as_such():
     for net in networks.NETS[:3]:  # mean .002, deviation .0016: above 0 by 1.3 of its 95 % half-widths
         plain, bn = (measured[net.name][arm]["test"] for arm in networks.ARMS)
         bn["auc"] = [a + 0.002 + d for a, d in zip(plain["auc"], [-0.0015, 0.0015] * 4)]
+    for net in networks.NETS[3:6]:
+        plain, bn = (measured[net.name][arm]["test"] for arm in networks.ARMS)
+        bn["auc"] = [a - 0.01 for a in plain["auc"]]
     verdict = next(b for b in DEMO.show(measured) if getattr(b, "name", "") == "higher_accuracy")
     assert verdict.outcome == "holds if"
-    assert "AUC on the Taiwan table (but not by the widened interval)" in verdict.condition
+    assert verdict.condition == "more accurate means AUC on Taiwan's 30,000 borrowers (not by the wide interval)"
+    several = {("taiwan", "auc"): False, ("german", "accuracy"): False}
+    assert report.accuracy_condition(several) == (
+        "more accurate means AUC (Taiwan table) or accuracy (German table) (2 not by the wide interval)"
+    )
+    several.update({("taiwan", "accuracy"): True, ("german", "auc"): False})
+    assert report.accuracy_condition(several) == (
+        "it means one of the 4 differences above 0 in the table (3 not by the wide interval)"
+    )
+
+
+def test_what_it_says_is_short():
+    mixed = made_up(bn_needs=0.4, bn_accuracy=0.01)
+    mixed.update({name: part for name, part in made_up(bn_needs=0.95).items() if name.startswith("german")})
+    slow = made_up(bn_needs=0.95, ratio=12.5, bn_auc=-0.1)
+    for found in (mixed, slow, made_up(bn_needs=0.3, ratio=1.5, bn_accuracy=0.01), made_up(nets=networks.NETS[:1])):
+        assert too_long(DEMO.show(found)) == []
+
+
+def test_the_condition_of_a_speed_counts_cases_where_it_cannot_name_definitions():
+    good, bad = ([100] * 8, [20] * 8), ([100] * 8, [90] * 8)
+    net = networks.NETS[0]
+    half = [speed.Race(net, name, *arms, 2.0, (0.1, 0.2)) for name in "ABCD" for arms in (good, bad)]
+    assert report.speed_condition(half, cpu=False) == (
+        "it is one of the 4 of 8 cases with an interval above 30 % in the tables"
+    )
+    names = [*speed.DEFINITIONS, "AUC 0.75", "AUC 0.76", "AUC 0.77"]
+    many = [speed.Race(net, name, *arms, 2.0, (0.1, 0.2)) for name in names for arms in (good, good, bad)]
+    assert report.speed_condition(many, cpu=False) == (
+        "converged is read by 7 of 7 definitions, those by which most networks save 30 %"
+    )
 
 
 def race(plain, bn, ratio=2.0):
