@@ -18,6 +18,7 @@ network alone, in one thread, with BN composed of primitive operations.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..datasets import DIGITS, MNIST
@@ -32,41 +33,6 @@ Choice = Callable[[Settings], list[Experiment]]
 def comparisons(choice: Choice, settings: Settings, progress: Progress) -> dict[str, Any]:
     """All experiments of a part."""
     return {"comparisons": [measure.compare(each, settings, progress) for each in choice(settings)]}
-
-
-def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.digits``."""
-    return comparisons(experiments.digits, settings, progress)
-
-
-def digits_xavier(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.digits_xavier``."""
-    return comparisons(experiments.digits_xavier, settings, progress)
-
-
-def digits_small_weights(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.digits_small_weights``."""
-    return comparisons(experiments.digits_small_weights, settings, progress)
-
-
-def controls(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.controls``."""
-    return comparisons(experiments.controls, settings, progress)
-
-
-def small_data(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.small_data``."""
-    return comparisons(experiments.small_data, settings, progress)
-
-
-def mnist(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.mnist``."""
-    return comparisons(experiments.mnist, settings, progress)
-
-
-def mnist_small_weights(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """See ``experiments.mnist_small_weights``."""
-    return comparisons(experiments.mnist_small_weights, settings, progress)
 
 
 def cost(settings: Settings, progress: Progress) -> dict[str, Any]:
@@ -85,13 +51,15 @@ DEMO = Demo(
     title="With and without Batch Normalization",
     claim="Batch Normalization makes training faster and more stable, and accuracy on unseen data higher.",
     parts=(
-        Part("digits", digits, (DIGITS,), 17),
-        Part("digits_xavier", digits_xavier, (DIGITS,), 14),
-        Part("digits_small_weights", digits_small_weights, (DIGITS,), 17),
-        Part("controls", controls, (DIGITS,), 15),
-        Part("small_data", small_data, (MNIST,), 25),
-        Part("mnist", mnist, (MNIST,), 24),
-        Part("mnist_small_weights", mnist_small_weights, (MNIST,), 80, asked_for_mnist),
+        Part("digits", partial(comparisons, experiments.digits), (DIGITS,), 17),
+        Part("digits_xavier", partial(comparisons, experiments.digits_xavier), (DIGITS,), 14),
+        Part("digits_small_weights", partial(comparisons, experiments.digits_small_weights), (DIGITS,), 17),
+        Part("controls", partial(comparisons, experiments.controls), (DIGITS,), 15),
+        Part("small_data", partial(comparisons, experiments.small_data), (MNIST,), 25),
+        Part("mnist", partial(comparisons, experiments.mnist), (MNIST,), 24),
+        Part(
+            "mnist_small_weights", partial(comparisons, experiments.mnist_small_weights), (MNIST,), 80, asked_for_mnist
+        ),
         Part("cost", cost, (), 2),
     ),
     show=show,

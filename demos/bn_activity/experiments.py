@@ -109,7 +109,7 @@ MNIST_NET = Experiment(
 
 
 def digits(settings: Settings) -> list[Experiment]:
-    """64-100-100-100-10 sigmoid on the digits, from the initial weights that make the plain network's life easy or hard."""
+    """64-100-100-100-10 sigmoid on the digits, with initial weights from N(0, 0.1)."""
     return [sized(DIGITS_NET, settings)]
 
 
@@ -124,7 +124,7 @@ def digits_small_weights(settings: Settings) -> list[Experiment]:
 
 
 def controls(settings: Settings) -> list[Experiment]:
-    """Baselines that nobody has to help: rectifiers, He's initial weights and Adam; hyperbolic tangents and SGD."""
+    """Baselines with other hidden units: rectifiers, He's initial weights and Adam; hyperbolic tangents and SGD."""
     strong = replace(
         DIGITS_NET, label="digits ReLU + Adam", std="he", activation=nn.ReLU, optimizer="adam", steps=600,
         rates=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),

@@ -44,7 +44,7 @@ class Lender:
 
     def seeds(self, settings: Settings) -> list[int]:
         """The seeds to report: of the split, the initial weights and the batches."""
-        return list(range(settings.seed, settings.seed + self.splits * settings.seeds))
+        return list(settings.more_seeds(self.splits))
 
     def tuning_seeds(self, settings: Settings) -> list[int]:
         """The seeds that learning rates are chosen with."""

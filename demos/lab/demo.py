@@ -35,7 +35,11 @@ class Settings:
     @property
     def test_seeds(self) -> range:
         """The seeds to report."""
-        return range(self.seed, self.seed + self.seeds)
+        return self.more_seeds(1)
+
+    def more_seeds(self, times: int) -> range:
+        """The seeds to report where runs cost little: so many for each one that was asked for."""
+        return range(self.seed, self.seed + times * self.seeds)
 
     def tuning_seeds(self, count: int) -> range:
         """Seeds to choose learning rates with, none of which is reported."""
@@ -57,7 +61,7 @@ class Part:
     Attributes:
         name: unique within the demo.
         measure: gets the settings and somewhere to report progress; returns JSON data: dictionaries with string keys,
-            lists, strings, numbers (finite ones), booleans and ``None``.  A module-level function.
+            lists, strings, numbers (finite ones), booleans and ``None``.
         data: the data files it reads.
         seconds: about how long it takes at default size; the longest are started first.
         when: whether it belongs to a run with these settings.

@@ -17,7 +17,8 @@ from tinygrad_bn import Parameter, nn
 from ..lab import copies
 from ..lab.copies import Array
 
-Layers = list[tuple[Array, Array]]  # per layer the weights (inputs, outputs) and the biases (outputs,), float64
+# Per layer the weights (inputs, outputs) and the biases (outputs,); of many networks, one axis more in front of both.
+Layers = list[tuple[Array, Array]]
 
 
 def zigzag(width: int, depth: int) -> Layers:

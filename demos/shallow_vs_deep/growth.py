@@ -104,8 +104,8 @@ def trained_sawtooth(settings: Settings, progress: Progress) -> dict[str, Any]:
 
     The exact size starts from random weights, and from the written ones, each times 1 + noise * N(0, 1).
     """
-    starts = 6 * settings.seeds
-    seeds = list(range(settings.seed, settings.seed + starts))
+    seeds = list(settings.more_seeds(6))
+    starts = len(seeds)
     steps = 4000 if settings.full else 1500
     result: dict[str, Any] = {"steps": steps, "starts": starts, "exact": {}, "larger": {}}
     for k in (3, 5) if settings.full else (3,):
@@ -153,8 +153,8 @@ def sawtooth_errors(start: exact.Layers, k: int, steps: int, progress: Progress)
 
 def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
     """How often Adam learns the whole truth table, with one layer and with three; here the bits are -1 and 1."""
-    starts = 4 * settings.seeds
-    seeds = list(range(settings.seed, settings.seed + starts))
+    seeds = list(settings.more_seeds(4))
+    starts = len(seeds)
     steps = 5000 if settings.full else 1500
     result: dict[str, Any] = {"steps": steps, "starts": starts, "rows": []}
     for bits in (2, 4, 6, 8) if settings.full else (2, 4, 8):

@@ -87,8 +87,7 @@ def minima(settings: Settings, progress: Progress) -> dict[str, Any]:
     affine = np.concatenate([X, np.ones_like(X)], axis=1)
     fit = float(np.mean((affine @ np.linalg.lstsq(affine, Y, rcond=None)[0] - Y) ** 2))
     result: dict[str, Any] = {"affine": fit, "variance": float(Y.var()), "rows": []}
-    tries, starts = 2000, 4 * settings.seeds
-    seeds = list(range(settings.seed, settings.seed + starts))
+    tries, seeds = 2000, list(settings.more_seeds(4))
     along = np.linspace(-1, 1, 41)
     result["along"] = along.tolist()
     for depth in (*DEPTHS, 5, 8) if settings.full else DEPTHS:
@@ -103,7 +102,7 @@ def minima(settings: Settings, progress: Progress) -> dict[str, Any]:
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         lower = [int(np.sum(losses(theta + radius * directions, layers) < here - ROUNDING)) for radius in RADII]
         lines = [losses(theta + along[:, None] * direction, layers).round(6).tolist() for direction in directions[:20]]
-        noisy = theta + 0.01 * generator.standard_normal((starts, len(theta)))
+        noisy = theta + 0.01 * generator.standard_normal((len(seeds), len(theta)))
         back = train([(np.asarray(w), np.asarray(b)) for w, b in shaped(noisy, layers)], 0.001, 1500, progress)
         elsewhere = train(exact.random_layers([1, *[WIDTH] * depth, 1], seeds, np.float64), 0.01, 2000, progress)
         result["rows"].append(

@@ -85,7 +85,7 @@ def trained(settings: Settings, progress: Progress) -> dict[str, Any]:
 
     The rate of a depth is the one with the least error (geometric mean) on tuning seeds, which are not reported.
     """
-    tuning, test = settings.tuning_seeds(3), range(settings.seed, settings.seed + 2 * settings.seeds)
+    tuning, test = settings.tuning_seeds(3), settings.more_seeds(2)
     steps = 6000 if settings.full else 1000
     result: dict[str, Any] = {"steps": steps, "rates": list(RATES), "depths": {}}
     for depth in TRAINED:

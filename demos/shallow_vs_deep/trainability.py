@@ -65,7 +65,7 @@ def by_depth(
     """
     data = shuffled_digits([settings.seed, 8])
     train, test = data[:1297], data[1297:]
-    seeds = list(range(settings.seed, settings.seed + 2 * settings.seeds))
+    seeds = list(settings.more_seeds(2))
     rates = [rate for rate in RATES[kind] for _ in seeds]
     rows = []
     for depth in (*DEPTHS, 16) if settings.full else DEPTHS:
