@@ -8,6 +8,7 @@ weights, 7.8 4.2 3.2 2.6 2.2 from N(0, 1), and 1 with Batch Normalization.
 import json
 from dataclasses import replace
 
+import in_torch
 import numpy as np
 import pytest
 import torch
@@ -125,10 +126,10 @@ def test_shift_of_the_gradient_is_what_pytorch_finds(batch_norm):
         loss, change = demo.gradient_shift(model, optimizer, x, y, layer)
         for copy in range(2):
             values = [torch.tensor(b[copy]) for b in before]
-            first, old = torch_gradients(values, batch_norm, x[copy], y[copy])
+            first, old = in_torch.gradients(values, batch_norm, x[copy], y[copy])
             below = layer * per_layer
             stepped = [v - rate * g if i < below else v for i, (v, g) in enumerate(zip(values, old))]
-            _, new = torch_gradients(stepped, batch_norm, x[copy], y[copy])
+            _, new = in_torch.gradients(stepped, batch_norm, x[copy], y[copy])
             a, b = old[below].ravel(), new[below].ravel()
             assert loss[copy] == pytest.approx(first, rel=1e-10)
             assert change[copy, 0] == pytest.approx(((b - a).norm() / a.norm()).item(), rel=1e-8)
@@ -138,22 +139,6 @@ def test_shift_of_the_gradient_is_what_pytorch_finds(batch_norm):
         np.testing.assert_array_equal(p.data, old_value)
     for (_, buffer), old_value in zip(model.named_buffers(), statistics_before, strict=True):
         np.testing.assert_array_equal(buffer.data, old_value)
-
-
-def torch_gradients(values, batch_norm, x, y):
-    values = [v.clone().requires_grad_() for v in values]
-    rest, h = list(values), torch.tensor(x)
-    for _ in range(2):
-        h = h @ rest.pop(0)
-        if batch_norm:
-            gamma, beta = rest.pop(0)[0], rest.pop(0)[0]
-            h = torch.nn.functional.batch_norm(h, None, None, gamma, beta, training=True, eps=1e-5)
-        else:
-            h = h + rest.pop(0)
-        h = torch.relu(h)
-    h = h @ rest.pop(0) + rest.pop(0)
-    loss = torch.nn.functional.cross_entropy(h, torch.tensor(y))
-    return loss.item(), [g.detach() for g in torch.autograd.grad(loss, values)]
 
 
 def test_nothing_is_below_the_first_layer_so_its_gradient_does_not_shift():

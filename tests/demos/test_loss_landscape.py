@@ -8,6 +8,7 @@ gradient changes 4.3 to 9 times as much.
 import json
 from dataclasses import replace
 
+import in_torch
 import numpy as np
 import pytest
 import torch
@@ -69,10 +70,12 @@ def test_landscape_is_what_pytorch_finds_and_leaves_no_trace(batch_norm):
     assert all(p.grad is None for p in model.parameters())
     for copy in range(2):
         values = [torch.tensor(p.data[copy].copy()) for p in model.parameters()]
-        start, gradient = by_torch(values, batch_norm, x[copy], y[copy])
+        start, gradient = in_torch.gradients(values, batch_norm, x[copy], y[copy])
         losses, changes = [start], []
         for eta in etas:
-            loss, there = by_torch([v - eta * g for v, g in zip(values, gradient)], batch_norm, x[copy], y[copy])
+            loss, there = in_torch.gradients(
+                [v - eta * g for v, g in zip(values, gradient)], batch_norm, x[copy], y[copy]
+            )
             losses.append(loss)
             changes.append(torch.sqrt(sum(((b - a) ** 2).sum() for a, b in zip(gradient, there))).item())
         length = torch.sqrt(sum((g**2).sum() for g in gradient)).item()
@@ -81,22 +84,6 @@ def test_landscape_is_what_pytorch_finds_and_leaves_no_trace(batch_norm):
             "beta": max(change / (eta * length) for change, eta in zip(changes, etas)),
         }  # fmt: skip
         assert {key: values[copy] for key, values in found.items()} == pytest.approx(expected, rel=1e-8)
-
-
-def by_torch(values, batch_norm, x, y):
-    values = [v.clone().requires_grad_() for v in values]
-    rest, h = list(values), torch.tensor(x)
-    for _ in range(2):
-        h = h @ rest.pop(0)
-        if batch_norm:
-            gamma, beta = rest.pop(0)[0], rest.pop(0)[0]
-            h = torch.nn.functional.batch_norm(h, None, None, gamma, beta, training=True, eps=1e-5)
-        else:
-            h = h + rest.pop(0)
-        h = torch.relu(h)
-    h = h @ rest.pop(0) + rest.pop(0)
-    loss = torch.nn.functional.cross_entropy(h, torch.tensor(y))
-    return loss.item(), [g.detach() for g in torch.autograd.grad(loss, values)]
 
 
 def test_effective_beta_of_softmax_regression_stays_below_its_smoothness():
