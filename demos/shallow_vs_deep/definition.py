@@ -15,9 +15,10 @@ from typing import Any
 from tinygrad_bn import nn
 
 from ..lab.demo import Block, Measured, Outcome, Part, Progress, Settings, Table, Text, Verdict
+from ..lab.wording import CONDITION, fitting, listed
 from . import parameters
+from .regions import UNITS
 
-UNITS = 48
 LAYERS = (1, 2, 4, 12)
 
 
@@ -52,7 +53,7 @@ class Win:
 def wins(measured: Measured) -> list[Win]:
     """Where depth won in the other rows, as far as they were measured."""
     found = [
-        Win(f"{duel.task}, {duel.deep['budget']:,} parameters", max(duel.deep["widths"]), max(duel.shallow["widths"]))
+        Win(f"{duel.task} ({duel.deep['budget']:,} parameters)", max(duel.deep["widths"]), max(duel.shallow["widths"]))
         for duel in parameters.duels(measured)
         if duel.winner == "deep"
     ]
@@ -60,8 +61,7 @@ def wins(measured: Measured) -> list[Win]:
         by_depth = {row["depth"]: row["pieces"] for row in measured["regions_constructed"]["networks"]}
         best = max(by_depth, key=lambda depth: (by_depth[depth], -depth))
         if by_depth[best] > by_depth[1]:
-            units = measured["regions_constructed"].get("units", UNITS)
-            found.append(Win(f"{by_depth[best]:,} pieces with {units} units", units // best, units))
+            found.append(Win(f"{by_depth[best]:,} pieces with {UNITS} units", UNITS // best, UNITS))
     if "growth_sawtooth" in measured:
         last = measured["growth_sawtooth"]["rows"][-1]
         if last["deep"]["units"] < last["shallow"]["units"]:
@@ -77,7 +77,8 @@ def verdict(won: Sequence[Win]) -> tuple[Outcome, str]:
         return "holds", ""
     if not more:
         return "does not hold", ""
-    return "holds if", f"the task is {' or '.join(more)}"
+    count = f"it is one of {len(more)} of the {len(won)} deep networks that win in other rows"
+    return "holds if", fitting(CONDITION, f"the task is {listed(more)}", count)
 
 
 def show(measured: Measured) -> list[Block]:
@@ -101,15 +102,23 @@ def show(measured: Measured) -> list[Block]:
     if won:
         outcome, condition = verdict(won)
         fewer = sum(win.deep < win.shallow for win in won)
-        said = "; ".join(f"{win.what}: {win.deep} against {win.shallow:,}" for win in won)
-        blocks.append(
+        ordered = sorted(won, key=lambda win: win.deep / win.shallow)
+        ends = [f"{win.deep:,} against {win.shallow:,}" for win in (ordered[0], *ordered[1:][-1:])]
+        said = f"between {ends[0]} and {ends[1]}" if len(ends) > 1 else ends[0]
+        blocks += [
+            Table(
+                "definition_wins",
+                "The deep networks that win in other rows: neurons in their widest layer, and in that of the shallow one",
+                ("task", "deep", "shallow"),
+                [(win.what, f"{win.deep:,}", f"{win.shallow:,}") for win in won],
+            ),
             Verdict(
                 "definition",
-                "Deep networks have many layers, with more neurons in each.",
-                f"a definition; but of {len(won)} deep networks that win below, {fewer} have fewer neurons in their widest "
-                f"layer than the shallow one they beat ({said})",
+                "Deep networks have many layers, with more neurons in each",
+                f"Of {len(won)} deep networks that win in other rows, {fewer} have fewer neurons in their widest layer than "
+                f"the shallow network they beat: {said}",
                 outcome,
                 condition,
-            )
-        )
+            ),
+        ]
     return blocks

@@ -25,16 +25,18 @@ import numpy as np
 
 from tinygrad_bn import nn, optim
 
-from ..datasets import DIGITS, load_digits
+from ..datasets import DIGITS, shuffled_digits
 from ..lab import copies, plots, statistics
 from ..lab.copies import Array
 from ..lab.demo import Block, Measured, Outcome, Part, Plot, Progress, Settings, Table, Text, Verdict
+from ..lab.wording import MEASURED, fitting, listed
 from .trees import LEAVES, tree, tree_parameters
 
 FUNCTION_RATES = (0.01, 0.025, 0.06, 0.15)
 DIGIT_RATES = (0.01, 0.03, 0.1, 0.3)
 DEPTHS = {"depth 1": 1, "depth 2": 2, "depth 3": 3}
 TREE = "tree"
+LEAST = 1e-4  # an error below it counts as this, so that it has a logarithm
 
 # -- the tasks ----------------------------------------------------------------------------------------------------------
 
@@ -98,9 +100,8 @@ def function_task(target: Callable[[Array], Array], seed: int, rows: int = 20_00
 
 def digits_task(seed: int) -> Task:
     """The 8x8 digits: 997 to learn from, 300 to choose with, 500 to report."""
-    data = load_digits()
-    order = np.random.default_rng([seed, 2]).permutation(len(data))
-    x, y = data.images[order], data.labels[order]
+    data = shuffled_digits([seed, 2])
+    x, y = data.images, data.labels
     train, validation, test = ((x[rows], y[rows]) for rows in (slice(997), slice(997, 1297), slice(1297, None)))
     return Task(train, validation, test, 10, DIGIT_RATES, copies.cross_entropy, share_wrong)
 
@@ -178,7 +179,7 @@ def compare(
             scores = errors(task, task.validation, chosen, seeds, rates, steps, progress, label)
             by_rate = scores.reshape(len(task.rates), -1).mean(axis=1)
             rate = task.rates[int(np.argmin(by_rate))]
-            seeds = list(range(settings.seed, settings.seed + 2 * settings.seeds))  # copies are cheap
+            seeds = list(settings.more_seeds(2))  # copies are cheap
             found = errors(task, task.test, chosen, seeds, [rate] * len(seeds), steps, progress, label)
             nets[name].append(
                 {
@@ -264,15 +265,17 @@ class Duel:
         """``"deep"`` or ``"shallow"`` where the interval leaves out 1, else ``"neither"``."""
         return "deep" if self.high < 1 else "shallow" if self.low > 1 else "neither"
 
+    def __str__(self) -> str:
+        return f"{self.ratio:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
-def duel(task: str, part: Mapping[str, Any], place: int = -1) -> Duel:
-    """The duel at one budget of a part, the largest unless another is asked for."""
-    runs = {name: part["nets"][name][place] for name in DEPTHS}
+
+def duel(task: str, part: Mapping[str, Any]) -> Duel:
+    """The duel at the largest budget of a part."""
+    runs = {name: part["nets"][name][-1] for name in DEPTHS}
     shallow = runs.pop("depth 1")
     name = min(runs, key=lambda name: min(runs[name]["validation"]))
-    logs = np.log(np.maximum(runs[name]["error"], 1e-4)) - np.log(np.maximum(shallow["error"], 1e-4))
-    mean, half = statistics.mean_interval(logs.tolist())
-    ratio, low, high = (math.exp(value) for value in (mean, mean - half, mean + half))
+    deep, wide = (np.maximum(run["error"], LEAST) for run in (runs[name], shallow))
+    ratio, low, high = statistics.ratio_interval((deep / wide).tolist())
     return Duel(task, name, shallow, runs[name], ratio, low, high)
 
 
@@ -288,7 +291,7 @@ def tasks(measured: Measured) -> dict[str, Mapping[str, Any]]:
 
 def typical(run: Mapping[str, Any]) -> float:
     """The geometric mean of a network's error over the seeds."""
-    return float(np.exp(np.log(np.maximum(run["error"], 1e-4)).mean()))
+    return float(np.exp(np.log(np.maximum(run["error"], LEAST)).mean()))
 
 
 def needed(runs: Sequence[Mapping[str, Any]], target: float) -> str:
@@ -311,12 +314,7 @@ def verdict(fought: Sequence[Duel]) -> tuple[Outcome, str]:
     if not won:
         return "does not hold", ""
     rest = [duel.task for duel in fought if duel.winner != "deep"]
-    return "holds if", f"the task is {listed(won, 'or')}; it does not for {listed(rest)}"
-
-
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """``a, b and c``."""
-    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return "holds if", f"the task is {listed(won)}, not {listed(rest)}"
 
 
 def show(measured: Measured) -> list[Block]:
@@ -349,11 +347,18 @@ def show(measured: Measured) -> list[Block]:
             ("task", "error", "depth 1", *list(DEPTHS)[1:], TREE),
             [needed_row(task, part) for task, part in parts.items()],
         ),
+        Table(
+            "parameters_ratio",
+            "Error of the deep network by the shallow one's with as many parameters, the largest size, with 95 % interval; the "
+            "depth is chosen on validation rows",
+            ("task", "parameters", "deep network", "error by the shallow one's"),
+            [(duel.task, f"{duel.deep['budget']:,}", duel.name, str(duel)) for duel in fought],
+        ),
         Plot("parameters_error", caption(fought), lambda figure: draw(figure, parts), (8.0, 6.2)),
         Verdict(
             "fewer_parameters",
-            "A deep network fits with fewer parameters than a shallow one.",
-            "; ".join(map(duel_text, fought)) + " (error of the deep network by the shallow one's, 95 % interval)",
+            "A deep network fits with fewer parameters than a shallow one",
+            fitting(MEASURED, *(ratios_text(fought, intervals) for intervals in (True, False))),
             outcome,
             condition,
         ),
@@ -376,7 +381,7 @@ def at_edge(parts: Mapping[str, Mapping[str, Any]]) -> str:
         for run in runs
         if run["rate"] in (part["rates"][0], part["rates"][-1])
     ]
-    return f" The best rate is at the edge of the grid for {listed(edge)}." if edge else ""
+    return f" The best rate is at the edge of the grid for {listed(edge, 'and')}." if edge else ""
 
 
 def error_rows(task: str, part: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -399,9 +404,10 @@ def needed_row(task: str, part: Mapping[str, Any]) -> tuple[str, ...]:
     return (task, f"{target:.3f}", f"{shallow['parameters']:,}", *others)
 
 
-def duel_text(duel: Duel) -> str:
-    """``radial, 600 parameters: depth 2 x0.61 [0.55, 0.68]``."""
-    return f"{duel.task}, {duel.deep['budget']:,}: {duel.name} x{duel.ratio:.2f} [{duel.low:.2f}, {duel.high:.2f}]"
+def ratios_text(fought: Sequence[Duel], intervals: bool) -> str:
+    """The ratio of the errors in each task."""
+    said = ", ".join(f"{duel.task} {duel if intervals else f'{duel.ratio:.2f}'}" for duel in fought)
+    return f"Error of a deep network by that of a shallow one, as many parameters: {said}"
 
 
 def caption(fought: Sequence[Duel]) -> str:
@@ -409,14 +415,13 @@ def caption(fought: Sequence[Duel]) -> str:
     by_winner = {
         winner: [duel for duel in fought if duel.winner == winner] for winner in ("deep", "shallow", "neither")
     }
-    words = {"deep": "Depth lowers the error", "shallow": "one layer is better", "neither": "no clear difference"}
+    words = {"deep": "lower", "shallow": "higher", "neither": "not clearly different"}
     said = [
-        f"{words[winner]} for {listed([f'{duel.task} (x{duel.ratio:.2f})' for duel in some])}"
+        f"{words[winner]} for {listed([duel.task for duel in some], 'and')}"
         for winner, some in by_winner.items()
         if some
     ]
-    text = "; ".join(said)
-    return f"With as many parameters: {text[0].lower()}{text[1:]}"
+    return f"Deep networks' error with as many parameters is {', '.join(said)}"
 
 
 def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -427,26 +432,15 @@ def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
     for axes, (task, part) in zip(grid, parts.items()):
         for i, (name, runs) in enumerate(part["nets"].items()):
             x = [run["parameters"] for run in runs]
-            errors = np.maximum([run["error"] for run in runs], 1e-4).T
+            errors = np.maximum([run["error"] for run in runs], LEAST).T
             plots.band(axes, x, errors, plots.CYCLE[i], name, plots.MARKERS[i], linestyle="--" if name == TREE else "-")
         ratio = duel(task, part)
         axes.set(xscale="log", yscale="log", title=f"{task}: error x{ratio.ratio:.2f} ({ratio.name})")
-        plain_ticks(axes.xaxis, [run["budget"] for run in next(iter(part["nets"].values()))])
+        plots.only_ticks(axes.xaxis, [run["budget"] for run in next(iter(part["nets"].values()))])
         low, high = axes.get_ylim()
-        ticks = (
-            (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-            if high > 3 * low
-            else (0.03, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
-        )
-        nice = [tick for tick in ticks if low <= tick <= high]
-        plain_ticks(axes.yaxis, nice)
+        wide, narrow = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0), (0.03, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+        plots.log_numbers(axes.yaxis, wide if high > 3 * low else narrow)
         axes.set_xlabel("parameters")
         axes.set_ylabel("share wrong" if task == "digits" else "error")
     names = next(iter(parts.values()))["nets"]
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
-
-
-def plain_ticks(axis: Any, values: Sequence[float]) -> None:
-    """These ticks and no others, as plain numbers."""
-    axis.set_ticks(values, [f"{value:g}" for value in values])
-    axis.set_ticks([], minor=True)

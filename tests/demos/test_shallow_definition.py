@@ -4,6 +4,7 @@ import pytest
 
 from demos import shallow_vs_deep
 from demos.lab.demo import Progress, Settings, Table, Verdict
+from demos.lab.wording import too_long
 from demos.shallow_vs_deep import definition
 from demos.shallow_vs_deep.definition import Win
 
@@ -34,7 +35,7 @@ def duel_part(shallow, deep, width):
 def test_winners_come_from_the_measurements_of_the_other_rows():
     better = duel_part([0.8, 0.81], [0.4, 0.41], 5)
     worse = duel_part([0.4, 0.41], [0.8, 0.81], 5)
-    assert definition.wins({"parameters_radial": better}) == [Win("radial, 60 parameters", 5, 7)]
+    assert definition.wins({"parameters_radial": better}) == [Win("radial (60 parameters)", 5, 7)]
     assert definition.wins({"parameters_radial": worse}) == []
     zigzags = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 20736}, {"depth": 12, "pieces": 20736}]
     assert definition.wins({"regions_constructed": {"networks": zigzags}}) == [
@@ -49,7 +50,8 @@ def test_winners_come_from_the_measurements_of_the_other_rows():
 @pytest.mark.parametrize(("width", "outcome"), [(5, "does not hold"), (30, "holds")])
 def test_what_is_shown(width, outcome):
     measured = {"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], width)}
-    (verdict,) = definition.show(measured)
+    winners, verdict = definition.show(measured)
+    assert winners.rows == [("radial (60 parameters)", str(width), "7")]
     assert isinstance(verdict, Verdict)
     assert verdict.outcome == outcome
     assert f"{width} against 7" in verdict.measured
@@ -57,6 +59,21 @@ def test_what_is_shown(width, outcome):
     (_, table) = definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})
     assert isinstance(table, Table)
     assert table.rows[2] == ("4", "12", "505")
+
+
+def test_what_is_said_is_short():
+    """Also where many deep networks won, some with more neurons in a layer and some with fewer."""
+    measured = {f"parameters_{task}": duel_part([0.8, 0.81], [0.4, 0.41], width)
+                for task, width in {"compositional": 30, "radial": 5, "additive": 20, "digits": 9}.items()}  # fmt: skip
+    assert too_long(definition.show(measured)) == []
+    assert too_long(definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})) == []
+    shown = definition.show(measured)[-1]
+    assert shown.outcome == "holds if"
+    many = [Win(f"a task with a long name ({i} parameters)", 9, 3) for i in range(4)]
+    assert definition.verdict([*many, Win("a", 2, 3)])[1] == (
+        "it is one of 4 of the 5 deep networks that win in other rows"
+    )
+    assert shown.measured.endswith("between 5 against 7 and 30 against 7")
 
 
 def test_the_rows_make_one_demo():

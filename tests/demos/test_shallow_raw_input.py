@@ -6,6 +6,7 @@ import pytest
 from demos.datasets import load_digits, load_syllables
 from demos.lab import plots
 from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
+from demos.lab.wording import too_long
 from demos.shallow_vs_deep import raw_input
 from demos.shallow_vs_deep.raw_input import DENSE1, DENSE3, SMALL, TWICE, WIDE
 
@@ -131,6 +132,14 @@ def test_the_verdict_can_come_out_each_way():
     mixed = verdict_of(digits=KIND, text=DEPTH)
     assert mixed.outcome == "holds if"
     assert mixed.condition == "the input is syllables of a word"
+
+
+def test_what_is_said_is_short():
+    wild = made_up(5, 0.5, 80, 99, 1)
+    wild["nets"][TWICE]["accuracy"] = [0.0, 1.0, 0.5]
+    for parts in ((KIND, KIND, KIND), (KIND, DEPTH, STACK), (wild, wild, wild)):
+        measured = {raw_input.PREFIX + name: part for name, part in zip(raw_input.TITLES, parts)}
+        assert too_long(raw_input.show(measured)) == []
 
 
 def test_a_gain_is_paired_and_has_students_interval():
