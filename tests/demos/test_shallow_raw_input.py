@@ -33,7 +33,8 @@ def test_all_digits_are_used_once():
 
 def test_words_can_be_read_back_and_rules_are_right():
     task = raw_input.text_task(2, train=300, validation=50, test=100)
-    known = dict(zip(load_syllables().words, load_syllables().syllables))
+    data = load_syllables()
+    known = dict(zip(data.words, data.syllables))
     assert task.x.shape == (450, 26, 14)
     words = ["".join(chr(97 + int(column.argmax())) for column in x.T if column.any()) for x in task.x]
     assert len(set(words)) == 450  # none twice, so none on both sides
