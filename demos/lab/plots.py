@@ -59,9 +59,8 @@ def render(plot: Plot, kind: str = "svg") -> bytes:
         plot.draw(figure)
         buffer = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", UserWarning
-            )  # a letter the font lacks, or a layout that does not fit, is a fault
+            # A letter the font lacks, or a layout that does not fit, is a fault.
+            warnings.simplefilter("error", UserWarning)
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             figure.savefig(buffer, format=kind, dpi=110 if kind == "svg" else 144, metadata=metadata)
     return buffer.getvalue()
