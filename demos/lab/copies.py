@@ -58,14 +58,14 @@ class BatchNorm(nn.Module):
     def forward(self, x: Any) -> Any:
         if self.training:
             mean = ops.mean(x, axis=1, keepdims=True)
-            centred = x - mean
-            variance = ops.mean(ops.square(centred), axis=1, keepdims=True)
+            centered = x - mean
+            variance = ops.mean(ops.square(centered), axis=1, keepdims=True)
             rows = x.shape[1]
             self._track(self.running_mean, mean.data)
             self._track(self.running_var, variance.data * (rows / (rows - 1)))  # the unbiased one is what is stored
         else:
-            centred, variance = x - self.running_mean, self.running_var
-        return self.gamma * (centred / ops.sqrt(variance + self.eps)) + self.beta
+            centered, variance = x - self.running_mean, self.running_var
+        return self.gamma * (centered / ops.sqrt(variance + self.eps)) + self.beta
 
     def _track(self, running: Any, batch: Array) -> None:
         with running.unlocked() as array:
