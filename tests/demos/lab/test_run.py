@@ -153,3 +153,15 @@ def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
     for path in tmp_path.rglob("*.*"):
         assert path.suffix == ".json"
         json.loads(path.read_text())
+
+
+def test_parts_run_in_several_processes(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "demos", "--only", "worked_example", "--jobs", "2", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("worked_example: ") == len(list((tmp_path / "parts").iterdir())) == 4
+    (tmp_path / "alone").mkdir()
+    alone = running.run([(running.load("worked_example"), Settings(1))], tmp_path / "alone", jobs=1)["worked_example"]
+    (entry,) = json.loads((tmp_path / "results.json").read_text())["demos"]
+    assert entry["parts"]["steps"]["measured"] == alone["steps"].measured
