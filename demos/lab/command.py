@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +29,8 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:
-    """Do the work; expected failures become a message and an exit code."""
+    """Do the work; expected failures become a message and an exit code, and being terminated leaves no process behind."""
+    before = signal.signal(signal.SIGTERM, leave)
     try:
         return work()
     except KeyboardInterrupt:
@@ -37,6 +39,13 @@ def guarded(name: str, work: Callable[[], int]) -> int:
     except (DatasetError, OutputError, ResultsError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def leave(number: int, frame: object) -> None:
+    """What SIGTERM does: an exception, on whose way out the other processes are ended."""
+    sys.exit(128 + number)
 
 
 def run_one(demo: Demo, argv: Sequence[str] | None) -> int:

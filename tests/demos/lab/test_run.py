@@ -127,8 +127,9 @@ def is_gone(group: int) -> bool:
     return False
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_termination_leave_whole_files_and_no_process(sent, code, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "demos.bn_activity", "--out", str(tmp_path), "--jobs", "2"], cwd=ROOT, env=environment,
@@ -140,14 +141,14 @@ def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
         while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(2)  # the processes are at work
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         output, _ = process.communicate(timeout=60)
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)  # it and its workers
         process.communicate()
         raise
-    assert process.returncode == 130, output
-    assert "Interrupted. What was finished is kept" in output
+    assert process.returncode == code, output
+    assert ("Interrupted. What was finished is kept" in output) == (sent == signal.SIGINT)
     assert "Traceback" not in output
     assert is_gone(process.pid)
     for path in tmp_path.rglob("*.*"):
