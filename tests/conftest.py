@@ -1,12 +1,13 @@
-"""A headless Chromium for the tests of pages.
+"""What tests of several rooms need: Ctrl-C that works, and a headless Chromium for pages.
 
-Without a browser these tests are skipped; where TINYGRAD_BN_REQUIRE_BROWSER=1 they fail.
+Without a browser the tests of pages are skipped; where TINYGRAD_BN_REQUIRE_BROWSER=1 they fail.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,13 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+def pytest_configure() -> None:
+    """A job in the background inherits Ctrl-C ignored; the tests that press it need it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop runs until it is closed, and other tests start their own
 def chromium() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
