@@ -417,7 +417,7 @@ def map_plot(part: dict[str, Any]) -> Plot:
     def draw(figure: Any) -> None:
         for axes, (depth, text) in zip(figure.subplots(1, 2), part["maps"].items()):
             image = colors[unpacked(text) % len(colors)].reshape(stored, stored)
-            axes.imshow(image, cmap="turbo", origin="lower", extent=(-3, 3, -3, 3), interpolation="nearest")
+            axes.imshow(image, cmap="cividis", origin="lower", extent=(-3, 3, -3, 3), interpolation="nearest")
             layers = "1 layer" if depth == "1" else f"{depth} layers"
             axes.set(
                 title=f"{layers} of {UNITS // int(depth)}: {part['patterns'][depth][0]} regions", xticks=(), yticks=()
