@@ -30,6 +30,7 @@ BITS = (2, 4, 8, 16)
 LEARNED = 1e-3  # mean squared error below which a sawtooth counts as learned; its variance is 1/12
 NOISES = (0.02, 0.05, 0.1, 0.2)
 RATES = (0.003, 0.01)  # of Adam; a start counts if it succeeds with either
+PARITY_RATE = 0.01
 BUDGETS = {2: 150, 3: 400}  # parameters of the networks that learn 2**k pieces
 DEPTHS = (1, 2, 3, 5)
 
@@ -164,7 +165,7 @@ def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
         for hidden in ([2 * bits], [4 * bits], [math.ceil(4 * bits / 3)] * 3):
             weights = copies.draw_weights([bits, *hidden, 1], seeds, "he")
             network = copies.network(weights, nn.ReLU, batch_norm=False)
-            optimizer = copies.optimizer("adam", network, 0.01)
+            optimizer = copies.optimizer("adam", network, PARITY_RATE)
             for _ in progress(range(steps), f"parity of {bits} bits, {len(hidden)} layers"):
                 copies.step(network, optimizer, copies.binary_cross_entropy, inputs, targets)
             right = ((copies.predict(network, x) > 0) == (y > 0.5)).all(axis=(1, 2))
@@ -262,7 +263,11 @@ def learned_table(part: dict[str, Any]) -> Table:
         for k, depths in part["larger"].items()
         for depth, row in depths.items()
     ]
-    caption = f"Sawtooth: how often {part['steps']} steps of Adam find it (mean squared error below {LEARNED:g})"
+    rates = " or ".join(f"{rate:g}" for rate in RATES)
+    caption = (
+        f"Sawtooth: how often {part['steps']} steps of Adam, at a rate of {rates}, find it (mean squared error below "
+        f"{LEARNED:g})"
+    )
     return Table("growth_sawtooth_trained", caption, ("pieces", "layers x units", "start", "found"), rows)
 
 
@@ -272,7 +277,10 @@ def parity_learned_table(part: dict[str, Any]) -> Table:
         [str(row["bits"]), f"{len(row['hidden'])} x {row['hidden'][0]}", f"{sum(row['learned'])}/{len(row['learned'])}"]
         for row in part["rows"]
     ]
-    caption = f"Parity: how often {part['steps']} steps of Adam learn the whole truth table from random weights"
+    caption = (
+        f"Parity: how often {part['steps']} steps of Adam, at a rate of {PARITY_RATE:g}, learn the whole truth table from "
+        "random weights"
+    )
     return Table("growth_parity_trained", caption, ("bits", "layers x units", "learned"), rows)
 
 

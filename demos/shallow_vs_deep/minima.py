@@ -27,6 +27,7 @@ Y = np.sin(3 * np.pi * X)
 RADII = (0.1, 0.01, 0.001)
 ROUNDING = 1e-12  # losses and eigenvalues that differ by less are equal
 XOR_STEPS = 1500
+XOR_RATE = 0.02  # of Adam
 XOR = {
     "narrow, shallow": [2],
     "narrow, deep": [2, 2, 2, 2],
@@ -145,7 +146,7 @@ def xor(settings: Settings, progress: Progress) -> dict[str, Any]:
     for name, activation, std in (("sigmoid", nn.Sigmoid, "xavier"), ("relu", nn.ReLU, "he")):
         for shape, hidden in XOR.items():
             network = copies.network(copies.draw_weights([2, *hidden, 1], seeds, std), activation, batch_norm=False)
-            optimizer = copies.optimizer("adam", network, 0.02)
+            optimizer = copies.optimizer("adam", network, XOR_RATE)
             for _ in progress(range(XOR_STEPS), f"XOR, {name}, {shape}"):
                 copies.step(network, optimizer, copies.squared_error, inputs, targets)
             errors = ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2))

@@ -175,8 +175,8 @@ def xor_table(part: dict[str, Any]) -> Table:
             ]
         )
     caption = (
-        f"XOR: starts that {part['steps']} steps of Adam solve, and errors of the others; with outputs of -1 and 1, two, three "
-        "and four points taken for one give 0.50, 0.67, 1.00"
+        f"XOR: starts that {part['steps']} steps of Adam (rate {minima.XOR_RATE:g}) solve, and errors of the others; with "
+        "outputs of -1 and 1, two, three and four points taken for one give 0.50, 0.67, 1.00"
     )
     return Table("trainability_xor", caption, ("activation", "network", "sizes", "solved", "stuck at"), rows)
 
