@@ -116,7 +116,7 @@ def savings(races: list[Race]) -> list[Plot]:
         for axes, own in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
             draw_savings(axes, own)
             if own is not panels[0]:
-                axes.set_yticklabels([])
+                axes.set_yticklabels([race.definition for race in own])
         drawn = [axes.plot([], [], line, color=color)[0] for line, color in (("o-", plots.BN), ("s-", plots.ORANGE))]
         figure.legend(drawn, ["steps", "CPU time"], loc="outside upper right", ncols=2)
         figure.supxlabel("saved by BN, %", fontsize=13)
