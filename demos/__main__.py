@@ -76,7 +76,7 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> None:
             if isinstance(block, Verdict):
                 print(f"{verdict_text(block)}\n")
     if not plots.available():
-        print("no plots, because matplotlib is not installed: pip install -e '.[demos]'")
+        print(plots.MISSING)
     print(f"wrote {written}: everything that was measured", flush=True)
     html = page(content, folder)
     path = write_whole(folder / "report.html", lambda file: file.write_text(html, encoding="utf-8"))

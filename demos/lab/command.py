@@ -69,7 +69,7 @@ def run_one(demo: Demo, argv: Sequence[str] | None) -> int:
     for path, caption in write_pictures(shown, own):
         print(f"wrote {path}: {caption}")
     if not plots.available() and any(isinstance(block, Plot) for block in shown):
-        print("no plots, because matplotlib is not installed: pip install -e '.[demos]'")
+        print(plots.MISSING)
     return 0
 
 
@@ -118,17 +118,12 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
     for block in blocks:
         write: Callable[[Path], object]
         if isinstance(block, Plot) and plots.available():
-            write = partial(write_bytes, plots.render(block))
+            write = partial(Path.write_bytes, data=plots.render(block))
         elif isinstance(block, Drawing):
-            write = partial(write_bytes, block.svg.encode())
+            write = partial(Path.write_bytes, data=block.svg.encode())
         elif isinstance(block, Attachment):
             write = block.write
         else:
             continue
         written.append((write_whole(folder / block.file, write), block.caption))
     return written
-
-
-def write_bytes(content: bytes, path: Path) -> None:
-    """``path.write_bytes``, the content first."""
-    path.write_bytes(content)

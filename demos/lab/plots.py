@@ -40,6 +40,9 @@ STYLE: Any = {
 }
 
 
+MISSING = "no plots, because matplotlib is not installed: pip install -e '.[demos]'"
+
+
 def available() -> bool:
     """Whether matplotlib is installed."""
     try:

@@ -83,11 +83,13 @@ def run(demos: Sequence[tuple[Demo, Settings]], folder: Path, jobs: int) -> dict
         KeyboardInterrupt: after Ctrl-C; no process is left behind, and what was finished is kept.
     """
     todo, results = [], {demo.name: dict[str, Finished]() for demo, _ in demos}
+    for file in {file for demo, settings in demos for part in demo.parts_for(settings) for file in part.data}:
+        checked(file)
     for demo, settings in demos:
+        code = code_of(demo)
         for part in demo.parts_for(settings):
-            for file in part.data:
-                checked(file)
-            todo.append((part.seconds, Job(demo.name, part.name, settings), kept_at(folder, demo, part, settings)))
+            path = kept_at(folder, demo, part, settings, code)
+            todo.append((part.seconds, Job(demo.name, part.name, settings), path))
     (folder / "parts").mkdir(exist_ok=True)
     missing = []
     for seconds, job, path in sorted(todo, key=lambda entry: -entry[0]):
@@ -102,8 +104,8 @@ def run(demos: Sequence[tuple[Demo, Settings]], folder: Path, jobs: int) -> dict
             results[job.demo][job.part] = finished
             count(seconds, f"{job.label}, {finished.cpu_seconds:.0f} s CPU")
     return {
-        name: {part.name: parts[part.name] for part in load(name).parts if part.name in parts}
-        for name, parts in results.items()
+        demo.name: {part.name: results[demo.name][part.name] for part in demo.parts_for(settings)}
+        for demo, settings in demos
     }
 
 
@@ -152,17 +154,22 @@ def measure(job: Job) -> Finished:
 # -- keeping what is finished -------------------------------------------------------------------------------------------
 
 
-def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings) -> Path:
+def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings, code: str) -> Path:
     """Where a part's measurements are kept: the name says what they rest on, code, data, options and versions."""
-    content = hashlib.sha256()
-    for path in sources(demo):
-        content.update(path.read_bytes())
     rests_on = [
-        demo.name, part.name, [file.sha256 for file in part.data], content.hexdigest(),
+        demo.name, part.name, [file.sha256 for file in part.data], code,
         settings.seeds, settings.seed, settings.full, sorted(settings.flags), platform.python_version(), np.__version__,
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
     return folder / "parts" / f"{demo.name}.{part.name}.{key[:16]}.json"
+
+
+def code_of(demo: Demo) -> str:
+    """A hash of the code that a demo's measurements can depend on."""
+    content = hashlib.sha256()
+    for path in sources(demo):
+        content.update(path.read_bytes())
+    return content.hexdigest()
 
 
 def sources(demo: Demo) -> list[Path]:

@@ -208,15 +208,22 @@ def as_seeds(roots: list[Variable], gradient: Any) -> list[Any]:
     return given
 
 
-def reachable(roots: list[Variable], stop: Collection[Variable] = ()) -> list[Variable]:
-    """Every variable behind the roots, each once; nothing beyond those in ``stop``."""
+def reachable(
+    roots: Sequence[Variable],
+    stop: Collection[Variable] = (),
+    fix: str = "trace first, with trace(y, gradient=...), or call backward(retain_graph=True)",
+) -> list[Variable]:
+    """Every variable behind the roots, each once, roots included; nothing beyond those in ``stop``.
+
+    Raises:
+        GraphError: the graph was used up by an earlier backward pass; ``fix`` says what to do instead.
+    """
     seen = set(roots)
     waiting = list(roots)
     for variable in waiting:
         if variable in stop:
             continue
         if variable.inputs is FREED:
-            fix = "trace first, with trace(y, gradient=...), or call backward(retain_graph=True)"
             raise GraphError(explain(f"{variable.label}: its graph was used up by backward()", fix=fix))
         for arg in variable.inputs or ():
             if isinstance(arg, Variable) and arg not in seen:

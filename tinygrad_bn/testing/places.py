@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FREED, Variable
-from ..engine.errors import GraphError, explain
+from ..engine import Variable
 from ..engine.mode import Site
+from ..graph.tracing import reachable
 
 
 def behind(roots: Sequence[Variable]) -> list[Variable]:
@@ -19,18 +19,8 @@ def behind(roots: Sequence[Variable]) -> list[Variable]:
     Raises:
         GraphError: the graph was used up by an earlier backward pass.
     """
-    found = list(dict.fromkeys(roots))
-    seen = set(found)
-    for variable in found:  # the list grows while it is walked
-        if variable.inputs is FREED:
-            fix = "ask before backward, or call backward(retain_graph=True)"
-            raise GraphError(explain(f"{variable.label}: its graph was used up by backward()", fix=fix))
-        for arg in variable.inputs or ():
-            if isinstance(arg, Variable) and arg not in seen:
-                seen.add(arg)
-                found.append(arg)
-    found.sort(key=attrgetter("stamp"))
-    return found
+    fix = "ask before backward, or call backward(retain_graph=True)"
+    return sorted(reachable(list(dict.fromkeys(roots)), fix=fix), key=attrgetter("stamp"))
 
 
 def operation(result: Variable) -> str:
