@@ -12,12 +12,11 @@ from numpy.testing import assert_allclose
 import tinygrad_bn as tg
 from demos import build_your_own as demo
 from demos.datasets import load_digits
-from demos.lab import copies, drawings, plots
+from demos.lab import copies, plots
 from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
 from demos.lab.terminal import as_text
 from demos.lab.wording import too_long
 from tinygrad_bn import functional
-from tinygrad_bn.graph import layout
 
 
 def race(**reached):
@@ -269,12 +268,8 @@ def test_what_it_says_is_short(measured, changed):
         assert too_long(demo.show(found)) == []
 
 
-def test_without_a_layout_program_the_graph_is_text(measured, monkeypatch):
-    monkeypatch.setattr(layout, "programs", lambda kind: [])
-    monkeypatch.setattr(drawings, "programs", lambda kind: [])
-    drawings.laid_out.cache_clear()
+def test_without_a_layout_program_the_graph_is_text(measured, without_layout):
     blocks = demo.show(measured)
-    drawings.laid_out.cache_clear()
     assert not [block for block in blocks if isinstance(block, (Drawing, Attachment))]
     assert measured["picture"]["drawn"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
     assert any("rms_norm.html was not written" in block.text for block in blocks if isinstance(block, Text))

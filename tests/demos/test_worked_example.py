@@ -14,7 +14,6 @@ from demos.lab import drawings, plots
 from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
 from demos.lab.terminal import as_text
 from demos.lab.wording import too_long
-from tinygrad_bn.graph import layout
 
 
 @pytest.fixture(scope="module")
@@ -214,12 +213,8 @@ def test_what_it_says_is_short(measured, changed):
         assert too_long(demo.show(found)) == []
 
 
-def test_without_a_layout_program_graphs_are_text(measured, monkeypatch):
-    monkeypatch.setattr(layout, "programs", lambda kind: [])
-    monkeypatch.setattr(drawings, "programs", lambda kind: [])
-    drawings.laid_out.cache_clear()
+def test_without_a_layout_program_graphs_are_text(measured, without_layout):
     blocks = demo.show(measured)
-    drawings.laid_out.cache_clear()
     assert not [block for block in blocks if isinstance(block, (Drawing, Attachment))]
     assert measured["graphs"]["scalar"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
     assert any("no layout program" in block.text for block in blocks if isinstance(block, Text))

@@ -1,0 +1,20 @@
+"""What the tests of several demos need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demos.lab import drawings
+from tinygrad_bn.graph import layout
+
+
+@pytest.fixture
+def without_layout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if no program that lays out graphs were installed."""
+    monkeypatch.setattr(layout, "programs", lambda kind: [])
+    monkeypatch.setattr(drawings, "programs", lambda kind: [])
+    drawings.laid_out.cache_clear()
+    yield
+    drawings.laid_out.cache_clear()
