@@ -32,7 +32,7 @@ from .lab import copies, plots, probe
 from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
 from .lab.copies import Array
-from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict, outcome
 from .lab.wording import CONDITION, MEASURED, PICTURE, fitting, listed
 
 BATCH = 60
@@ -406,7 +406,7 @@ def drift_verdict(part: Measured) -> Verdict:
         f"An input's median wanders {over_rates('plain', 'R', 1)} times the spread, with BN {over_rates('bn', 'R', 2)}; the "
         f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (learning rates "
         f"{part['rates'][0]:g} to {part['rates'][-1]:g})",
-        "does not hold" if not good else "holds if" if bad else "holds",
+        outcome(good, bad),
         f"the learning rate is {listed(good)}, not {listed(bad)} (the median wanders {worst_moved:.2f} of its spread with BN)"
         if good and bad
         else "",
@@ -611,7 +611,7 @@ def shift_verdict(cells: list[Cell]) -> Verdict:
         "ics_gradient",
         "Batch Normalization (BN) reduces internal covariate shift",
         fitting(MEASURED, figures(span), figures(lambda ratios: f"{np.median(ratios):.2g}")),
-        "does not hold" if not less else "holds if" if rest else "holds",
+        outcome(less, rest),
         fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
         if less and rest
         else "",

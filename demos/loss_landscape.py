@@ -33,7 +33,7 @@ from .lab import copies, plots, probe, statistics
 from .lab.arms import ARMS, COLORS, NAMES
 from .lab.command import main
 from .lab.copies import Array
-from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict
+from .lab.demo import Block, Demo, Heading, Measured, Part, Plot, Progress, Settings, Table, Text, Verdict, outcome
 from .lab.wording import CONDITION, fitting, listed
 
 SMOOTHER = {"plain": "plain", "bn": "BN", "": "neither"}
@@ -290,14 +290,15 @@ def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Ve
         NETS[net].short: level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
     }
     told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
+    result = outcome([arm for arm in told if arm == "bn"], [arm for arm in told if arm != "bn"])
     cases = {"at the same loss": levels, "at the same step": steps}
     said = [f"{ends(found)} times BN's {level}" for level, found in cases.items() if found]
     return Verdict(
         name,
         claim,
         f"The plain network's {TITLES[measure].lower()} is {', '.join(said)}",
-        "holds" if set(told) == {"bn"} else "holds if" if "bn" in told else "does not hold",
-        compared(levels, steps) if "bn" in told and set(told) != {"bn"} else "",
+        result,
+        compared(levels, steps) if result == "holds if" else "",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..lab import statistics, wording
-from ..lab.demo import Measured, Outcome
+from ..lab.demo import Measured
 from ..lab.statistics import Steps
 
 
@@ -128,13 +128,6 @@ def findings(measured: Measured) -> list[Finding]:
         for part in measured.values()
         for comparison in part.get("comparisons", ())
     ]
-
-
-def outcome(better: Sequence[object], rest: Sequence[object]) -> Outcome:
-    """A claim holds if it does in every case, does not if it does in none, and else it depends on the case."""
-    if not better:
-        return "does not hold"
-    return "holds if" if rest else "holds"
 
 
 def grouped(cases: Sequence[str | tuple[str, float]]) -> str:

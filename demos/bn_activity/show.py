@@ -9,9 +9,9 @@ import numpy as np
 
 from ..lab import plots, statistics
 from ..lab.arms import COLORS, NAMES
-from ..lab.demo import Block, Measured, Outcome, Plot, Table, Text, Verdict
+from ..lab.demo import Block, Measured, Outcome, Plot, Table, Text, Verdict, outcome
 from ..lab.wording import CONDITION, MEASURED, fitting
-from .findings import Finding, Share, findings, grouped, outcome
+from .findings import Finding, Share, findings, grouped
 
 SETTINGS = (
     "A setting is named by its data and by what is special: what the initial weights are drawn from (N(0, 0.1): normal, with "

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..lab import statistics, wording
 from ..lab.arms import ARMS, NAMES
-from ..lab.demo import Block, Heading, Measured, Outcome, Table, Text, Verdict
+from ..lab.demo import Block, Heading, Measured, Outcome, Table, Text, Verdict, outcome
 from . import pictures, scores
 from .networks import NETS, Net
 from .quality import averaged, difference
@@ -376,7 +376,7 @@ def higher_accuracy(measured: Measured) -> Verdict:
         "higher_accuracy",
         "With Batch Normalization (BN) a credit-risk model is more accurate on unseen data",
         f"With BN less plain, mean over networks: {'; '.join(said)}",
-        share_outcome(len(up), len(present)),
+        outcome(up, present.keys() - up),
         accuracy_condition({key: present[key].surely for key in up}) if 0 < len(up) < len(present) else "",
     )
 
@@ -406,11 +406,6 @@ def beats_logistic(measured: Measured) -> Verdict:
         "beats_logistic",
         "A network with Batch Normalization (BN) ranks unseen borrowers better than logistic regression",
         f"AUC with BN less that of logistic regression, mean over networks: {text}",
-        share_outcome(len(up), len(present)),
+        outcome(up, present.keys() - up),
         f"the model ranks {wording.listed([borrowers(lender) for lender in up])}" if 0 < len(up) < len(present) else "",
     )
-
-
-def share_outcome(yes: int, of: int) -> Outcome:
-    """All, some or none."""
-    return "does not hold" if yes == 0 else "holds" if yes == of else "holds if"

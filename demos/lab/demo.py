@@ -6,7 +6,7 @@ the plots, the report, the figures in the documentation) is made from that data 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -167,6 +167,13 @@ class Attachment:
 
 
 Outcome = Literal["holds", "holds if", "does not hold"]
+
+
+def outcome(better: Sized, rest: Sized) -> Outcome:
+    """A claim holds if it does in every case, does not if it does in none, and else it depends on the case."""
+    if not better:
+        return "does not hold"
+    return "holds if" if rest else "holds"
 
 
 @dataclass(frozen=True)

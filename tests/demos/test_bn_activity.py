@@ -9,11 +9,11 @@ import pytest
 
 from demos.bn_activity import DEMO, asked_for_mnist, experiments, measure
 from demos.bn_activity.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
-from demos.bn_activity.findings import findings, grouped, outcome
+from demos.bn_activity.findings import findings, grouped
 from demos.bn_activity.show import show
 from demos.datasets import load_digits, load_mnist
 from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Text, Verdict
+from demos.lab.demo import Plot, Progress, Settings, Table, Text, Verdict, outcome
 from demos.lab.terminal import as_text
 from demos.lab.wording import too_long
 from tinygrad_bn import nn
