@@ -52,7 +52,7 @@ fuzz: $(TEST)  ## random programs against PyTorch: make fuzz N=20000
 mutants: $(TEST)  ## plant faults one by one and see which test notices; about ten minutes
 	@$(RUN) -m tests.mutants
 
-reference: $(TEST)  ## write docs/reference.md anew from the docstrings
+reference: $(TEST)  ## write docs/reference.md from the docstrings
 	@$(RUN) docs/make_reference.py
 
 figures: $(TEST)  ## fill the measurements in the documentation: make figures FROM=out/results.json

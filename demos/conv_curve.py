@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 from .lab.output import OutputError, write_whole
 from .lab.plots import CYCLE

@@ -32,7 +32,7 @@ import numpy as np
 
 from tinygrad_bn import TinygradError, functional, manual_seed, nn, optim, train
 from tinygrad_bn.data import ArrayDataset, DataLoader
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 from .datasets import DatasetError, Digits, Splits, load_mnist
 from .lab.options import INTERRUPTED, positive, whole

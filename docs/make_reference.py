@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tinygrad_bn.graph": ("Graphs and pictures", ()),
     "tinygrad_bn.explorer": ("The explorer", ()),
     "tinygrad_bn.testing": ("Checking layers and primitives", ()),
-    "tinygrad_bn.engine.errors": ("Errors", ()),
+    "tinygrad_bn.errors": ("Errors", ()),
 }
 SECTIONS = ("Args:", "Returns:", "Raises:", "Attributes:", "Warns:", "Shapes:", "Yields:")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Scalar, Tensor, Variable, gradients_of, numpy_protocol, scalarize, values_of
-from tinygrad_bn.engine.errors import DTypeError, GraphError, NoDerivativeError, ShapeError
+from tinygrad_bn.errors import DTypeError, GraphError, NoDerivativeError, ShapeError
 from tinygrad_bn.numpy_protocol import FUNCTIONS, LIKE, REDUCTIONS, UFUNCS
 
 RNG = np.random.default_rng(0)

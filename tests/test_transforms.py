@@ -8,7 +8,7 @@ import torch
 
 import tinygrad_bn as tg
 from tinygrad_bn import Scalar, Tensor, grad, hessian, hvp, jacobian, jvp, no_grad, ops, value_and_grad, vjp
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 RNG = np.random.default_rng(0)
 X, Y, V, W = (RNG.normal(size=4) for _ in range(4))

@@ -1,7 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
 from . import data, functional, graph, nn, ops, optim, testing, train
-from .checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from .engine import (
     Primitive,
     Variable,
@@ -12,11 +11,12 @@ from .engine import (
     record_sites,
     scope,
 )  # fmt: skip
-from .engine.errors import TinygradError
+from .errors import TinygradError
 from .explorer import explore
+from .gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
 from .nn.init import manual_seed
+from .tensor import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from .variables import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of
 
 __version__ = "0.1.0"
 

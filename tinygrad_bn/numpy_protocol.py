@@ -15,7 +15,7 @@ import numpy as np
 
 from . import ops
 from .engine import Variable, dtype_of
-from .engine.errors import DTypeError, NoDerivativeError, explain
+from .errors import DTypeError, NoDerivativeError, explain
 
 Operation = Callable[..., Any]
 

@@ -13,21 +13,16 @@ from typing import Any, overload
 
 import numpy as np
 
-from .engine import Primitive, Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
-from .engine.errors import ArgumentError, DTypeError, ShapeError, explain
-from .engine.sweep import recorded_before
+from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
+from .engine.sweep import toposort
 from .engine.variable import next_stamp
-from .ops.composed.reductions import sum as sum_over
-from .ops.composed.shaping import reshape, stack
-from .variables import Scalar, Tensor
+from .errors import ArgumentError, DTypeError, ShapeError, explain
+from .ops import reshape, stack
+from .ops import sum as sum_over
+from .ops.primitives.elementary import identity
+from .tensor import Scalar, Tensor
 
 Function = Callable[..., Any]
-
-# A point of differentiation is a node of its own.  Were the argument itself used, a function that also closes over
-# that variable would be differentiated through the closure too (perturbation confusion).
-identity: Primitive = Primitive(
-    "identity", lambda x: x, lambda g, out, x: g, scalar=lambda x: x, elementwise=True, notation="{0}"
-)
 
 
 @overload
@@ -207,7 +202,7 @@ class _Run:
 
     def _uses_others(self, start: int) -> bool:
         """Whether the value depends on a leaf that wants a gradient, was there before, and is not one of the points."""
-        reached = [self.value, *(arg for made in recorded_before([self.value]) for arg in made.inputs or ())]
+        reached = [self.value, *(arg for made in toposort([self.value]) for arg in made.inputs or ())]
         own = set(self.points)
         leaves = (v for v in reached if isinstance(v, Variable) and v.is_leaf and v.requires_grad)
         return any(leaf.stamp < start and leaf not in own for leaf in leaves)
@@ -229,7 +224,11 @@ class _Run:
 
 
 def _point(arg: Any, position: int, scalars: bool) -> Variable:
-    """A fresh variable that wants a gradient, at the argument's value."""
+    """A fresh variable that wants a gradient, at the argument's value.
+
+    A node of its own: were the argument itself used, a function that also closes over that variable would be
+    differentiated through the closure too (perturbation confusion).
+    """
     if isinstance(arg, Variable):
         if dtype_of(arg).kind != "f":
             raise _not_differentiable(position, f"dtype {dtype_of(arg)}")

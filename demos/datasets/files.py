@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 Array = np.ndarray[Any, Any]
 

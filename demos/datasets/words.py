@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_bn.engine.errors import ArgumentError, explain
+from tinygrad_bn.errors import ArgumentError, explain
 
 from .files import FOLDER, Array, DataFile, checked
 

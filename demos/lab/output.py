@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 
 class OutputError(Exception):

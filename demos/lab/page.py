@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 from .demo import Attachment, Drawing, Plot, Verdict
 from .results import ResultsError, blocks

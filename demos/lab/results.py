@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tinygrad_bn.engine.errors import explain
+from tinygrad_bn.errors import explain
 
 from .demo import Block, Demo, Settings, Verdict
 from .output import write_whole

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 import tinygrad_bn as tg
 from tinygrad_bn.data import ArrayDataset, DataLoader
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 
 def dataset(rows=10):

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tinygrad_bn.data import ArrayDataset, StandardScaler, random_split
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, ShapeError
 
 
 def dataset(rows=100):

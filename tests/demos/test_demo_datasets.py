@@ -30,7 +30,7 @@ from demos.datasets import (
     shuffled_digits,
     spelled,
 )
-from tinygrad_bn.engine.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError
 
 LOADERS = [
     pytest.param(MNIST, load_mnist, id="mnist"),

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import Primitive, Scalar, Tensor, detect_anomaly, ops
-from tinygrad_bn.engine.errors import AnomalyError
+from tinygrad_bn.errors import AnomalyError
 
 
 def here(marker):

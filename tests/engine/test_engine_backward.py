@@ -5,8 +5,8 @@ import pytest
 
 from tinygrad_bn import Primitive, Scalar, Tensor, grad, ops
 from tinygrad_bn.engine import gradients
-from tinygrad_bn.engine.errors import ArgumentError, GraphError, RuleError, ShapeError
-from tinygrad_bn.engine.sweep import recorded_before, sweep
+from tinygrad_bn.engine.sweep import toposort, sweep
+from tinygrad_bn.errors import ArgumentError, GraphError, RuleError, ShapeError
 
 
 def leaf(value):
@@ -138,7 +138,7 @@ def test_the_order_is_latest_first_and_complete():
     b = x + 1.0
     c = a * b
     d = ops.exp(unused)
-    order = recorded_before([c])
+    order = toposort([c])
     assert order == [c, b, a]
     assert d not in set(order)
 

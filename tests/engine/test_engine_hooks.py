@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Scalar, Tensor, grad
-from tinygrad_bn.engine.errors import GraphError, ShapeError
+from tinygrad_bn.errors import GraphError, ShapeError
 
 
 def leaf(value=(1.0, 2.0), dtype=float):

@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import Scalar, Tensor, grad, nn, ops, optim
-from tinygrad_bn.engine.errors import RuleError
+from tinygrad_bn.errors import RuleError
 
 
 def training_step():

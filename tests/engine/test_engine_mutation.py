@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Scalar, Tensor, ops, optim
-from tinygrad_bn.engine.errors import DTypeError, GraphError, MutationError, ShapeError
+from tinygrad_bn.errors import DTypeError, GraphError, MutationError, ShapeError
 
 
 def leaf(value=(2.0, 3.0)):

@@ -6,7 +6,7 @@ import pytest
 import tinygrad_bn as tg
 from tinygrad_bn import Parameter, Primitive, Scalar, Tensor, ops
 from tinygrad_bn.engine import FREED
-from tinygrad_bn.engine.errors import DTypeError, GraphError
+from tinygrad_bn.errors import DTypeError, GraphError
 
 
 def leaf(value=(1.0, 2.0)):

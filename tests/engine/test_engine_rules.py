@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Primitive, Scalar, Tensor, grad, ops
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, NoDerivativeError, RuleError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, NoDerivativeError, RuleError, ShapeError
 
 
 def leaf(shape=(2, 3), dtype=float):
@@ -289,7 +289,7 @@ def test_an_error_of_another_kind_in_a_forward_is_left_alone():
 
 def test_an_operation_without_a_form_for_scalars():
     with pytest.raises(NoDerivativeError, match="transpose does not work on single scalars") as error:
-        ops.primitives.shape.permute(Scalar(1.0), axes=())
+        ops.primitives.shape.transpose(Scalar(1.0), axes=())
     assert "an array of scalars (scalarize)" in str(error.value)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Primitive, Scalar, Tensor, grad, ops
-from tinygrad_bn.engine.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError
 
 inf, nan = math.inf, math.nan
 

@@ -15,8 +15,8 @@ import pytest
 import tinygrad_bn as tg
 from tests.graph.programs import COTANGENT, batch_norm, batch_norm_of_scalars, network
 from tinygrad_bn import ops
-from tinygrad_bn.engine import conform
-from tinygrad_bn.engine.errors import ArgumentError, ShapeError
+from tinygrad_bn.engine import unbroadcast
+from tinygrad_bn.errors import ArgumentError, ShapeError
 from tinygrad_bn.explorer import payload as payload_module
 from tinygrad_bn.explorer.examples import steps_without_waiting
 from tinygrad_bn.explorer.payload import Invariant, Order, array, payload
@@ -188,7 +188,7 @@ def test_rules_are_of_primitives_that_exist() -> None:
         importlib.import_module(f"{primitives.__name__}.{m.name}") for m in pkgutil.iter_modules(primitives.__path__)
     ]
     made = [
-        thing for module in (*modules, conform) for thing in vars(module).values() if isinstance(thing, tg.Primitive)
+        thing for module in (*modules, unbroadcast) for thing in vars(module).values() if isinstance(thing, tg.Primitive)
     ]
     slots = {primitive.name: primitive for primitive in made}
     assert set(CONTRIBUTIONS) <= set(slots)

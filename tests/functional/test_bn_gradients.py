@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
-from tinygrad_bn.engine import Primitive, Variable, conform
+from tinygrad_bn.engine import Primitive, Variable, unbroadcast
 from tinygrad_bn.functional import batch_norm
 from tinygrad_bn.ops import primitives
 from tinygrad_bn.ops.primitives import elementary
@@ -236,7 +236,7 @@ def test_the_recorded_graph_has_nothing_but_the_general_primitives(shape, traini
     mean, variance = tg.Tensor(np.zeros(shape[1])), tg.Tensor(np.ones(shape[1]))
     y = batch_norm(x, mean, variance, weight, bias, training)
     backward_pass = tg.grad(y, [x, weight, bias], tg.Tensor(problem(shape)[3], requires_grad=True), create_graph=True)
-    general = primitives_in([*modules_below(primitives), conform])
+    general = primitives_in([*modules_below(primitives), unbroadcast])
     used = {v.primitive for v in recorded(y, *backward_pass) if v.primitive is not None}
     names = {p.name for p in used}
     assert {"subtract", "divide", "multiply", "add"} <= names
@@ -245,7 +245,7 @@ def test_the_recorded_graph_has_nothing_but_the_general_primitives(shape, traini
 
 
 def test_no_primitive_is_named_after_normalization_and_no_formula_brings_one():
-    general = primitives_in([*modules_below(primitives), conform])
+    general = primitives_in([*modules_below(primitives), unbroadcast])
     assert len(general) > 50
     assert not [p.name for p in general if "norm" in p.name or "batch" in p.name or "standard" in p.name]
     formulas = [*modules_below(tg.functional), *modules_below(tg.nn)]

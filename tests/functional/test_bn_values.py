@@ -9,7 +9,7 @@ from bn_oracle import SHAPES, backward, per_channel, problem, statistics
 from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
-from tinygrad_bn.engine.errors import ArgumentError, MutationError, ShapeError
+from tinygrad_bn.errors import ArgumentError, MutationError, ShapeError
 from tinygrad_bn.functional import batch_norm, standardize
 
 

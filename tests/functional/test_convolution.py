@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 import tinygrad_bn as tg
 from tests.oracles import compare_with_complex_step, compare_with_torch, random_like
 from tinygrad_bn import functional as fn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, ShapeError
 
 
 def by_definition(x, weight, bias, stride, padding, dilation, groups):

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tests.oracles import compare_with_complex_step, compare_with_torch, random_like
 from tinygrad_bn import functional as fn
-from tinygrad_bn.engine.errors import ArgumentError, ShapeError
+from tinygrad_bn.errors import ArgumentError, ShapeError
 
 THEIRS = torch.nn.functional
 X, T = random_like((3, 4)) * 2, random_like((3, 4), 1)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import functional, nn
-from tinygrad_bn.engine.errors import DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import DTypeError, IndexingError, ShapeError
 
 RNG = np.random.default_rng(20)
 LOGITS = RNG.normal(0, 2, (6, 4))

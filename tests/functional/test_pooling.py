@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tests.oracles import compare_with_complex_step, compare_with_torch, random_like
 from tinygrad_bn import functional as fn
-from tinygrad_bn.engine.errors import ArgumentError, ShapeError
+from tinygrad_bn.errors import ArgumentError, ShapeError
 
 
 @st.composite

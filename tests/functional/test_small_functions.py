@@ -11,7 +11,7 @@ import tinygrad_bn as tg
 from tests.oracles import compare_with_complex_step, compare_with_torch, random_like
 from tinygrad_bn import functional as fn
 from tinygrad_bn import ops
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 THEIRS = torch.nn.functional
 X = random_like((3, 4)) * 2

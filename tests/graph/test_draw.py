@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_bn as tg
-from tinygrad_bn.engine.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError
 from tinygrad_bn.graph import LayoutError, Value, collapse, draw, simplify, to_dot, trace, trace_backward
 from tinygrad_bn.graph import layout as layout_module
 from tinygrad_bn.graph.labels import clean, number, value_lines

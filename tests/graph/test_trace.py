@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_bn as tg
-from tinygrad_bn.engine.errors import ArgumentError, GraphError, ShapeError
+from tinygrad_bn.errors import ArgumentError, GraphError, ShapeError
 from tinygrad_bn.graph import Graph, Value, backward_steps, trace, trace_backward
 
 from .programs import COTANGENT, batch_norm, batch_norm_of_scalars, network

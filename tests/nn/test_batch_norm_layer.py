@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, ShapeError
 
 CASES = [("BatchNorm1d", (7, 3)), ("BatchNorm1d", (4, 3, 5)), ("BatchNorm2d", (3, 3, 4, 2))]
 case = pytest.mark.parametrize(("name", "shape"), CASES, ids=lambda v: str(v))

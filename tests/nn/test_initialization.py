@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, ShapeError
 from tinygrad_bn.nn import init
 
 SHAPE = (60, 40, 3, 3)  # fan_in 360, fan_out 540

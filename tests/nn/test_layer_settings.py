@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tests.oracles import random_like
 from tinygrad_bn import functional, nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 
 @pytest.mark.parametrize(

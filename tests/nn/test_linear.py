@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, ShapeError
+from tinygrad_bn.errors import ArgumentError, ShapeError
 from tinygrad_bn.nn import init
 
 

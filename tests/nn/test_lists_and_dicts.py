@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError
 
 
 def build(lib):

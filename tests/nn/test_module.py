@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 
 class Scale(nn.Module):

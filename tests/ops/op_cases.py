@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tinygrad_bn import engine, ops
-from tinygrad_bn.ops.primitives import arithmetic, compare, index, linalg, reduce, shape, window
+from tinygrad_bn.ops.primitives import arithmetic, compare, elementary, index, linalg, reduce, shape, window
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -152,8 +152,9 @@ case(ops.clip, lambda x: torch.clamp(x, min=-0.5), (2, 3), call=lambda f, x: f(x
 case(ops.clip, lambda x: torch.clamp(x, max=0.8), (2, 3), call=lambda f, x: f(x, None, 0.8), note="high")
 BOUNDS = ((-2.0, 2.0), (-1.0, -0.2), (0.2, 1.0))
 case(ops.clip, torch.clamp, (4, 5), (4, 5), (4, 5), within=BOUNDS, note="variable bounds")
-case(compare.clip_between, torch.clamp, (4, 5), (4, 5), (4, 5), within=BOUNDS)
+case(compare.clip, torch.clamp, (4, 5), (4, 5), (4, 5), within=BOUNDS)
 case(arithmetic.power, torch.pow, (2, 3), (2, 3), within=((0.3, 2.0), (-2.0, 2.0)))
+case(elementary.identity, lambda x: x.clone(), (2, 3))
 case(arithmetic.power_constant, lambda x: x**3, (2, 3), call=lambda f, x: f(x, exponent=3))
 
 # -- reductions ---------------------------------------------------------------------------------------------------------
@@ -178,17 +179,17 @@ case(ops.softmax, lambda x: x.softmax(-1), (2, 3))
 case(ops.log_softmax, lambda x: x.log_softmax(-1), (2, 3))
 case(ops.argmax, None, (2, 3), call=lambda f, x: f(x, axis=1))
 case(ops.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1))
-case(reduce.reduce_sum, lambda x: x.sum((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
-case(reduce.reduce_max, lambda x: x.amax((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
-case(reduce.reduce_min, lambda x: x.amin((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(reduce.sum, lambda x: x.sum((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(reduce.max, lambda x: x.amax((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(reduce.min, lambda x: x.amin((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
 for reverse in (False, True):
     case(
-        reduce.cumulative_sum,
+        reduce.cumsum,
         lambda x, r=reverse: x.flip(1).cumsum(1).flip(1) if r else x.cumsum(1), (2, 3),
         call=lambda f, x, r=reverse: f(x, axis=1, reverse=r), note="reverse" * reverse,
     )  # fmt: skip
-case(index.arg_maximum, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
-case(index.arg_minimum, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
+case(index.argmax, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
+case(index.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
 
 # -- products -----------------------------------------------------------------------------------------------------------
 
@@ -199,9 +200,9 @@ case(ops.tensordot, lambda x, y: torch.tensordot(x, y, 1), (2, 3), (3, 2), call=
 case(
     ops.einsum, lambda x, y: torch.einsum("ij,kj->ik", x, y), (2, 3), (4, 3), call=lambda f, x, y: f("ij,kj->ik", x, y)
 )
-case(linalg.matrix_multiply, torch.matmul, (2, 1, 2, 3), (2, 3, 2))
+case(linalg.matmul, torch.matmul, (2, 1, 2, 3), (2, 3, 2))
 case(
-    linalg.contract, lambda x, y, z: torch.einsum("ij,jk,k->ik", x, y, z), (2, 3), (3, 2), (2,),
+    linalg.einsum, lambda x, y, z: torch.einsum("ij,jk,k->ik", x, y, z), (2, 3), (3, 2), (2,),
     call=lambda f, *arrays: f(*arrays, inputs=("ij", "jk", "k"), output="ik"),
 )  # fmt: skip
 
@@ -228,9 +229,9 @@ case(ops.trace, torch.trace, (3, 4))
 case(ops.transpose, lambda x: x.permute(1, 2, 0), (2, 3, 2), call=lambda f, x: f(x, (1, 2, 0)))
 case(ops.tril, torch.tril, (3, 4))
 case(ops.triu, torch.triu, (3, 4))
-case(shape.reshape_to, lambda x: x.reshape(3, 2), (2, 3), call=lambda f, x: f(x, shape=(3, 2)))
-case(shape.permute, lambda x: x.permute(2, 0, 1), (2, 3, 2), call=lambda f, x: f(x, axes=(2, 0, 1)))
-case(shape.join, lambda x, y: torch.cat([x, y], 1), (2, 3), (2, 2), call=lambda f, x, y: f(x, y, axis=1))
+case(shape.reshape, lambda x: x.reshape(3, 2), (2, 3), call=lambda f, x: f(x, shape=(3, 2)))
+case(shape.transpose, lambda x: x.permute(2, 0, 1), (2, 3, 2), call=lambda f, x: f(x, axes=(2, 0, 1)))
+case(shape.concatenate, lambda x, y: torch.cat([x, y], 1), (2, 3), (2, 2), call=lambda f, x, y: f(x, y, axis=1))
 case(engine.broadcast_to, lambda x: x.expand(2, 2, 3), (2, 1), call=lambda f, x: f(x, shape=(2, 2, 3)))
 case(engine.sum_to, lambda x: x.sum((0, 2), keepdim=True)[0], (2, 2, 3), call=lambda f, x: f(x, shape=(2, 1)))
 case(
@@ -255,7 +256,7 @@ case(
     call=lambda f, x: f(x, (2, 3), (2, 1), (2, 1)),
 )  # fmt: skip
 case(
-    window.windows, lambda x: x.unfold(1, 3, 2)[..., ::2].unfold(2, 3, 1), (1, 5, 5), call=lambda f, x: f(x, **SLIDE),
+    window.sliding_window, lambda x: x.unfold(1, 3, 2)[..., ::2].unfold(2, 3, 1), (1, 5, 5), call=lambda f, x: f(x, **SLIDE),
 )  # fmt: skip
 case(window.overlap_add, fold, (1, 2, 3, 2, 3), call=lambda f, x: f(x, **SLIDE, shape=(1, 5, 5)))
 

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.ops.positions import check_moves
 from tinygrad_bn import Tensor, ops
-from tinygrad_bn.engine.errors import DTypeError, IndexingError
+from tinygrad_bn.errors import DTypeError, IndexingError
 
 SHAPE = (3, 4, 2)
 ROWS = np.array([0, 2, 2])

@@ -18,7 +18,7 @@ from tests.oracles import (
     random_like,
 )
 from tinygrad_bn import Primitive, ops
-from tinygrad_bn.engine.errors import GraphError
+from tinygrad_bn.errors import GraphError
 
 
 def primitives() -> dict[str, Primitive]:

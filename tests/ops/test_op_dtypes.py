@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import Tensor, ops
-from tinygrad_bn.engine.errors import DTypeError
+from tinygrad_bn.errors import DTypeError
 
 WITH_NUMBERS: dict[str, Any] = {
     "x + 1": lambda x: x + 1,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import Tensor, TinygradError, ops
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 # operation named in the message, call on a 2 by 3 array, class
 MISUSE: list[tuple[str, Any, type[TinygradError]]] = [

@@ -12,7 +12,7 @@ import tinygrad_bn as tg
 from tests.ops.op_cases import DIFFERENTIABLE, ELEMENTWISE, WITHOUT_DERIVATIVE, Case
 from tests.oracles import library_derivatives, random_like
 from tinygrad_bn import Scalar, ops
-from tinygrad_bn.engine.errors import DTypeError, NoDerivativeError
+from tinygrad_bn.errors import DTypeError, NoDerivativeError
 
 
 def weighted_sum(result: Any, weight: np.ndarray[Any, Any]) -> Any:

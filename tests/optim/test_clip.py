@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, GraphError
+from tinygrad_bn.errors import ArgumentError, GraphError
 from tinygrad_bn.optim import clip_grad_norm_, clip_grad_value_
 
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn, optim
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, MutationError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, MutationError, ShapeError
 
 CASES = [
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn, optim
-from tinygrad_bn.engine.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError
 
 RATES = [0.1, 0.02]
 OPTIMIZERS = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("RMSprop", {})]

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, MutationError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, MutationError, ShapeError
 from tinygrad_bn.optim import SGD
 
 COMBINATIONS = [

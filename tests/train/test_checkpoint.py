@@ -22,7 +22,7 @@ from numpy.testing import assert_array_equal
 import tinygrad_bn as tg
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader, StandardScaler
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, TinygradError
+from tinygrad_bn.errors import ArgumentError, DTypeError, TinygradError
 from tinygrad_bn.random import generator
 from tinygrad_bn.train import CheckpointError, load_checkpoint, save_checkpoint
 

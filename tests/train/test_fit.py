@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
-from tinygrad_bn.engine.errors import AnomalyError, ArgumentError, GraphError, ShapeError
+from tinygrad_bn.errors import AnomalyError, ArgumentError, GraphError, ShapeError
 from tinygrad_bn.functional import cross_entropy
 from tinygrad_bn.train import accuracy, evaluate, fit, load_checkpoint
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..engine.errors import TinygradError
+from ..errors import TinygradError
 from . import explore, graph, new
 
 

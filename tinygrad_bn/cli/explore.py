@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .graph import Program, add_program_options, load_program
 
 EPILOG = """examples:

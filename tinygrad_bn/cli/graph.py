@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, record_sites
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from ..functional import batch_norm
 from ..graph import Picture, draw, trace_backward
 from ..graph.views import VIEWS
 from ..nn import BatchNorm1d, Module
-from ..variables import Tensor, scalarize
+from ..tensor import Tensor, scalarize
 
 EPILOG = """examples:
   tinygrad-bn graph bn -o bn.svg

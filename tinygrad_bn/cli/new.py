@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 
 EPILOG = """examples:
   tinygrad-bn new layer LayerScale           writes layer_scale.py and test_layer_scale.py

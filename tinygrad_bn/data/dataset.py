@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
 
 Array = np.ndarray[Any, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from ..random import generator
 
 State = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 
 Array = np.ndarray[Any, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..random import generator
 from .dataset import ArrayDataset
 

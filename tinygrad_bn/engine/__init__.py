@@ -3,10 +3,10 @@
 Read in this order: ``variable``, ``primitive``, ``conform``, ``sweep``; ``mode`` and ``errors`` as they come up.
 """
 
-from .conform import astype, broadcast_to, dtype_of, shape_of, sum_to
 from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope
 from .primitive import Primitive
 from .sweep import gradients
+from .unbroadcast import astype, broadcast_to, dtype_of, shape_of, sum_to
 from .variable import FREED, Variable
 
 __all__ = [

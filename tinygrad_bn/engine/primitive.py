@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError, DTypeError, explain
 from . import messages
-from .errors import ArgumentError, DTypeError, explain
 from .mode import Site, current_mode
 from .variable import Variable, next_stamp
 

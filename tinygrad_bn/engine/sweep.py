@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import AnomalyError, ArgumentError, ShapeError, explain
 from . import messages
-from .conform import astype, conform, dtype_of, shape_of
-from .errors import AnomalyError, ArgumentError, ShapeError, explain
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule, frozen
+from .unbroadcast import astype, conform, dtype_of, shape_of
 from .variable import FREED, Variable
 
 Cotangents = dict[Variable, Any]
 
 
-def recorded_before(roots: Iterable[Variable]) -> list[Variable]:
+def toposort(roots: Iterable[Variable]) -> list[Variable]:
     """Every operation result that ``roots`` depend on through gradients, latest first.
 
     Creation numbers make the order: an operation's inputs exist before its result, so in descending order everything
@@ -55,7 +55,7 @@ def sweep(
     Returns:
         The cotangents asked for (variables if ``create_graph``, else raw), and the operations in the order visited.
     """
-    order = recorded_before(roots)
+    order = toposort(roots)
     targets = None if wanted is None else set(wanted)
     if targets is not None:
         order = _leading_to(order, targets)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from ..errors import DTypeError, GraphError, explain
 from . import messages
-from .errors import DTypeError, GraphError, explain
 from .mode import Scope
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Extras:
 
 
 class Variable:
-    """Base of ``Scalar`` and ``Tensor``; operators and methods are in ``tinygrad_bn.variables``.
+    """Base of ``Scalar`` and ``Tensor``; operators and methods are in ``tinygrad_bn.tensor``.
 
     Attributes:
         grad: the accumulated gradient, a variable of the same kind and shape, or ``None``.

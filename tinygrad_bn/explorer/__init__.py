@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine.errors import TinygradError, explain
+from ..errors import TinygradError, explain
 from ..graph.picture import write_whole
 
 __all__ = ["explore"]

@@ -12,7 +12,7 @@ from .. import functional, nn
 from ..engine import Variable
 from ..engine.sweep import seed_for
 from ..graph import Contribution, Step, backward_steps
-from ..variables import Scalar, Tensor, scalarize
+from ..tensor import Scalar, Tensor, scalarize
 from . import explore
 from .payload import Invariant, Order
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..engine.conform import shape_of
-from ..engine.errors import ArgumentError, explain
 from ..engine.sweep import seed_for
+from ..engine.unbroadcast import shape_of
+from ..errors import ArgumentError, explain
 from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
 from ..graph.labels import clean, formula, number, shape_text, symbol

@@ -1,6 +1,7 @@
 """Textbook formulas written in ``ops``; none of them has a derivative rule of its own."""
 
 from .activations import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
+from .batch_norm import batch_norm, standardize
 from .convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .dropout import dropout
 from .elementwise_losses import (
@@ -14,7 +15,6 @@ from .elementwise_losses import (
 )  # fmt: skip
 from .embedding import embedding
 from .losses import cross_entropy, nll_loss
-from .normalization import batch_norm, standardize
 from .norms import group_norm, instance_norm, layer_norm, rms_norm
 from .padding import pad
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d

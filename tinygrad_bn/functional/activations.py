@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from ..ops import elu, gelu, leaky_relu, relu, sigmoid, silu, tanh
 from ..ops.composed.axes import as_value
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import ops
 from ..engine import dtype_of, scope, shape_of
-from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from ..ops.primitives.window import overlap_add
 from .sizes import check_layout, per_axis

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..engine import dtype_of, shape_of
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from ..ops.composed.axes import as_value
 from ..random import generator
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from .reduction import check_reduction, reduced
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
-from ..engine.errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
 from ..ops.composed.axes import as_value
 
 

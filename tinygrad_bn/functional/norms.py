@@ -20,8 +20,8 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
-from .normalization import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
+from ..errors import ArgumentError, ShapeError, explain
+from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
 from .sizes import per_axis
 
 

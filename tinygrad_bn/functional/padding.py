@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 
 # PyTorch's name, NumPy's name for the same thing, and how much may be added to an axis of a given length.
 COPIES: dict[str, tuple[str, Any]] = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import dtype_of, scope, shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from .sizes import check_layout, per_axis
 

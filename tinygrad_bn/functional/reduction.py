@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 
 
 def check_reduction(what: str, reduction: str, also: tuple[str, ...] = ()) -> None:

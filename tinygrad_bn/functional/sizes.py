@@ -6,7 +6,7 @@ from operator import index
 from typing import Any
 
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 
 
 def per_axis(value: Any, n: int, what: str, name: str, least: int) -> tuple[int, ...]:

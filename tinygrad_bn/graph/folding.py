@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .model import Edge, Graph, Node
 
 Path = tuple[str, ...]

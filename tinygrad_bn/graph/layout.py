@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-from ..engine.errors import TinygradError, explain
+from ..errors import TinygradError, explain
 
 SECONDS = 20
 BUNDLED_FORMATS = ("svg", "png")

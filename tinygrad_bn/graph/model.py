@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 
 SCHEMA = "tinygrad_bn.graph/1"
 WHOLE = 64  # arrays up to this many elements are kept whole

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .dot import to_dot
 from .layout import LayoutError, lay_out
 from .model import Graph

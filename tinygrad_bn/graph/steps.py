@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine import Variable, enable_grad, no_grad, scope
-from ..engine.conform import conform
 from ..engine.mode import Scope, current_mode
-from ..engine.sweep import ieee_or_raise, recorded_before, seed_for
+from ..engine.sweep import ieee_or_raise, toposort, seed_for
+from ..engine.unbroadcast import conform
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def backward_steps(roots: Sequence[Variable], gradients: Sequence[Any], create_g
         for root, gradient in zip(roots, gradients):
             seed = seed_for(root, gradient, create_graph)
             pending[root] = pending[root] + seed if root in pending else seed
-        for result in recorded_before(roots):
+        for result in toposort(roots):
             if result not in pending:
                 continue
             upstream = pending.pop(result)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..engine import FREED, Variable
-from ..engine.conform import dtype_of, shape_of
-from ..engine.errors import ArgumentError, GraphError, explain
 from ..engine.mode import Site, no_grad
 from ..engine.sweep import seed_for, sweep
-from ..variables import Parameter
+from ..engine.unbroadcast import dtype_of, shape_of
+from ..errors import ArgumentError, GraphError, explain
+from ..tensor import Parameter
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
 from .steps import backward_steps

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .folding import collapse, fit
 from .labels import symbol
 from .model import Graph, Node

@@ -6,7 +6,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from operator import index as as_index
 from typing import Any, overload
 
-from ..engine.errors import ArgumentError, DTypeError, IndexingError, explain
+from ..errors import ArgumentError, DTypeError, IndexingError, explain
 from .module import Module
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import functional
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..functional.padding import COPIES
 from ..functional.sizes import check_layout, per_axis
-from ..variables import Parameter
+from ..tensor import Parameter
 from . import init
 from .module import Module
 

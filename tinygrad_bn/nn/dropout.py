@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .module import Module
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..engine.errors import ArgumentError, explain
-from ..variables import Parameter
+from ..errors import ArgumentError, explain
+from ..tensor import Parameter
 from . import init
 from .module import Module
 

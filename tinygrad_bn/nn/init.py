@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..random import generator, manual_seed
-from ..variables import Tensor
+from ..tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T", bound=Tensor)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..ops import matmul, transpose
-from ..variables import Parameter
+from ..tensor import Parameter
 from . import init
 from .module import Module
 

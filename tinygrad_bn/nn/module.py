@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine import scope
-from ..engine.errors import ArgumentError, ShapeError, explain
 from ..engine.variable import HookHandle
-from ..variables import Parameter, Tensor
+from ..errors import ArgumentError, ShapeError, explain
+from ..tensor import Parameter, Tensor
 
 Array = np.ndarray[Any, Any]
 Self = TypeVar("Self", bound="Module")

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import functional, ops
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..functional.sizes import check_layout, per_axis
-from ..variables import Parameter, Tensor
+from ..tensor import Parameter, Tensor
 from .module import Module
 
 

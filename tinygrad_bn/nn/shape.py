@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..engine import shape_of
-from ..engine.errors import ShapeError, explain
+from ..errors import ShapeError, explain
 from ..ops.composed.axes import one_axis
 from .module import Module
 

@@ -47,7 +47,7 @@ from .composed.shaping import (
     tril,
     triu,
 )  # fmt: skip
-from .primitives.arithmetic import add, divide, multiply, negative, reciprocal, square, subtract
+from .primitives.arithmetic import add, divide, log, multiply, negative, reciprocal, square, subtract
 from .primitives.compare import (
     equal,
     greater,
@@ -76,7 +76,6 @@ from .primitives.elementary import (
     erf,
     exp,
     expm1,
-    log,
     log1p,
     relu,
     sigmoid,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, GraphError, explain
+from ..errors import ArgumentError, GraphError, explain
 from .optimizer import Array, as_float
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, DTypeError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .optimizer import Optimizer, as_float, within
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay
 
 

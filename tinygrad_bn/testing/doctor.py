@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, dtype_of, is_grad_enabled, record_sites
-from ..engine.errors import ArgumentError, GraphError, explain
+from ..errors import ArgumentError, GraphError, explain
 from ..graph import Step, backward_steps
 from .places import behind, largest, operation
 

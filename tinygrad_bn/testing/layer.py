@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from ..engine import Variable, dtype_of, gradients, no_grad, record_sites
-from ..engine.errors import ArgumentError, TinygradError, explain
+from ..errors import ArgumentError, TinygradError, explain
+from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
 from ..nn import Module
 from ..random import generator
-from ..variables import Parameter, Tensor
+from ..tensor import Parameter, Tensor
 from .doctor import why_no_grad
 from .places import behind, largest, operation
 from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..engine.errors import ArgumentError, explain
 from ..engine.messages import summary
+from ..errors import ArgumentError, explain
 from ..graph import backward_steps
 from .places import behind, operation
 

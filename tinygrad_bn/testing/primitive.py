@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import VanishingGradientWarning, gradcheck, gradgradcheck
 from ..engine import Primitive, Variable, dtype_of, gradients, no_grad
-from ..engine.conform import conform
-from ..engine.errors import ArgumentError, explain
 from ..engine.primitive import WEAK_SCALARS
-from ..variables import Scalar, Tensor
+from ..engine.unbroadcast import conform
+from ..errors import ArgumentError, explain
+from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
+from ..tensor import Scalar, Tensor
 from .places import largest
 from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ArgumentError, DTypeError, TinygradError, explain
+from ..errors import ArgumentError, DTypeError, TinygradError, explain
 from ..random import generator
 from .files import FilePath, write_atomically
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, no_grad, shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..nn import Module
 
 Metric = Callable[[Any, Any], Any]

@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from ..engine.errors import ArgumentError, explain
+from ..errors import ArgumentError, explain
 
 FilePath = str | os.PathLike[str]
 

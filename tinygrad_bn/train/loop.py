@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..data import DataLoader
 from ..engine import Variable, no_grad
-from ..engine.errors import AnomalyError, ArgumentError, GraphError, explain
+from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..nn import Module
 from ..optim import Optimizer, Schedule, clip_grad_norm_
 from .checkpoint import load_checkpoint, need_safetensors, save_checkpoint

@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...engine.errors import ArgumentError, explain
-from ..primitives.compare import greater, where
-from ..primitives.elementary import erf, expm1, sigmoid, tanh
+from ...errors import ArgumentError, explain
+from .. import primitives
 from .axes import as_value
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else ``negative_slope * x``; derivative ``negative_slope`` at 0 (Maas et al. 2013)."""
     x = as_value(x)
-    return where(greater(x, 0.0), x, x * negative_slope)
+    return primitives.where(primitives.greater(x, 0.0), x, x * negative_slope)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else ``alpha * (exp(x) - 1)``; derivative ``alpha`` at 0 (Clevert et al. 2015, arXiv:1511.07289)."""
     x = as_value(x)
-    positive = greater(x, 0.0)
-    return where(positive, x, expm1(where(positive, 0.0, x)) * alpha)  # the inner choice keeps exp from overflowing
+    positive = primitives.greater(x, 0.0)
+    return primitives.where(
+        positive, x, primitives.expm1(primitives.where(positive, 0.0, x)) * alpha
+    )  # the inner choice keeps exp from overflowing
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -36,11 +37,11 @@ def gelu(x: Any, approximate: str = "none") -> Any:
         raise ArgumentError(explain("gelu: unknown approximation", got=repr(approximate), expected="'none' or 'tanh'"))
     x = as_value(x)
     if approximate == "tanh":
-        return x * 0.5 * (tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
-    return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1.0)
+        return x * 0.5 * (primitives.tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
+    return x * 0.5 * (primitives.erf(x * math.sqrt(0.5)) + 1.0)
 
 
 def silu(x: Any) -> Any:
-    """x times sigmoid(x), also called swish (Elfwing et al. 2017, arXiv:1702.03118)."""
+    """x times primitives.sigmoid(x), also called swish (Elfwing et al. 2017, arXiv:1702.03118)."""
     x = as_value(x)
-    return x * sigmoid(x)
+    return x * primitives.sigmoid(x)

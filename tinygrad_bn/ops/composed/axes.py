@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, shape_of
-from ...engine.errors import DTypeError, ShapeError, explain
+from ...errors import DTypeError, ShapeError, explain
 
 Axis = int | tuple[int, ...] | list[int] | None
 

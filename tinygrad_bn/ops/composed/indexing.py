@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, dtype_of
-from ...engine.errors import DTypeError, IndexingError, explain
-from ..primitives.index import gather, take_slice
+from ...errors import DTypeError, IndexingError, explain
+from .. import primitives
 from .axes import as_array, one_axis, shape_of
 from .shaping import ravel
 
@@ -46,8 +46,8 @@ def getitem(x: Any, index: Any) -> Any:
     if masks:
         _check_masks(shape_of(x), parts, masks)
     if not arrays:
-        return take_slice(x, index=tuple(pattern))
-    return gather(x, *arrays, pattern=tuple(pattern))
+        return primitives.take_slice(x, index=tuple(pattern))
+    return primitives.gather(x, *arrays, pattern=tuple(pattern))
 
 
 def _plain(part: slice) -> slice:
@@ -98,7 +98,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
     for i, size in enumerate(shape):
         along = tuple(-1 if j == i else 1 for j in range(len(shape)))
         grids.append(positions if i == axis else np.arange(size).reshape(along))
-    return gather(x, *grids, pattern=("array",) * len(shape))
+    return primitives.gather(x, *grids, pattern=("array",) * len(shape))
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -107,7 +107,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = ravel(x), 0
     axis = one_axis(axis, len(shape_of(x)), "take")
-    return gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
+    return primitives.gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
 
 
 def _positions(indices: Any, what: str) -> Any:

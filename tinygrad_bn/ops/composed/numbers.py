@@ -9,10 +9,8 @@ import numpy as np
 
 from ...engine import Variable, dtype_of
 from ...engine import astype as convert
-from ...engine.errors import ArgumentError, DTypeError, explain
-from ..primitives import arithmetic
-from ..primitives.compare import clip_between
-from ..primitives.elementary import stop_gradient
+from ...errors import ArgumentError, DTypeError, explain
+from .. import primitives
 from .axes import as_array, as_value
 
 
@@ -22,8 +20,8 @@ def power(x: Any, exponent: Any) -> Any:
     ``x ** 2`` at 0 has derivative 0, ``x ** 0`` has derivative 0 everywhere.
     """
     if type(exponent) is int or type(exponent) is float:
-        return arithmetic.power_constant(as_value(x), exponent=exponent)
-    return arithmetic.power(as_value(x), as_value(exponent))
+        return primitives.power_constant(as_value(x), exponent=exponent)
+    return primitives.power(as_value(x), as_value(exponent))
 
 
 def clip(x: Any, low: Any = None, high: Any = None) -> Any:
@@ -36,7 +34,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
         raise ArgumentError(explain("clip: at least one bound", got="None and None"))
     x = as_value(x)
     lowest, highest = _ends(dtype_of(x))
-    return clip_between(x, lowest if low is None else as_value(low), highest if high is None else as_value(high))
+    return primitives.clip(x, lowest if low is None else as_value(low), highest if high is None else as_value(high))
 
 
 def _ends(dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -63,4 +61,4 @@ def astype(x: Any, dtype: Any) -> Any:
         raise DTypeError(explain("astype: not a dtype", got=repr(dtype))) from None
     if isinstance(x, Variable) and target.kind not in "fiub":
         raise DTypeError(explain("astype: a variable holds real numbers or booleans", got=f"dtype {target}"))
-    return convert(x if target.kind == "f" else stop_gradient(x), dtype=target.name)
+    return convert(x if target.kind == "f" else primitives.stop_gradient(x), dtype=target.name)

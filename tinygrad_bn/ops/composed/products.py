@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.errors import ArgumentError, DTypeError, ShapeError, explain
-from ..primitives.arithmetic import multiply
-from ..primitives.linalg import contract, matrix_multiply
-from ..primitives.shape import permute, reshape_to
+from ...errors import ArgumentError, DTypeError, ShapeError, explain
+from .. import primitives
 from .axes import as_array, as_value, integers, one_axis, shape_of
 from .reductions import sum as sum_over
 from .shaping import diagonal, ravel
@@ -35,21 +33,21 @@ def _matmul(x: Any, y: Any, what: str) -> Any:
             )
         )
     if len(a) == 2 and len(b) == 2:
-        return matrix_multiply(x, y)
+        return primitives.matmul(x, y)
     if len(a) == 1:
-        return _drop(_matmul(reshape_to(x, shape=(1, *a)), y, what), -1 if len(b) == 1 else -2)
+        return _drop(_matmul(primitives.reshape(x, shape=(1, *a)), y, what), -1 if len(b) == 1 else -2)
     if len(b) == 1:
-        return _drop(_matmul(x, reshape_to(y, shape=(*b, 1)), what), -1)
+        return _drop(_matmul(x, primitives.reshape(y, shape=(*b, 1)), what), -1)
     if len(b) == 2:  # one product of tall matrices, not a batch of small ones
-        flat = matrix_multiply(reshape_to(x, shape=(math.prod(a[:-1]), a[-1])), y)
-        return reshape_to(flat, shape=(*a[:-1], b[-1]))
-    return matrix_multiply(x, y)
+        flat = primitives.matmul(primitives.reshape(x, shape=(math.prod(a[:-1]), a[-1])), y)
+        return primitives.reshape(flat, shape=(*a[:-1], b[-1]))
+    return primitives.matmul(x, y)
 
 
 def _drop(x: Any, axis: int) -> Any:
     shape = list(shape_of(x))
     del shape[axis]
-    return reshape_to(x, shape=tuple(shape))
+    return primitives.reshape(x, shape=tuple(shape))
 
 
 def dot(x: Any, y: Any) -> Any:
@@ -57,7 +55,7 @@ def dot(x: Any, y: Any) -> Any:
     x, y = as_value(x), as_value(y)
     a, b = len(shape_of(x)), len(shape_of(y))
     if a == 0 or b == 0:
-        return multiply(x, y)
+        return primitives.multiply(x, y)
     if b <= 2:
         return _matmul(as_array(x), as_array(y), "dot")
     return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 2,), "dot")
@@ -66,7 +64,7 @@ def dot(x: Any, y: Any) -> Any:
 def outer(x: Any, y: Any) -> Any:
     """All products of two flattened arrays, as ``numpy.outer``."""
     x, y = ravel(x), ravel(y)
-    return multiply(reshape_to(x, shape=(*shape_of(x), 1)), y)
+    return primitives.multiply(primitives.reshape(x, shape=(*shape_of(x), 1)), y)
 
 
 def tensordot(x: Any, y: Any, axes: int | tuple[Any, Any] = 2) -> Any:
@@ -106,9 +104,9 @@ def _summed_pairs(x: Any, y: Any, left: tuple[int, ...], right: tuple[int, ...],
     free_b = [i for i in range(len(b)) if i not in right]
     k = math.prod(a[i] for i in left)
     rows, columns = [a[i] for i in free_a], [b[i] for i in free_b]
-    flat_x = reshape_to(permute(x, axes=(*free_a, *left)), shape=(math.prod(rows), k))
-    flat_y = reshape_to(permute(y, axes=(*right, *free_b)), shape=(k, math.prod(columns)))
-    return reshape_to(matrix_multiply(flat_x, flat_y), shape=(*rows, *columns))
+    flat_x = primitives.reshape(primitives.transpose(x, axes=(*free_a, *left)), shape=(math.prod(rows), k))
+    flat_y = primitives.reshape(primitives.transpose(y, axes=(*right, *free_b)), shape=(k, math.prod(columns)))
+    return primitives.reshape(primitives.matmul(flat_x, flat_y), shape=(*rows, *columns))
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -137,8 +135,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         elsewhere = output + "".join(terms[:i] + terms[i + 1 :])
         arrays[i], terms[i] = _summed_out(arrays[i], term, [letter not in elsewhere for letter in term])
     if len(arrays) == 1:
-        return permute(arrays[0], axes=tuple(terms[0].index(letter) for letter in output))
-    return contract(*arrays, inputs=tuple(terms), output=output)
+        return primitives.transpose(arrays[0], axes=tuple(terms[0].index(letter) for letter in output))
+    return primitives.einsum(*arrays, inputs=tuple(terms), output=output)
 
 
 def _summed_out(array: Any, term: str, chosen: list[bool]) -> tuple[Any, str]:

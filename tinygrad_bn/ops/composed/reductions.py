@@ -8,21 +8,15 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, astype, dtype_of, scope
-from ...engine.errors import ArgumentError, ShapeError, explain
-from ..primitives.arithmetic import log, multiply, square
-from ..primitives.compare import clip_between, equal, where
-from ..primitives.elementary import abs as absolute
-from ..primitives.elementary import exp, sqrt, stop_gradient
-from ..primitives.index import arg_maximum, arg_minimum, take_slice
-from ..primitives.reduce import cumulative_sum, reduce_max, reduce_min, reduce_sum
-from ..primitives.shape import join, permute, reshape_to
+from ...errors import ArgumentError, ShapeError, explain
+from .. import primitives
 from .axes import Axis, as_array, count, many_axes, one_axis, shape_of
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     """Sum over axes, as ``numpy.sum``."""
     x = as_array(x)
-    return reduce_sum(x, axis=many_axes(axis, len(shape_of(x)), "sum"), keepdims=keepdims)
+    return primitives.sum(x, axis=many_axes(axis, len(shape_of(x)), "sum"), keepdims=keepdims)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -34,7 +28,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "mean")
     n = _some(x, axes, "mean")
-    return reduce_sum(x, axis=axes, keepdims=keepdims) / float(n)
+    return primitives.sum(x, axis=axes, keepdims=keepdims) / float(n)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -50,7 +44,7 @@ def _variance(x: Any, axis: Axis, keepdims: bool, ddof: int, what: str) -> Any:
     axes = many_axes(axis, len(shape_of(x)), what)
     n = _some(x, axes, what, ddof)
     deviation = x - mean(x, axes, keepdims=True)
-    return reduce_sum(square(deviation), axis=axes, keepdims=keepdims) / float(n - ddof)
+    return primitives.sum(primitives.square(deviation), axis=axes, keepdims=keepdims) / float(n - ddof)
 
 
 def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -78,20 +72,20 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     if dtype_of(x).kind in "biu":
         x = astype(x, dtype="float64")  # squares of small integers would wrap around
     if ord is None or ord == 2:
-        return _root_or_zero(reduce_sum(square(x), axis=axes, keepdims=keepdims))
+        return _root_or_zero(primitives.sum(primitives.square(x), axis=axes, keepdims=keepdims))
     if ord == np.inf:
         _some(x, axes, "norm")
-        return reduce_max(absolute(x), axis=axes, keepdims=keepdims)
+        return primitives.max(primitives.abs(x), axis=axes, keepdims=keepdims)
     if ord == 1:
-        return reduce_sum(absolute(x), axis=axes, keepdims=keepdims)
-    return _root_or_zero(reduce_sum(absolute(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
+        return primitives.sum(primitives.abs(x), axis=axes, keepdims=keepdims)
+    return _root_or_zero(primitives.sum(primitives.abs(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
 
 
 def _root_or_zero(s: Any, degree: float = 2.0) -> Any:
     """A root of s with gradient 0, not inf times 0, where s is 0: the root of a sum of powers has a minimum there."""
-    zero = equal(s, 0.0)
-    positive = where(zero, 1.0, s)
-    return where(zero, 0.0, sqrt(positive) if degree == 2.0 else positive ** (1.0 / degree))
+    zero = primitives.equal(s, 0.0)
+    positive = primitives.where(zero, 1.0, s)
+    return primitives.where(zero, 0.0, primitives.sqrt(positive) if degree == 2.0 else positive ** (1.0 / degree))
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -105,19 +99,22 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     n = count(shape, axes)
     kept_shape = tuple(shape[i] for i in rest)
     if n == 0:
-        folded = reduce_sum(x, axis=axes, keepdims=False) + 1  # the empty product, recorded and in the dtype of x
+        folded = primitives.sum(x, axis=axes, keepdims=False) + 1  # the empty product, recorded and in the dtype of x
     else:
-        folded = reshape_to(permute(x, axes=rest + axes), shape=(*kept_shape, n)) if shape else x
+        folded = primitives.reshape(primitives.transpose(x, axes=rest + axes), shape=(*kept_shape, n)) if shape else x
         while n > 1:
             half, odd = divmod(n, 2)
-            pairs = multiply(
-                take_slice(folded, index=(..., slice(half))), take_slice(folded, index=(..., slice(half, 2 * half)))
+            pairs = primitives.multiply(
+                primitives.take_slice(folded, index=(..., slice(half))),
+                primitives.take_slice(folded, index=(..., slice(half, 2 * half))),
             )
             if odd:
-                pairs = join(pairs, take_slice(folded, index=(..., slice(2 * half, None))), axis=len(rest))
+                pairs = primitives.concatenate(
+                    pairs, primitives.take_slice(folded, index=(..., slice(2 * half, None))), axis=len(rest)
+                )
             folded, n = pairs, half + odd
-        folded = take_slice(folded, index=(..., 0)) if shape else folded
-    return reshape_to(folded, shape=_reduced(shape, axes)) if keepdims and shape else folded
+        folded = primitives.take_slice(folded, index=(..., 0)) if shape else folded
+    return primitives.reshape(folded, shape=_reduced(shape, axes)) if keepdims and shape else folded
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
@@ -125,7 +122,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "max")
     _some(x, axes, "max")
-    return reduce_max(x, axis=axes, keepdims=keepdims)
+    return primitives.max(x, axis=axes, keepdims=keepdims)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
@@ -133,25 +130,25 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "min")
     _some(x, axes, "min")
-    return reduce_min(x, axis=axes, keepdims=keepdims)
+    return primitives.min(x, axis=axes, keepdims=keepdims)
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
-    return _position(arg_maximum, as_array(x), axis, keepdims)
+    return _position(primitives.argmax, as_array(x), axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first smallest element, as ``numpy.argmin``; integers, no derivative."""
-    return _position(arg_minimum, as_array(x), axis, keepdims)
+    return _position(primitives.argmin, as_array(x), axis, keepdims)
 
 
 def _position(find: Primitive, x: Any, axis: int | None, keepdims: bool) -> Any:
     shape = shape_of(x)
     if axis is None:
         n = _some(x, tuple(range(len(shape))), find.name)
-        position = find(reshape_to(x, shape=(n,)), axis=0, keepdims=False)
-        return reshape_to(position, shape=(1,) * len(shape)) if keepdims else position
+        position = find(primitives.reshape(x, shape=(n,)), axis=0, keepdims=False)
+        return primitives.reshape(position, shape=(1,) * len(shape)) if keepdims else position
     axis = one_axis(axis, len(shape), find.name)
     _some(x, (axis,), find.name)
     return find(x, axis=axis, keepdims=keepdims)
@@ -161,12 +158,12 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     """Running sums along an axis, as ``numpy.cumsum``; without an axis, of the flattened array."""
     x = as_array(x)
     if axis is None:
-        x, axis = reshape_to(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "cumsum")),)), 0
-    return cumulative_sum(x, axis=one_axis(axis, len(shape_of(x)), "cumsum"), reverse=False)
+        x, axis = primitives.reshape(x, shape=(count(shape_of(x), many_axes(None, len(shape_of(x)), "cumsum")),)), 0
+    return primitives.cumsum(x, axis=one_axis(axis, len(shape_of(x)), "cumsum"), reverse=False)
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) over axes, without overflow: the largest element is taken out first.
+    """primitives.log(sum(primitives.exp(x))) over axes, without overflow: the largest element is taken out first.
 
     Taken out as a constant; the result does not depend on it, so neither does any derivative.  Where all elements are
     -inf, the result is -inf and the gradient 0.
@@ -175,34 +172,34 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
     with scope("logsumexp"):
         limit = np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max
-        shift = clip_between(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
-        total = reduce_sum(exp(x - shift), axis=axes, keepdims=True)
-        nothing = equal(total, 0.0)  # only where all are -inf
-        result = where(nothing, -np.inf, log(where(nothing, 1.0, total)) + shift)
-        return result if keepdims or not axes else reshape_to(result, shape=_dropped(shape_of(x), axes))
+        shift = primitives.clip(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
+        total = primitives.sum(primitives.exp(x - shift), axis=axes, keepdims=True)
+        nothing = primitives.equal(total, 0.0)  # only where all are -inf
+        result = primitives.where(nothing, -np.inf, primitives.log(primitives.where(nothing, 1.0, total)) + shift)
+        return result if keepdims or not axes else primitives.reshape(result, shape=_dropped(shape_of(x), axes))
 
 
 def softmax(x: Any, axis: Axis = -1) -> Any:
-    """exp(x) / sum(exp(x)) over axes, without overflow."""
+    """primitives.exp(x) / sum(primitives.exp(x)) over axes, without overflow."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
     with scope("softmax"):
-        e = exp(x - _largest(x, axes, "softmax"))
-        return e / reduce_sum(e, axis=axes, keepdims=True)
+        e = primitives.exp(x - _largest(x, axes, "softmax"))
+        return e / primitives.sum(e, axis=axes, keepdims=True)
 
 
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
-    """log(softmax(x)) over axes, without overflow or log(0)."""
+    """primitives.log(softmax(x)) over axes, without overflow or primitives.log(0)."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
     with scope("log_softmax"):
         shifted = x - _largest(x, axes, "log_softmax")
-        return shifted - log(reduce_sum(exp(shifted), axis=axes, keepdims=True))
+        return shifted - primitives.log(primitives.sum(primitives.exp(shifted), axis=axes, keepdims=True))
 
 
 def _largest(x: Any, axes: tuple[int, ...], what: str) -> Any:
     _some(x, axes, what)
-    return stop_gradient(reduce_max(x, axis=axes, keepdims=True))
+    return primitives.stop_gradient(primitives.max(x, axis=axes, keepdims=True))
 
 
 def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,11 +11,8 @@ import numpy as np
 
 from ...engine import Variable
 from ...engine import broadcast_to as broadcast
-from ...engine.errors import ArgumentError, DTypeError, ShapeError, explain
-from ..primitives.compare import where
-from ..primitives.index import gather, put_slice, take_slice
-from ..primitives.shape import join, permute, reshape_to
-from ..primitives.window import windows
+from ...errors import ArgumentError, DTypeError, ShapeError, explain
+from .. import primitives
 from .axes import Axis, as_array, integers, many_axes, one_axis, shape_of
 from .reductions import sum as sum_over
 
@@ -32,13 +29,13 @@ def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
     if any(n < 0 for n in wanted) or math.prod(wanted) != size:
         got = f"shape {shape} for {shape_of(x)}"
         raise ShapeError(explain("reshape: the sizes do not match", got=got, expected=f"{size} elements in all"))
-    return reshape_to(x, shape=wanted)
+    return primitives.reshape(x, shape=wanted)
 
 
 def ravel(x: Any) -> Any:
     """One axis with all elements, as ``numpy.ravel``."""
     x = as_array(x)
-    return reshape_to(x, shape=(math.prod(shape_of(x)),))
+    return primitives.reshape(x, shape=(math.prod(shape_of(x)),))
 
 
 def flatten(x: Any, start_axis: int = 0) -> Any:
@@ -46,7 +43,7 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     x = as_array(x)
     shape = shape_of(x)
     start = one_axis(start_axis, len(shape), "flatten") if shape else 0
-    return reshape_to(x, shape=(*shape[:start], math.prod(shape[start:])))
+    return primitives.reshape(x, shape=(*shape[:start], math.prod(shape[start:])))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
@@ -54,13 +51,13 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     x = as_array(x)
     n = len(shape_of(x))
     if axes is None:
-        return permute(x, axes=tuple(range(n - 1, -1, -1)))
+        return primitives.transpose(x, axes=tuple(range(n - 1, -1, -1)))
     order = tuple(one_axis(a, n, "transpose") for a in integers(axes, "transpose"))
     if sorted(order) != list(range(n)):
         raise ShapeError(
             explain("transpose: axes must be a permutation", got=axes, expected=f"each of 0 to {n - 1} once")
         )
-    return permute(x, axes=order)
+    return primitives.transpose(x, axes=order)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
@@ -70,7 +67,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     a, b = one_axis(axis1, n, "swapaxes"), one_axis(axis2, n, "swapaxes")
     order = list(range(n))
     order[a], order[b] = b, a
-    return permute(x, axes=tuple(order))
+    return primitives.transpose(x, axes=tuple(order))
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
@@ -86,7 +83,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     order = [a for a in range(n) if a not in sources]
     for target, origin in sorted(zip(targets, sources)):
         order.insert(target, origin)
-    return permute(x, axes=tuple(order))
+    return primitives.transpose(x, axes=tuple(order))
 
 
 def squeeze(x: Any, axis: Axis = None) -> Any:
@@ -99,7 +96,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
         axes = many_axes(axis, len(shape), "squeeze")
         if any(shape[a] != 1 for a in axes):
             raise ShapeError(explain("squeeze: only axes of length 1 can go", got=f"axis {axis} of shape {shape}"))
-    return reshape_to(x, shape=tuple(n for i, n in enumerate(shape) if i not in axes))
+    return primitives.reshape(x, shape=tuple(n for i, n in enumerate(shape) if i not in axes))
 
 
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
@@ -109,7 +106,7 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
     for a in many_axes(tuple(given), len(shape) + len(given), "expand_dims"):
         shape.insert(a, 1)
-    return reshape_to(x, shape=tuple(shape))
+    return primitives.reshape(x, shape=tuple(shape))
 
 
 def broadcast_to(x: Any, shape: int | tuple[int, ...]) -> Any:
@@ -136,7 +133,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
         raise ArgumentError(explain("concatenate: at least one array", got="none"))
     if axis is None:
         parts, axis = [ravel(a) for a in parts], 0
-    return join(*parts, axis=one_axis(axis, len(shape_of(parts[0])), "concatenate"))
+    return primitives.concatenate(*parts, axis=one_axis(axis, len(shape_of(parts[0])), "concatenate"))
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
@@ -151,7 +148,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
         boxes[:] = parts
         return boxes
     axis = one_axis(axis, len(shape_of(parts[0])) + 1, "stack")
-    return join(*(expand_dims(a, axis) for a in parts), axis=axis)
+    return primitives.concatenate(*(expand_dims(a, axis) for a in parts), axis=axis)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
@@ -168,7 +165,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     else:
         cuts = list(integers(indices_or_sections, "split"))
     lead = (slice(None),) * axis
-    return [take_slice(x, index=(*lead, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n])]
+    return [primitives.take_slice(x, index=(*lead, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n])]
 
 
 def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
@@ -181,8 +178,8 @@ def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
     _not_negative(counts, "tile")
     pairs = tuple(m for size in shape for m in (1, size))
     wide = tuple(m for size, r in zip(shape, counts) for m in (r, size))
-    tiled = broadcast(reshape_to(x, shape=pairs), shape=wide)
-    return reshape_to(tiled, shape=tuple(size * r for size, r in zip(shape, counts)))
+    tiled = broadcast(primitives.reshape(x, shape=pairs), shape=wide)
+    return primitives.reshape(tiled, shape=tuple(size * r for size, r in zip(shape, counts)))
 
 
 def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
@@ -206,12 +203,12 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     if len(counts) == 1:
         (n,) = counts
         wide = broadcast(expand_dims(x, axis + 1), shape=(*shape[: axis + 1], n, *shape[axis + 1 :]))
-        return reshape_to(wide, shape=(*shape[:axis], shape[axis] * n, *shape[axis + 1 :]))
+        return primitives.reshape(wide, shape=(*shape[:axis], shape[axis] * n, *shape[axis + 1 :]))
     if len(counts) != shape[axis]:
         expected = f"one number, or {shape[axis]} of them"
         raise ShapeError(explain("repeat: how often each", got=f"{len(counts)} numbers", expected=expected))
     rows = np.repeat(np.arange(shape[axis]), counts)
-    return gather(x, rows, pattern=(slice(None),) * axis + ("array",))
+    return primitives.gather(x, rows, pattern=(slice(None),) * axis + ("array",))
 
 
 def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
@@ -230,12 +227,12 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     _not_negative(tuple(n for pair in widths for n in pair), "pad")
     wide = tuple(a + n + b for n, (a, b) in zip(shape, widths))
     inside = tuple(slice(a, a + n) for n, (a, _) in zip(shape, widths))
-    padded = put_slice(x, index=inside, shape=wide)
+    padded = primitives.put_slice(x, index=inside, shape=wide)
     if constant_values == 0.0:
         return padded
     border = np.ones(wide, bool)
     border[inside] = False
-    return where(border, constant_values, padded)
+    return primitives.where(border, constant_values, padded)
 
 
 def _widths(pad_width: Any, n: int) -> list[tuple[int, ...]]:
@@ -253,7 +250,7 @@ def flip(x: Any, axis: Axis = None) -> Any:
     x = as_array(x)
     n = len(shape_of(x))
     axes = many_axes(axis, n, "flip")
-    return take_slice(x, index=tuple(slice(None, None, -1 if i in axes else None) for i in range(n)))
+    return primitives.take_slice(x, index=tuple(slice(None, None, -1 if i in axes else None) for i in range(n)))
 
 
 def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
@@ -267,7 +264,7 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
     x = as_array(x)
     shape = shape_of(x)
     if axis is None:
-        return reshape_to(roll(ravel(x), shift, 0), shape=shape)
+        return primitives.reshape(roll(ravel(x), shift, 0), shape=shape)
     axes, shifts = integers(axis, "roll"), integers(shift, "roll")
     axes = axes * len(shifts) if len(axes) == 1 else axes
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
@@ -278,20 +275,24 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
         cut = -s % shape[a] if shape[a] else 0
         lead = (slice(None),) * a
         if cut:
-            x = join(take_slice(x, index=(*lead, slice(cut, None))), take_slice(x, index=(*lead, slice(cut))), axis=a)
+            x = primitives.concatenate(
+                primitives.take_slice(x, index=(*lead, slice(cut, None))),
+                primitives.take_slice(x, index=(*lead, slice(cut))),
+                axis=a,
+            )
     return x
 
 
 def tril(x: Any, k: int = 0) -> Any:
     """The lower triangle of the last two axes, zero above diagonal ``k``, as ``numpy.tril``."""
     x = as_array(x)
-    return where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0)
+    return primitives.where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0)
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangle of the last two axes, zero below diagonal ``k``, as ``numpy.triu``."""
     x = as_array(x)
-    return where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0, x)
+    return primitives.where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0, x)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -312,7 +313,7 @@ def _diagonal(x: Any, offset: int, axis1: int, axis2: int, what: str) -> Any:
     down, right = builtin_max(-offset, 0), builtin_max(offset, 0)
     i = np.arange(builtin_max(0, builtin_min(rows - down, columns - right)))
     pattern = (slice(None),) * (n_axes - 2) + ("array", "array")
-    return gather(moveaxis(x, (axis1, axis2), (-2, -1)), i + down, i + right, pattern=pattern)
+    return primitives.gather(moveaxis(x, (axis1, axis2), (-2, -1)), i + down, i + right, pattern=pattern)
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -347,7 +348,7 @@ def sliding_window(
     if any((w - 1) * d + 1 > size for size, w, d in zip(sizes, lengths, gaps)):
         got = f"window {window} with dilation {dilation} on axes of length {sizes}"
         raise ShapeError(explain("sliding_window: the window is longer than the array", got=got, fix="pad first"))
-    return windows(x, window=lengths, stride=steps, dilation=gaps)
+    return primitives.sliding_window(x, window=lengths, stride=steps, dilation=gaps)
 
 
 builtin_max, builtin_min = max, min

@@ -91,7 +91,7 @@ minimum: Primitive = Primitive(
     doc="``minimum(x, y)``: the smaller, elementwise; a tie gives half the gradient to each; NaN wins.",
 )
 
-clip_between: Primitive = Primitive(
+clip: Primitive = Primitive(
     "clip",
     np.clip,
     lambda g, out, x, low, high: where(logical_and(greater_equal(x, low), less_equal(x, high)), g, 0.0),
@@ -100,7 +100,7 @@ clip_between: Primitive = Primitive(
     scalar=lambda x, low, high: min(max(x, low), high),
     elementwise=True,
     notation="clip({0}, {1}, {2})",
-    doc="``clip_between(x, low, high)``: both bounds given; at a bound x still gets the whole gradient;"
+    doc="``clip(x, low, high)``: both bounds given; at a bound x still gets the whole gradient;"
     " where the bounds cross, the upper one wins, as in NumPy.",
 )
 

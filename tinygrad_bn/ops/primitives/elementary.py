@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
-from .arithmetic import log
 from .compare import greater
-
-__all__ = [
-    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cos", "cosh", "erf", "exp", "expm1", "log",
-    "log1p", "relu", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "stop_gradient", "tan", "tanh",
-]  # fmt: skip
 
 
 def zeros_like(x: Any) -> Any:
@@ -118,6 +112,16 @@ erf: Primitive = _unary(
     lambda g, out, x: g * (exp(-x * x) * _TWO_OVER_ROOT_PI),
     "the error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
 )  # fmt: skip
+
+identity: Primitive = Primitive(
+    "identity",
+    lambda x: x,
+    lambda g, out, x: g,
+    scalar=lambda x: x,
+    elementwise=True,
+    notation="{0}",
+    doc="``identity(x)``: x as a node of its own, such as the point at which a function is differentiated.",
+)
 
 stop_gradient: Primitive = Primitive(
     "stop_gradient",

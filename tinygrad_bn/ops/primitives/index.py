@@ -62,18 +62,18 @@ scatter_add: Primitive = Primitive(
 )
 
 
-arg_maximum: Primitive = Primitive(
+argmax: Primitive = Primitive(
     "argmax",
     lambda x, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims),
     None,
     notation="argmax {0}",
-    doc="``arg_maximum(x, axis=0, keepdims=False)``: the first position of the largest element; integers, no derivative.",
+    doc="``argmax(x, axis=0, keepdims=False)``: the first position of the largest element; integers, no derivative.",
 )
 
-arg_minimum: Primitive = Primitive(
+argmin: Primitive = Primitive(
     "argmin",
     lambda x, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims),
     None,
     notation="argmin {0}",
-    doc="``arg_minimum(x, axis=0, keepdims=False)``: the first position of the smallest element; integers, no derivative.",
+    doc="``argmin(x, axis=0, keepdims=False)``: the first position of the smallest element; integers, no derivative.",
 )

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, broadcast_to, shape_of
-from ...engine.conform import add_reduce
+from ...engine.unbroadcast import add_reduce
 from .compare import equal, mask_like, where
-from .shape import reshape_to
+from .shape import reshape
 
 
 def kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
@@ -20,7 +20,7 @@ def kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """Repeat a reduced array along the reduced axes, back to the shape of ``x``."""
     if not keepdims:
-        g = reshape_to(g, shape=kept(shape_of(x), axis))
+        g = reshape(g, shape=kept(shape_of(x), axis))
     return broadcast_to(g, shape=shape_of(x))
 
 
@@ -29,20 +29,20 @@ def _only(x: float, axis: tuple[int, ...], keepdims: bool) -> float:
     return x
 
 
-reduce_sum: Primitive = Primitive(
+sum: Primitive = Primitive(  # noqa: A001
     "sum",
     add_reduce,
     lambda g, out, x, axis, keepdims: spread(g, x, axis, keepdims),
     scalar=_only,
     notation="Σ {0}",
-    doc="``reduce_sum(x, axis=(0,), keepdims=False)``.",
+    doc="``sum(x, axis=(0,), keepdims=False)``.",
 )
 
 
 def _extremum_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """Split equally among ties."""
     chosen = mask_like(equal(x, spread(out, x, axis, keepdims)), g)
-    return spread(g, x, axis, keepdims) * chosen / reduce_sum(chosen, axis=axis, keepdims=True)
+    return spread(g, x, axis, keepdims) * chosen / sum(chosen, axis=axis, keepdims=True)
 
 
 def _unfold_extremum(pick: Any) -> Any:
@@ -57,24 +57,24 @@ def _unfold_extremum(pick: Any) -> Any:
     return unfold
 
 
-reduce_max: Primitive = Primitive(
+max: Primitive = Primitive(  # noqa: A001
     "max",
     lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
     scalar=_only,
     unfold=_unfold_extremum(np.max),
     notation="max {0}",
-    doc="``reduce_max(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
+    doc="``max(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
 )
 
-reduce_min: Primitive = Primitive(
+min: Primitive = Primitive(  # noqa: A001
     "min",
     lambda x, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
     scalar=_only,
     unfold=_unfold_extremum(np.min),
     notation="min {0}",
-    doc="``reduce_min(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
+    doc="``min(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
 )
 
 
@@ -82,10 +82,10 @@ def _cumulative_sum(x: Any, axis: int, reverse: bool) -> Any:
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
 
 
-cumulative_sum: Primitive = Primitive(
+cumsum: Primitive = Primitive(
     "cumsum",
     _cumulative_sum,
-    lambda g, out, x, axis, reverse: cumulative_sum(g, axis=axis, reverse=not reverse),
+    lambda g, out, x, axis, reverse: cumsum(g, axis=axis, reverse=not reverse),
     notation="cumsum {0}",
-    doc="``cumulative_sum(x, axis=0, reverse=False)``: running sums along a non-negative axis, from either end.",
+    doc="``cumsum(x, axis=0, reverse=False)``: running sums along a non-negative axis, from either end.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, shape_of
-from ...engine.errors import DTypeError, explain
+from ...errors import DTypeError, explain
 from .index import take_slice
 
 
@@ -20,13 +20,13 @@ def _only(x: float, shape: tuple[int, ...]) -> float:
     return x
 
 
-reshape_to: Primitive = Primitive(
+reshape: Primitive = Primitive(
     "reshape",
     lambda x, shape: x.reshape(shape),
-    lambda g, out, x, shape: reshape_to(g, shape=shape_of(x)),
+    lambda g, out, x, shape: reshape(g, shape=shape_of(x)),
     scalar=_only,
     notation="reshape {0}",
-    doc="``reshape_to(x, shape=(2, 3))``: the same elements in row-major order; no -1 here.",
+    doc="``reshape(x, shape=(2, 3))``: the same elements in row-major order; no -1 here.",
 )
 
 
@@ -36,12 +36,12 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-permute: Primitive = Primitive(
+transpose: Primitive = Primitive(
     "transpose",
     lambda x, axes: x.transpose(axes),
     lambda g, out, x, axes: g.transpose(inverse(axes)),
     notation="transpose {0}",
-    doc="``permute(x, axes=(1, 0))``: axis i of the result is axis ``axes[i]`` of x.",
+    doc="``transpose(x, axes=(1, 0))``: axis i of the result is axis ``axes[i]`` of x.",
 )
 
 
@@ -51,10 +51,10 @@ def _concatenate_rule(index: int, g: Any, out: Any, *arrays: Any, axis: int) -> 
     return take_slice(g, index=(slice(None),) * axis + (span,))
 
 
-join: Primitive = Primitive(
+concatenate: Primitive = Primitive(
     "concatenate",
     lambda *arrays, axis: np.concatenate(arrays, axis),
     variadic=_concatenate_rule,
     notation="concatenate",
-    doc="``join(x, y, ..., axis=0)``: one after the other along an existing, non-negative axis.",
+    doc="``concatenate(x, y, ..., axis=0)``: one after the other along an existing, non-negative axis.",
 )

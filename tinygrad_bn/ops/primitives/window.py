@@ -38,21 +38,23 @@ def _overlap_add(x: Any, window: Ints, stride: Ints, dilation: Ints, shape: Ints
     return out
 
 
-windows: Primitive = Primitive(
+sliding_window: Primitive = Primitive(
     "sliding_window",
     _windows,
     lambda g, out, x, window, stride, dilation: overlap_add(
         g, window=window, stride=stride, dilation=dilation, shape=shape_of(x)
     ),
     notation="windows of {0}",
-    doc="``windows(x, window=(3, 3), stride=(1, 1), dilation=(1, 1))`` over the last axes: a view of shape"
+    doc="``sliding_window(x, window=(3, 3), stride=(1, 1), dilation=(1, 1))`` over the last axes: a view of shape"
     " (..., counts, window).",
 )
 
 overlap_add: Primitive = Primitive(
     "overlap_add",
     _overlap_add,
-    lambda g, out, x, window, stride, dilation, shape: windows(g, window=window, stride=stride, dilation=dilation),
+    lambda g, out, x, window, stride, dilation, shape: sliding_window(
+        g, window=window, stride=stride, dilation=dilation
+    ),
     notation="overlap-add {0}",
     doc="``overlap_add(x, window=..., stride=..., dilation=..., shape=...)``: add windows back to where they were taken.",
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, scope, shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 
 
 def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:

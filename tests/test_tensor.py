@@ -10,7 +10,7 @@ import pytest
 import tinygrad_bn as tg
 from tinygrad_bn import Parameter, Primitive, Scalar, Tensor, Variable, gradients_of, ops, scalarize, values_of
 from tinygrad_bn.engine import primitive as primitive_module
-from tinygrad_bn.engine.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, GraphError, ShapeError
 
 
 def leaf(value=((1.0, 2.0), (3.0, 4.0))):

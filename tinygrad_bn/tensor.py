@@ -12,7 +12,7 @@ import numpy as np
 
 from . import ops
 from .engine import Variable
-from .engine.errors import ArgumentError, DTypeError, GraphError, explain
+from .errors import ArgumentError, DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import Parameter, Primitive, Scalar, Tensor, VanishingGradientWarning, gradcheck, gradgradcheck, ops
-from tinygrad_bn.engine.errors import ArgumentError, GradcheckError
+from tinygrad_bn.errors import ArgumentError, GradcheckError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 2))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .engine import Variable, dtype_of, gradients, no_grad
-from .engine.errors import ArgumentError, GradcheckError, explain
-from .variables import Tensor
+from .errors import ArgumentError, GradcheckError, explain
+from .tensor import Tensor
 
 
 class VanishingGradientWarning(UserWarning):

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import functional
 from ..engine import shape_of
-from ..engine.errors import ArgumentError, ShapeError, explain
-from ..variables import Parameter, Tensor
+from ..errors import ArgumentError, ShapeError, explain
+from ..tensor import Parameter, Tensor
 from .module import Module
 
 
