@@ -5,7 +5,7 @@ import pytest
 
 from tinygrad_bn import Primitive, Scalar, Tensor, grad, ops
 from tinygrad_bn.engine import gradients
-from tinygrad_bn.engine.sweep import toposort, sweep
+from tinygrad_bn.engine.sweep import sweep, toposort
 from tinygrad_bn.errors import ArgumentError, GraphError, RuleError, ShapeError
 
 

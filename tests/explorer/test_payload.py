@@ -188,7 +188,10 @@ def test_rules_are_of_primitives_that_exist() -> None:
         importlib.import_module(f"{primitives.__name__}.{m.name}") for m in pkgutil.iter_modules(primitives.__path__)
     ]
     made = [
-        thing for module in (*modules, unbroadcast) for thing in vars(module).values() if isinstance(thing, tg.Primitive)
+        thing
+        for module in (*modules, unbroadcast)
+        for thing in vars(module).values()
+        if isinstance(thing, tg.Primitive)
     ]
     slots = {primitive.name: primitive for primitive in made}
     assert set(CONTRIBUTIONS) <= set(slots)

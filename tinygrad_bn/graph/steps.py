@@ -11,7 +11,7 @@ from typing import Any
 
 from ..engine import Variable, enable_grad, no_grad, scope
 from ..engine.mode import Scope, current_mode
-from ..engine.sweep import ieee_or_raise, toposort, seed_for
+from ..engine.sweep import ieee_or_raise, seed_for, toposort
 from ..engine.unbroadcast import conform
 
 
