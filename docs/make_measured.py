@@ -30,6 +30,7 @@ sys.path.insert(0, str(DOCS.parent))
 
 from demos.lab import plots, results  # noqa: E402
 from demos.lab.demo import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+from tinygrad_bn.files import write_whole  # noqa: E402
 
 RESULTS = DOCS / "measured" / "results.json"
 PYTORCH = DOCS / "measured" / "pytorch.json"
@@ -129,7 +130,7 @@ class Pages:
             for block in blocks:
                 if isinstance(block, (Plot, Drawing)) and (demo, block.name) in self.used:
                     content = plots.render(block) if isinstance(block, Plot) else block.svg.encode()
-                    (IMAGES / image(demo, block)).write_bytes(content)
+                    write_whole(IMAGES / image(demo, block), content)
 
 
 def pages() -> Iterator[Path]:
@@ -180,10 +181,10 @@ def main(files: list[str]) -> None:
     if files:
         results.write(RESULTS, results.judged(results.read(Path(files[0]))))
         runs = [outcomes(results.judged(results.read(Path(file)))) for file in files]
-        VERDICTS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+        write_whole(VERDICTS, (json.dumps(runs, indent=1) + "\n").encode())
     writer = Pages()
     for path in pages():
-        path.write_text(writer.filled(path), encoding="utf-8")
+        write_whole(path, writer.filled(path).encode())
     writer.draw()
 
 

@@ -296,7 +296,7 @@ def test_the_package_does_without_the_optional_libraries() -> None:
 def test_pictures_are_made_of_snapshots() -> None:
     readers = {f"{PACKAGE}.graph.tracing", f"{PACKAGE}.graph.steps"}
     others = [f for f in own(sources()) if room_of(f.source) == "graph" and f.source not in readers]
-    assert {f.target for f in others if room_of(f.target) != "graph"} == {f"{PACKAGE}.errors"}
+    assert {f.target for f in others if room_of(f.target) != "graph"} == {f"{PACKAGE}.errors", f"{PACKAGE}.files"}
     assert len({f.source for f in others}) > 3
 
 

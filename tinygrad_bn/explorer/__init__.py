@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TinygradError, explain
-from ..graph.picture import write_whole
+from ..files import write_whole
 
 __all__ = ["explore"]
 
