@@ -12,6 +12,8 @@ import numpy as np
 
 from . import ops
 from .engine import Variable
+from .engine.mode import current_mode
+from .engine.sweep import backward
 from .errors import ArgumentError, DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
@@ -83,6 +85,26 @@ class Arithmetic(Variable):
         return ops.not_equal(self, other)
 
     __hash__ = Variable.__hash__
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
+
+        Args:
+            gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
+            retain_graph: keep the graph, so that backward can run through it again.
+            create_graph: record the backward pass itself, so that gradients can be differentiated again; keeps the
+                graph.  ``.grad`` then refers to a graph that refers to the leaf; set it to ``None`` when done, or use
+                ``tinygrad_bn.grad``, which stores nothing.
+
+        Raises:
+            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
+            ShapeError: a cotangent of another shape, or none for more than one element.
+            MutationError: a recorded value was changed in between.
+            RuleError: a primitive's rule broke its contract.
+
+        When anything is raised, every ``.grad`` is as it was before.
+        """
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
@@ -269,7 +291,7 @@ class Tensor(Arithmetic):
                     fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
                 )
             )
-        array = np.asarray(self._data, dtype=dtype)
+        array = np.asarray(self.data, dtype=dtype)
         if copy is False and array is not self._data:
             raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
         return array.copy() if copy and array is self._data else array
@@ -411,6 +433,9 @@ class Parameter(Tensor):
 
 
 def _outside_of_graph(value: Variable) -> Variable:
+    tape = current_mode().tape
+    if tape is not None:
+        tape.refuse_value(value, "a new leaf made")
     if value.requires_grad and not value.is_leaf:
         fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
         raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))

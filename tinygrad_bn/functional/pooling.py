@@ -113,9 +113,7 @@ def _max_pool(
     out, extras = _positions(shape_of(x), window, steps, margins, gaps, ceil_mode, what)
     with scope(what):
         laid = _laid_out(x, window, steps, margins, gaps, extras, -math.inf)
-        positions = shape_of(laid)[1]
-        best = ops.argmax(laid, axis=0)
-        chosen = ops.take(ops.ravel(laid), best * positions + np.arange(positions))
+        chosen = ops.take_along_axis(laid, ops.argmax(laid, axis=0, keepdims=True), axis=0)
         return ops.reshape(chosen, (*shape_of(x)[:-n], *out))
 
 

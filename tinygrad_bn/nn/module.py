@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine import scope
+from ..engine.mode import current_mode
 from ..engine.variable import HookHandle
 from ..errors import ArgumentError, ShapeError, explain
 from ..tensor import Parameter, Tensor
@@ -49,6 +50,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` inside a scope with the module's name, by which pictures group its operations."""
+        tape = current_mode().tape
+        if tape is not None:
+            tape.modules[id(self)] = self
         with scope(self._scope):
             output = self.forward(*args, **kwargs)
             if self._forward_hooks:
@@ -130,6 +134,8 @@ class Module:
         value = buffer if buffer is None or isinstance(buffer, Tensor) else Tensor(buffer)
         if value is not None and value.name is None:
             value.name = name
+        if value is not None:
+            value._extra().is_buffer = True
         if name not in self._buffer_names:
             self._buffer_names.append(name)
         self.__dict__[name] = value

@@ -1,0 +1,15 @@
+"""The record as data that runs: ``record`` a function once, ``run`` the program on other values, look at it, make it shorter.
+
+Read in this order: ``parts``, ``model``, ``record``, ``build``, ``generalize``, ``run``; ``trees`` and ``text`` as they
+come up.
+"""
+
+from .build import program_of
+from .model import Program
+from .parts import Condition, Constant, Input, Size, State, Step
+from .record import record
+from .run import evaluate
+
+__all__ = [
+    "Condition", "Constant", "Input", "Program", "Size", "State", "Step", "evaluate", "program_of", "record",
+]  # fmt: skip
