@@ -9,7 +9,8 @@ from .model import Program
 from .parts import Condition, Constant, Input, Size, State, Step
 from .record import record
 from .run import evaluate
+from .simplify import simplify
 
 __all__ = [
-    "Condition", "Constant", "Input", "Program", "Size", "State", "Step", "evaluate", "program_of", "record",
+    "Condition", "Constant", "Input", "Program", "Size", "State", "Step", "evaluate", "program_of", "record", "simplify",
 ]  # fmt: skip
