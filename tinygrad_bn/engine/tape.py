@@ -21,12 +21,12 @@ class Place(NamedTuple):
 
     owner: Any
     key: Any
-    index: int | None = None  # of a number in a tuple
+    item: int | None = None  # of a number in a tuple
 
     def read(self) -> Any:
         """What stands there now; ``None`` for an entry that is gone."""
-        found = self.owner.get(self.key) if isinstance(self.owner, dict) else getattr(self.owner, self.key)
-        return found if self.index is None else found[self.index]
+        found: Any = self.owner.get(self.key) if isinstance(self.owner, dict) else getattr(self.owner, self.key)
+        return found if self.item is None else found[self.item]
 
     def write(self, value: Any) -> None:
         """Put another value there."""
@@ -136,13 +136,13 @@ class Tape:
 
     # -- what a function that knows of recordings tells it --------------------------------------------------------------
 
-    def number(self, owner: Any, key: Any, index: int | None = None) -> Any:
+    def number(self, owner: Any, key: Any, item: int | None = None) -> Any:
         """A setting, such as a learning rate, as a scalar whose value is read anew in every run."""
-        place = Place(owner, key, index)
-        known = self._numbers.get((id(owner), key, index))
+        place = Place(owner, key, item)
+        known = self._numbers.get((id(owner), key, item))
         if known is None:
-            known = self._numbers[id(owner), key, index] = self._number_kind.wrap(float(place.read()))
-            known.name = str(key) if index is None else f"{key}[{index}]"
+            known = self._numbers[id(owner), key, item] = self._number_kind.wrap(float(place.read()))
+            known.name = str(key) if item is None else f"{key}[{item}]"
             self.places[known] = place
         return known
 

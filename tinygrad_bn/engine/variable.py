@@ -401,8 +401,9 @@ def exchange(leaves: list[Variable], values: list[Any]) -> None:
 def set_gradients(gradients: dict[Variable, Any]) -> None:
     """Give all these variables their gradients, in one step."""
     tape = current_mode().tape
-    for variable in gradients if tape is not None else ():
-        tape.will_change(variable, "_grad")
+    if tape is not None:
+        for variable in gradients:
+            tape.will_change(variable, "_grad")
     deque(map(_set_grad, gradients, gradients.values()), 0)
 
 

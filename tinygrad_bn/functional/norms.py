@@ -122,8 +122,8 @@ def instance_norm(
     y, mean, variance = standardize(x, axes, float(eps))
     y = _scale_and_shift(y, weight, bias, shape)
     if tracks:
-        over_batch = (ops.mean(reading(statistic), 0) for statistic in (mean, variance))
-        write(_moved(running_mean, running_var, *over_batch, n, momentum))
+        mean, variance = (ops.mean(reading(statistic), 0) for statistic in (mean, variance))
+        write(_moved(running_mean, running_var, mean, variance, n, momentum))
     return y
 
 

@@ -236,7 +236,7 @@ class Optimizer(ABC):
         if tape is None:  # nobody else holds these arrays, so they need not be copied
             for _, value in moves:
                 if type(value) is np.ndarray:
-                    value.setflags(False)
+                    value.setflags(write=False)
         write(moves)
 
     def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:

@@ -5,6 +5,7 @@ come up.
 """
 
 from .build import program_of
+from .derive import Derived, derive
 from .model import Program
 from .parts import Condition, Constant, Input, Size, State, Step
 from .record import record
@@ -12,5 +13,6 @@ from .run import evaluate
 from .simplify import simplify
 
 __all__ = [
-    "Condition", "Constant", "Input", "Program", "Size", "State", "Step", "evaluate", "program_of", "record", "simplify",
+    "Condition", "Constant", "Derived", "Input", "Program", "Size", "State", "Step", "derive", "evaluate", "program_of",
+    "record", "simplify",
 ]  # fmt: skip

@@ -59,7 +59,7 @@ def _product_of(table: Table, i: int) -> Product:
         return Product(number=number)
     step = table.step(i)
     atom = Product(over=(i,))
-    if step is None or not _fits(table, step):
+    if step is None or not (_fits(table, step) or step.dtype == NUMBER):
         return atom
     name = step.primitive.name
     parts = [product_of(table, j) for j in step.args]
@@ -197,7 +197,7 @@ def _summed(table: Table, term: Product, step: Step) -> Product | None:
         return None if n is None else outside.times(product_of(table, table.number(n)))
     if outside == Product():
         return None
-    inner = _built(table, rest, step)
+    inner = build_product(table, rest, step)
     shape = table[inner].shape
     lead = len(source) - len(shape)
     if any(axis < lead for axis in step.params["axis"]) or any(
@@ -241,7 +241,7 @@ def _known_sum(table: Table, rest: Product, step: Step) -> Product | None:
     inner = _built(table, rest, step, only_known=True)
     if inner is None or table[inner].shape != table[step.args[0]].shape:
         return None
-    known = table.known(replace(step, args=(inner,)))
+    known = table.known(step._replace(args=(inner,)))
     return None if known is None else product_of(table, known)
 
 
@@ -372,10 +372,6 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
     return None if second is None else make(primitives.multiply, (first, second), like)
 
 
-def _is_real(dtype: str) -> bool:
-    return dtype == NUMBER or dtype.startswith("float")
-
-
 def _fits(table: Table, step: Step) -> bool:
-    """Whether all is of one floating-point dtype, so that the order of operations changes no dtype."""
-    return _is_real(step.dtype) and all(table[i].dtype in (step.dtype, NUMBER) for i in step.args)
+    """Whether these are arrays of one floating-point dtype, so that another order of operations changes no dtype."""
+    return step.dtype.startswith("float") and all(table[i].dtype in (step.dtype, NUMBER) for i in step.args)

@@ -107,7 +107,7 @@ class _Builder:
         return "state", self._state(Place(variable, "_data"), variable)
 
     def _state(self, place: Place, variable: Variable) -> int:
-        where = (id(place.owner), place.key, place.index)
+        where = (id(place.owner), place.key, place.item)
         if where not in self._state_of:
             self._state_of[where] = len(self.states)
             name, kind = self._named(place, variable)

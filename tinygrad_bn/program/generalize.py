@@ -39,8 +39,7 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     )
     constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
     steps = tuple(
-        replace(
-            step,
+        step._replace(
             params=merged(lambda p, i=i: dict(p.steps[i].params), _place(step)),
             shape=merged(lambda p, i=i: p.steps[i].shape, _place(step)),
         )

@@ -123,9 +123,9 @@ def numbers(table: Table, step: Step) -> int | None:
     if step.dtype != NUMBER or step.primitive.name not in FOLDED:
         return None
     values = [table.number_at(i) for i in step.args]
-    if any(value is None for value in values):
+    if not all(isinstance(value, float) for value in values):
         return None
-    result = step.primitive.on_floats([float(v) for v in values if v is not None], {})
+    result = step.primitive.on_floats(values, {})
     return table.number(result) if math.isfinite(result) else None
 
 

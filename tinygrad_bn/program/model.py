@@ -7,14 +7,16 @@ written down, and none of these needs the function it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from ..engine import Primitive
 from .parts import Condition, Constant, Input, State, Step
 from .run import run
 from .text import text
+from .written import from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,23 @@ class Program:
             When anything is raised, nothing has been written.
         """
         return run(self, arguments)
+
+    def to_json(self) -> str:
+        """The program as JSON text, with the values that its states hold now; the conditions are not in it."""
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str, primitives: Iterable[Primitive] = ()) -> Program:
+        """The program that ``to_json`` wrote, with states of its own.
+
+        Args:
+            text: the JSON text.
+            primitives: those of its operations that are not the library's.
+
+        Raises:
+            RecordingError: it is not such a text.
+        """
+        return from_json(text, cls, primitives)
 
     def __str__(self) -> str:
         return text(self)

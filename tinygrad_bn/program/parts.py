@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,9 +89,8 @@ class Constant:
         return whole
 
 
-@dataclass(frozen=True)
-class Step:
-    """One operation.
+class Step(NamedTuple):
+    """One operation; a tuple, since there may be hundreds of thousands.
 
     Attributes:
         primitive: which.

@@ -14,7 +14,7 @@ from ..engine.mode import current_mode
 from ..engine.variable import exchange, fitted
 from ..errors import RecordingError, explain
 from .parts import NUMBER, Input, State, resolved
-from .trees import put_together, take_apart
+from .trees import by_plan, put_together
 
 if TYPE_CHECKING:
     from .model import Program
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 
 def run(program: Program, arguments: Sequence[Any]) -> Any:
     """``Program.run``."""
-    given, plan = take_apart(tuple(arguments))
+    given = by_plan(program.takes, tuple(arguments))
     values = [_as_input(entry, value) for entry, value in zip(program.inputs, given)]
-    if _shape_of_plan(plan) != _shape_of_plan(program.takes):
-        raise RecordingError(
-            explain("program.run: other arguments than at the recording", got=plan, expected=program.takes)
-        )
     n = _free_size(program, values)
     for entry, value in zip(program.inputs, values):
         _check(program, entry, value, n)
@@ -105,11 +101,12 @@ def _commit(program: Program, results: list[Any]) -> None:
     for number, value in program.writes:
         state = program.states[number - len(program.inputs)]
         owner: Any = state.place.owner
+        result = None if value is None else results[value]
         if state.place.key == "_data":
             leaves.append(owner)
-            values.append(fitted(owner, results[value]))
+            values.append(fitted(owner, result))
         else:
-            gradients.append((owner, None if value is None else owner.kind.wrap(results[value])))
+            gradients.append((owner, None if value is None else owner.kind.wrap(result)))
     if leaves:
         exchange(leaves, values)
     if gradients:
@@ -120,15 +117,14 @@ def _commit(program: Program, results: list[Any]) -> None:
 # -- arguments ----------------------------------------------------------------------------------------------------------
 
 
-def _shape_of_plan(plan: Any) -> Any:
-    """What has to be equal in two plans: all but the sizes of arrays of scalars given as arrays of numbers."""
-    return plan
-
-
 def _as_input(entry: Input, value: Any) -> Any:
     """A raw value for an input, never shared with somebody who can write to it."""
     raw = value._data if isinstance(value, Variable) else value
     if entry.dtype == NUMBER:
+        if np.shape(raw) != ():
+            raise RecordingError(
+                explain(f"program.run: {entry.name} is a number", got=f"shape {np.shape(raw)}", expected="a number")
+            )
         return float(raw)
     array = np.asarray(raw)
     if array.flags.writeable:

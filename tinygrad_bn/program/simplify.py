@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +28,7 @@ def simplify(program: Program, exact: bool = False) -> Program:
         exact: only laws that leave every number as it is; otherwise also those of ``algebra``, by which last bits differ.
     """
     shorter = _simplified(program, EXACT)
-    if exact:
+    if exact or all(step.dtype == NUMBER for step in program.steps):
         return shorter
     algebra = _simplified(_simplified(shorter, (*EXACT, *ALGEBRA)), (*EXACT, *ALGEBRA))
     return min(algebra, shorter, key=len)
@@ -42,7 +39,7 @@ def _simplified(program: Program, laws: tuple[Law, ...]) -> Program:
     now: list[int] = []
     for _, entry in program.entries():
         if isinstance(entry, Step):
-            now.append(table.make(replace(entry, args=tuple(now[i] for i in entry.args))))
+            now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]))))
         elif isinstance(entry, Constant):
             now.append(table.constant(entry))
         else:
@@ -105,30 +102,24 @@ class Table:
 
     def make(self, step: Step, **changes: Any) -> int:
         """The value of a step, by whichever law applies first; of a step like this one, with changes."""
-        step = replace(step, **changes) if changes else step
-        if "primitive" in changes and "params" not in changes:
-            step = replace(step, params={})
+        if changes:
+            step = step._replace(**({"params": {}} if "primitive" in changes else {}) | changes)
         known = self.known(step)
         if known is not None:
             return known
         if self._depth < DEEPEST:
-            with self._deeper():
+            self._depth += 1
+            try:
                 for law in self._laws:
                     found = law(self, step)
                     if found is not None:
                         self._remember(step, found)
                         return found
+            finally:
+                self._depth -= 1
         number = self.add(step)
         self._remember(step, number)
         return number
-
-    @contextmanager
-    def _deeper(self) -> Iterator[None]:
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
 
     def known(self, step: Step) -> int | None:
         """The value of such a step, if there is one; draws are each their own."""
@@ -157,7 +148,7 @@ class Table:
         assert shape is not None  # parts of one product or sum
         dtypes = {self._entries[i].dtype for i in args}
         dtype = NUMBER if dtypes == {NUMBER} else next(d for d in dtypes if d != NUMBER)
-        return replace(like, primitive=primitive, args=args, params={}, shape=shape, dtype=dtype)
+        return like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype)
 
     # -- shapes -------------------------------------------------------------------------------------------------------
 
@@ -201,12 +192,12 @@ class Table:
         steps = [i for i in sorted(needed) if self.step(i) is not None]
         new = {i: place for place, i in enumerate([*given, *constants, *steps])}
 
-        def placed(step: Any) -> Step:
-            return replace(step, args=tuple(new[i] for i in step.args))
+        def placed(step: Step) -> Step:
+            return step._replace(args=tuple([new[i] for i in step.args]))
 
         return program.with_steps(
             tuple(self._entries[i] for i in constants),  # type: ignore[misc]
-            tuple(placed(self._entries[i]) for i in steps),
+            tuple(placed(self[i]) for i in steps),
             lambda number: new[now[number]],
         )
 

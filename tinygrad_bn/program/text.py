@@ -28,7 +28,7 @@ def text(program: Program) -> str:
 def symbols(program: Program) -> list[str]:
     """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
     found: list[str] = []
-    taken = {entry.name for entry in (*program.inputs, *program.states)}
+    taken = {entry.name for entry in program.inputs} | {entry.name for entry in program.states}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
         if isinstance(entry, (Input, State)):

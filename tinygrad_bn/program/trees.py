@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
+from ..errors import RecordingError, explain
 
 VALUE = "value"
 
@@ -37,6 +38,47 @@ def _plan(tree: Any, leaves: list[Any]) -> Any:
     if isinstance(tree, dict):
         return ["dict", {str(key): _plan(part, leaves) for key, part in tree.items()}]
     return ["same", tree]
+
+
+def by_plan(plan: Any, tree: Any, name: str = "the arguments") -> list[Any]:
+    """The leaves of a tree that has to fit a plan; an array of numbers fits in place of an array of scalars.
+
+    Raises:
+        RecordingError: it does not.
+    """
+    if plan == VALUE:
+        if not isinstance(tree, (Variable, np.ndarray, np.number, float, int)):
+            tree = np.asarray(tree)
+        return [tree]
+    kind, *parts = plan
+    if kind == "scalars":
+        shape = tuple(parts[0])
+        array = np.asarray(tree.data if isinstance(tree, Variable) else tree)
+        if array.shape != shape:
+            raise _misfit(name, f"shape {array.shape}", f"shape {shape}")
+        found: list[Any] = array.ravel().tolist()
+        return found
+    if kind == "same":
+        if tree is not parts[0] and tree != parts[0]:
+            raise _misfit(name, repr(tree), f"{parts[0]!r}, as at the recording")
+        return []
+    wanted = {"tuple": tuple, "list": list, "dict": dict}[kind]
+    if not isinstance(tree, wanted):
+        raise _misfit(name, type(tree).__name__, f"a {kind}")
+    if kind == "dict":
+        if list(map(str, tree)) != list(parts[0]):
+            raise _misfit(name, ", ".join(map(str, tree)), ", ".join(parts[0]))
+        return [
+            leaf for key, part in zip(tree, parts[0].values()) for leaf in by_plan(part, tree[key], f"{name}.{key}")
+        ]
+    if len(tree) != len(parts):
+        raise _misfit(name, f"{len(tree)} values", f"{len(parts)}")
+    return [leaf for i, (part, one) in enumerate(zip(parts, tree)) for leaf in by_plan(part, one, f"{name}[{i}]")]
+
+
+def _misfit(name: str, got: str, expected: str) -> RecordingError:
+    fix = "give arguments like those it was recorded for, or record the function again"
+    return RecordingError(explain(f"program.run: {name}", got=got, expected=expected, fix=fix))
 
 
 def put_together(plan: Any, leaves: Iterator[Any], scalars: bool = False) -> Any:
