@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .lab import plots, results
+from .lab import results
 from .lab.command import add_options, guarded, settings_of, write_pictures
-from .lab.demo import Verdict
 from .lab.output import prepare, write_whole
-from .lab.page import page
 from .lab.run import load, run
-from .lab.terminal import verdict_text
+from .lab.show import plots
+from .lab.show.blocks import Verdict
+from .lab.show.page import page
+from .lab.show.terminal import verdict_text
 
 NAMES = (
     "worked_example",

@@ -28,8 +28,9 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from demos.lab import plots, results  # noqa: E402
-from demos.lab.demo import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+from demos.lab import results
+from demos.lab.show import plots
+from demos.lab.show.blocks import Block, Drawing, Plot, Table, Verdict
 
 RESULTS = DOCS / "measured" / "results.json"
 PYTORCH = DOCS / "measured" / "pytorch.json"

@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from ..datasets import DatasetError
-from . import plots
-from .demo import Attachment, Block, Demo, Drawing, Plot, Settings
+from .demo import Demo
+from .measure.part import Settings
 from .options import INTERRUPTED, whole
 from .output import OutputError, prepare, write_whole
 from .results import ResultsError, command, document, write
 from .run import load, processors, run
-from .terminal import as_text
+from .show import plots
+from .show.blocks import Attachment, Block, Drawing, Plot
+from .show.terminal import as_text
 
 
 def main(name: str, argv: Sequence[str] | None = None) -> int:

@@ -10,9 +10,11 @@ from typing import Any
 
 from tinygrad_bn.errors import explain
 
-from .demo import Block, Demo, Settings, Verdict
+from .demo import Demo
+from .measure.part import Settings
 from .output import write_whole
 from .run import Finished, environment, load
+from .show.blocks import Block, Verdict
 
 SCHEMA = 1
 

@@ -23,7 +23,8 @@ import numpy as np
 import tinygrad_bn
 
 from ..datasets import checked
-from .demo import Demo, Part, Progress, Settings
+from .demo import Demo
+from .measure.part import Part, Progress, Settings
 from .output import write_whole
 
 T = TypeVar("T")

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from demos.credit_risk import DEMO, logistic, networks, quality, report, scores, speed, tables
+from demos.credit_risk import DEMO
+from demos.credit_risk import show as report
+from demos.credit_risk.measure import logistic, networks, scores, tables
+from demos.credit_risk.show import quality, speed
 from demos.datasets import load_german_credit
-from demos.lab import cost, plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure import cost
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Table, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
 
 QUIET = Progress()
 GERMAN, TAIWAN = tables.GERMAN_LOANS, tables.TAIWAN_CARDS

@@ -10,8 +10,9 @@ import fake
 import pytest
 
 from demos import __main__ as every
-from demos.lab import command, plots
+from demos.lab import command
 from demos.lab import run as running
+from demos.lab.show import plots
 
 
 @pytest.fixture(autouse=True)

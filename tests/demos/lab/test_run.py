@@ -16,7 +16,8 @@ import pytest
 
 from demos import datasets
 from demos.lab import run as running
-from demos.lab.demo import Demo, Part, Settings
+from demos.lab.demo import Demo
+from demos.lab.measure.part import Part, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = Settings(3)
