@@ -8,7 +8,7 @@ from demos.lab.show.blocks import Table, Verdict
 from demos.lab.show.wording import too_long
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import definition
-from demos.show.show.definition import Win
+from demos.shallow_vs_deep.show.definition import Win
 
 
 def test_parameters_of_48_units():
@@ -81,10 +81,8 @@ def test_what_is_said_is_short():
 def test_the_rows_make_one_demo():
     names = [part.name for part in shallow_vs_deep.DEMO.parts]
     assert len(set(names)) == len(names)
-    for _, row in show.ROWS:
-        own = row.__name__.rsplit(".", 1)[1]
-        assert row.PARTS
-        assert all(part.name.startswith(own + "_") for part in row.PARTS)
+    own = [row.__name__.rsplit(".", 1)[1] for _, row in show.ROWS]
+    assert list(dict.fromkeys(next(row for row in own if name.startswith(f"{row}_")) for name in names)) == own
     (first,) = show.show({})
     assert isinstance(first, Table)
     assert first.rows == []

@@ -5,25 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinygrad_bn.errors import explain
 
-from ..results import ResultsError, blocks
+from ..results import ResultsError, Shown
 from ..run import load
-from .blocks import Attachment, Drawing, Plot, Verdict
+from .blocks import Attachment, Block, Drawing, Plot, Verdict
 
 FOLDER = Path(__file__).resolve().parent
 MARKS = {"holds": "✓", "holds if": "◐", "does not hold": "✗"}  # the verdicts are told apart without color, too
 
 
-def page(content: Mapping[str, Any], folder: Path) -> str:
+def page(content: Mapping[str, Any], blocks: Shown, folder: Path) -> str:
     """The report on a document of results, as HTML.
 
     Args:
         content: the document.
+        blocks: what there is to show of each of its demos.
         folder: where the page will stand, and ``NAME/PICTURE.svg`` of each demo stands already.
 
     Raises:
@@ -48,17 +49,17 @@ def page(content: Mapping[str, Any], folder: Path) -> str:
     return environment.get_template("page.html").render(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(style),
-        demos=[section(entry, folder) for entry in content["demos"]],
+        demos=[section(entry, blocks[entry["name"]], folder) for entry in content["demos"]],
         environment=content["environment"],
         seconds=sum(part["cpu_seconds"] for entry in content["demos"] for part in entry["parts"].values()),
         marks=MARKS,
     )
 
 
-def section(entry: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def section(entry: Mapping[str, Any], blocks: Sequence[Block], folder: Path) -> dict[str, Any]:
     """What the page shows of one demo."""
     demo, items = load(entry["name"]), []
-    for block in blocks(entry):
+    for block in blocks:
         item: dict[str, Any] = {"kind": type(block).__name__.lower(), "block": block}
         if isinstance(block, (Plot, Drawing, Attachment)):
             item["file"] = f"{demo.name}/{block.file}"

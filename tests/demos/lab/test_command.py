@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import fake
 import pytest
 
 from demos import __main__ as every
 from demos.lab import command
-from demos.lab import run as running
 from demos.lab.show import plots
 
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
     fake.install(monkeypatch)
-    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
     monkeypatch.setattr(every, "NAMES", ("fake",))
 
 

@@ -78,7 +78,11 @@ def test_auc_counts_pairs():
 def test_texts():
     assert texts.steps_text([80, 90, 120]) == "90 (80 to 120)"
     assert texts.steps_text([1200]) == "1,200"
-    assert (texts.never_text(1234.4), texts.never_text(0.5, ".2f"), texts.never_text(None)) == ("1,234", "0.50", "never")
+    assert (texts.never_text(1234.4), texts.never_text(0.5, ".2f"), texts.never_text(None)) == (
+        "1,234",
+        "0.50",
+        "never",
+    )
     assert texts.steps_text([80, None, 90]) == "90 (80 to 90), 2/3"
     assert texts.steps_text([None, None, 90]) == "never (90 to 90), 1/3"
     assert texts.steps_text([None, None]) == "never (0/2)"
