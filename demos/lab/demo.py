@@ -18,7 +18,7 @@ class Demo:
     """A demo.
 
     Attributes:
-        name: of its module.
+        name: of its folder.
         title: a few words.
         claim: what the document says, the question of the demo; one or two sentences.
         parts: what is measured.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +34,11 @@ def plan(parts: Mapping[str, Sequence[str]], seconds: Sequence[float], jobs: int
     expected = duration(seconds, jobs)
     takes = f"about {expected}" if usual else f"about {expected} with the default options, with these it differs"
     lines = [f"To measure, {min(jobs, len(seconds))} at once: {counted(len(seconds), 'part')}, {takes}."]
-    lines += [f"  {demo}: {', '.join(names)}" for demo, names in parts.items() if names]
+    lines += [
+        textwrap.fill(f"{demo}: {', '.join(names)}", 110, initial_indent="  ", subsequent_indent="    ")
+        for demo, names in parts.items()
+        if names
+    ]
     lines.append(f"Each is kept in {folder} when it is finished; after Ctrl-C the same command goes on from there.")
     return "\n".join(lines)
 

@@ -45,7 +45,7 @@ class Job:
 
 
 def load(name: str) -> Demo:
-    """The demo that a module of this folder describes."""
+    """The demo of this name."""
     demo: Demo = import_module(f"demos.{name}").DEMO
     return demo
 
@@ -80,7 +80,10 @@ def run(demos: Sequence[tuple[Demo, Settings]], folder: Path, jobs: int) -> dict
         else:
             results[job.demo][job.part] = finished
     weights, usual = [seconds for seconds, _, _ in missing], all(is_usual(*each) for each in demos)
-    names = {demo.name: [job.part for _, job, _ in missing if job.demo == demo.name] for demo, _ in demos}
+    names = {
+        demo.name: [part.name for part in demo.parts_for(settings) if part.name not in results[demo.name]]
+        for demo, settings in demos
+    }
     print(plan(names, weights, jobs, usual, folder / "parts"), flush=True)  # at once, into a file too
     with overall(weights, len(todo), jobs, usual) as count:
         for (seconds, job, path), finished in measure_all(missing, jobs):
