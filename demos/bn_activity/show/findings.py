@@ -143,3 +143,8 @@ def grouped(cases: Sequence[str | tuple[str, float]]) -> str:
         to = f" to {'/'.join(f'{100 * target:.0f}' for target in wanted)} %" if wanted else ""
         groups.setdefault((data, to), []).append(special)
     return "; ".join(f"{data} {wording.listed(names)}".strip() + to for (data, to), names in groups.items())
+
+
+def text(share: Share | None) -> str:
+    """A share, or that there is none."""
+    return "BN does not get there" if share is None else str(share)

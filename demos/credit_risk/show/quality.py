@@ -13,6 +13,8 @@ from ...lab.measure.part import Measured
 from ..measure.networks import NETS, Net
 from ..measure.tables import LENDERS, Lender
 
+MEASURES = {"auc": "AUC", "accuracy": "accuracy"}
+
 
 @dataclass(frozen=True)
 class Difference:
