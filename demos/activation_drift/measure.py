@@ -38,15 +38,6 @@ class Net:
     steps: tuple[int, int]  # by default and at full size
 
     @property
-    def label(self) -> str:
-        return f"{self.short}, rate {self.rate:g}"
-
-    @property
-    def short(self) -> str:
-        """For a sentence."""
-        return f"{self.layers} {self.activation.__name__.lower()} layers"
-
-    @property
     def middle(self) -> int:
         """The middle hidden layer, counted from 1."""
         return (self.layers + 1) // 2

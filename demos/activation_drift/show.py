@@ -15,7 +15,7 @@ from ..lab.show import plots
 from ..lab.show.arms import COLORS, NAMES
 from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
 from ..lab.show.wording import CONDITION, MEASURED, PICTURE, fitting, listed
-from .measure import DEEP, NETS, STARTS, drift_of
+from .measure import DEEP, NETS, STARTS, Net, drift_of
 
 
 def show(measured: Measured) -> list[Block]:
@@ -248,7 +248,7 @@ def show_shift(part: Measured) -> list[Block]:
     for name, net in NETS.items():
         plain, bn = part[name]["plain"], part[name]["bn"]
         lines.append(
-            (net.label, "R: the distribution moved", span(plain["R"]), span(bn["R"]), word(plain["R"], bn["R"]))
+            (long_name(net), "R: the distribution moved", span(plain["R"]), span(bn["R"]), word(plain["R"], bn["R"]))
         )
         for when, pick in phases(part[name]):
             relative, cosine = (
@@ -256,14 +256,14 @@ def show_shift(part: Measured) -> list[Block]:
                 for key in ("relative", "cosine")
             )
             what = word(*relative)
-            cells.append(Cell(net.short, when, relative[0], relative[1], what))
-            lines.append((net.label, f"gradient changed, {when}", *map(span, relative), what))
-            lines.append((net.label, f"cosine, {when}", *map(span, cosine), ""))
+            cells.append(Cell(short_name(net), when, relative[0], relative[1], what))
+            lines.append((long_name(net), f"gradient changed, {when}", *map(span, relative), what))
+            lines.append((long_name(net), f"cosine, {when}", *map(span, cosine), ""))
         ratios = probe.ratios_at_same_loss(plain, bn, "relative")
         if ratios:
             what = word(ratios, [1.0] * len(ratios))
-            cells.append(Cell(net.short, SAME_LOSS, ratios, [1.0] * len(ratios), what))
-            lines.append((net.label, "gradient changed, plain by BN at the same loss", span(ratios), "", what))
+            cells.append(Cell(short_name(net), SAME_LOSS, ratios, [1.0] * len(ratios), what))
+            lines.append((long_name(net), "gradient changed, plain by BN at the same loss", span(ratios), "", what))
     return [
         Heading("Two definitions of internal covariate shift"),
         Text(
@@ -283,6 +283,16 @@ def show_shift(part: Measured) -> list[Block]:
         Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4)),
         shift_verdict(cells),
     ]
+
+
+def short_name(net: Net) -> str:
+    """A network, for a sentence."""
+    return f"{net.layers} {net.activation.__name__.lower()} layers"
+
+
+def long_name(net: Net) -> str:
+    """A network and how it is trained."""
+    return f"{short_name(net)}, rate {net.rate:g}"
 
 
 def phases(runs: Measured) -> list[tuple[str, Array]]:
@@ -347,7 +357,7 @@ def draw_shift(figure: Any, part: Measured) -> None:
                 0, part[name]["at"][int(np.nonzero(plateau)[0][-1])], color=plots.GRAY, alpha=0.15, linewidth=0
             )
             axes.text(0, 1.19, " plain still guesses", va="top")
-        axes.set(title=net.label, xlabel="step", ylim=(0, 1.2))
+        axes.set(title=long_name(net), xlabel="step", ylim=(0, 1.2))
         axes.locator_params(axis="x", nbins=4)
     panels[0].set_ylabel("relative change of gradient")
     panels[1].legend(loc="lower left")

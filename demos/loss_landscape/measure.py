@@ -47,15 +47,6 @@ class Net:
     seconds: float
     full: bool = False
 
-    @property
-    def label(self) -> str:
-        return f"{self.layers} {self.activation.__name__.lower()} layers, rate {self.rate:g}"
-
-    @property
-    def short(self) -> str:
-        """For a sentence; the rate only where the same layers are trained at another one by default."""
-        return self.label.replace(",", " at") if self.full else self.label.split(",")[0]
-
 
 def relu(rate: float, full: bool = False) -> Net:
     """Eight relu layers, probed at multiples of the rate."""

@@ -83,6 +83,17 @@ def trains(part: Measured) -> bool:
     return all(float(np.median(part[arm]["accuracy"])) > 0.5 for arm in ARMS)
 
 
+def long_name(name: str) -> str:
+    """A network and how it is trained."""
+    net = NETS[name]
+    return f"{net.layers} {net.activation.__name__.lower()} layers, rate {net.rate:g}"
+
+
+def short_name(name: str) -> str:
+    """For a sentence; the rate only where the same layers are trained at another one by default."""
+    return long_name(name).replace(",", " at") if NETS[name].full else long_name(name).split(",")[0]
+
+
 def show(measured: Measured) -> list[Block]:
     """Tables, plots and verdicts of the networks that ran."""
     parts = {name: measured[name] for name in NETS if name in measured}
@@ -116,10 +127,10 @@ def landscape_table(parts: Measured, seeds: int) -> Table:
             medians = [f"{middle(part, arm, measure):.3g}" for arm in ARMS]
             level = same_loss(part, measure)
             lines.append(
-                (NETS[name].label, label, *medians, str(same_step(part, measure)), str(level or "never the same"))
+                (long_name(name), label, *medians, str(same_step(part, measure)), str(level or "never the same"))
             )  # fmt: skip
         ends = [f"{100 * float(np.median(part[arm]['accuracy'])):.1f}" for arm in ARMS]
-        lines.append((NETS[name].label, f"test accuracy after {part['at'][-1]} steps, %", *ends, "", ""))
+        lines.append((long_name(name), f"test accuracy after {part['at'][-1]} steps, %", *ends, "", ""))
     return Table(
         "landscape",
         f"64-100-...-10 on the digits, SGD, batches of {BATCH}; medians over probes and {seeds} seeds",
@@ -136,7 +147,7 @@ def halves(parts: Measured) -> list[Block]:
             half = len(regular(part, "plain", "range")[0]) // 2
             early, late = (same_step(part, "range", window) for window in (slice(half), slice(half, None)))
             loss = same_step(part, "loss", slice(half, None))
-            said.append(f"with {NETS[name].short} it is {early} in the first half of the run and {late} in the second, where "
+            said.append(f"with {short_name(name)} it is {early} in the first half of the run and {late} in the second, where "
                         f"the plain network's loss is {loss} times the other's")  # fmt: skip
     return [Text(f"The ratio of the loss range at the same step, early and late: {'; '.join(said)}.")] if said else []
 
@@ -153,9 +164,9 @@ def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Ve
 
     The claim holds if Batch Normalization is the smoother arm (interval above 1) in every case, not if in none.
     """
-    steps = {NETS[net].short: same_step(part, measure) for net, part in parts.items()}
+    steps = {short_name(net): same_step(part, measure) for net, part in parts.items()}
     levels = {
-        NETS[net].short: level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
+        short_name(net): level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
     }
     told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
     result = outcome([arm for arm in told if arm == "bn"], [arm for arm in told if arm != "bn"])
@@ -205,7 +216,7 @@ def smooth_and_right(name: str, part: Measured) -> str:
     plain, bn = (f"{100 * float(np.median(part[arm]['accuracy'])):.0f} %" for arm in ARMS)
     beta = same_step(part, "beta")
     return (
-        f"{NETS[name].short}: {SMOOTHER[beta.smoother]} is smoother (gradient change by distance, plain by BN: {beta}), digits "
+        f"{short_name(name)}: {SMOOTHER[beta.smoother]} is smoother (gradient change by distance, plain by BN: {beta}), digits "
         f"right: {plain} plain, {bn} with BN"
     )
 
@@ -237,7 +248,7 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
     blocks: list[Block] = []
     first = [name for name in parts if name not in stuck and not NETS[name].full]
     if first:
-        said = ", ".join(f"{same_step(parts[name], 'range').mean} with {NETS[name].short}" for name in first)
+        said = ", ".join(f"{same_step(parts[name], 'range').mean} with {short_name(name)}" for name in first)
         blocks.append(
             Plot(
                 "loss_range",
@@ -270,7 +281,7 @@ def low_to_high(found: Sequence[Comparison]) -> str:
 def panels(figure: Any, parts: Measured, **options: Any) -> Any:
     """A panel for each network, with its name."""
     for axes, name in zip(figure.subplots(1, len(parts), squeeze=False, **options)[0], parts):
-        axes.set(title=NETS[name].label.replace(", ", "\n"), xlabel="step")
+        axes.set(title=long_name(name).replace(", ", "\n"), xlabel="step")
         axes.locator_params(axis="x", nbins=3)  # labels stay apart on a phone
         yield axes, parts[name]
 
@@ -302,7 +313,7 @@ def over_steps(parts: Measured, measure: str) -> Plot:
                 axes.set_ylabel(MEASURES[measure])
         axes.legend()
 
-    said = ", ".join(f"{same_step(part, measure).mean} with {NETS[name].short}" for name, part in parts.items())
+    said = ", ".join(f"{same_step(part, measure).mean} with {short_name(name)}" for name, part in parts.items())
     return Plot(
         {"change": "gradient_change", "beta": "effective_beta"}[measure],
         f"{TITLES[measure]} (small is smooth), plain by BN: {said}",
@@ -345,7 +356,7 @@ def warning(name: str, part: Measured) -> Plot:
     right = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
     return Plot(
         "smooth_plateau",
-        f"{NETS[name].short}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
+        f"{short_name(name)}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
         f"{part['at'][-1]} steps {right[0]:.0f} % of the digits are recognized plain, {right[1]:.0f} % with BN",
         draw,
     )

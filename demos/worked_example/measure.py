@@ -29,11 +29,7 @@ CONVENTIONS: dict[str, tuple[int, float]] = {
 }
 
 EPSILONS = tuple(float(e) for e in np.logspace(-6, -2, 81))
-READINGS = {
-    "rows": "m = rows, sums over rows",
-    "neurons, rows summed": "m = neurons, sums over rows",
-    "neurons": "m = neurons, sums over neurons",
-}
+READINGS = ("rows", "neurons, rows summed", "neurons")  # of m, and of what is summed: neurons with the last one only
 SHAPES = ((4, 3), (4, 1), (60, 100), (4, 4))
 
 

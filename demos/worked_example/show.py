@@ -19,6 +19,11 @@ LECTURE: dict[str, tuple[str, ...]] = {
     "z": ("-1.3416", "-0.4472", "0.4472", "1.3416"),
 }
 NAMES = {"mu": "μ", "sigma": "σ", "x_hat": "x̂", "z": "z"}
+MEANINGS = {
+    "rows": "m = rows, sums over rows",
+    "neurons, rows summed": "m = neurons, sums over rows",
+    "neurons": "m = neurons, sums over neurons",
+}
 PLAIN, LAYER = "1/m, ε = 0", "1/m, ε = 1e-5"  # as the lecture writes it; as layers compute it
 
 
@@ -309,7 +314,7 @@ def m_blocks(part: Mapping[str, Any]) -> list[Block]:
             means(part[reading]["as neurons"]),
             *(standard_text(part[reading][shape]) for shape in shape_names()),
         )
-        for reading, text in READINGS.items()
+        for reading, text in MEANINGS.items()
     ]
     return [
         Heading("What m is"),

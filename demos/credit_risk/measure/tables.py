@@ -60,7 +60,6 @@ GERMAN_LOANS = Lender(
     (*range(3, 120, 3), *range(120, 481, 6)),
 )  # fmt: skip
 LENDERS = {lender.name: lender for lender in (TAIWAN_CARDS, GERMAN_LOANS)}
-PLACES = {"taiwan": "Taiwan", "german": "German"}  # what a lender's networks are called by
 
 
 @dataclass(frozen=True)

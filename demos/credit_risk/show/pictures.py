@@ -12,8 +12,7 @@ from ...lab.show import plots
 from ...lab.show.blocks import Plot
 from ..measure import scores
 from ..measure.networks import NETS
-from ..measure.tables import PLACES
-from .quality import difference
+from .quality import PLACES, difference
 from .speed import CLAIMED, SHORT, Race
 
 SHOWN = NETS[0]

@@ -14,6 +14,7 @@ from ..measure.networks import NETS, Net
 from ..measure.tables import LENDERS, Lender
 
 MEASURES = {"auc": "AUC", "accuracy": "accuracy"}
+PLACES = {"taiwan": "Taiwan", "german": "German"}  # what a lender's networks are called by
 
 
 @dataclass(frozen=True)

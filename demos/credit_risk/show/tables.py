@@ -14,8 +14,8 @@ from ...lab.show.arms import NAMES
 from ...lab.show.blocks import Block, Table, Text
 from ..measure import scores
 from ..measure.networks import NETS, Net
-from ..measure.tables import LENDERS, PLACES
-from .quality import MEASURES, averaged, difference
+from ..measure.tables import LENDERS
+from .quality import MEASURES, PLACES, averaged, difference
 from .speed import SHORT, Race
 from .verdicts import by_definition
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ...lab.measure.part import Measured
 from ...lab.show import wording
 from ...lab.show.blocks import Outcome, Verdict, outcome
-from ..measure.tables import LENDERS, PLACES
-from .quality import MEASURES, averaged
+from ..measure.tables import LENDERS
+from .quality import MEASURES, PLACES, averaged
 from .speed import SHORT, Race
 
 # Of all cases: with fewer for it, a claim does not hold; so few against it may be chance (one end of a 95 % interval).
