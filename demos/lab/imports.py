@@ -56,8 +56,8 @@ def files_of(names: Sequence[str], demos: Path) -> Iterator[Path]:
     for name in names:
         package, place = place, place / name
         if place.is_dir():
-            if not joins(place):
-                yield place / "__init__.py"
+            if (init := place / "__init__.py").is_file() and not joins(place):
+                yield init
         elif (module := place.with_suffix(".py")).is_file():
             yield module
             return
