@@ -6,14 +6,16 @@ The machinery (value, gradient, place in the graph, ``backward``) is in ``engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable
+from .engine import Variable, messages, write
 from .engine.mode import current_mode
 from .engine.sweep import backward
+from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
@@ -105,6 +107,15 @@ class Arithmetic(Variable):
         When anything is raised, every ``.grad`` is as it was before.
         """
         backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def _assign(self, value: Any) -> None:
+        """What ``x.data = value`` does."""
+        self._check_leaf("its data cannot be assigned")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.write([(self, value)])
+        else:
+            write([(self, self.to_data(value._data if isinstance(value, Variable) else value))])
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
@@ -215,6 +226,14 @@ class Scalar(Arithmetic):
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
         return float(value)
 
+    def unlocked(self) -> Any:
+        """A scalar has no array to write to.
+
+        Raises:
+            GraphError: always.
+        """
+        raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
+
     def conjugate(self) -> Scalar:
         """Itself, being real; numpy.var asks for it on the elements of an object array."""
         return self
@@ -266,6 +285,25 @@ class Tensor(Arithmetic):
         array = np.array(given, dtype=wanted)
         array.setflags(write=False)
         return array
+
+    @contextmanager
+    def unlocked(self) -> Iterator[Any]:
+        """Change a leaf tensor through an array: ``with w.unlocked() as array: array -= lr * w.grad.data``.
+
+        The array is a copy, which becomes the tensor's value when the block ends, and is dropped when the block fails:
+        no value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
+        reported by ``backward``.
+        """
+        self._check_leaf("it cannot be written to")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, "unlocked()")
+        array = self._data.copy("K")
+        stamp = self.stamp = next_stamp()  # now as well as at the end, in case backward runs in between
+        yield array
+        if self.stamp != stamp:
+            raise messages.changed_inside(self)
+        write([(self, array.copy("K"))])  # the array stays the caller's own
 
     def __repr__(self) -> str:
         kind = type(self).__name__

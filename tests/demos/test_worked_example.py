@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import drawings, plots
+from demos.lab.show import plots
 from demos.lab.show.blocks import Attachment, Code, Drawing, Plot, Table, Text, Verdict
 from demos.lab.show.terminal import as_text
 from demos.lab.show.wording import too_long
@@ -220,13 +220,6 @@ def test_without_a_layout_program_graphs_are_text(measured, without_layout):
     assert measured["graphs"]["scalar"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
     assert any("no layout program" in block.text for block in blocks if isinstance(block, Text))
     assert any("batch_norm.html was not written" in block.text for block in blocks if isinstance(block, Text))
-
-
-def test_without_the_explorers_library_its_page_is_left_out(measured, monkeypatch):
-    monkeypatch.setattr(drawings, "find_spec", lambda name: None)
-    blocks = show.show(measured)
-    assert not [block for block in blocks if isinstance(block, Attachment)]
-    assert "latex2mathml" in as_text(blocks)
 
 
 def test_parts_may_be_absent(measured):

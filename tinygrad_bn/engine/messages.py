@@ -223,7 +223,10 @@ def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError
 
 def used_up(variable: Variable) -> TinygradError:
     what = f"{variable.label}: its graph was used up by an earlier backward pass, which frees it"
-    return GraphError(explain(what, fix="call the first backward with retain_graph=True, or run the forward again"))
+    fix = (
+        "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)"
+    )
+    return GraphError(explain(what, fix=fix))
 
 
 def mutated(result: Variable, arg: Variable) -> TinygradError:

@@ -17,7 +17,8 @@ from . import messages
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule, frozen
 from .unbroadcast import astype, conform, dtype_of, shape_of
-from .variable import FREED, Variable, set_gradients
+from .variable import FREED, Variable
+from .write import set_gradients
 
 Cotangents = dict[Variable, Any]
 

@@ -13,7 +13,8 @@ from . import messages
 from .mode import Scope, Site, current_mode
 from .primitive import Primitive
 from .unbroadcast import astype, dtype_of
-from .variable import Variable, exchange, fitted, next_stamp
+from .variable import Variable, next_stamp
+from .write import exchange, fitted
 
 
 class Place(NamedTuple):

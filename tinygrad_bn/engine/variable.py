@@ -7,23 +7,22 @@ is freed at once, without the cyclic garbage collector.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, explain
+from ..errors import DTypeError, explain
 from . import messages
+from .extras import Extras, Hook, HookHandle
 from .mode import Scope, current_mode
 
 if TYPE_CHECKING:
     from .primitive import Primitive
 
 Self = TypeVar("Self", bound="Variable")
-Hook = Callable[["Variable"], "Variable | None"]
 
 # Creation numbers.  An operation's inputs exist before its result, so descending numbers are a backward order, and
 # they name nodes the same way in every run.  Changing a leaf gives it a new number: an operation older than its input
@@ -32,35 +31,6 @@ next_stamp = count(1).__next__
 
 # Stands in ``inputs`` after backward has used the graph up.
 FREED: tuple[Any, ...] = ("freed",)
-
-
-class HookHandle:
-    """Returned by ``register_hook``; ``remove()`` takes the hook off again."""
-
-    def __init__(self, hooks: list[Any], hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        self._hook: Callable[..., Any] | None = hook
-
-    def remove(self) -> None:
-        """Take the hook off; harmless when it is off already."""
-        if self._hook is not None:
-            self._hooks.remove(self._hook)
-            self._hook = None
-
-
-class Extras:
-    """What few variables have, kept out of the many: a name, hooks, the wish to keep an intermediate gradient.
-
-    ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.
-    """
-
-    __slots__ = ("hooks", "is_buffer", "name", "retains_grad")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.hooks: list[Hook] = []
-        self.retains_grad = self.is_buffer = False
 
 
 class Variable:
@@ -111,6 +81,12 @@ class Variable:
         if requires_grad:
             self.requires_grad = True
 
+    if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
+
+        def _assign(self, value: Any) -> None: ...
+        def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None: ...
+        def unlocked(self) -> AbstractContextManager[Any]: ...
+
     @staticmethod
     def to_data(value: Any, dtype: Any = None) -> Any:
         """Check and convert a raw value to what this kind of variable holds, never sharing memory with it."""
@@ -149,33 +125,7 @@ class Variable:
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._check_leaf("its data cannot be assigned")
-        tape = current_mode().tape
-        if tape is not None:
-            tape.write([(self, value)])
-        else:
-            write([(self, self.to_data(value._data if isinstance(value, Variable) else value))])
-
-    @contextmanager
-    def unlocked(self) -> Iterator[Any]:
-        """Change a leaf tensor through an array: ``with w.unlocked() as array: array -= lr * w.grad.data``.
-
-        The array is a copy, which becomes the tensor's value when the block ends, and is dropped when the block fails:
-        no value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
-        reported by ``backward``.
-        """
-        self._check_leaf("it cannot be written to")
-        if self.is_scalar_kind:
-            raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
-        tape = current_mode().tape
-        if tape is not None:
-            tape.refuse_value(self, "unlocked()")
-        array = self._data.copy("K")
-        stamp = self.stamp = next_stamp()  # now as well as at the end, in case backward runs in between
-        yield array
-        if self.stamp != stamp:
-            raise messages.changed_inside(self)
-        write([(self, array.copy("K"))])  # the array stays the caller's own
+        self._assign(value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -355,71 +305,3 @@ def _rebuild(kind: type[Variable], data: Any, requires_grad: bool, name: str | N
     Variable.__init__(variable, kind.to_data(data), requires_grad, name)
     variable._grad = grad
     return variable
-
-
-_set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
-
-
-def write(moves: Iterable[tuple[Variable, Any]]) -> None:
-    """The one door through which leaves get new values: all of them, or none.
-
-    Each value replaces the old array; who has read that keeps it unchanged.  The exchange runs inside of a single call
-    into C, where Python handles no signal, so an interrupt (Ctrl-C) finds all leaves as they were or all of them new.
-
-    Args:
-        moves: leaves and their new values, in the leaf's shape, of a dtype that its dtype can hold.  Inside of a
-            recording the values are variables, and the program repeats the writing.
-
-    Raises:
-        GraphError: a variable that is the result of an operation.
-        ShapeError: a value of another shape.
-        DTypeError: floating-point numbers for integers.
-    """
-    tape = current_mode().tape
-    if tape is not None:
-        tape.write(moves)
-        return
-    leaves, values = [], []
-    for leaf, value in moves:
-        leaf._check_leaf("it cannot be written to")
-        leaves.append(leaf)
-        values.append(fitted(leaf, value._data if isinstance(value, Variable) else value))
-    exchange(leaves, values)
-
-
-def reading(value: Any) -> Any:
-    """What a formula outside of the graph computes with: raw values; during a recording the variables themselves."""
-    return value._data if isinstance(value, Variable) and current_mode().tape is None else value
-
-
-def exchange(leaves: list[Variable], values: list[Any]) -> None:
-    """Give leaves values that fit them, in one step."""
-    deque(map(_set_stamp, leaves, [next_stamp() for _ in leaves]), 0)
-    deque(map(_set_data, leaves, values), 0)
-
-
-def set_gradients(gradients: dict[Variable, Any]) -> None:
-    """Give all these variables their gradients, in one step."""
-    tape = current_mode().tape
-    if tape is not None:
-        for variable in gradients:
-            tape.will_change(variable, "_grad")
-    deque(map(_set_grad, gradients, gradients.values()), 0)
-
-
-def fitted(leaf: Variable, value: Any) -> Any:
-    """A raw value in the shape, dtype and memory layout of a leaf, which nobody can write to."""
-    if leaf.is_scalar_kind:
-        return leaf.to_data(value)
-    value = np.asarray(value)
-    old = leaf._data
-    if value.shape != old.shape:
-        raise messages.other_shape(leaf, value.shape)
-    if value.dtype != old.dtype or value.strides != old.strides or value.flags.writeable or value.base is not None:
-        if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
-            raise messages.other_kind(leaf, value.dtype)
-        laid_out = np.empty_like(old)
-        laid_out[...] = value
-        laid_out.setflags(False)
-        value = laid_out
-    return value

@@ -23,9 +23,9 @@ from ..graph import Step as Turn
 from ..graph.folding import module_groups, quotient
 from ..graph.labels import clean, formula, number, shape_text, symbol
 from ..graph.layout import lay_out
+from ..graph.rules import as_mathml, rule_formula
 from ..graph.tracing import as_seeds, as_variables, trace_ids
 from ..program import Step, evaluate, program_of
-from .rules import contribution
 
 LARGEST = 64  # arrays with more elements are summarized
 MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed
@@ -146,15 +146,14 @@ def _summary(value: Any, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def _step(step: Turn, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
     primitive = step.result.primitive
-    name = "" if primitive is None else primitive.name
+    assert primitive is not None  # that is what recorded means
     node = graph[ids[step.result]]
-    names = dict(zip("abc", (symbol(argument) for argument in graph.inputs_of(node.id))))
-    names |= {"y": symbol(node), "n": number(float(node.params.get("exponent", 0)))}
+    names = [symbol(argument) for argument in graph.inputs_of(node.id)]
     parts = [
         {
             "to": ids[part.argument],
             "slot": part.slot,
-            "rule": contribution(name, part.slot, names),
+            "rule": _rule(step, part.slot, names, symbol(node)),
             "local": _local(step, part.slot),
             "given": array(part.cotangent),
             "reduced": _reduced(shape_of(part.returned), part.argument.shape),
@@ -163,7 +162,16 @@ def _step(step: Turn, ids: Mapping[Variable, str], graph: Graph) -> dict[str, An
         }
         for part in step.contributions
     ]
-    return {"node": node.id, "op": name, "upstream": array(step.upstream), "parts": parts}
+    return {"node": node.id, "op": primitive.name, "upstream": array(step.upstream), "parts": parts}
+
+
+def _rule(step: Turn, slot: int, names: Sequence[str], out: str) -> str:
+    """The rule as MathML, in the nodes' own names, with g for the incoming gradient."""
+    result = step.result
+    assert result.primitive is not None  # that is what recorded means
+    formula = rule_formula(result.primitive, slot, result.inputs or (), result.params, names, out)
+    assert formula is not None  # it contributed
+    return as_mathml(formula)
 
 
 def _local(step: Turn, slot: int) -> dict[str, Any] | None:

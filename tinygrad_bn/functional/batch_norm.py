@@ -134,9 +134,11 @@ def _moved(
 
 
 def _numbers(batch: Any, dtype: Any) -> Any:
-    """A statistic of the batch as numbers in the dtype of the running one."""
+    """A statistic of the batch in the dtype of the running one; of an array of scalars, their values."""
     raw = reading(batch)
-    return raw if isinstance(raw, Variable) and raw.dtype == dtype else ops.astype(raw, dtype)
+    if isinstance(raw, np.ndarray) and raw.dtype == object:
+        return np.array([part.item() for part in raw.flat], dtype).reshape(raw.shape)
+    return raw if raw.dtype == dtype else ops.astype(raw, dtype)
 
 
 # -- checks, before anything is computed or changed -------------------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 from ..engine import Variable, no_grad
 from ..engine.sweep import seed_for, sweep
 from ..errors import ArgumentError, explain
-from ..program import Constant, Derived, Input, Program, State, Step, derive, evaluate, program_of, simplify
+from ..program import Constant, Derived, Input, Program, State, Step, derive, evaluate, program_of
 from ..program.parts import NUMBER, resolved
+from ..program.simplify import simplified
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
 
@@ -55,7 +56,8 @@ def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tu
         ``(forward, backward)``; the outputs of the backward graph are the gradients of the leaves.
     """
     forward, derived, ids = _both(outputs, gradient, module)
-    return forward, _derived_graph(forward, derived, derived.program, ids)
+    program = derived.program
+    return forward, _derived_graph(forward, derived, program, {i: i for i, _ in program.entries()}, ids)
 
 
 def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
@@ -64,7 +66,7 @@ def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None) -> tup
     What the forward pass has computed already is taken from there: a quotient, say, that a rule forms again.
     """
     forward, derived, ids = _both(outputs, gradient, module)
-    return forward, _derived_graph(forward, derived, simplify(derived.program), ids)
+    return forward, _derived_graph(forward, derived, *simplified(derived.program), ids)
 
 
 def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:
@@ -107,59 +109,72 @@ def _named_tensors(module: Any) -> Any:
     return (*module.named_parameters(), *module.named_buffers())
 
 
-def _derived_graph(forward: Graph, derived: Derived, program: Program, ids: Mapping[Variable, str]) -> Graph:
-    """A backward pass as a graph, with the names and ids of the forward one."""
-    seeds = len(derived.given) - sum(variable in ids for variable in derived.given)
-    roots = list(forward.outputs)
+def _derived_graph(
+    forward: Graph, derived: Derived, program: Program, now: Mapping[int, int], ids: Mapping[Variable, str]
+) -> Graph:
+    """A backward pass as a graph, with the names and ids of the forward one; ``now`` has the new numbers of old values."""
     symbols = {variable: symbol(forward[node_id]) for variable, node_id in ids.items()}
-    snapshot = _Snapshot(program, kinds=lambda entry: "forward")
+    snapshot = _Snapshot(program)
     snapshot.values.update(enumerate(evaluate(program, derived.values())))
-    for i, variable in enumerate(derived.given):
-        if variable in symbols:
-            snapshot.more[i] = {"name": symbols[variable], "scope": ()}
-        else:
-            pair = roots[i]
-            snapshot.more[i] = {
-                "kind": "input", "name": f"∂{symbol(forward[pair])}", "pair": pair, "requires_grad": True
-            }  # fmt: skip
+    for i, root in enumerate(forward.outputs[: len(program.inputs)]):
+        snapshot.more[i] = {"name": f"∂{symbol(forward[root])}", "pair": root}
+    for variable, number in derived.forward.items():
+        if number in now:
+            snapshot.cut.setdefault(now[number], symbols[variable])
     for i, step in enumerate(program.steps):
-        part = derived.parts[step.scope]
-        more = {"scope": (), "site": None, "pair": ids[part.result], "rule": step.scope[0], "requires_grad": True}
-        snapshot.more[program.first_step + i] = more
-    gradients = {n: leaf for leaf, n in zip(derived.leaves, program.outputs)}
-    if program is derived.program:
-        gradients = {n: variable for variable, n in reversed(derived.numbers.items())}
-    for number, variable in gradients.items():
-        # A rule may hand its cotangent on as it is; the value then keeps the name it has first.
-        more = snapshot.more.setdefault(number, {})
-        if number >= seeds and number >= program.first_step:
-            more |= {"name": f"∂{symbols[variable]}", "pair": ids[variable]}
+        if step.scope in derived.parts:
+            part = derived.parts[step.scope]
+            more = {"scope": (), "site": None, "pair": ids[part.result], "rule": step.scope[0]}
+            snapshot.more[program.first_step + i] = more
+    for variable, number in reversed(derived.numbers.items()):  # one that several have keeps the name it has first
+        where = now.get(number, -1)
+        if where >= program.first_step and where not in snapshot.cut:
+            snapshot.more.setdefault(where, {}).update(name=f"∂{symbols[variable]}", pair=ids[variable])
     return snapshot.graph
 
 
 class _Snapshot:
-    """Turns a program and the values of its run into nodes; what else is known of a value is in ``more``."""
+    """Turns a program and the values of its run into nodes.
 
-    def __init__(self, program: Program, kinds: Any = None) -> None:
+    Attributes:
+        values: the raw value of each number.
+        more: what else is known of a value.
+        cut: values that are shown under a name, without what they are made of.
+    """
+
+    def __init__(self, program: Program) -> None:
         self.program = program
         self.values: dict[int, Any] = {}
         self.more: dict[int, dict[str, Any]] = {}
+        self.cut: dict[int, str] = {}
         self.ids: dict[int, str] = {}
-        self._kinds = kinds
         self._nodes: list[Node] = []
         self._edges: list[Edge] = []
 
     @property
     def graph(self) -> Graph:
         """The graph; a value that is given stands right before the first operation that uses it."""
-        program = self.program
-        for i, step in enumerate(program.steps):
-            sources = [self._source(number) for number in step.args]
-            number = program.first_step + i
+        for number in self._shown():
+            step = self.program.entry(number)
+            assert isinstance(step, Step)
+            sources = [self._source(source) for source in step.args]
             self._add(number, step)
             self._edges += [Edge(source, self.ids[number], slot) for slot, source in enumerate(sources)]
-        outputs = tuple(self._source(number) for number in program.outputs)
+        outputs = tuple(self._source(number) for number in self.program.outputs)
         return Graph(tuple(self._nodes), tuple(self._edges), outputs)
+
+    def _shown(self) -> list[int]:
+        """The steps behind the outputs and written values, up to what is cut."""
+        program = self.program
+        waiting = [*program.outputs, *(value for _, value in program.writes if value is not None)]
+        found = set(waiting)
+        for number in waiting:
+            step = program.entry(number)
+            if isinstance(step, Step) and number not in self.cut:
+                fresh = [source for source in dict.fromkeys(step.args) if source not in found]
+                found.update(fresh)
+                waiting += fresh
+        return sorted(n for n in found if n >= program.first_step and n not in self.cut)
 
     def _source(self, number: int) -> str:
         entry = self.program.entry(number)
@@ -174,7 +189,7 @@ class _Snapshot:
         if isinstance(entry, Constant):
             value = entry.at(n)
         more = self.more.get(number, {})
-        step = entry if isinstance(entry, Step) else None
+        step = entry if isinstance(entry, Step) and number not in self.cut else None
         params = dict(resolved(step.params, n)) if step is not None else {}
         site = step.site if step is not None and step.site else None
         self._nodes.append(
@@ -182,7 +197,7 @@ class _Snapshot:
                 **{
                     "id": node_id,
                     "kind": self._kind(number, entry),
-                    "name": getattr(entry, "name", None),
+                    "name": self.cut.get(number) or getattr(entry, "name", None),
                     "op": None if step is None else step.primitive.name,
                     "notation": None if step is None else filled(step.primitive.notation, params),
                     "params": params,
@@ -198,16 +213,16 @@ class _Snapshot:
         )
 
     def _kind(self, number: int, entry: Input | State | Constant | Step) -> str:
-        if number in self.program.outputs and not isinstance(entry, Constant):
-            return "output" if isinstance(entry, Step) or self._kinds is None else "forward"
+        if number in self.cut:
+            return "forward"
         if isinstance(entry, Constant):
             return "constant"
+        if number in self.program.outputs:
+            return "output"
         if isinstance(entry, Step):
             return "intermediate"
-        if self._kinds is not None:
-            return str(self._kinds(entry))
-        kinds = {"parameter": "parameter", "buffer": "buffer"}
-        return kinds.get(getattr(entry, "kind", ""), "input")
+        kind = getattr(entry, "kind", "")
+        return kind if kind in ("parameter", "buffer") else "input"
 
 
 def as_variables(outputs: Any) -> list[Variable]:

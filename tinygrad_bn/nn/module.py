@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine import scope
+from ..engine.extras import HookHandle
 from ..engine.mode import current_mode
-from ..engine.variable import HookHandle
 from ..errors import ArgumentError, ShapeError, explain
 from ..tensor import Parameter, Tensor
 

@@ -21,17 +21,27 @@ Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of th
 PLAIN = (bool, int, float, str, type(None))
 
 
-def build(tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any) -> Program:
-    """The program of a recording: ``inputs`` are the function's arguments, ``result`` is what it returned."""
+def build(
+    tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any, before: Sequence[Made] = ()
+) -> tuple[Program, dict[Variable, int]]:
+    """The program of a recording, and the number of each variable in it.
+
+    Args:
+        tape: what it saw.
+        inputs: the arguments.
+        names: what to call them.
+        result: what the function returned.
+        before: operations before the recording that are part of it all the same.
+    """
     builder = _Builder(tape)
     for variable, name in zip(inputs, names):
         builder.add_input(variable, name)
-    for event in tape.events:
+    for event in (*before, *tape.events):
         builder.follow(event)
     leaves, gives = take_apart(result)
     outputs = [builder.key_of(leaf) for leaf in leaves]
     builder.note_gradients()
-    return builder.program(outputs, gives)
+    return builder.program(outputs, gives), builder.numbers()
 
 
 def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int]]:
@@ -40,13 +50,19 @@ def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int
     Leaves are its states; so ``run()`` computes the outputs anew from what the leaves hold then.
     """
     builder = _Builder(None)
-    for made in reversed(toposort(outputs, everything=True)):
-        assert made.primitive is not None  # that is what made it a result
-        builder.follow(Made(made, made.primitive, made.inputs or (), made.params or {}, made.scope))
+    for made in recorded(outputs):
+        builder.follow(made)
     keys = [builder.key_of(output) for output in outputs]
-    program = builder.program(keys, ["list", *["value"] * len(outputs)])
-    first = builder.firsts()
-    return program, {variable: first[kind] + i for variable, (kind, i) in builder.keys.items()}
+    return builder.program(keys, ["list", *["value"] * len(outputs)]), builder.numbers()
+
+
+def recorded(outputs: Sequence[Variable]) -> list[Made]:
+    """The operations behind variables, in the order in which they happened."""
+    return [
+        Made(v, v.primitive, v.inputs or (), v.params or {}, v.scope)
+        for v in reversed(toposort(outputs, everything=True))
+        if v.primitive is not None
+    ]
 
 
 class _Builder:
@@ -164,6 +180,11 @@ class _Builder:
         """The first number of each kind of value."""
         inputs, states = len(self.inputs), len(self.states)
         return {"input": 0, "state": inputs, "constant": inputs + states, "step": inputs + states + len(self.constants)}
+
+    def numbers(self) -> dict[Variable, int]:
+        """The number of each variable."""
+        first = self.firsts()
+        return {variable: first[kind] + i for variable, (kind, i) in self.keys.items()}
 
     def program(self, outputs: Sequence[Key], gives: Any) -> Program:
         first = self.firsts()

@@ -8,34 +8,36 @@ from typing import Any, NamedTuple
 
 from ..engine import Variable, no_grad
 from ..engine.mode import switched
-from ..engine.sweep import Contribution, seed_for, sweep, toposort
+from ..engine.sweep import Contribution, seed_for, sweep
 from ..engine.tape import Made, Tape
 from ..tensor import Scalar
-from .build import build
+from .build import build, recorded
 from .model import Program
 
 
 class Derived(NamedTuple):
-    """A backward pass.
+    """A backward pass, after the forward pass that it is of.
 
     Attributes:
-        program: its inputs are the cotangents of the roots, then values of the forward pass that rules use; its outputs
-            the gradients of the leaves.  The scope of a step says which rule of which operation it is of.
-        given: the variable behind each input.
+        program: its inputs are the cotangents of the roots, its states the leaves, its outputs the leaves' gradients.  The
+            scope of a step of the backward pass says which rule of which operation it is of.
+        cotangents: the value of each input.
         leaves: the variable whose gradient each output is.
-        parts: for each scope, what its rule contributed.
-        numbers: the number of each cotangent that the pass computed, by the forward variable it is of.
+        forward: the number of each variable of the forward pass.
+        parts: for the scope of a step of the backward pass, what the rule contributed.
+        numbers: for each variable of the forward pass that gets one, the number of its cotangent.
     """
 
     program: Program
-    given: tuple[Variable, ...]
+    cotangents: tuple[Any, ...]
     leaves: tuple[Variable, ...]
+    forward: dict[Variable, int]
     parts: dict[tuple[str, ...], Contribution]
     numbers: dict[Variable, int]
 
     def values(self) -> list[Any]:
-        """The raw values of the inputs."""
-        return [variable._data for variable in self.given]
+        """The raw values of the inputs and states."""
+        return [*self.cotangents, *(state.place.owner._data for state in self.program.states)]
 
 
 def derive(roots: Sequence[Variable], gradients: Sequence[Any]) -> Derived:
@@ -50,22 +52,19 @@ def derive(roots: Sequence[Variable], gradients: Sequence[Any]) -> Derived:
     Raises:
         GraphError, ShapeError, MutationError: as ``backward``.
     """
-    seeds = [seed_for(root, gradient, False) for root, gradient in zip(roots, gradients)]
-    cotangents = [root.kind.wrap(seed) for root, seed in zip(roots, seeds)]
-    results = toposort(roots, everything=True)
-    behind = dict.fromkeys((*results, *(a for r in results for a in r.inputs or () if isinstance(a, Variable))))
-    given = [*cotangents, *reversed(list(behind)), *(root for root in roots if root not in behind)]
+    cotangents = [root.kind.wrap(seed_for(root, g, False)) for root, g in zip(roots, gradients)]
     tape = Tape(Scalar)
     seen: list[tuple[int, Contribution]] = []
     with switched(tape=tape, sites=False, scope=None), no_grad():
         kept, _ = sweep(roots, cotangents, on_variables=True, watch=lambda part: seen.append((len(tape.events), part)))
     leaves = [variable for variable in kept if variable.inputs is None]
-    names = [variable.name or "v" for variable in given]
-    program = build(tape, given, names, [kept[leaf] for leaf in leaves])
+    names = [f"∂{root.name or 'output'}" for root in roots]
+    before = recorded(roots)
+    program, numbers = build(tape, cotangents, names, [kept[leaf] for leaf in leaves], before)
 
     parts: dict[tuple[str, ...], Contribution] = {}
-    scopes: list[tuple[str, ...]] = []
-    turn = 0
+    steps = list(program.steps)
+    turn, place = 0, len(before)
     for i, event in enumerate(tape.events):
         while turn < len(seen) - 1 and seen[turn][0] <= i:
             turn += 1
@@ -73,18 +72,19 @@ def derive(roots: Sequence[Variable], gradients: Sequence[Any]) -> Derived:
             part = seen[turn][1]
             scope = (f"rule of {_operation(part)}, argument {part.slot}", str(part.result.stamp))
             parts[scope] = part
-            scopes.append(scope)
-    steps = tuple(step._replace(scope=scope) for step, scope in zip(program.steps, scopes))
-    made = [event.out for event in tape.events if isinstance(event, Made)]
-    numbers = {variable: i for i, variable in enumerate(given)}
-    numbers |= {variable: program.first_step + i for i, variable in enumerate(made)}
+            steps[place] = steps[place]._replace(scope=scope)
+            place += 1
     found = {part.argument: part.after for _, part in seen} | {leaf: kept[leaf] for leaf in leaves}
+    behind = dict.fromkeys(
+        (*(a for m in before for a in m.args if isinstance(a, Variable)), *(m.out for m in before), *roots)
+    )
     return Derived(
-        replace(program, steps=steps),
-        tuple(given),
+        replace(program, steps=tuple(steps)),
+        tuple(cotangent._data for cotangent in cotangents),
         tuple(leaves),
+        {variable: numbers[variable] for variable in behind if variable in numbers},
         parts,
-        {variable: numbers[cotangent] for variable, cotangent in found.items() if cotangent in numbers},
+        {variable: numbers[cotangent] for variable, cotangent in found.items()},
     )
 
 

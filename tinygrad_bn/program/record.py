@@ -85,7 +85,7 @@ def _record(function: Callable[..., Any], examples: Sequence[Any]) -> Program:
     try:
         with switched(tape=tape, sites=True):
             result = function(*put_together(plan, iter(inputs), scalars=True))
-        program = build(tape, inputs, titles, result)
+        program, _ = build(tape, inputs, titles, result)
     finally:
         tape.put_back()
         bits.state = state

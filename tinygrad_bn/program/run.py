@@ -11,7 +11,7 @@ import numpy as np
 from ..engine import Variable
 from ..engine.messages import step_not_finite
 from ..engine.mode import current_mode
-from ..engine.variable import exchange, fitted
+from ..engine.write import exchange, fitted
 from ..errors import RecordingError, explain
 from .parts import NUMBER, Input, State, resolved
 from .trees import by_plan, put_together

@@ -27,14 +27,25 @@ def simplify(program: Program, exact: bool = False) -> Program:
         program: what to make shorter.
         exact: only laws that leave every number as it is; otherwise also those of ``algebra``, by which last bits differ.
     """
-    shorter = _simplified(program, EXACT)
-    if exact or all(step.dtype == NUMBER for step in program.steps):
-        return shorter
-    algebra = _simplified(_simplified(shorter, (*EXACT, *ALGEBRA)), (*EXACT, *ALGEBRA))
-    return min(algebra, shorter, key=len)
+    return simplified(program, exact)[0]
 
 
-def _simplified(program: Program, laws: tuple[Law, ...]) -> Program:
+def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
+    """As ``simplify``; also the new number of each old value that is still there."""
+    found = [_once(program, EXACT)]
+    if not exact and any(step.dtype != NUMBER for step in program.steps):
+        laws = (*EXACT, *ALGEBRA)
+        first = _once(found[0][0], laws)
+        second = _once(first[0], laws)
+        found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
+    return min(found, key=lambda pair: len(pair[0]))
+
+
+def _after(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    return {old: other[new] for old, new in one.items() if new in other}
+
+
+def _once(program: Program, laws: tuple[Law, ...]) -> tuple[Program, dict[int, int]]:
     table = Table(laws)
     now: list[int] = []
     for _, entry in program.entries():
@@ -178,8 +189,8 @@ class Table:
 
     # -- the end --------------------------------------------------------------------------------------------------------
 
-    def program(self, program: Program, now: list[int]) -> Program:
-        """What is needed of the table, as the program whose values stand at ``now``."""
+    def program(self, program: Program, now: list[int]) -> tuple[Program, dict[int, int]]:
+        """What is needed of the table, as the program whose values stand at ``now``; and their numbers in it."""
         needed = {now[i] for i in program.outputs}
         needed.update(now[value] for _, value in program.writes if value is not None)
         needed.update(i for i, e in enumerate(self._entries) if isinstance(e, Step) and not e.primitive.pure)
@@ -195,11 +206,10 @@ class Table:
         def placed(step: Step) -> Step:
             return step._replace(args=tuple([new[i] for i in step.args]))
 
-        return program.with_steps(
-            tuple(self._entries[i] for i in constants),  # type: ignore[misc]
-            tuple(placed(self[i]) for i in steps),
-            lambda number: new[now[number]],
+        shorter = program.with_steps(
+            tuple(self[i] for i in constants), tuple(placed(self[i]) for i in steps), lambda number: new[now[number]]
         )
+        return shorter, {old: new[i] for old, i in enumerate(now) if i in new}
 
 
 def _key(step: Step) -> Any:

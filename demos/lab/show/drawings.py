@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ def laid_out(dot: str) -> tuple[str, str]:
 
 def explorer(file: str, caption: str, write: Callable[[Path], object]) -> list[Block]:
     """A page of the explorer as a file; where it cannot be made, why not."""
-    lacking = "a layout program" if not programs("svg") else "" if find_spec("latex2mathml") else "latex2mathml"
-    if lacking:
-        return [Text(f"{file} was not written: it needs {lacking} (`{INSTALL}`).")]
+    if not programs("svg"):
+        return [Text(f"{file} was not written: it needs a layout program (`{INSTALL}`).")]
     return [Attachment(file, caption, write)]
