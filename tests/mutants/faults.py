@@ -26,7 +26,7 @@ class Fault:
 FAULTS = (
     Fault("engine/sweep.py", 'key=attrgetter("stamp"), reverse=True', 'key=attrgetter("stamp"), reverse=False',
           "operations visited in the order of creation", ENGINE),
-    Fault("engine/sweep.py", "pending[arg] = pending[arg] + cotangent if arg in pending else cotangent",
+    Fault("engine/sweep.py", "pending[arg] = cotangent if before is None else before + cotangent",
           "pending[arg] = cotangent", "a second use overwrites the first one's gradient", ENGINE),
     Fault("engine/sweep.py", "if arg.stamp > stamp:", "if arg.stamp < 0:", "changed inputs go unnoticed", ENGINE),
     Fault("engine/sweep.py", "variable.inputs = FREED", "variable.inputs = variable.inputs",
@@ -41,8 +41,8 @@ FAULTS = (
     Fault("engine/primitive.py", "    if owner is not None:\n        array = array.copy()",
           "    if owner is None:\n        array = array.copy()",
           "a constant that can still be written to is not copied", ENGINE),
-    Fault("engine/variable.py", "alone = _references(self) <= _LONE and self._data.base is None", "alone = True",
-          "writing changes arrays that others hold", ENGINE),
+    Fault("engine/write.py", "value.flags.writeable or value.base is not None", "value.base is not None",
+          "a value that somebody can still write to is not copied", f"{ENGINE} {BN}"),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: -g,", "lambda g, out, x, y: g,",
           "the sign of what is subtracted", OPS),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: g * out / -y,", "lambda g, out, x, y: g * out / y,",
@@ -70,6 +70,6 @@ FAULTS = (
     Fault("functional/batch_norm.py", "variance = ops.mean(ops.square(centred), axes, keepdims=True)",
           "variance = ops.stop_gradient(ops.mean(ops.square(centred), axes, keepdims=True))",
           "no gradient through the variance", BN),
-    Fault("functional/batch_norm.py", "n / (n - 1))", "1.0)", "the biased variance is stored", BN),
+    Fault("functional/batch_norm.py", "new * float(n) / float(n - 1)", "new * 1.0", "the biased variance is stored", BN),
     Fault("nn/module.py", "module.training = mode", "self.training = mode", "eval() stops at the first level", BN),
 )  # fmt: skip

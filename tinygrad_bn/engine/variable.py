@@ -83,9 +83,12 @@ class Variable:
 
     if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
 
-        def _assign(self, value: Any) -> None: ...
         def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None: ...
         def unlocked(self) -> AbstractContextManager[Any]: ...
+
+    def _assign(self, value: Any) -> None:
+        """Take another value, as assigning to ``data`` does."""
+        raise NotImplementedError  # so for to_data
 
     @staticmethod
     def to_data(value: Any, dtype: Any = None) -> Any:
