@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, explain
 from . import messages
-from .mode import Site, current_mode
+from .mode import Site, current_mode, current_scope
 from .variable import Variable, next_stamp
 
 Rule = Callable[..., Any]
@@ -146,12 +146,12 @@ class Primitive:
             out.primitive = self
             out.inputs = args
             out.params = params or NO_PARAMS
-            out.scope = Site.here(mode.scope) if mode.sites else mode.scope
+            out.scope = Site.here(current_scope()) if mode.sites else current_scope()
         else:
             out._requires_grad = False
             out.primitive = out.inputs = out.params = out.scope = None
         if mode.tape is not None:
-            mode.tape.append(self, args, params, out, mode.scope)
+            mode.tape.append(self, args, params, out)
         return out
 
     # -- the three ways of computing ----------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class _BatchNorm(Module):
         if self.training and counter is not None:
             moved.append((counter, reading(counter) + 1))
         if moved:
-            write(moved)
+            write(moved, fresh=True)
         return y
 
     def extra_repr(self) -> str:
