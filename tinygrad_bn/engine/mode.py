@@ -84,7 +84,8 @@ class Mode:
         return Mode(**(settings | changes))
 
 
-_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (never changed)
+PLAIN_MODE = Mode()  # outside of every ``with`` block
+_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=PLAIN_MODE)
 current_mode = _mode.get
 _scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)
 current_scope = _scope.get
