@@ -83,7 +83,8 @@ def table() -> str:
     body = "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
     shown = {line[0] for line in lines}
     without = ", ".join(name for name in TABLE if name not in shown)
-    return f"<!-- not checked: written by a program, which a test compares with this page -->\n```text\n{body}\n```\n\nWithout a derivative: {without}."
+    remark = "<!-- not checked: written by a program, which a test compares with this page -->"
+    return f"{remark}\n```text\n{body}\n```\n\nWithout a derivative: {without}."
 
 
 def page(text: str) -> str:
