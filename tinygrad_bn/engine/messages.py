@@ -43,6 +43,25 @@ def summary(value: Any) -> str:
     return f"shape {array.shape}: {', '.join(parts)}"
 
 
+def made_nonfinite(made: Any, given: Any, elementwise: bool) -> bool:
+    """Whether a NaN is there, or an infinity that came from no infinity: -inf in a mask is meant so.
+
+    Args:
+        made: what an operation or a rule returned.
+        given: what it was given.
+        elementwise: whether that corresponds element by element, so that each is looked at alone.
+    """
+    if np.isnan(made).any():
+        return True
+    infinite = np.isinf(made)
+    came = [np.isinf(value) for value in given if np.asarray(value).dtype.kind == "f"]
+    if not elementwise:
+        return bool(infinite.any()) and not any(mask.any() for mask in came)
+    for mask in came:
+        infinite = infinite & ~mask
+    return bool(infinite.any())
+
+
 def operation(result: Variable) -> str:
     """The name of the operation that made a result."""
     assert result.primitive is not None  # that is what makes it a result

@@ -110,7 +110,9 @@ def sweep(
                 type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, create_graph)
-            if anomaly and not np.isfinite(raw := as_raw(cotangent)).all():
+            if anomaly and messages.made_nonfinite(
+                raw := as_raw(cotangent), map(as_raw, given), primitive.elementwise and arg.shape == variable.shape
+            ):
                 raise messages.not_finite_backward(variable, index, raw)
             pending[arg] = pending[arg] + cotangent if arg in pending else cotangent
     for variable, g in pending.items():
