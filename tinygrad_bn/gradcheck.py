@@ -20,11 +20,11 @@ from .errors import ArgumentError, GradcheckError, explain
 from .random import generator
 from .tensor import Tensor
 
-ROUNDING = 4.0 * np.finfo(np.float64).eps  # relative error that a result may well have
+ROUNDING = 4.0  # units in the last place by which a result may well be off
 FACTORS = 10.0 ** np.arange(3, -17, -1)  # steps to try, as multiples of the first one
 
 
-Point = tuple[float, list[Any]]  # where an element stood, and what the results were
+Point = tuple[float, list[Any]]  # where an element stood, and what the results were (each in its own dtype)
 
 
 class VanishingGradientWarning(UserWarning):
@@ -77,9 +77,9 @@ def gradcheck(
     cotangents = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
     def values() -> list[Any]:
-        return [np.asarray(y.data, float) for y in _outputs(function, args)]
+        return [np.asarray(y.data) for y in _outputs(function, args)]
 
-    base = [np.array(y.data, float) for y in outputs]
+    base = [np.array(y.data) for y in outputs]
     if not all(np.allclose(a, b, rtol=1e-12, atol=0, equal_nan=True) for a, b in zip(base, values())):
         fix = (
             "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
@@ -281,8 +281,10 @@ def _quotient(up: Point, down: Point, cotangents: Sequence[Any], moved: Sequence
     total = noise = 0.0
     for i, (one, other, w) in enumerate(zip(up[1], down[1], cotangents)):
         here = moved[i] if moved else one != other
-        total += float(np.sum(w[here] * (one[here] - other[here])))
-        noise += float(np.sum(np.abs(w[here]) * (np.abs(one[here]) + np.abs(other[here])))) * ROUNDING / 2
+        unit = float(np.finfo(one.dtype).eps) if one.dtype.kind == "f" else 0.0
+        a, b, weights = one[here].astype(float), other[here].astype(float), w[here]
+        total += float(np.sum(weights * (a - b)))
+        noise += float(np.sum(np.abs(weights) * (np.abs(a) + np.abs(b)))) * ROUNDING / 2 * unit
     return total / width, noise / abs(width)
 
 
@@ -305,10 +307,12 @@ def steadiest(
     if 0.0 < size < 1.0:
         tries.append(eps * size * FACTORS[:7])
     steps = [h for h in np.unique(np.concatenate(tries)) if h > 2.0 * np.spacing(size)]
+    if not steps:
+        return np.nan, 0.0
     pairs = [(at(h), at(-h)) for h in steps]
     moved = [np.any([up[1][i] != down[1][i] for up, down in pairs], axis=0) for i in range(len(cotangents))]
     if not any(mask.any() for mask in moved):  # it has no influence, or one below the last digit of the results
-        last = sum(float(np.sum(np.abs(w) * np.spacing(np.abs(y)))) for w, y in zip(cotangents, pairs[-1][0][1]))
+        last = sum(float(np.sum(np.abs(w) * np.spacing(np.abs(y.astype(float))))) for w, y in zip(cotangents, pairs[-1][0][1]))
         return 0.0, last / steps[-1]
     tried = [_quotient(up, down, cotangents, moved) for up, down in pairs]
     best = (np.nan, np.inf, np.inf)
