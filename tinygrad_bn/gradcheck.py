@@ -312,7 +312,9 @@ def steadiest(
     pairs = [(at(h), at(-h)) for h in steps]
     moved = [np.any([up[1][i] != down[1][i] for up, down in pairs], axis=0) for i in range(len(cotangents))]
     if not any(mask.any() for mask in moved):  # it has no influence, or one below the last digit of the results
-        last = sum(float(np.sum(np.abs(w) * np.spacing(np.abs(y.astype(float))))) for w, y in zip(cotangents, pairs[-1][0][1]))
+        last = sum(
+            float(np.sum(np.abs(w) * np.spacing(np.abs(y.astype(float))))) for w, y in zip(cotangents, pairs[-1][0][1])
+        )
         return 0.0, last / steps[-1]
     tried = [_quotient(up, down, cotangents, moved) for up, down in pairs]
     best = (np.nan, np.inf, np.inf)

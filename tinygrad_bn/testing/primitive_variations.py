@@ -84,7 +84,9 @@ def memory_order(primitive: Primitive, samples: list[Sample], params: dict[str, 
                     count += 1
                     if not alike(got, expected, 1e-12):
                         what = f"{primitive.name}: the rule for argument {i} depends on how {where} in memory, {name}"
-                        raise failed(what, few(got), few(expected), "index by position: no order='K', no strides, no flat")
+                        raise failed(
+                            what, few(got), few(expected), "index by position: no order='K', no strides, no flat"
+                        )
     return passed(f"{count} results of rules in other layouts" if count else "the same in other layouts")
 
 
@@ -139,7 +141,9 @@ def one_and_none(primitive: Primitive, samples: list[Sample], params: dict[str, 
                     raise
                 told.add(f"{word}: refused, {str(error).splitlines()[0]}")
                 continue
-            if not primitive.elementwise and _ignores(np.shape(primitive(*copies(sample), **params)), out.shape, sample):
+            if not primitive.elementwise and _ignores(
+                np.shape(primitive(*copies(sample), **params)), out.shape, sample
+            ):
                 continue
             if primitive.elementwise:
                 shape = np.broadcast_shapes(*(np.shape(x) for x in shorter))

@@ -27,7 +27,9 @@ def samples_of(name: str, given: Any, seed: int) -> list[Sample]:
     made = given(np.random.default_rng(seed)) if callable(given) else given
     listed = list(itertools.islice(made, MOST)) if isinstance(made, Iterator) else made
     if not isinstance(listed, (list, tuple)) or not listed:
-        fix = "check_primitive(p, [(x, y)]) for two arguments, [x] for one, or a function of a generator that yields them"
+        fix = (
+            "check_primitive(p, [(x, y)]) for two arguments, [x] for one, or a function of a generator that yields them"
+        )
         raise ArgumentError(explain(f"check_primitive of {name}: a list of samples", got=given, fix=fix))
     samples = [_sample(sample) for sample in listed]
     for sample in samples:

@@ -72,7 +72,7 @@ def off_in_float32(narrow: Any, compute: Callable[[list[Array]], Any], arrays: S
         narrow: the result in float32.
         compute: the result from float64 arrays.
         arrays: the arguments, as float64 arrays of numbers that float32 has.
-        whole: whether small elements may err by as much as the largest.
+        whole: whether small elements may err by as much as the largest, and all by what is left where things cancel.
 
     Returns:
         ``(got, expected)`` of the worst element.
@@ -86,7 +86,7 @@ def off_in_float32(narrow: Any, compute: Callable[[list[Array]], Any], arrays: S
         moved = [x * (1.0 + EPS32 * rng.choice([-1.0, 1.0], x.shape)) for x in arrays]
         spread = np.maximum(spread, np.abs(np.asarray(compute(moved), float) - expected))
     size = np.abs(expected)
-    allowed = 1e-4 * (largest(expected) if whole else size) + 30.0 * spread + 1e-35
+    allowed = 30.0 * spread + (1e-4 * largest(expected) + 2e-6 if whole else 1e-4 * size + 1e-35)
     comparable = np.isfinite(got) & np.isfinite(expected) & np.isfinite(allowed)
     excess = np.where(comparable, np.abs(got - expected) - allowed, 0.0)
     if not excess.size or excess.max() <= 0.0:
@@ -95,7 +95,7 @@ def off_in_float32(narrow: Any, compute: Callable[[list[Array]], Any], arrays: S
     return f"{got[worst]:.6g}", f"{expected[worst]:.6g}"
 
 
-def alike(one: Any, other: Any, rtol: float = 1e-9) -> bool:
-    """Equal shapes and nearly equal numbers."""
+def alike(one: Any, other: Any, rtol: float = 1e-9, floor: float = 0.0) -> bool:
+    """Equal shapes and nearly equal numbers, measured by the largest; below ``floor`` nothing is told apart."""
     a, b = np.asarray(one, float), np.asarray(other, float)
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=rtol, atol=rtol * largest(b), equal_nan=True))
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=rtol, atol=rtol * largest(b) + floor, equal_nan=True))
