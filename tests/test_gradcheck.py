@@ -180,7 +180,7 @@ def test_a_function_that_is_not_deterministic_is_refused():
         gradcheck(noisy, X)
     assert "seed or switch off what is random" in str(error.value)
     assert "it keeps state from call to call" in str(error.value)
-    with pytest.raises(ArgumentError, match="it draws random numbers .dropout.*switch it to evaluation"):
+    with pytest.raises(ArgumentError, match=r"it draws random numbers \(dropout.*switch it to evaluation"):
         gradcheck(tg.nn.Dropout(), X)
 
 
@@ -231,8 +231,8 @@ EVERYWHERE = {
 @pytest.mark.filterwarnings("ignore::tinygrad_bn.VanishingGradientWarning", "ignore::RuntimeWarning")
 def test_a_right_rule_is_right_whatever_the_size_of_x(name, size):
     forward, rule = EVERYWHERE[name]
-    if name == "reciprocal" and size < 1e-100:
-        pytest.raises(GradcheckError, gradcheck, planted(rule, forward), np.array([size]))  # -inf is no slope
+    if name == "reciprocal" and size < 1e-100:  # -inf is no slope
+        assert not gradcheck(planted(rule, forward), np.array([size]), raise_exception=False)
         return
     assert gradcheck(planted(rule, forward), np.array([1.7 * size, 1.0]))
 

@@ -105,7 +105,7 @@ def test_what_a_mask_makes_of_a_row_without_anything_left() -> None:
     assert found is not None
     assert (found.phase, found.operation) == ("forward", "subtract")
     assert "NaN" in found.sentence
-    with tg.detect_anomaly(), pytest.raises(FloatingPointError, match="forward: subtract made .* 2 NaN"):
+    with tg.detect_anomaly(), pytest.raises(FloatingPointError, match=r"forward: subtract made .* 2 NaN"):
         ops.softmax(x + np.array([[-np.inf, -np.inf], [0.0, 0.0]]))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, dtype_of, gradients, no_grad, record_sites
-from ..errors import ArgumentError, TinygradError, explain
+from ..errors import ArgumentError, GradcheckError, TinygradError, explain
 from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
 from ..nn import Module
 from ..random import generator
@@ -28,7 +28,7 @@ from .places import behind, largest, operation
 from .repeats import cause
 from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
 from .sample import failed, is_float
-from .subject import Subject, Twin, as_list, copy_of, difference, loss_of, same, shapes
+from .subject import Subject, Twin, as_list, constants_held, copy_of, difference, loss_of, same, shapes
 
 
 def check_layer(
@@ -161,7 +161,12 @@ def _derivatives(subject: Subject, check: Callable[..., bool]) -> Outcome:
         modes.append(mode)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check(twin, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
+            try:
+                with constants_held(twin) as function:
+                    check(function, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
+            except GradcheckError as error:
+                hint = "cut on purpose: write ops.stop_gradient(x), which this check takes for a constant"
+                raise GradcheckError(f"{error}\n            {hint}") from error
         silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
     if silent:
         return warning("a gradient of zero would pass too: proves nothing", "\n".join(silent))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,9 @@ from ..gradcheck import gradcheck
 from ..ops.primitives import take_slice
 from ..random import generator
 from ..tensor import Tensor
-from .places import largest
 from .report import Outcome, note, passed, warning
 from .sample import Array, failed, few, is_float
-from .subject import Subject, Twin, loss_of, same, shapes
+from .subject import Subject, Twin, constants_held, loss_of
 from .variations import alike, layouts, off_in_float32, other_values, replay
 
 FLOOR = 1e-11  # what cancels to nothing leaves about this much
@@ -48,7 +48,7 @@ def float32_values(subject: Subject) -> Outcome:
         arrays = [np.asarray(x.data, float) for x in _leaves(narrow, inputs)]
         wide = subject.twin(np.float64, mode)
 
-        def compute(which: int, slope: bool, given: list[Array], wide: Twin = wide) -> Any:
+        def computed(given: list[Array], which: int, slope: bool, wide: Twin = wide) -> Any:
             made = subject.inputs()
             for leaf, value in zip(_leaves(wide, made), given):
                 leaf.data = value
@@ -56,16 +56,16 @@ def float32_values(subject: Subject) -> Outcome:
             return g[which] if slope else y[which].data
 
         where = f" in {mode}" if mode else ""
-        for slope, found in ((False, [y.data for y in outputs if dtype_of(y).kind == "f"]), (True, slopes)):
+        for slope, found in ((False, [y.data for y in outputs]), (True, slopes)):
             for which, got in enumerate(found):
-                off = off_in_float32(got, lambda given, w=which, s=slope: compute(w, s, given), arrays, True)
+                off = off_in_float32(got, partial(computed, which=which, slope=slope), arrays, True)
                 if off is None:
                     continue
                 if draws:  # what it draws may depend on the dtype
                     return note(f"random{where}: not compared")
                 what = f"{'a gradient' if slope else 'the result'}{where} is another one in float32"
                 fix = "one text for every dtype: no test for x.dtype, constants that do not depend on it"
-                raise failed(what, *off, fix)
+                raise failed(what, off[0], off[1], fix)
     return passed("as in float64, up to rounding")
 
 
@@ -173,7 +173,8 @@ def values_decide(subject: Subject) -> Outcome:
                 where = f" in {mode}" if mode else ""
                 other = subject.twin(np.float64, mode)
                 made = _changed(subject, other, values)
-                gradcheck(other, made, parameters=other.leaves, seed=subject.seed)
+                with constants_held(other) as function:
+                    gradcheck(function, made, parameters=other.leaves, seed=subject.seed)
                 story = (
                     f"forward branches on values{where}: what was recorded for these inputs computes {differs} for other"
                     " ones\n  to fix:   let operations decide, ops.where or ops.maximum; the gradients are right on each"

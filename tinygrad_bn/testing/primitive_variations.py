@@ -39,8 +39,8 @@ def float32_values(primitive: Primitive, samples: list[Sample], params: dict[str
 
         out = np.asarray(primitive(*small, **params))
         fix = "one text for every dtype: no test for x.dtype, constants that do not depend on it"
-        if found := off_in_float32(out, forward, arrays, False):
-            raise failed(f"{primitive.name}: the forward computes something else in float32", *found, fix)
+        if off := off_in_float32(out, forward, arrays, False):
+            raise failed(f"{primitive.name}: the forward computes something else in float32", off[0], off[1], fix)
         if out.dtype.kind != "f" or not primitive.differentiable:
             continue
         g = random_like(out.shape, rng).astype(out.dtype)
@@ -51,9 +51,9 @@ def float32_values(primitive: Primitive, samples: list[Sample], params: dict[str
                 return rule(given[0], np.asarray(primitive(*args, **params)), *args, **params)
 
             narrow = rule(g, out, *small, **params)
-            if found := off_in_float32(narrow, cotangent, [g.astype(np.float64), *arrays], False):
+            if off := off_in_float32(narrow, cotangent, [g.astype(np.float64), *arrays], False):
                 what = f"{primitive.name}: the rule for argument {i} computes something else in float32"
-                raise failed(what, *found, fix)
+                raise failed(what, off[0], off[1], fix)
     return passed("as in float64, up to rounding")
 
 
@@ -213,8 +213,9 @@ def _used(
             rule(g, out, *args, **params)
         leaves = leaves_of(primitive, sample)
         recorded = primitive(*leaves, **params)
-        made += [("the recorded result", recorded)]
-        made += [(f"the variable of argument {i}", x) for i, x in enumerate(leaves) if isinstance(x, Variable)]
+        variables = [(f"argument {i}", x) for i, x in enumerate(leaves) if isinstance(x, Variable)]
+        for name, x in [*variables, ("the result", recorded)]:
+            made += [(f"the variable of {name}", x), (name, x.data)]
         if recorded.requires_grad:
             wanted = [leaf for leaf in leaves if isinstance(leaf, Variable) and leaf.requires_grad]
             gradients([recorded], wanted, [Tensor(g, requires_grad=True)], create_graph=True)

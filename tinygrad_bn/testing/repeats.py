@@ -44,7 +44,7 @@ def cause(module: Module | None, call: Callable[[], Any]) -> tuple[str, str]:
 
 def _sources() -> dict[str, str]:
     """Where random numbers come from, beside the library's generator, whose draws are put back."""
-    return {"numpy.random": str(np.random.get_state()), "Python's random": str(random.getstate())}  # noqa: NPY002
+    return {"numpy.random": str(np.random.get_state()), "Python's random": str(random.getstate())}
 
 
 def _attributes(module: Module | None) -> dict[str, tuple[bool, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .. import ops
 from ..engine import Variable, dtype_of
 from ..errors import ArgumentError, explain
 from ..nn import Module
+from ..ops import stop_gradient
 from ..random import generator
 from ..tensor import Tensor
 from .places import largest
@@ -107,6 +109,37 @@ class Twin:
     def state(self) -> dict[str, Any]:
         """Copies of parameters and buffers."""
         return {} if self.module is None else self.module.state_dict()
+
+
+@contextmanager
+def constants_held(twin: Twin) -> Iterator[Call]:
+    """The twin as a function in which what ``stop_gradient`` makes is what it made in the first call.
+
+    A derivative takes it for a constant, so a difference has to, too: Batch Renormalization and straight-through
+    estimators are right, though their gradient is not the slope of what they compute.
+    """
+    made: list[Any] = []
+    calls = 0
+    original = stop_gradient.forward
+
+    def held(x: Any) -> Any:
+        nonlocal calls
+        if calls == len(made):
+            made.append(original(x))
+        calls += 1
+        return made[calls - 1]
+
+    def function(*args: Any) -> Any:
+        nonlocal calls
+        calls = 0
+        return twin(*args)
+
+    function.__name__ = twin.__name__
+    stop_gradient.forward = held
+    try:
+        yield function
+    finally:
+        stop_gradient.forward = original
 
 
 class _Buffer:

@@ -63,8 +63,10 @@ def replay(roots: Sequence[Variable], values: Mapping[Variable, Any]) -> list[An
     return [done.get(root, root.data) for root in roots]
 
 
-def off_in_float32(narrow: Any, compute: Callable[[list[Array]], Any], arrays: Sequence[Array], whole: bool) -> Any:
-    """Where a result in float32 is not the one in float64, up to rounding, or ``None``.
+def off_in_float32(
+    narrow: Any, compute: Callable[[list[Array]], Any], arrays: Sequence[Array], whole: bool
+) -> tuple[str, str] | None:
+    """What a result in float32 has in place of the one in float64, ``None`` where they differ by rounding only.
 
     What rounding may do is measured: the arguments are moved by about one unit in the last place of float32.
 
