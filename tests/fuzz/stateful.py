@@ -26,7 +26,11 @@ class Log:
         """A hook that writes down the gradient, and scales it where a factor is given."""
 
         def hook(g: Any) -> Any:
-            self.hooks.setdefault(step, []).append(np.array(g.detach().numpy()))
+            if g is None:  # PyTorch calls hooks also where a second derivative is known to be 0
+                return None
+            self.hooks.setdefault(step, []).append(
+                np.array(g.numpy(force=True) if isinstance(g, torch.Tensor) else g.numpy())
+            )
             return None if factor is None else g * factor
 
         return hook
