@@ -1,6 +1,7 @@
 """Faults to plant, one at a time, in the engine, the rules, what is composed of them, and what trains with them.
 
-Each is a small, plausible slip: a sign, a factor, a missing case, an order.  ``tests`` (folders or files) is where it should be noticed.
+Each is a small, plausible slip: a sign, a factor, a missing case, an order.  ``tests``, folders or files, is where it should
+be noticed.
 """
 
 from __future__ import annotations
@@ -103,11 +104,11 @@ FAULTS = (
     Fault("ops/composed/shaping.py", "in sorted(zip(targets, sources))", "in zip(targets, sources)",
           "moveaxis in the order given", "tests/ops/test_shaping.py"),
     Fault("ops/composed/shaping.py", "builtin_max(-offset, 0), builtin_max(offset, 0)",
-          "builtin_max(offset, 0), builtin_max(-offset, 0)", "diagonal: offsets to the other side", "tests/ops/test_shaping.py"),
+          "builtin_max(offset, 0), builtin_max(-offset, 0)", "diagonal: offsets to the other side",
+          "tests/ops/test_shaping.py"),
     Fault("ops/composed/shaping.py", "slice(a, a + n) for n, (a, _)", "slice(b, b + n) for n, (_, b)",
           "pad: before and after exchanged", "tests/ops/test_shaping.py"),
-    Fault("ops/composed/products.py", 'batch + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in batch))',
-          'batch + "".join(c for c in letters if letters.count(c) == 1 and c not in batch)',
+    Fault("ops/composed/products.py", "sorted(c for c in set(letters) if", "list(c for c in letters if",
           "einsum: letters of the output as they come", "tests/ops/test_products.py"),
     Fault("ops/composed/indexing.py", 'pattern.extend(["array"] * len(found))', 'pattern.append("array")',
           "a mask over two axes counts as one", "tests/ops/test_indexing.py"),
@@ -124,7 +125,7 @@ FAULTS = (
           "ceil_mode: a window that starts in the padding", "tests/functional/test_pooling.py"),
     Fault("functional/pooling.py", "position < -(-(i + 1) * length // size)", "position < (i + 1) * length // size",
           "adaptive pooling: tiles that should overlap", "tests/functional/test_pooling.py"),
-    Fault("functional/pooling.py", "np.minimum(start + k, high) - np.maximum(start, low)", "np.minimum(start + k, high) - start",
+    Fault("functional/pooling.py", "high) - np.maximum(start, low)", "high) - start",
           "averages count what lies before the image", "tests/functional/test_pooling.py"),
     Fault("functional/norms.py", "x / ops.sqrt(mean_square + eps)", "x / (ops.sqrt(mean_square) + eps)",
           "rms_norm: eps outside the root", "tests/functional/test_norm_family.py"),
