@@ -291,7 +291,7 @@ def _quotient(up: Point, down: Point, cotangents: Sequence[Any], moved: Sequence
 def steadiest(
     at: Callable[[float], Point], cotangents: Sequence[Any], eps: float, x: float, tolerance: tuple[float, float]
 ) -> tuple[float, float]:
-    """The central difference with the smallest step that agrees with its neighbours; and how much it may be off.
+    """The central difference with the smallest steps that agree with each other; and how much it may be off.
 
     Large steps see curvature, small ones rounding.  In between there is a plateau, wherever that is for this x.
 
@@ -322,8 +322,8 @@ def steadiest(
         # Curvature grows with the square of the step, so what the larger one differs by is far more than this one errs.
         error = noise + max(abs(slope - smaller[0]), abs(slope - larger[0]) / 10.0)
         share = error / (tolerance[0] + tolerance[1] * abs(slope))
+        if best[2] <= 1.0 and not share < best[2]:  # the best of the first plateau
+            break
         if share < best[2]:
             best = slope, error, share
-        if share <= 1.0:
-            break
     return best[:2] if np.isfinite(best[1]) else (np.nan, 0.0)

@@ -421,6 +421,7 @@ BATTERY: dict[str, Callable[..., Outcome]] = {
 }
 AFTER = {
     "size of g": ("linear in g", "rules write to nothing"),
+    "float32 values": ("rules write to nothing",),
     "memory order": ("rules write to nothing", "raw and recorded"),
     "values decide": ("second derivatives", "raw and recorded"),
     "one and none": ("first derivatives", "rules write to nothing"),
