@@ -78,7 +78,7 @@ class Program:
 
 def _laid_out(x: np.ndarray, name: str) -> np.ndarray:
     if name == "Fortran":
-        return np.asfortranarray(x)
+        return np.array(x, order="F")
     if name == "negative strides":
         backwards = (slice(None, None, -1),) * x.ndim
         return np.ascontiguousarray(x[backwards])[backwards] if x.ndim else x
@@ -238,8 +238,10 @@ CLOSE = 1e-6
 
 def _clear(step: Step, args: list[np.ndarray]) -> bool:
     """Whether rounding does not decide: nothing is nearly, but not quite, at a kink or tied with something else."""
-    near = 0.0 * args[0] + 1.0
-    if step.op in KINKS:
+    near = np.ones(1)
+    if step.op == "norm":  # of zeros PyTorch's second derivative is NaN, ours by convention 0
+        near = np.abs(args[0] + 0.3).max(initial=0.0)[None] + CLOSE / 2
+    elif step.op in KINKS:
         near = np.concatenate([np.ravel(args[0] - kink) for kink in KINKS[step.op]])
     elif step.op in ("where", "maximum", "minimum") and step.takes[0] != step.takes[1]:
         near = args[0] - args[1]

@@ -111,6 +111,10 @@ BAD: dict[str, tuple[tg.Primitive, str, str]] = {
     "no empty batch": (sine(forward=lambda x: np.sin(x) + 0.0 * np.max(x)), "one and none", "zero-size array"),
     "rule on nothing": (sine(lambda g, out, x: right(g, out, x) + 0.0 * (x.max() if isinstance(x, np.ndarray) else 0.0)),
                         "one and none", "zero-size array"),
+    "right for x > 0 only": (tg.Primitive("magnitude", lambda x: np.abs(x + 5.0), lambda g, out, x: g, elementwise=True),
+                             "other samples", "for other values: gradcheck of magnitude"),
+    "wrong without axes": (sine(lambda g, out, x: right(g, out, x) * (1.0 if x.ndim else 2.0)), "other samples",
+                           "without axes: gradcheck of sine"),
     "branches on the sum": (sine(lambda g, out, x: right(g, out, x) * (1.0 if float(np.sum(raw(x))) > X.sum() - 1 else 2.0)),
                             "values decide", "the rule for argument 0 branches on values"),
     "branches on the largest": (sine(lambda g, out, x: right(g, out, x) * (1.0 if np.max(raw(x), initial=0.0) < 3.0 else 2.0)),
@@ -169,6 +173,16 @@ def test_every_primitive_of_the_library_passes(use: str) -> None:
         "sign": {"first derivatives", "second derivatives"},
         "stop_gradient": {"constants"},
     }.get(made.primitive.name, set())
+
+
+def test_a_rule_that_is_wrong_where_arguments_broadcast() -> None:
+    def own(g: Any, out: Any, x: Any, y: Any) -> Any:
+        return ops.reshape(g * y, x.shape)  # what it undoes, the engine would have
+
+    product = tg.Primitive("product", lambda x, y: x * y, own, lambda g, out, x, y: g * x, elementwise=True)
+    report = check(product, [(X, X + 1.0)])
+    assert [c.name for c in report.failures] == ["other samples"]
+    assert "reshape" in report["other samples"].message
 
 
 # -- an argument without a rule ---------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from .primitive_variations import (
     keeps_nothing,
     memory_order,
     one_and_none,
+    other_samples,
     values_decide,
 )
 from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
@@ -63,8 +64,9 @@ def check_primitive(
     float32 stays float32, writes to nothing); shape and dtype of what each rule returns; that a rule is linear in the
     cotangent, whatever its size, and writes to nothing; first derivatives against central differences, and against the
     complex step where the forward takes complex numbers; second derivatives; that raw values, variables and scalars are
-    read alike; the same values in float32 and in every memory order; a batch of one and an empty one; that operations
-    decide, not values; that an argument without a rule does not matter; that nothing is kept alive.
+    read alike; the same values in float32 and in every memory order; a batch of one and an empty one; samples made of the
+    given ones (other values, without axes, broadcasting); that operations decide, not values; that an argument without a
+    rule does not matter; that nothing is kept alive.
 
     Args:
         primitive: what is tested.
@@ -417,6 +419,7 @@ BATTERY: dict[str, Callable[..., Outcome]] = {
     "memory order": memory_order,
     "one and none": one_and_none,
     "values decide": values_decide,
+    "other samples": other_samples,
     "keeps nothing alive": keeps_nothing,
 }
 AFTER = {
@@ -424,6 +427,7 @@ AFTER = {
     "float32 values": ("rules write to nothing",),
     "memory order": ("rules write to nothing", "raw and recorded"),
     "values decide": ("second derivatives", "raw and recorded"),
+    "other samples": ("first derivatives", "rules write to nothing", "memory order", "values decide"),
     "one and none": ("first derivatives", "rules write to nothing"),
 }
 FOR_ANY_FORWARD = (float32_values, memory_order, one_and_none, keeps_nothing)

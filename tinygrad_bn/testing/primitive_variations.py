@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..engine import Primitive, Variable, gradients
 from ..engine.unbroadcast import conform
+from ..errors import GradcheckError
 from ..gradcheck import gradcheck
 from ..tensor import Tensor
 from .places import largest
@@ -183,6 +185,47 @@ def _ignores(whole: tuple[int, ...], shorter: tuple[int, ...], sample: Sample) -
     """Whether NumPy stretched what was shortened: the result has the rows that the argument has no more."""
     rows = next(len(x) for x in sample if isinstance(x, np.ndarray) and x.ndim)
     return rows > 1 and whole == shorter and rows in whole
+
+
+def other_samples(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
+    """Right at other values, too, where the result is finite; without axes, and where arguments broadcast."""
+    rng = np.random.default_rng(seed)
+    count = 0
+    for sample in samples:
+        for what, other in _others(primitive, sample, rng):
+            try:
+                out = np.asarray(primitive(*copies(other), **params))
+            except Exception:  # values or shapes that it does not take
+                continue
+            if not np.isfinite(out).all():
+                continue
+            try:
+                gradcheck(function_of(primitive, params), leaves_of(primitive, other), seed=seed)
+            except GradcheckError as error:
+                if " nan" in str(error) or "inf" in str(error):  # at the end of its domain
+                    continue
+                raise GradcheckError(f"{what}: {error}") from error
+            count += 1
+    return passed(f"right at {count} others") if count else note("no other values in its domain")
+
+
+def _others(primitive: Primitive, sample: Sample, rng: np.random.Generator) -> Iterator[tuple[str, Sample]]:
+    """Samples made of this one: what is different, and the sample."""
+    varied = [i for i, _ in rules(primitive, sample)]
+    for values in itertools.islice(other_values([sample[i] for i in varied], rng), 5):
+        changed = list(sample)
+        for i, value in zip(varied, values):
+            changed[i] = value
+        yield "for other values", tuple(changed)
+    if not primitive.elementwise:
+        return
+    arrays = [i for i, x in enumerate(sample) if isinstance(x, np.ndarray) and x.size]
+    if any(sample[i].ndim for i in arrays):
+        yield "without axes", tuple(np.array(x.flat[0]) if i in arrays else x for i, x in enumerate(sample))
+    for i in arrays if len(sample) > 1 else ():
+        if sample[i].ndim:
+            yield "where it broadcasts", (*sample[:i], sample[i][..., :1], *sample[i + 1 :])
+            yield "where it broadcasts", (*sample[:i], np.array(sample[i].flat[0]), *sample[i + 1 :])
 
 
 def keeps_nothing(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
