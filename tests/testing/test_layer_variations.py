@@ -261,6 +261,24 @@ def test_what_draws_from_the_library_is_random_and_no_more() -> None:
     )
 
 
+def test_draws_that_depend_on_the_dtype_are_not_compared_between_dtypes() -> None:
+    def noisy(layer: Any, x: Any) -> Any:
+        noise = generator().standard_normal(x.shape, dtype=x.dtype) if layer.training else np.zeros(x.shape, x.dtype)
+        return layer.weight * x + noise
+
+    report = check(Layer(noisy), X)
+    assert report.ok, report
+    assert report["float32 values"].detail == "random in training: not compared"
+
+
+def test_a_shape_that_depends_on_values_is_a_branch() -> None:
+    def rows(x: Any) -> Any:
+        return ops.reshape(x, (x.shape[0] * x.shape[1],))[: 3 if x.data.max(initial=0.0) < 3.0 else 2] * 2.0
+
+    report = check(rows, X, batched=())
+    assert report["values decide"].verdict == "warning"
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------------
 
 
