@@ -52,13 +52,13 @@ def test_no_grad_and_enable_grad_as_decorators():
 @pytest.mark.parametrize("block", [no_grad, enable_grad, detect_anomaly, record_sites, lambda: scope("s")])
 def test_an_error_inside_a_block_restores_the_mode(block):
     def fail():
-        assert current_mode() is not before
+        assert (current_mode(), current_scope()) != before
         raise KeyError
 
-    before = current_mode()
+    before = current_mode(), current_scope()
     with pytest.raises(KeyError), block():
         fail()
-    assert current_mode() is before
+    assert (current_mode(), current_scope()) == before
 
 
 def test_blocks_nest_in_any_order():

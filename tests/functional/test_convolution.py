@@ -194,3 +194,22 @@ def test_what_does_not_fit_is_explained(call, error, words):
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (2, 3), (4, 1), (5, 2)])
+def test_same_puts_the_odd_zero_where_pytorch_puts_it(window, dilation):
+    """A window of even length needs an odd number of zeros: one more after than before."""
+    x, weight = random_like((2, 2, 5, 6)), random_like((3, 2, *window), 1)
+    compare_with_torch(
+        lambda a, b: fn.conv2d(a, b, padding="same", dilation=dilation),
+        lambda a, b: torch.nn.functional.conv2d(a, b, padding="same", dilation=dilation),
+        [x, weight],
+    )
+    row = np.arange(1.0, 6.0)[None, None]
+    ends = (
+        fn.conv1d(row, np.array([[[1.0, 0.0]]]), padding="same"),
+        fn.conv1d(row, np.array([[[0.0, 1.0]]]), padding="same"),
+    )
+    assert_allclose(ends, [[[[1.0, 2.0, 3.0, 4.0, 5.0]]], [[[2.0, 3.0, 4.0, 5.0, 0.0]]]])

@@ -280,3 +280,21 @@ def test_sequences_that_do_not_fit_together():
     ]:
         with pytest.raises(ArgumentError, match=message):
             optim.SequentialLR(optimizer, schedules, milestones)
+
+
+def test_a_rate_to_start_from_that_a_loaded_state_does_not_have_is_forgotten():
+    """As in PyTorch: a schedule made after loading starts from the loaded rates, not from those of an earlier schedule."""
+    ours, theirs = made(), reference()
+    optim.StepLR(ours, step_size=1, gamma=0.5)
+    torch.optim.lr_scheduler.StepLR(theirs, step_size=1, gamma=0.5)
+    fresh, other = made(), reference()
+    for mine, its, lr in zip(fresh.param_groups, other.param_groups, (0.7, 0.3)):
+        mine["lr"] = its["lr"] = lr
+    ours.load_state_dict(fresh.state_dict())
+    theirs.load_state_dict(other.state_dict())
+    assert all("initial_lr" not in group for group in ours.param_groups)
+    schedule = optim.StepLR(ours, step_size=1, gamma=0.1)
+    expected = torch.optim.lr_scheduler.StepLR(theirs, step_size=1, gamma=0.1)
+    assert schedule.base_lrs == expected.base_lrs == [0.7, 0.3]
+    for group in ours.param_groups:
+        assert group["initial_lr"] == group["lr"]

@@ -14,7 +14,7 @@ from tinygrad_bn.optim import SGD
 
 COMBINATIONS = [
     {"momentum": m, "dampening": d, "weight_decay": w, "nesterov": n}
-    for m, d, w, n in itertools.product([0.0, 0.9], [0.0, 0.3], [0.0, 0.1], [False, True])
+    for m, d, w, n in itertools.product([0.0, 0.9], [0.0, 0.3, -0.5], [0.0, 0.1], [False, True])
     if not n or (m and not d)
 ]
 
@@ -49,7 +49,7 @@ def test_all_settings_have_an_effect():
             optimizer.step()
         ends.append(tuple(p.numpy()))
     # Without momentum dampening has none; nesterov and all others differ.
-    assert len(set(ends)) == len(COMBINATIONS) - 2
+    assert len(set(ends)) == len(COMBINATIONS) - 4
 
 
 @pytest.mark.parametrize("lr", [0.1, np.float64(0.1), np.float32(0.1), 0])

@@ -94,7 +94,7 @@ def test_the_table_is_printed_and_the_failure_raised(capsys: pytest.CaptureFixtu
     report = check_layer(nn.Linear(3, 2), X)
     assert capsys.readouterr().out == f"{report}\n"
     assert str(report).splitlines()[0] == "check_layer of Linear, inputs (4, 3)"
-    assert str(report).splitlines()[-1] == "14 passed"
+    assert str(report).splitlines()[-1] == "19 passed"
     with pytest.raises(CheckError, match="1 failed\nfloat32: ") as caught:
         check_layer(Widens(), X)
     printed = capsys.readouterr().out
@@ -396,7 +396,7 @@ BAD: dict[str, tuple[Any, set[str], str]] = {
     "writes tensor": (WritesTensor, {"first derivatives", "second derivatives", "writes to nothing"},
                       "forward changed its input 0, a tensor"),
     "cycle": (MakesCycle, {"keeps nothing alive"}, "a reference cycle waits .*\n.* Tensor"),
-    "forever": (KeepsForever, {"keeps nothing alive"}, "1, the last one made by multiply"),
+    "forever": (KeepsForever, {"keeps nothing alive"}, "2, the last one made by multiply"),
     "own random": (OwnRandom, {"first derivatives", "second derivatives", "repeatable"}, "two calls differ in training"),
     "random evaluation": (RandomInEvaluation, {"repeatable"}, "evaluation is random"),
 }  # fmt: skip

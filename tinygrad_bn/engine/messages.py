@@ -44,6 +44,25 @@ def summary(value: Any) -> str:
     return f"shape {array.shape}: {', '.join(parts)}"
 
 
+def made_nonfinite(made: Any, given: Any, elementwise: bool) -> bool:
+    """Whether a NaN is there, or an infinity that came from no infinity: -inf in a mask is meant so.
+
+    Args:
+        made: what an operation or a rule returned.
+        given: what it was given.
+        elementwise: whether that corresponds element by element, so that each is looked at alone.
+    """
+    if np.isnan(made).any():
+        return True
+    infinite = np.isinf(made)
+    came = [np.isinf(value) for value in given if np.asarray(value).dtype.kind == "f"]
+    if not elementwise:
+        return bool(infinite.any()) and not any(mask.any() for mask in came)
+    for mask in came:
+        infinite = infinite & ~mask
+    return bool(infinite.any())
+
+
 def operation(result: Variable) -> str:
     """The name of the operation that made a result."""
     assert result.primitive is not None  # that is what makes it a result
@@ -204,6 +223,14 @@ def rule_failed(result: Variable, index: int, error: Exception, count: int) -> T
 def not_finite_in_rule(result: Variable, index: int, error: Exception) -> TinygradError:
     found = str(error).removeprefix("forward: ")
     return AnomalyError(f"backward, in the rule of {operation(result)} for argument {index}: {found}")
+
+
+def inspect_backward(result: Variable, index: int, cotangent: Any, given: Any) -> None:
+    """Raise where the rule for an argument made a NaN, or an infinity from no infinity."""
+    raw, *values = (getattr(value, "_data", value) for value in (cotangent, *given))
+    elementwise = result.primitive is not None and result.primitive.elementwise and np.shape(raw) == result.shape
+    if made_nonfinite(raw, values, elementwise):
+        raise not_finite_backward(result, index, raw)
 
 
 def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError:

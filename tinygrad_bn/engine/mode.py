@@ -122,7 +122,7 @@ def enable_grad() -> Iterator[None]:
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Stop at the first operation, forward or backward, that makes a NaN or an infinity, and name it.
+    """Stop at the first operation, forward or backward, that makes a NaN, or an infinity from no infinity, and name it.
 
     Slow (each result is inspected and each operation remembers its source line): for finding a fault, not for training.
 

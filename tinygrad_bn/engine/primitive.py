@@ -131,7 +131,7 @@ class Primitive:
             if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
                 data = _not_widened(data, values)
             data.setflags(False)  # write=False, which takes twice the time by keyword
-        if mode.anomaly and not np.isfinite(data).all():
+        if mode.anomaly and messages.made_nonfinite(data, values, self.elementwise):
             raise messages.not_finite_forward(self, data, values)
         out = kind.__new__(kind)
         out._data = data

@@ -157,8 +157,8 @@ def sweep(
                 type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, on_variables)
-            if anomaly and not np.isfinite(raw := as_raw(cotangent)).all():
-                raise messages.not_finite_backward(variable, index, raw)
+            if anomaly:
+                messages.inspect_backward(variable, index, cotangent, given)
             before = pending.get(arg)
             pending[arg] = cotangent if before is None else before + cotangent
             if watch is not None:
@@ -265,11 +265,6 @@ def seed_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
         raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
     return root.kind.wrap(seed) if on_variables else seed
-
-
-def as_raw(cotangent: Any) -> Any:
-    """The numbers of a cotangent, recorded or not."""
-    return cotangent._data if isinstance(cotangent, Variable) else cotangent
 
 
 def as_gradient(variable: Variable, g: Any) -> Variable:

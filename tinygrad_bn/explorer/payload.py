@@ -18,14 +18,13 @@ from ..engine import Variable
 from ..engine.sweep import seed_for
 from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, explain
-from ..graph import Graph, backward_steps, to_dot, trace
-from ..graph import Step as Turn
+from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
 from ..graph.labels import clean, formula, number, shape_text, symbol
 from ..graph.layout import lay_out
 from ..graph.rules import as_mathml, rule_formula
 from ..graph.tracing import as_seeds, as_variables, trace_ids
-from ..program import Step, evaluate, program_of
+from ..program import replay
 
 LARGEST = 64  # arrays with more elements are summarized
 MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed
@@ -42,7 +41,7 @@ class Order:
     """A backward pass to walk through: its steps, and a sentence about the order they are in."""
 
     label: str
-    steps: Sequence[Turn]
+    steps: Sequence[Step]
     note: str = ""
 
 
@@ -144,7 +143,7 @@ def _summary(value: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     return _large(shape, [part for part in (value.low, value.mean, value.high) if part is not None])
 
 
-def _step(step: Turn, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
+def _step(step: Step, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
     primitive = step.result.primitive
     assert primitive is not None  # that is what recorded means
     node = graph[ids[step.result]]
@@ -165,7 +164,7 @@ def _step(step: Turn, ids: Mapping[Variable, str], graph: Graph) -> dict[str, An
     return {"node": node.id, "op": primitive.name, "upstream": array(step.upstream), "parts": parts}
 
 
-def _rule(step: Turn, slot: int, names: Sequence[str], out: str) -> str:
+def _rule(step: Step, slot: int, names: Sequence[str], out: str) -> str:
     """The rule as MathML, in the nodes' own names, with g for the incoming gradient."""
     result = step.result
     assert result.primitive is not None  # that is what recorded means
@@ -174,7 +173,7 @@ def _rule(step: Turn, slot: int, names: Sequence[str], out: str) -> str:
     return as_mathml(formula)
 
 
-def _local(step: Turn, slot: int) -> dict[str, Any] | None:
+def _local(step: Step, slot: int) -> dict[str, Any] | None:
     """The derivative of the result by the argument, element by element, where the operation is elementwise."""
     result = step.result
     primitive = result.primitive
@@ -211,11 +210,8 @@ def _checks(
     """For each small leaf its gradient by central differences of the recorded program."""
     checks = {}
     affordable = MOST_REPLAYED
-    program, numbers = program_of(roots)
-    values = [state.place.owner._data for state in program.states]
-    recorded = {n: v._data for v, n in numbers.items()}
-    drawn = {n: recorded[n] for n, entry in program.entries() if isinstance(entry, Step) and not entry.primitive.pure}
-    for leaf in (v for v in numbers if v.inputs is None and v.requires_grad):
+    again = replay(roots)
+    for leaf in (v for v in ids if v.inputs is None and v.requires_grad):
         shown = graph[ids[leaf]].grad
         affordable -= 2 * leaf.size * len(graph)
         if shown is None or shown.elements is None or affordable < 0:
@@ -223,11 +219,8 @@ def _checks(
         base = np.asarray(leaf.data, dtype=float)
 
         def loss(at: Any, leaf: Variable = leaf) -> float:
-            changed = list(values)
-            changed[numbers[leaf]] = float(at) if leaf.is_scalar_kind else at
-            results = evaluate(program, changed, held=drawn)
-            pairs = zip(seeds, program.outputs)
-            return float(sum(np.sum(np.asarray(seed) * results[number]) for seed, number in pairs))
+            results = again({leaf: float(at) if leaf.is_scalar_kind else at})
+            return float(sum(np.sum(np.asarray(seed) * result) for seed, result in zip(seeds, results)))
 
         numeric = np.empty(base.shape)
         with np.errstate(all="ignore"):

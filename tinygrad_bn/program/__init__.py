@@ -9,10 +9,11 @@ from .derive import Derived, derive
 from .model import Program
 from .parts import Condition, Constant, Input, Size, State, Step
 from .record import record
+from .rerun import replay
 from .run import evaluate
 from .simplify import simplify
 
 __all__ = [
     "Condition", "Constant", "Derived", "Input", "Program", "Size", "State", "Step", "derive", "evaluate", "program_of",
-    "record", "simplify",
+    "record", "replay", "simplify",
 ]  # fmt: skip
