@@ -227,6 +227,8 @@ CALLS = [
     (np.where, lambda np_, x: np_(x > 0.5, x, 2.0), A),
     (np.where, lambda np_, x: np_([[True], [False], [True]], B, x), A),
 ]  # fmt: skip
+if hasattr(np, "astype"):  # NumPy 2.1
+    CALLS.append((np.astype, lambda np_, x: np_(x, np.float64), A))
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,50 @@ The machinery (value, gradient, place in the graph, ``backward``) is in ``engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable
+from .engine import Primitive, Variable
 from .errors import ArgumentError, DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
+from .ops.primitives import TABLE
 
 Array = np.ndarray[Any, Any]
 
 
-class Arithmetic(Variable):
+def _methods() -> dict[str, Any]:
+    """A method for each public primitive of one argument that works element by element: ``x.exp()`` is ``ops.exp(x)``.
+
+    NumPy looks these up by name on the elements of an object array, so ``np.exp`` takes arrays of scalars, too.
+    """
+
+    def method(primitive: Primitive) -> Any:
+        def call(self: Any) -> Any:
+            return primitive(self)
+
+        call.__name__, call.__doc__ = primitive.name, primitive.__doc__
+        call.__qualname__ = f"Arithmetic.{primitive.name}"
+        return call
+
+    unary = (p for p in TABLE.values() if p.elementwise and len(p.vjps) == 1 and getattr(ops, p.name, None) is p)
+    return {primitive.name: method(primitive) for primitive in unary}
+
+
+if TYPE_CHECKING:
+
+    class Elementwise(Variable):
+        """What type checkers see: any elementwise function may be there."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Elementwise = type("Elementwise", (Variable,), {"__slots__": (), "__doc__": _methods.__doc__, **_methods()})
+
+
+class Arithmetic(Elementwise):
     """The operators and elementwise functions that scalars and tensors share."""
 
     __slots__ = ()
@@ -86,83 +116,6 @@ class Arithmetic(Variable):
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
-
-    # Elementwise functions; NumPy also looks these up by name on the elements of an object array.
-    def exp(self) -> Any:
-        """See ``ops.exp``; so for all of these."""
-        return ops.exp(self)
-
-    def expm1(self) -> Any:
-        return ops.expm1(self)
-
-    def log(self) -> Any:
-        return ops.log(self)
-
-    def log1p(self) -> Any:
-        return ops.log1p(self)
-
-    def sqrt(self) -> Any:
-        return ops.sqrt(self)
-
-    def square(self) -> Any:
-        return ops.square(self)
-
-    def reciprocal(self) -> Any:
-        return ops.reciprocal(self)
-
-    def abs(self) -> Any:
-        return ops.abs(self)
-
-    def sign(self) -> Any:
-        return ops.sign(self)
-
-    def sin(self) -> Any:
-        return ops.sin(self)
-
-    def cos(self) -> Any:
-        return ops.cos(self)
-
-    def tan(self) -> Any:
-        return ops.tan(self)
-
-    def arcsin(self) -> Any:
-        return ops.arcsin(self)
-
-    def arccos(self) -> Any:
-        return ops.arccos(self)
-
-    def arctan(self) -> Any:
-        return ops.arctan(self)
-
-    def sinh(self) -> Any:
-        return ops.sinh(self)
-
-    def cosh(self) -> Any:
-        return ops.cosh(self)
-
-    def tanh(self) -> Any:
-        return ops.tanh(self)
-
-    def arcsinh(self) -> Any:
-        return ops.arcsinh(self)
-
-    def arccosh(self) -> Any:
-        return ops.arccosh(self)
-
-    def arctanh(self) -> Any:
-        return ops.arctanh(self)
-
-    def sigmoid(self) -> Any:
-        return ops.sigmoid(self)
-
-    def relu(self) -> Any:
-        return ops.relu(self)
-
-    def softplus(self) -> Any:
-        return ops.softplus(self)
-
-    def erf(self) -> Any:
-        return ops.erf(self)
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         return ops.clip(self, low, high)
