@@ -45,7 +45,7 @@ FAULTS = (
           "writing changes arrays that others hold", ENGINE),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: -g,", "lambda g, out, x, y: g,",
           "the sign of what is subtracted", OPS),
-    Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: g * out / -y,", "lambda g, out, x, y: g * out / y,",
+    Fault("ops/primitives/arithmetic.py", "g * (out / -y)", "g * (out / y)",
           "the sign of a divisor's gradient", OPS),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x: g * x * 2.0,", "lambda g, out, x: g * x,",
           "the factor 2 of a square", OPS),

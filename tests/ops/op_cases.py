@@ -136,6 +136,7 @@ case(ops.power, torch.pow, (2, 3), (2, 3), within=((0.3, 2), (-2, 2)), note="of 
 case(ops.power, lambda x: x**3, (2, 3), call=lambda f, x: f(x, 3), note="3")
 case(ops.power, lambda x: x**-1.5, (2, 3), call=lambda f, x: f(x, -1.5), within=(0.3, 2), note="-1.5")
 case(ops.power, lambda x: 2.0**x, (2, 3), call=lambda f, x: f(2.0, x), note="of a number")
+case(ops.hypot, torch.hypot, (2, 3), (2, 3), analytic=False)
 case(ops.maximum, torch.maximum, (2, 3), (2, 3))
 case(ops.minimum, torch.minimum, (2, 3), (2, 3))
 for operation in (

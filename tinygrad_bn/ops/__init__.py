@@ -76,6 +76,7 @@ from .primitives.elementary import (
     erf,
     exp,
     expm1,
+    hypot,
     log1p,
     relu,
     sigmoid,
@@ -92,7 +93,7 @@ from .primitives.elementary import (
 __all__ = [
     "abs", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "argmax", "argmin", "astype",
     "broadcast_to", "clip", "concatenate", "cos", "cosh", "cumsum", "diagonal", "divide", "dot", "einsum", "elu",
-    "equal", "erf", "exp", "expand_dims", "expm1", "flatten", "flip", "gelu", "getitem", "greater", "greater_equal",
+    "equal", "erf", "exp", "expand_dims", "expm1", "flatten", "flip", "gelu", "getitem", "greater", "greater_equal", "hypot",
     "isfinite", "leaky_relu", "less", "less_equal", "log", "log1p", "log_softmax", "logical_and", "logical_not",
     "logical_or", "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis", "multiply", "negative",
     "norm", "not_equal", "outer", "pad", "power", "prod", "ravel", "reciprocal", "relu", "repeat", "reshape", "roll",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive
-from .compare import equal, where
+from .compare import equal, logical_and, logical_or, where
 
 add: Primitive = Primitive(
     "add",
@@ -47,7 +48,7 @@ divide: Primitive = Primitive(
     "divide",
     np.divide,
     lambda g, out, x, y: g / y,
-    lambda g, out, x, y: g * out / -y,
+    lambda g, out, x, y: g * (out / -y),  # not g * out first, which may overflow
     scalar=operator.truediv,
     elementwise=True,
     notation="{0} / {1}",
@@ -64,13 +65,18 @@ negative: Primitive = Primitive(
     doc="``negative(x)``, ``-x``.",
 )
 
-# Where the exponent is 0 the derivative is 0 * x**(-1), which is 0 for every x but would be NaN at x = 0; where the base
-# is 0 the derivative by the exponent is 0, the limit, for positive exponents.
+
+def _both_zero(x: Any, y: Any) -> Any:
+    return logical_and(equal(x, 0.0), equal(y, 0.0))
+
+
+# By the base: 0 * 0**(-1) would be NaN where both are 0, and the derivative of x**0 is 0.  By the exponent: where the result is
+# 0 the logarithm is infinite, and the derivative 0 in the limit; at 0**0 it is taken to be 0, too.
 power: Primitive = Primitive(
     "power",
     np.power,
-    lambda g, out, x, y: g * (y * power(x, where(equal(y, 0.0), 1.0, y - 1.0))),
-    lambda g, out, x, y: g * (out * log(where(equal(x, 0.0), 1.0, x))),
+    lambda g, out, x, y: g * (y * power(x, where(_both_zero(x, y), 1.0, y - 1.0))),
+    lambda g, out, x, y: g * (out * log(where(logical_or(equal(out, 0.0), _both_zero(x, y)), 1.0, x))),
     scalar=math.pow,
     elementwise=True,
     notation="{0} ^ {1}",
@@ -80,7 +86,7 @@ power: Primitive = Primitive(
 power_constant: Primitive = Primitive(
     "power_constant",
     lambda x, exponent: x**exponent,
-    lambda g, out, x, exponent: g * (exponent * power_constant(x, exponent=exponent - 1 if exponent else 1)),
+    lambda g, out, x, exponent: g * (exponent * power_constant(x, exponent=exponent - 1 if exponent else 0)),
     scalar=lambda x, exponent: math.pow(x, exponent),
     elementwise=True,
     notation="{0} ^ {exponent}",

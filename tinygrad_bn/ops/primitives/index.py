@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
+from ...engine.unbroadcast import accumulator
 
 
 def _put_slice(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -39,9 +40,9 @@ def full_index(pattern: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _scatter_add(x: Any, *arrays: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, dtype_of(x))
+    out = np.zeros(shape, accumulator(dtype_of(x)))
     np.add.at(out, full_index(pattern, arrays), x)
-    return out
+    return out.astype(dtype_of(x), copy=False)
 
 
 # Index arrays are arguments, not parameters: they are data, and a recorded program shows them.
