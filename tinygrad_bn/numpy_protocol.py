@@ -38,6 +38,7 @@ def _on_booleans(name: str, operation: Operation) -> Operation:
 
 bitwise_and = _on_booleans("&", ops.logical_and)
 bitwise_or = _on_booleans("|", ops.logical_or)
+bitwise_xor = _on_booleans("^", ops.logical_xor)
 invert = _on_booleans("~", ops.logical_not)
 
 
@@ -66,6 +67,10 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: An
     return ops.clip(x, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
+def _where(condition: Any, *choices: Any) -> Any:
+    return ops.where(condition, *choices) if choices else np.nonzero(_values(condition))
+
+
 def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     """``optimize`` makes no difference to the result."""
     if not isinstance(subscripts, str):
@@ -81,11 +86,13 @@ UFUNCS: dict[Any, Operation] = {
     if isinstance(primitive.forward, np.ufunc)
 } | {
     np.positive: lambda x: x, np.fabs: ops.abs, np.float_power: lambda x, y: ops.power(_double(x), _double(y)),
-    np.bitwise_and: bitwise_and, np.bitwise_or: bitwise_or, np.invert: invert,
+    np.bitwise_and: bitwise_and, np.bitwise_or: bitwise_or, np.bitwise_xor: bitwise_xor,
+    np.invert: invert,
 }  # fmt: skip
 
 REDUCTIONS: dict[Any, Operation] = {
-    np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.max, np.minimum: ops.min
+    np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.max, np.minimum: ops.min, np.logical_and: ops.all,
+    np.logical_or: ops.any,
 }  # fmt: skip
 
 
@@ -96,21 +103,34 @@ def _namesakes(module: Any, operations: Any) -> dict[Any, Operation]:
 
 
 # Below: other names, and functions that take more than the operation of their name does.
-FUNCTIONS: dict[Any, Operation] = _namesakes(np, ops) | {
-    np.amax: ops.max, np.amin: ops.min, np.linalg.norm: _vector_norm, np.clip: _clip, np.einsum: _einsum,
-    np.pad: _constant_pad, np.where: lambda condition, x, y: ops.where(condition, x, y),
+FUNCTIONS: dict[Any, Operation] = _namesakes(np, ops) | _namesakes(np.linalg, ops.linalg) | {
+    np.amax: ops.max, np.amin: ops.min, np.around: ops.round, np.fix: ops.trunc, np.linalg.norm: _vector_norm,
+    np.clip: _clip, np.einsum: _einsum, np.pad: _constant_pad, np.where: _where,
     np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
+}  # fmt: skip
+
+# Questions to the values, and to shapes and dtypes, whose answers carry no derivative: NumPy answers, with plain booleans,
+# positions, dtypes and text.  What has such an answer element by element is an operation (``ops.isnan``), and recorded.
+QUESTIONS = {
+    np.allclose, np.array2string, np.array_equal, np.array_equiv, np.array_repr, np.array_str, np.argpartition, np.argwhere,
+    np.can_cast, np.common_type, np.digitize, np.flatnonzero, np.isclose, np.iscomplex, np.iscomplexobj, np.isin,
+    np.isneginf, np.isposinf, np.isreal, np.isrealobj, np.lexsort, np.may_share_memory, np.min_scalar_type, np.nanargmax,
+    np.nanargmin, np.nonzero, np.result_type, np.searchsorted, np.shares_memory, np.signbit,
 }  # fmt: skip
 
 # They look at the shape and dtype of a variable and make a raw array.
 LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
 
 # Arguments of NumPy's that operations do not have, but for the few that do.
-FOREIGN = {"out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction"}
+FOREIGN = {
+    "out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction", "stable", "device",
+}  # fmt: skip
 
 
 def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Run the operation that corresponds to a NumPy ufunc."""
+    if ufunc in QUESTIONS and method == "__call__":
+        return ufunc(*_values(inputs), **kwargs)
     table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
     operation = table.get(ufunc)
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
@@ -130,6 +150,8 @@ def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs:
         if any(isinstance(value, Variable) for value in (*rest, *kwargs.values())):
             raise _no_derivative(f"{name} with a variable as its value")
         return function(prototype.numpy(), *rest, **kwargs)
+    if function in QUESTIONS:
+        return function(*_values(args), **{key: _values(value) for key, value in kwargs.items()})
     operation = FUNCTIONS.get(function)
     if operation is None:
         raise _no_derivative(name)
@@ -138,6 +160,13 @@ def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs:
     for argument in kwargs.keys() & foreign:
         raise _foreign(name, argument)
     return _run(operation, name, args, kwargs)
+
+
+def _values(args: Any) -> Any:
+    """The same arguments with arrays in place of variables."""
+    if isinstance(args, Variable):
+        return args.numpy()
+    return type(args)(map(_values, args)) if type(args) in (tuple, list) else args
 
 
 def _run(operation: Operation, name: str, args: Any, kwargs: dict[str, Any]) -> Any:

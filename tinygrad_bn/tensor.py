@@ -6,18 +6,47 @@ The machinery (value, gradient, place in the graph, ``backward``) is in ``engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
 from .engine import Primitive, Variable
-from .errors import ArgumentError, DTypeError, GraphError, explain
-from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
+from .errors import ArgumentError, DTypeError, GraphError, TinygradError, explain, unmasked
+from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
 from .ops.primitives import TABLE
 
 Array = np.ndarray[Any, Any]
+
+
+def _operators(operation: Operation) -> tuple[Operation, Operation]:
+    """``x + y`` and ``y + x`` of an operation: with what is no number (None, text, an object) it is the other's turn."""
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return operation(self, other)
+        except TinygradError:
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    def reflected(self: Any, other: Any) -> Any:
+        try:
+            return operation(other, self)
+        except TinygradError:
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    return operator, reflected
+
+
+def _is_foreign(other: Any) -> bool:
+    return not isinstance(other, (Variable, Number, np.ndarray, np.generic, list, tuple)) and not hasattr(
+        other, "__array__"
+    )
 
 
 def _methods() -> dict[str, Any]:
@@ -54,35 +83,13 @@ class Arithmetic(Elementwise):
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.power(other, self)
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.subtract)
+    __mul__, __rmul__ = _operators(ops.multiply)
+    __truediv__, __rtruediv__ = _operators(ops.divide)
+    __floordiv__, __rfloordiv__ = _operators(ops.floor_divide)
+    __mod__, __rmod__ = _operators(ops.remainder)
+    __pow__, __rpow__ = _operators(ops.power)
 
     def __neg__(self) -> Any:
         return ops.negative(self)
@@ -93,29 +100,37 @@ class Arithmetic(Elementwise):
     def __abs__(self) -> Any:
         return ops.abs(self)
 
-    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.
-    def __lt__(self, other: Any) -> Any:
-        return ops.less(self, other)
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return ops.round(self, ndigits or 0)
 
-    def __le__(self, other: Any) -> Any:
-        return ops.less_equal(self, other)
+    def __floor__(self) -> Any:
+        return ops.floor(self)
 
-    def __gt__(self, other: Any) -> Any:
-        return ops.greater(self, other)
+    def __ceil__(self) -> Any:
+        return ops.ceil(self)
 
-    def __ge__(self, other: Any) -> Any:
-        return ops.greater_equal(self, other)
+    def __trunc__(self) -> Any:
+        return ops.trunc(self)
 
-    def __eq__(self, other: Any) -> Any:
-        return ops.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return ops.not_equal(self, other)
+    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.  With what is no number,
+    # == is False and != is True, as everywhere in Python, so that `x in list` and `x == None` have an answer.
+    __lt__, __gt__ = _operators(ops.less)[0], _operators(ops.greater)[0]
+    __le__, __ge__ = _operators(ops.less_equal)[0], _operators(ops.greater_equal)[0]
+    __eq__, __ne__ = _operators(ops.equal)[0], _operators(ops.not_equal)[0]
 
     __hash__ = Variable.__hash__
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
+
+    def arctan2(self, other: Any) -> Any:  # NumPy looks these two up as well
+        return ops.arctan2(self, other)
+
+    def hypot(self, other: Any) -> Any:
+        return ops.hypot(self, other)
+
+    def round(self, decimals: int = 0) -> Any:
+        return ops.round(self, decimals)
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         return ops.clip(self, low, high)
@@ -182,10 +197,12 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(value)
+            given = np.asarray(unmasked(value, "Tensor"))
             wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
                 "="
             )  # native, so equal is identical
+        except DTypeError:
+            raise
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
         if (
@@ -209,6 +226,12 @@ class Tensor(Arithmetic):
         if not self.shape:
             raise DTypeError(explain("a Tensor without axes has no length", got="shape ()"))
         return self.shape[0]
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.shape:
+            got = f"dtype {self.dtype}, shape {self.shape}"
+            raise DTypeError(explain("an index is one integer without axes", got=got))
+        return int(self.item())
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -238,24 +261,12 @@ class Tensor(Arithmetic):
             )
         )
 
-    def __matmul__(self, other: Any) -> Any:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(other, self)
+    __matmul__, __rmatmul__ = _operators(ops.matmul)
 
     # On booleans only, where NumPy's bitwise operators are the logical ones.
-    def __and__(self, other: Any) -> Any:
-        return bitwise_and(self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return bitwise_and(other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return bitwise_or(self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return bitwise_or(other, self)
+    __and__, __rand__ = _operators(bitwise_and)
+    __or__, __ror__ = _operators(bitwise_or)
+    __xor__, __rxor__ = _operators(bitwise_xor)
 
     def __invert__(self) -> Any:
         return invert(self)
@@ -288,11 +299,24 @@ class Tensor(Arithmetic):
     def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
         return ops.min(self, axis, keepdims)
 
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.all(self, axis, keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.any(self, axis, keepdims)
+
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmax(self, axis, keepdims)
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmin(self, axis, keepdims)
+
+    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+        return ops.argsort(self, axis, kind)
+
+    def nonzero(self) -> tuple[Array, ...]:
+        """The positions of the elements that are not 0, as raw arrays, one for each axis."""
+        return self.numpy().nonzero()
 
     def cumsum(self, axis: int | None = None) -> Any:
         return ops.cumsum(self, axis)

@@ -139,6 +139,23 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     return primitives.min(x, axis=axes, keepdims=keepdims)
 
 
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether no element is 0, over axes, as ``numpy.all``; booleans, no derivative."""
+    x = as_array(x)
+    return primitives.all(x, axis=many_axes(axis, len(shape_of(x)), "all"), keepdims=keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether some element is not 0, over axes, as ``numpy.any``; booleans, no derivative."""
+    x = as_array(x)
+    return primitives.any(x, axis=many_axes(axis, len(shape_of(x)), "any"), keepdims=keepdims)
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """How many elements are not 0, over axes, as ``numpy.count_nonzero``; integers, no derivative."""
+    return sum(primitives.not_equal(as_array(x), 0), axis, keepdims)
+
+
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
     return _position(primitives.argmax, as_array(x), axis, keepdims)

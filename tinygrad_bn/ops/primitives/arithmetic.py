@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive
-from .compare import equal, logical_and, logical_or, where
+from .compare import equal, logical_and, logical_or, nothing, where
+from .elementary import exp
 
 add: Primitive = Primitive(
     "add",
@@ -121,4 +122,38 @@ log: Primitive = Primitive(
     elementwise=True,
     notation="log {0}",
     doc="``log(x)``: natural logarithm.",
+)
+
+# Where both are -inf the result is, too, and both derivatives are 0, as those of logsumexp.
+logaddexp: Primitive = Primitive(
+    "logaddexp",
+    np.logaddexp,
+    lambda g, out, x, y: g * exp(x - where(equal(out, -math.inf), 0.0, out)),
+    lambda g, out, x, y: g * exp(y - where(equal(out, -math.inf), 0.0, out)),
+    scalar=lambda x, y: float(np.logaddexp(x, y)),
+    elementwise=True,
+    notation="log(exp {0} + exp {1})",
+    doc="``logaddexp(x, y)``: log(exp(x) + exp(y)), without overflow.",
+)
+
+floor_divide: Primitive = Primitive(
+    "floor_divide",
+    np.floor_divide,
+    lambda g, out, x, y: nothing(g),
+    lambda g, out, x, y: nothing(g),
+    scalar=operator.floordiv,
+    elementwise=True,
+    notation="⌊{0} / {1}⌋",
+    doc="``floor_divide(x, y)``, ``x // y``: the next integer below the quotient; its derivative is 0.",
+)
+
+remainder: Primitive = Primitive(
+    "remainder",
+    np.remainder,
+    lambda g, out, x, y: g,
+    lambda g, out, x, y: g * -floor_divide(x, y),
+    scalar=operator.mod,
+    elementwise=True,
+    notation="{0} mod {1}",
+    doc="``remainder(x, y)``, ``x % y``: x - floor(x / y) * y, with the sign of y.",
 )

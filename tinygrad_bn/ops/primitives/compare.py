@@ -37,6 +37,7 @@ equal: Primitive = _comparison("equal", np.equal, lambda x, y: x == y, "=")
 not_equal: Primitive = _comparison("not_equal", np.not_equal, lambda x, y: x != y, "≠")
 logical_and: Primitive = _comparison("logical_and", np.logical_and, lambda x, y: bool(x) and bool(y), "∧")
 logical_or: Primitive = _comparison("logical_or", np.logical_or, lambda x, y: bool(x) or bool(y), "∨")
+logical_xor: Primitive = _comparison("logical_xor", np.logical_xor, lambda x, y: bool(x) != bool(y), "⊻")
 
 logical_not: Primitive = Primitive(
     "logical_not",
@@ -48,15 +49,22 @@ logical_not: Primitive = Primitive(
     doc="``logical_not(x)``: booleans, without a derivative.",
 )
 
-isfinite: Primitive = Primitive(
-    "isfinite",
-    np.isfinite,
-    None,
-    scalar=lambda x: float(np.isfinite(x)),
-    elementwise=True,
-    notation="{0} finite",
-    doc="``isfinite(x)``: neither NaN nor infinite; booleans, without a derivative.",
-)
+
+def _question(name: str, forward: Callable[..., Any], answer: Callable[[float], bool], words: str) -> Primitive:
+    return Primitive(
+        name,
+        forward,
+        None,
+        scalar=lambda x: float(answer(x)),
+        elementwise=True,
+        notation=f"{{0}} {words}",
+        doc=f"``{name}(x)``: whether x is {words}; booleans, without a derivative.",
+    )
+
+
+isfinite: Primitive = _question("isfinite", np.isfinite, math.isfinite, "finite")
+isinf: Primitive = _question("isinf", np.isinf, math.isinf, "infinite")
+isnan: Primitive = _question("isnan", np.isnan, math.isnan, "NaN")
 
 # The integers as wide as a float, for those floats whose zeros in a gradient are most of what ``where`` is called for.
 _BITS = {"f": np.int32, "d": np.int64}

@@ -25,6 +25,17 @@ def _unary(
 exp: Primitive = _unary("exp", np.exp, math.exp, lambda g, out, x: g * out, "e to the power of x.")
 expm1: Primitive = _unary("expm1", np.expm1, math.expm1, lambda g, out, x: g * (out + 1.0), "exp(x) - 1, exact near 0.")
 log1p: Primitive = _unary("log1p", np.log1p, math.log1p, lambda g, out, x: g / (x + 1.0), "log(1 + x), exact near 0.")
+log2: Primitive = _unary(
+    "log2", np.log2, math.log2, lambda g, out, x: g * (1.0 / math.log(2.0)) / x, "logarithm to the base 2.", "log₂ {0}"
+)
+log10: Primitive = _unary(
+    "log10",
+    np.log10,
+    math.log10,
+    lambda g, out, x: g * (1.0 / math.log(10.0)) / x,
+    "logarithm to the base 10.",
+    "log₁₀ {0}",
+)
 sqrt: Primitive = _unary(
     "sqrt", np.sqrt, math.sqrt, lambda g, out, x: g * 0.5 / out, "square root; its derivative at 0 is inf.", "√{0}"
 )
@@ -42,6 +53,16 @@ sign: Primitive = _unary(
     "-1, 0 or 1; its derivative is 0.",
 )  # fmt: skip
 
+
+def _step(name: str, forward: Any, doc: str, notation: str) -> Primitive:
+    return _unary(name, forward, lambda x: float(forward(x)), lambda g, out, x: nothing(g), doc, notation)
+
+
+floor: Primitive = _step("floor", np.floor, "the next integer below; its derivative is 0.", "⌊{0}⌋")
+ceil: Primitive = _step("ceil", np.ceil, "the next integer above; its derivative is 0.", "⌈{0}⌉")
+trunc: Primitive = _step("trunc", np.trunc, "the next integer towards 0; its derivative is 0.", "trunc {0}")
+rint: Primitive = _step("rint", np.rint, "the nearest integer, the even one of two; its derivative is 0.", "⌊{0}⌉")
+
 # The root of x² + 1 without its square, which leaves the range long before the root does; at (0, 0) the derivative is 0.
 hypot: Primitive = Primitive(
     "hypot",
@@ -53,6 +74,24 @@ hypot: Primitive = Primitive(
     notation="√({0}² + {1}²)",
     doc="``hypot(x, y)``: the root of x² + y², without overflow; derivative 0 where both are 0.",
 )
+
+# Divided twice by the distance from (0, 0), not by its square, which overflows; at (0, 0) the derivative is 0.
+arctan2: Primitive = Primitive(
+    "arctan2",
+    np.arctan2,
+    lambda g, out, y, x: g * (x / _distance(x, y) / _distance(x, y)),
+    lambda g, out, y, x: g * (-y / _distance(x, y) / _distance(x, y)),
+    scalar=math.atan2,
+    elementwise=True,
+    notation="∠({1}, {0})",
+    doc="``arctan2(y, x)``: the angle of the point (x, y), in radians; derivative 0 where both are 0.",
+)
+
+
+def _distance(x: Any, y: Any) -> Any:
+    r = hypot(x, y)
+    return where(equal(r, 0.0), 1.0, r)
+
 
 sin: Primitive = _unary("sin", np.sin, math.sin, lambda g, out, x: g * cos(x), "sine; x in radians.")
 cos: Primitive = _unary("cos", np.cos, math.cos, lambda g, out, x: -g * sin(x), "cosine; x in radians.")

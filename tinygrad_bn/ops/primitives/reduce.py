@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Primitive, Variable, broadcast_to, shape_of
+from ...engine import Primitive, broadcast_to, shape_of
 from ...engine.unbroadcast import accumulator, add_reduce
 from .compare import equal, logical_or, mask_like, not_equal, where
+from .index import plain
 from .shape import reshape
 
 
@@ -46,12 +47,6 @@ def _extremum_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bo
     many = sum(mask_like(chosen, g), axis=axis, keepdims=keepdims)
     share = where(equal(out, out), g / many, out)
     return where(chosen, spread(share, x, axis, keepdims), 0.0)
-
-
-def plain(x: Any) -> np.ndarray[Any, Any]:
-    """The values of an array of scalars and numbers."""
-    values: np.ndarray[Any, Any] = np.frompyfunc(lambda v: v.item() if isinstance(v, Variable) else v, 1, 1)(x)
-    return np.asarray(values, float)
 
 
 def _unfold_extremum(pick: Any) -> Any:
@@ -102,3 +97,19 @@ cumsum: Primitive = Primitive(
     notation="cumsum {0}",
     doc="``cumsum(x, axis=0, reverse=False)``: running sums along a non-negative axis, from either end.",
 )
+
+
+def _whether(name: str, forward: Any, words: str) -> Primitive:
+    return Primitive(
+        name,
+        lambda x, axis, keepdims: forward(x, axis=axis, keepdims=keepdims),
+        None,
+        scalar=lambda x, axis, keepdims: float(x != 0.0),
+        unfold=lambda x, axis, keepdims: forward(plain(x), axis=axis, keepdims=keepdims),
+        notation=f"{name} {{0}}",
+        doc=f"``{name}(x, axis=(0,), keepdims=False)``: whether {words}; booleans, without a derivative.",
+    )
+
+
+all: Primitive = _whether("all", np.all, "no element is 0")  # noqa: A001
+any: Primitive = _whether("any", np.any, "some element is not 0")  # noqa: A001
