@@ -13,7 +13,7 @@ import numpy as np
 
 from . import ops
 from .engine import Primitive, Variable
-from .errors import ArgumentError, DTypeError, GraphError, TinygradError, explain, unmasked
+from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
 from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
 from .ops.primitives import TABLE
@@ -27,7 +27,7 @@ def _operators(operation: Operation) -> tuple[Operation, Operation]:
     def operator(self: Any, other: Any) -> Any:
         try:
             return operation(self, other)
-        except TinygradError:
+        except (TypeError, ValueError):
             if _is_foreign(other):
                 return NotImplemented
             raise
@@ -35,7 +35,7 @@ def _operators(operation: Operation) -> tuple[Operation, Operation]:
     def reflected(self: Any, other: Any) -> Any:
         try:
             return operation(other, self)
-        except TinygradError:
+        except (TypeError, ValueError):
             if _is_foreign(other):
                 return NotImplemented
             raise

@@ -41,6 +41,11 @@ class Case:
         return self.operation in (ops.astype, engine.astype)
 
     @property
+    def of_matrices(self) -> bool:
+        """Whether LAPACK does the work, which knows neither objects nor halves."""
+        return any(self.operation is operation for operation in MATRICES)
+
+    @property
     def pretends(self) -> bool:
         """Whether its derivative is, on purpose, not that of the function it computes."""
         return self.changes_dtype or self.operation is ops.stop_gradient
@@ -59,6 +64,10 @@ def straight(f: Any, *inputs: Any) -> Any:
 
 
 CASES: list[Case] = []
+MATRICES = [getattr(ops.linalg, name) for name in ops.linalg.__all__] + [
+    factor.solve, factor.inv, factor.det, factor.logabsdet, factor.signdet, factor.cholesky, factor.eigvalsh,
+    factor.eigenvectors,
+]  # fmt: skip
 
 
 def case(
@@ -73,7 +82,7 @@ def case(
     """Add a case; ``within`` is the range of the inputs, or one range for each."""
     name = getattr(operation, "__name__", str(operation))
     public = getattr(ops, name, None) is operation
-    of_matrices = getattr(ops.linalg, name, None) is operation
+    of_matrices = name in ops.linalg.__all__ and getattr(ops.linalg, name) is operation
     limits = within if isinstance(within[0], tuple) else (within,) * len(shapes)
     inputs = tuple(zip(shapes, limits))
     label = f"{name if public else 'primitive ' + name}{' ' + note if note else ''}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...engine import Primitive
 from .compare import equal, logical_and, logical_or, nothing, where
-from .elementary import exp
+from .elementary import sigmoid
 
 add: Primitive = Primitive(
     "add",
@@ -128,8 +128,8 @@ log: Primitive = Primitive(
 logaddexp: Primitive = Primitive(
     "logaddexp",
     np.logaddexp,
-    lambda g, out, x, y: g * exp(x - where(equal(out, -math.inf), 0.0, out)),
-    lambda g, out, x, y: g * exp(y - where(equal(out, -math.inf), 0.0, out)),
+    lambda g, out, x, y: g * sigmoid(x - where(equal(out, -math.inf), 0.0, y)),
+    lambda g, out, x, y: g * sigmoid(y - where(equal(out, -math.inf), 0.0, x)),
     scalar=lambda x, y: float(np.logaddexp(x, y)),
     elementwise=True,
     notation="log(exp {0} + exp {1})",

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, shape_of
-from ...errors import MatrixError, explain
+from ...errors import MatrixError, NoDerivativeError, explain
 from .compare import where
 from .shape import reshape, tril, triu
 
 
 def _named(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy's complaint about a matrix, with the operation's name."""
+    """NumPy's complaint about a matrix, or about an array of scalars, with the operation's name."""
 
     @wraps(forward)
     def compute(*arrays: Any) -> Any:
+        if any(array.dtype == object for array in arrays):
+            fix = "use a Tensor"
+            raise NoDerivativeError(explain(f"{name} is not made scalar by scalar", got="an array of scalars", fix=fix))
         try:
             return forward(*arrays)
         except np.linalg.LinAlgError as error:
@@ -71,7 +74,7 @@ def _per_matrix(g: Any, x: Any) -> Any:
 
 det: Primitive = Primitive(
     "det",
-    np.linalg.det,
+    _named("det", np.linalg.det),
     lambda g, out, x: _per_matrix(g * out, x) * _flipped(inv(x)),
     notation="det {0}",
     doc="``det(x)``: the determinant of each matrix; the derivative needs an inverse, so a singular matrix has none here.",
@@ -79,7 +82,7 @@ det: Primitive = Primitive(
 
 logabsdet: Primitive = Primitive(
     "logabsdet",
-    lambda x: np.linalg.slogdet(x)[1],
+    _named("logabsdet", lambda x: np.linalg.slogdet(x)[1]),
     lambda g, out, x: _per_matrix(g, x) * _flipped(inv(x)),
     notation="log |det {0}|",
     doc="``logabsdet(x)``: the logarithm of the determinant's absolute value, without overflow.",
@@ -87,7 +90,7 @@ logabsdet: Primitive = Primitive(
 
 signdet: Primitive = Primitive(
     "signdet",
-    lambda x: np.linalg.slogdet(x)[0],
+    _named("signdet", lambda x: np.linalg.slogdet(x)[0]),
     None,
     notation="sign det {0}",
     doc="``signdet(x)``: the sign of the determinant of each matrix, without a derivative.",
