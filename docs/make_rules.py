@@ -5,16 +5,16 @@ Each formula is read off the rule itself (``graph.rules``), so the table cannot 
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_bn import ops
 from tinygrad_bn.engine import Primitive
 from tinygrad_bn.graph.rules import as_text, rule_formula
 from tinygrad_bn.graph.tracing import filled
-from tinygrad_bn.ops.primitives import TABLE
+from tinygrad_bn.ops.primitives import TABLE, factor
 
 PAGE = Path(__file__).with_name("engine.md")
 START, END = "<!-- rules: written by docs/make_rules.py -->", "<!-- end rules -->"
@@ -47,6 +47,11 @@ EXAMPLES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "broadcast_to": ([A], {"shape": (4, 2, 3)}),
     "sum_to": ([A], {"shape": (3,)}),
     "astype": ([A], {"dtype": "float32"}),
+    "solve": ([SQUARE, SQUARE], {}),
+    "take_diagonal": ([SQUARE], {"offset": 0}),
+    "put_diagonal": ([SQUARE[0]], {"offset": 0, "shape": (2, 2)}),
+    **{name: ([SQUARE], {"k": 0}) for name in ("tril", "triu")},
+    **{name: ([SQUARE], {}) for name in ("logabsdet", "eigenvectors")},
     **{name: ([A], {"axis": (0,), "keepdims": True}) for name in ("sum", "mean", "max", "min")},
     **{name: ([A], {"axis": 0, "keepdims": False}) for name in ("argmax", "argmin")},
 }
@@ -57,8 +62,8 @@ def example(primitive: Primitive) -> tuple[list[Any], dict[str, Any]]:
     known = EXAMPLES.get(primitive.name)
     if known is not None:
         return known
-    square = "linalg" in (getattr(inspect.getmodule(primitive.forward), "__name__", "") or "")
-    return ([SQUARE, SQUARE] if square else [A, B])[: len(primitive.vjps)], {}
+    matrices = primitive.name in vars(ops.linalg) or primitive.name in vars(factor)
+    return ([SQUARE, SQUARE] if matrices else [A, B])[: len(primitive.vjps)], {}
 
 
 def rows() -> list[tuple[str, str, list[str]]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engine import Variable, dtype_of, gradients, no_grad
-from .errors import ArgumentError, GradcheckError, explain
+from .errors import ArgumentError, GradcheckError, explain, unmasked
 from .random import generator
 from .tensor import Tensor
 
@@ -195,7 +195,7 @@ def _as_input(x: Any) -> Any:
         if x.requires_grad and not x.is_leaf:
             return x.detach().requires_grad_()
         return x
-    array = np.asarray(x)
+    array = np.asarray(unmasked(x, "gradcheck"))
     return Tensor(array, requires_grad=True) if array.dtype.kind == "f" else x
 
 

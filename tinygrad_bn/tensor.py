@@ -7,56 +7,93 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable, messages, write
+from .engine import Primitive, Variable, messages, write
 from .engine.mode import current_mode
 from .engine.sweep import backward
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, GraphError, explain
-from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
+from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
+from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
+from .ops.primitives import TABLE
 
 Array = np.ndarray[Any, Any]
 
 
-class Arithmetic(Variable):
+def _operators(operation: Operation) -> tuple[Operation, Operation]:
+    """``x + y`` and ``y + x`` of an operation: with what is no number (None, text, an object) it is the other's turn."""
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return operation(self, other)
+        except (TypeError, ValueError):
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    def reflected(self: Any, other: Any) -> Any:
+        try:
+            return operation(other, self)
+        except (TypeError, ValueError):
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    return operator, reflected
+
+
+def _is_foreign(other: Any) -> bool:
+    return not isinstance(other, (Variable, Number, np.ndarray, np.generic, list, tuple)) and not hasattr(
+        other, "__array__"
+    )
+
+
+def _methods() -> dict[str, Any]:
+    """A method for each public primitive of one argument that works element by element: ``x.exp()`` is ``ops.exp(x)``.
+
+    NumPy looks these up by name on the elements of an object array, so ``np.exp`` takes arrays of scalars, too.
+    """
+
+    def method(primitive: Primitive) -> Any:
+        def call(self: Any) -> Any:
+            return primitive(self)
+
+        call.__name__, call.__doc__ = primitive.name, primitive.__doc__
+        call.__qualname__ = f"Arithmetic.{primitive.name}"
+        return call
+
+    unary = (p for p in TABLE.values() if p.elementwise and len(p.vjps) == 1 and getattr(ops, p.name, None) is p)
+    return {primitive.name: method(primitive) for primitive in unary}
+
+
+if TYPE_CHECKING:
+
+    class Elementwise(Variable):
+        """What type checkers see: any elementwise function may be there."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Elementwise = type("Elementwise", (Variable,), {"__slots__": (), "__doc__": _methods.__doc__, **_methods()})
+
+
+class Arithmetic(Elementwise):
     """The operators and elementwise functions that scalars and tensors share."""
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.power(other, self)
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.subtract)
+    __mul__, __rmul__ = _operators(ops.multiply)
+    __truediv__, __rtruediv__ = _operators(ops.divide)
+    __floordiv__, __rfloordiv__ = _operators(ops.floor_divide)
+    __mod__, __rmod__ = _operators(ops.remainder)
+    __pow__, __rpow__ = _operators(ops.power)
 
     def __neg__(self) -> Any:
         return ops.negative(self)
@@ -67,24 +104,23 @@ class Arithmetic(Variable):
     def __abs__(self) -> Any:
         return ops.abs(self)
 
-    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.
-    def __lt__(self, other: Any) -> Any:
-        return ops.less(self, other)
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return ops.round(self, ndigits or 0)
 
-    def __le__(self, other: Any) -> Any:
-        return ops.less_equal(self, other)
+    def __floor__(self) -> Any:
+        return ops.floor(self)
 
-    def __gt__(self, other: Any) -> Any:
-        return ops.greater(self, other)
+    def __ceil__(self) -> Any:
+        return ops.ceil(self)
 
-    def __ge__(self, other: Any) -> Any:
-        return ops.greater_equal(self, other)
+    def __trunc__(self) -> Any:
+        return ops.trunc(self)
 
-    def __eq__(self, other: Any) -> Any:
-        return ops.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return ops.not_equal(self, other)
+    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.  With what is no number,
+    # == is False and != is True, as everywhere in Python, so that `x in list` and `x == None` have an answer.
+    __lt__, __gt__ = _operators(ops.less)[0], _operators(ops.greater)[0]
+    __le__, __ge__ = _operators(ops.less_equal)[0], _operators(ops.greater_equal)[0]
+    __eq__, __ne__ = _operators(ops.equal)[0], _operators(ops.not_equal)[0]
 
     __hash__ = Variable.__hash__
 
@@ -120,82 +156,14 @@ class Arithmetic(Variable):
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
-    # Elementwise functions; NumPy also looks these up by name on the elements of an object array.
-    def exp(self) -> Any:
-        """See ``ops.exp``; so for all of these."""
-        return ops.exp(self)
+    def arctan2(self, other: Any) -> Any:  # NumPy looks these two up as well
+        return ops.arctan2(self, other)
 
-    def expm1(self) -> Any:
-        return ops.expm1(self)
+    def hypot(self, other: Any) -> Any:
+        return ops.hypot(self, other)
 
-    def log(self) -> Any:
-        return ops.log(self)
-
-    def log1p(self) -> Any:
-        return ops.log1p(self)
-
-    def sqrt(self) -> Any:
-        return ops.sqrt(self)
-
-    def square(self) -> Any:
-        return ops.square(self)
-
-    def reciprocal(self) -> Any:
-        return ops.reciprocal(self)
-
-    def abs(self) -> Any:
-        return ops.abs(self)
-
-    def sign(self) -> Any:
-        return ops.sign(self)
-
-    def sin(self) -> Any:
-        return ops.sin(self)
-
-    def cos(self) -> Any:
-        return ops.cos(self)
-
-    def tan(self) -> Any:
-        return ops.tan(self)
-
-    def arcsin(self) -> Any:
-        return ops.arcsin(self)
-
-    def arccos(self) -> Any:
-        return ops.arccos(self)
-
-    def arctan(self) -> Any:
-        return ops.arctan(self)
-
-    def sinh(self) -> Any:
-        return ops.sinh(self)
-
-    def cosh(self) -> Any:
-        return ops.cosh(self)
-
-    def tanh(self) -> Any:
-        return ops.tanh(self)
-
-    def arcsinh(self) -> Any:
-        return ops.arcsinh(self)
-
-    def arccosh(self) -> Any:
-        return ops.arccosh(self)
-
-    def arctanh(self) -> Any:
-        return ops.arctanh(self)
-
-    def sigmoid(self) -> Any:
-        return ops.sigmoid(self)
-
-    def relu(self) -> Any:
-        return ops.relu(self)
-
-    def softplus(self) -> Any:
-        return ops.softplus(self)
-
-    def erf(self) -> Any:
-        return ops.erf(self)
+    def round(self, decimals: int = 0) -> Any:
+        return ops.round(self, decimals)
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         return ops.clip(self, low, high)
@@ -228,12 +196,14 @@ class Scalar(Arithmetic):
 
     # Most of a scalar program is sums of products, so these two go straight where both sides are scalars.
     def __add__(self, other: Any) -> Any:
-        return ops.add.of_two(self, other, self._data + other._data) if type(other) is Scalar else ops.add(self, other)
+        if type(other) is Scalar:
+            return ops.add.of_two(self, other, self._data + other._data)
+        return super().__add__(other)
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is Scalar:
             return ops.multiply.of_two(self, other, self._data * other._data)
-        return ops.multiply(self, other)
+        return super().__mul__(other)
 
     def unlocked(self) -> Any:
         """A scalar has no array to write to.
@@ -279,10 +249,12 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(value)
+            given = np.asarray(unmasked(value, "Tensor"))
             wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
                 "="
             )  # native, so equal is identical
+        except DTypeError:
+            raise
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
         if (
@@ -326,6 +298,12 @@ class Tensor(Arithmetic):
             raise DTypeError(explain("a Tensor without axes has no length", got="shape ()"))
         return self.shape[0]
 
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.shape:
+            got = f"dtype {self.dtype}, shape {self.shape}"
+            raise DTypeError(explain("an index is one integer without axes", got=got))
+        return int(self.item())
+
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
@@ -354,24 +332,12 @@ class Tensor(Arithmetic):
             )
         )
 
-    def __matmul__(self, other: Any) -> Any:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(other, self)
+    __matmul__, __rmatmul__ = _operators(ops.matmul)
 
     # On booleans only, where NumPy's bitwise operators are the logical ones.
-    def __and__(self, other: Any) -> Any:
-        return bitwise_and(self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return bitwise_and(other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return bitwise_or(self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return bitwise_or(other, self)
+    __and__, __rand__ = _operators(bitwise_and)
+    __or__, __ror__ = _operators(bitwise_or)
+    __xor__, __rxor__ = _operators(bitwise_xor)
 
     def __invert__(self) -> Any:
         return invert(self)
@@ -404,11 +370,24 @@ class Tensor(Arithmetic):
     def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
         return ops.min(self, axis, keepdims)
 
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.all(self, axis, keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.any(self, axis, keepdims)
+
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmax(self, axis, keepdims)
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmin(self, axis, keepdims)
+
+    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+        return ops.argsort(self, axis, kind)
+
+    def nonzero(self) -> tuple[Array, ...]:
+        """The positions of the elements that are not 0, as raw arrays, one for each axis."""
+        return self.numpy().nonzero()
 
     def cumsum(self, axis: int | None = None) -> Any:
         return ops.cumsum(self, axis)

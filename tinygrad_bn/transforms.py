@@ -16,7 +16,7 @@ import numpy as np
 from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, ShapeError, explain
+from .errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
 from .ops import reshape, stack
 from .ops import sum as sum_over
 from .ops.primitives.elementary import identity
@@ -237,7 +237,7 @@ def _point(arg: Any, position: int, scalars: bool) -> Variable:
         return point
     if scalars and isinstance(arg, (float, int)):
         return Scalar(arg)
-    array = np.asarray(arg)
+    array = np.asarray(unmasked(arg, f"argument {position}"))
     if array.dtype.kind not in "fiub":
         raise _not_differentiable(position, f"{type(arg).__name__}, dtype {array.dtype}")
     return Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
@@ -257,7 +257,7 @@ def _as_variable(value: Any, point: Variable) -> Variable:
     """What the function returned; a number or an array that is no variable is a constant."""
     if isinstance(value, Variable):
         return value
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, "the result"))
     if isinstance(value, (tuple, list, dict)) or array.dtype.kind not in "fiub":
         got = "an array of scalars" if isinstance(value, np.ndarray) else type(value).__name__
         fix = "return a single result; ops.stack puts several tensors into one"

@@ -43,7 +43,7 @@ def test_every_primitive_is_in_the_table_and_every_rule_has_a_formula() -> None:
 @pytest.mark.parametrize(
     ("name", "slot", "formula"),
     [
-        ("divide", 1, "(g · y) / (-b)"),
+        ("divide", 1, "g · (y / (-b))"),
         ("maximum", 0, "(g · 0.5) if (a = b) else (g if (a > b) else 0)"),
         ("matmul", 0, "g @ (transpose b)"),
         ("sum", 0, "broadcast g"),

@@ -46,7 +46,7 @@ FAULTS = (
           "a value that somebody can still write to is not copied", f"{ENGINE} {BN}"),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: -g,", "lambda g, out, x, y: g,",
           "the sign of what is subtracted", OPS),
-    Fault("ops/primitives/arithmetic.py", "lambda g, out, x, y: g * out / -y,", "lambda g, out, x, y: g * out / y,",
+    Fault("ops/primitives/arithmetic.py", "g * (out / -y)", "g * (out / y)",
           "the sign of a divisor's gradient", OPS),
     Fault("ops/primitives/arithmetic.py", "lambda g, out, x: g * x * 2.0,", "lambda g, out, x: g * x,",
           "the factor 2 of a square", OPS),

@@ -157,12 +157,6 @@ def test_float32_softmax_at_the_edge_of_its_range() -> None:
     np.testing.assert_allclose(ops.logsumexp(x.numpy()[1]), 88.8, rtol=1e-6)
 
 
-def test_erf_is_exact() -> None:
-    x = np.linspace(-6, 6, 101)
-    np.testing.assert_array_equal(ops.erf(x), [math.erf(v) for v in x])
-    assert ops.erf(np.zeros((0, 2))).shape == (0, 2)
-
-
 def test_large_arrays_broadcast_as_views_and_small_ones_as_copies_alike() -> None:
     for n in (10, 200):
         x = Tensor(random_like((n,)), requires_grad=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, explain
+from ..errors import ArgumentError, DTypeError, explain, unmasked
 from . import messages
 from .mode import PLAIN_MODE, Site, current_mode, current_scope
 from .variable import Variable, next_stamp
@@ -198,8 +198,11 @@ class Primitive:
         if not foreign and self.scalar is not None:
             return self.on_floats(values, params)
         for value in values:
-            if type(value) is np.ndarray and value.dtype.kind == "O":
-                return self._unfolded(values, params)
+            if type(value) is np.ndarray:
+                if value.dtype.kind == "O":
+                    return self._unfolded(values, params)
+            else:
+                unmasked(value, self.name)
         try:
             return self.forward(*values, **params)
         except Exception as error:
@@ -223,7 +226,7 @@ class Primitive:
         made = []
         for arg in args:
             if not isinstance(arg, (Variable, float, int)):
-                arg = np.asarray(arg)
+                arg = np.asarray(unmasked(arg, self.name))
                 if arg.dtype.kind not in "fiub":
                     raise messages.not_numbers(self, arg.dtype)
                 if recorded:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
 from ..ops.composed.axes import as_value
 
 
@@ -32,7 +32,7 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if len(table) != 2:
         raise ShapeError(explain("embedding: the table has two axes", got=f"shape {table}", expected="(V, D)"))
     padding_row = _row(padding_idx, table[0])
-    x = x if isinstance(x, Variable) else np.asarray(x)
+    x = x if isinstance(x, Variable) else np.asarray(unmasked(x, "embedding"))
     if dtype_of(x).kind not in "iu":
         fix = "x.astype(int)"
         raise DTypeError(explain("embedding: indices are integers", got=f"dtype {dtype_of(x)}", fix=fix))

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine import scope
 from ..engine.extras import HookHandle
 from ..engine.mode import current_mode
-from ..errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain, unmasked
 from ..tensor import Parameter, Tensor
 
 Array = np.ndarray[Any, Any]
@@ -243,7 +243,10 @@ class Module:
             ShapeError: lists missing, unexpected and mis-shaped entries, and dtypes that would lose their kind.
         """
         own = dict(self._named_state())
-        arrays = {name: np.asarray(value.data if isinstance(value, Tensor) else value) for name, value in state.items()}
+        raw = {
+            name: value.data if isinstance(value, Tensor) else unmasked(value, name) for name, value in state.items()
+        }
+        arrays = {name: np.asarray(value) for name, value in raw.items()}
         problems = [f"missing {name}, shape {own[name].shape}" for name in own if name not in arrays]
         problems += [f"unexpected {name}, shape {arrays[name].shape}" for name in arrays if name not in own]
         for name, tensor in own.items():
