@@ -8,6 +8,7 @@ from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from .dropout import Dropout
 from .embedding import Embedding
+from .functional_call import functional_call
 from .linear import Linear
 from .losses import (
     BCELoss,
@@ -31,5 +32,5 @@ __all__ = [
     "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "GroupNorm", "HuberLoss", "Identity", "InstanceNorm1d",
     "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool1d",
     "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "Sequential", "SiLU",
-    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "init",
+    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "functional_call", "init",
 ]  # fmt: skip
