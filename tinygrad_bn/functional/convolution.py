@@ -69,6 +69,19 @@ def conv2d(
     return _convolve(x, weight, bias, stride, padding, dilation, groups, 2, "conv2d")
 
 
+def conv3d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolution of (N, C, D, H, W) by ``weight`` of shape (O, C / groups, KD, KH, KW); see ``conv2d``."""
+    return _convolve(x, weight, bias, stride, padding, dilation, groups, 3, "conv3d")
+
+
 def conv_transpose1d(
     x: Any,
     weight: Any,
@@ -118,6 +131,25 @@ def conv_transpose2d(
     """
     return _convolve_transposed(
         x, weight, bias, stride, padding, output_padding, groups, dilation, 2, "conv_transpose2d"
+    )
+
+
+def conv_transpose3d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Any:
+    """The transpose of ``conv3d``, (N, C, D, H, W) by ``weight`` of shape (C, O / groups, KD, KH, KW).
+
+    Arguments and errors as ``conv_transpose2d``.
+    """
+    return _convolve_transposed(
+        x, weight, bias, stride, padding, output_padding, groups, dilation, 3, "conv_transpose3d"
     )
 
 

@@ -33,6 +33,18 @@ def number(what: str, name: str, value: Any, low: float = -math.inf, high: float
     return given
 
 
+def above_zero(what: str, name: str, value: Any) -> float:
+    """A number larger than 0, as a Python float.
+
+    Raises:
+        ArgumentError: something else.
+    """
+    given = number(what, name, value)
+    if given <= 0:
+        raise ArgumentError(explain(f"{what}: {name}", got=repr(value), expected="a number > 0"))
+    return given
+
+
 def whole(what: str, name: str, value: Any, least: float = -math.inf) -> int:
     """An int of at least ``least``.
 
@@ -66,10 +78,10 @@ def floating(what: str, dtype: Any) -> np.dtype[Any]:
         DTypeError: something else.
     """
     try:
-        given = np.dtype(dtype)
+        given: np.dtype[Any] = np.dtype(dtype)
     except (TypeError, ValueError):
-        given = None
-    if given is None or given.kind != "f":
+        given = np.dtype(object)
+    if given.kind != "f":
         expected = "a floating-point dtype, such as numpy.float32"
         raise DTypeError(explain(f"{what}: dtype", got=repr(dtype), expected=expected))
     return given

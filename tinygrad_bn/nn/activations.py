@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional, ops
+from ..errors import ArgumentError, explain
+from ..functional.settings import number, whole
 from .module import Module
 
 
@@ -34,7 +36,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Any) -> Any:
         return functional.leaky_relu(x, self.negative_slope)
@@ -48,7 +50,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = number("ELU", "alpha", alpha)
 
     def forward(self, x: Any) -> Any:
         return functional.elu(x, self.alpha)
@@ -62,6 +64,8 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(explain("GELU: approximate", got=repr(approximate), expected="'none' or 'tanh'"))
         self.approximate = approximate
 
     def forward(self, x: Any) -> Any:
@@ -83,7 +87,9 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta, self.threshold = beta, threshold
+        self.beta, self.threshold = number("Softplus", "beta", beta), number("Softplus", "threshold", threshold)
+        if beta == 0:
+            raise ArgumentError(explain("Softplus: beta divides", got=beta, expected="a number other than 0"))
 
     def forward(self, x: Any) -> Any:
         return functional.softplus(x, self.beta, self.threshold)
@@ -97,7 +103,7 @@ class Softmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = whole("Softmax", "dim", dim)
 
     def forward(self, x: Any) -> Any:
         return functional.softmax(x, self.dim)
@@ -111,7 +117,7 @@ class LogSoftmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = whole("LogSoftmax", "dim", dim)
 
     def forward(self, x: Any) -> Any:
         return functional.log_softmax(x, self.dim)

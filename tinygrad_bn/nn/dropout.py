@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional
-from ..errors import ArgumentError, explain
+from ..functional.settings import number
 from .module import Module
 
 
@@ -14,13 +14,14 @@ class Dropout(Module):
 
     Args:
         p: the probability to drop an element, from 0 to 1.
+
+    Raises:
+        ArgumentError: p outside of 0 to 1.
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ArgumentError(explain("Dropout: p is a probability", got=p, expected="0 to 1"))
-        self.p = p
+        self.p = number("Dropout", "p is a probability", p, 0.0, 1.0)
 
     def forward(self, x: Any) -> Any:
         return functional.dropout(x, self.p, self.training)
