@@ -143,6 +143,8 @@ class Module:
         kind = self._kind_of(name)
         if name in self._buffer_names:
             value = _without_graph(value)
+            if isinstance(value, Tensor) and value.name is None:
+                value.name = name
         if value is not None and not isinstance(value, kind):
             fix = f"assign a {kind.__name__}" + ("" if kind is Module else f", or assign to .{name}.data")
             raise ArgumentError(
