@@ -77,7 +77,12 @@ def test_each_walk_calls_the_childs_own_method_once(name):
 
 def test_every_public_method_that_walks_is_in_that_list():
     """A method whose code reaches children and that is not tried above would be forgotten."""
-    own = {"named_children", "modules", "parameters", "buffers"}  # the first is the way down, the others go through walks
+    own = {
+        "named_children",
+        "modules",
+        "parameters",
+        "buffers",
+    }  # the first is the way down, the others go through walks
     names = {
         name
         for name, value in vars(nn.Module).items()

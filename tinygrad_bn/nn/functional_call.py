@@ -71,10 +71,13 @@ def _places(module: Module, parameters: Any) -> Places:
 
 
 def _tensor(name: str, value: Any, own: Tensor) -> Tensor:
+    what = f"functional_call: {name!r} is a tensor or an array"
     if isinstance(value, Variable) and not isinstance(value, Tensor):
-        got = f"a {type(value).__name__}"
-        raise DTypeError(explain(f"functional_call: {name!r} is a tensor", got=got))
-    tensor = value if isinstance(value, Tensor) else Tensor(value)
+        raise DTypeError(explain(what, got=f"a {type(value).__name__}"))
+    try:
+        tensor = value if isinstance(value, Tensor) else Tensor(value)
+    except DTypeError as error:
+        raise DTypeError(explain(what, got=type(value).__name__)) from error
     if tensor.shape != own.shape:
         raise ShapeError(explain(f"functional_call: {name!r}", got=f"shape {tensor.shape}", expected=own.shape))
     return tensor
