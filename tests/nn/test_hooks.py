@@ -201,9 +201,11 @@ def test_hooks_come_in_pytorchs_order():
         order = []
         net = lib.Sequential(lib.Identity(), lib.Identity())
         for name, module in net.named_modules():
-            module.register_forward_pre_hook(lambda m, args, name=name: order.append(f"pre {name}"))
-            module.register_forward_hook(lambda m, args, out, name=name: order.append(f"post {name}"))
-            module.register_full_backward_hook(lambda m, into, out, name=name: order.append(f"back {name}"))
+            module.register_forward_pre_hook(lambda m, args, name=name, order=order: order.append(f"pre {name}"))
+            module.register_forward_hook(lambda m, args, out, name=name, order=order: order.append(f"post {name}"))
+            module.register_full_backward_hook(
+                lambda m, into, out, name=name, order=order: order.append(f"back {name}")
+            )
         net(make([1.0, 2.0], requires_grad=True)).sum().backward()
         orders.append(order)
     assert orders[0] == orders[1]

@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
-from .settings import number
+from .settings import choice, number
 
 # PyTorch's name, NumPy's name for the same thing, and how much may be added to an axis of a given length.
 COPIES: dict[str, tuple[str, Any]] = {
@@ -38,8 +38,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) 
             there is.
     """
     shape = shape_of(x)
-    if mode != "constant" and mode not in COPIES:
-        raise ArgumentError(explain("pad: mode", got=repr(mode), expected=", ".join(["constant", *COPIES])))
+    choice("pad", "mode", mode, ("constant", *COPIES))
     try:
         given = [index(n) for n in pad]
     except TypeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from numbers import Real
 from operator import index
 from typing import Any
@@ -71,6 +72,17 @@ def flag(what: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def choice(what: str, name: str, value: Any, known: Collection[str]) -> str:
+    """One of a few words.
+
+    Raises:
+        ArgumentError: something else.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ArgumentError(explain(f"{what}: {name}", got=repr(value), expected=", ".join(known)))
+    return value
+
+
 def floating(what: str, dtype: Any) -> np.dtype[Any]:
     """A floating-point dtype, for parameters.
 
@@ -78,7 +90,8 @@ def floating(what: str, dtype: Any) -> np.dtype[Any]:
         DTypeError: something else.
     """
     try:
-        given: np.dtype[Any] = np.dtype(dtype)
+        # An array or a tensor would lend its own dtype, and None would mean float64.
+        given = np.dtype(dtype) if isinstance(dtype, (str, type, np.dtype)) else np.dtype(object)
     except (TypeError, ValueError):
         given = np.dtype(object)
     if given.kind != "f":

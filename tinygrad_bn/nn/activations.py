@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import functional, ops
 from ..errors import ArgumentError, explain
-from ..functional.settings import number, whole
+from ..functional.settings import choice, number, whole
 from .module import Module
 
 
@@ -64,9 +64,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ArgumentError(explain("GELU: approximate", got=repr(approximate), expected="'none' or 'tanh'"))
-        self.approximate = approximate
+        self.approximate = choice("GELU", "approximate", approximate, ("none", "tanh"))
 
     def forward(self, x: Any) -> Any:
         return functional.gelu(x, self.approximate)

@@ -11,7 +11,7 @@ from .. import functional
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..functional.padding import COPIES
-from ..functional.settings import flag, floating
+from ..functional.settings import choice, flag, floating
 from ..functional.sizes import check_layout, per_axis
 from ..tensor import Parameter
 from . import init
@@ -23,7 +23,7 @@ Sizes = int | tuple[int, ...]
 class _Convolution(Module):
     n: ClassVar[int]  # how many axes the window slides over
 
-    _fixed = ("in_channels", "out_channels", "kernel_size", "groups", "padding_mode")
+    _fixed = ("in_channels", "out_channels", "kernel_size", "groups")
 
     weight: Parameter
     bias: Parameter | None
@@ -76,6 +76,8 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
+    _fixed = (*_Convolution._fixed, "padding_mode")
+
     def __init__(
         self,
         in_channels: int,
@@ -91,9 +93,6 @@ class _Conv(_Convolution):
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, False, dtype)
         what = type(self).__name__
-        if padding_mode not in ("zeros", *COPIES):
-            expected = ", ".join(["zeros", *COPIES])
-            raise ArgumentError(explain(f"{what}: padding_mode", got=repr(padding_mode), expected=expected))
         if isinstance(padding, str):
             if padding != "valid" and (padding != "same" or max(self.stride) > 1):
                 expected = 'ints, "valid", or with stride 1 "same"'
@@ -102,7 +101,7 @@ class _Conv(_Convolution):
             self.padding: str | tuple[int, ...] = padding
         else:
             self.padding = per_axis(padding, self.n, what, "padding", 0)
-        self.padding_mode = padding_mode
+        self.padding_mode = choice(what, "padding_mode", padding_mode, ("zeros", *COPIES))
 
     def _padded(self, x: Any) -> tuple[Any, Any]:
         """The input, padded here unless with zeros, and how many zeros are still to be added."""
