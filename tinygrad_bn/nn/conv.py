@@ -23,7 +23,7 @@ Sizes = int | tuple[int, ...]
 class _Convolution(Module):
     n: ClassVar[int]  # how many axes the window slides over
 
-    _fixed = ("in_channels", "out_channels", "kernel_size", "groups")
+    _fixed: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels", "kernel_size", "groups")
 
     weight: Parameter
     bias: Parameter | None
