@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 import tinygrad_bn as tg
 from tests.oracles import random_like
 from tinygrad_bn import nn
-from tinygrad_bn.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError, ShapeError
 
 W = random_like((3, 3), 4)
 
@@ -179,6 +179,23 @@ def test_a_pass_that_fails_in_the_hook_changes_nothing_and_the_next_one_is_whole
     (y + z).sum().backward()
     assert len(calls) == 2
     assert_allclose(a.grad.numpy(), calls[1][0].numpy())
+    assert_allclose(b.grad.numpy(), calls[1][1].numpy())
+
+
+def test_a_gradient_of_another_shape_is_refused_and_the_next_pass_is_whole():
+    net, calls = Ours(), []
+
+    def hook(module, into, out):
+        calls.append(into)
+        return (into[0], tg.Tensor(np.ones(7))) if len(calls) == 1 else (into[0] * 2.0, into[1])
+
+    net.register_full_backward_hook(hook)
+    a, b = (tg.Tensor(random_like((2, 3), i), requires_grad=True) for i in (0, 1))
+    y, z = net(a, b)
+    with pytest.raises(ShapeError, match="bad replacement gradient"):
+        (y + z).sum().backward()
+    (y + z).sum().backward()
+    assert_allclose(a.grad.numpy(), calls[1][0].numpy() * 2.0)
     assert_allclose(b.grad.numpy(), calls[1][1].numpy())
 
 

@@ -17,13 +17,13 @@ from ..functional.settings import flag
 from ..tensor import Parameter, Tensor
 from .hooks import FullBackward
 from .loading import Loading, LoadReport
-from .tree import OWN, Once, below, joined, refuse_hidden
+from .tree import OWN, Node, Once, below, joined, refuse_hidden
 
 Array = np.ndarray[Any, Any]
 Self = TypeVar("Self", bound="Module")
 
 
-class Module:
+class Module(Node):
     """Base of all layers: assign parameters and modules as attributes in ``__init__``, write ``forward``.
 
     ::

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+
+class Node:
+    """What a tree is made of: ``Module``, and nothing else."""
+
+
 _walking: ContextVar[frozenset[tuple[str, int]]] = ContextVar("tinygrad_bn_walking", default=frozenset())
 
 
@@ -73,9 +78,7 @@ def refuse_hidden(module: Module, attributes: Mapping[str, Any]) -> None:
 
 def _hidden_in(value: Any, depth: int = 4) -> Any:
     """The first module or parameter inside of plain containers, or ``None``."""
-    from .module import Module
-
-    if isinstance(value, (Parameter, Module)):
+    if isinstance(value, (Parameter, Node)):
         return value
     if depth and isinstance(value, (list, tuple, dict, set, frozenset, deque)):
         inner = (_hidden_in(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value))
