@@ -17,6 +17,7 @@ from ..engine import dtype_of, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from ..ops.primitives.window import overlap_add
+from .settings import whole
 from .sizes import check_layout, per_axis
 
 Sizes = int | tuple[int, ...]
@@ -263,7 +264,8 @@ def _checked(x: Any, weight: Any, bias: Any, groups: int, n: int, what: str, tra
     if len(shape) != n + 2 or min(shape[2:]) < 1:
         got = f"shape {shape}"
         raise ShapeError(explain(f"{what}: weight", got=got, expected=f"{inside}, {n} window lengths of at least 1)"))
-    if not isinstance(groups, int) or groups < 1 or channels % groups or shape[0] % groups:
+    groups = whole(what, "groups", groups, 1)
+    if channels % groups or shape[0] % groups:
         got = f"{groups} groups, input {shape_of(x)}, weight {shape}"
         raise ArgumentError(explain(f"{what}: groups divide the channels of input and output", got=got))
     wanted = shape[0] if transposed else shape[1] * groups

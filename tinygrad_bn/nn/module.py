@@ -146,7 +146,11 @@ class Module(Node):
             if isinstance(value, Tensor) and value.name is None:
                 value.name = name
         if value is not None and not isinstance(value, kind):
-            fix = f"assign a {kind.__name__}" + ("" if kind is Module else f", or assign to .{name}.data")
+            fix = f"assign a {kind.__name__}"
+            if kind is not Module:
+                fix += f", or numbers of the same shape to .{name}.data"
+            if isinstance(value, Tensor):
+                fix += f", as in .{name}.data = .{name}.numpy() - ...; or let an optimizer move it"
             raise ArgumentError(
                 explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
             )
