@@ -39,6 +39,10 @@ class MutationError(GraphError):
     """A value was changed after an operation recorded it and before that operation's rule ran."""
 
 
+class RecordingError(TinygradError, RuntimeError):
+    """A function that cannot be recorded as a program, or a program that cannot run on what it was given."""
+
+
 class RuleError(TinygradError, RuntimeError):
     """A primitive's derivative rule broke its contract (arity, shape, dtype, ``None``)."""
 

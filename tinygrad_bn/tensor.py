@@ -6,12 +6,16 @@ The machinery (value, gradient, place in the graph, ``backward``) is in ``engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable
+from .engine import Variable, messages, write
+from .engine.mode import current_mode
+from .engine.sweep import backward
+from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, GraphError, explain
 from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
 from .ops.composed.axes import Axis
@@ -83,6 +87,35 @@ class Arithmetic(Variable):
         return ops.not_equal(self, other)
 
     __hash__ = Variable.__hash__
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
+
+        Args:
+            gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
+            retain_graph: keep the graph, so that backward can run through it again.
+            create_graph: record the backward pass itself, so that gradients can be differentiated again; keeps the
+                graph.  ``.grad`` then refers to a graph that refers to the leaf; set it to ``None`` when done, or use
+                ``tinygrad_bn.grad``, which stores nothing.
+
+        Raises:
+            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
+            ShapeError: a cotangent of another shape, or none for more than one element.
+            MutationError: a recorded value was changed in between.
+            RuleError: a primitive's rule broke its contract.
+
+        When anything is raised, every ``.grad`` is as it was before.
+        """
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def _assign(self, value: Any) -> None:
+        """What ``x.data = value`` does."""
+        self._check_leaf("its data cannot be assigned")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.write([(self, value)])
+        else:
+            write([(self, self.to_data(value._data if isinstance(value, Variable) else value))])
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
@@ -193,6 +226,14 @@ class Scalar(Arithmetic):
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
         return float(value)
 
+    def unlocked(self) -> Any:
+        """A scalar has no array to write to.
+
+        Raises:
+            GraphError: always.
+        """
+        raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
+
     def conjugate(self) -> Scalar:
         """Itself, being real; numpy.var asks for it on the elements of an object array."""
         return self
@@ -245,6 +286,25 @@ class Tensor(Arithmetic):
         array.setflags(write=False)
         return array
 
+    @contextmanager
+    def unlocked(self) -> Iterator[Any]:
+        """Change a leaf tensor through an array: ``with w.unlocked() as array: array -= lr * w.grad.data``.
+
+        The array is a copy, which becomes the tensor's value when the block ends, and is dropped when the block fails:
+        no value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
+        reported by ``backward``.
+        """
+        self._check_leaf("it cannot be written to")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, "unlocked()")
+        array = self._data.copy("K")
+        stamp = self.stamp = next_stamp()  # now as well as at the end, in case backward runs in between
+        yield array
+        if self.stamp != stamp:
+            raise messages.changed_inside(self)
+        write([(self, array.copy("K"))])  # the array stays the caller's own
+
     def __repr__(self) -> str:
         kind = type(self).__name__
         body = np.array2string(self._data, precision=4, separator=", ", threshold=20, edgeitems=3, prefix=f"{kind}(")
@@ -269,7 +329,7 @@ class Tensor(Arithmetic):
                     fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
                 )
             )
-        array = np.asarray(self._data, dtype=dtype)
+        array = np.asarray(self.data, dtype=dtype)
         if copy is False and array is not self._data:
             raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
         return array.copy() if copy and array is self._data else array
@@ -411,6 +471,9 @@ class Parameter(Tensor):
 
 
 def _outside_of_graph(value: Variable) -> Variable:
+    tape = current_mode().tape
+    if tape is not None:
+        tape.refuse_value(value, "a new leaf made")
     if value.requires_grad and not value.is_leaf:
         fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
         raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))

@@ -13,8 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
+import tinygrad_bn as tg
 from tinygrad_bn import engine, ops
-from tinygrad_bn.ops.primitives import arithmetic, compare, elementary, index, linalg, reduce, shape, window
+from tinygrad_bn.ops.primitives import (
+    along,
+    arithmetic,
+    compare,
+    elementary,
+    index,
+    linalg,
+    reduce,
+    shape,
+    window,
+)
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -271,6 +282,19 @@ case(
     ops.take_along_axis, lambda x: torch.take_along_dim(x, torch.tensor(PLACES), 1), (2, 3),
     call=lambda f, x: f(x, PLACES, 1),
 )  # fmt: skip
+case(
+    along.take_along_axis, lambda x: torch.take_along_dim(x, torch.tensor(PLACES), 1), (2, 3),
+    call=lambda f, x: f(x, PLACES, axis=1),
+)  # fmt: skip
+for places, note in ((PLACES, "repeats"), (PLACES[:, :1], "one a row")):
+    case(
+        along.add_along_axis,
+        lambda x, at=places: torch.zeros(2, 4, dtype=x.dtype).scatter_add(1, torch.tensor(at), x), places.shape,
+        call=lambda f, x, at=places: f(x, at, axis=1, shape=(2, 4)), note=note,
+    )  # fmt: skip
+LABELS = {"classes": 4, "ignore_index": -100, "some": True, "what": "a loss"}
+case(along.class_index, None, (2, 3), call=lambda f, x: f(ops.argmax(x, axis=1), **LABELS))
+case(ops.uniform_like, None, (2, 3), call=lambda f, x: (tg.manual_seed(0), f(x))[1])
 case(index.take_slice, lambda x: x[1:, 0], (3, 2), call=lambda f, x: f(x, index=(slice(1, None), 0)))
 case(
     index.put_slice, lambda x: F.pad(x, (1, 0)), (3, 2),

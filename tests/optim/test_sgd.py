@@ -74,15 +74,15 @@ def test_the_minimum_of_a_quadratic_is_found():
 
 
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
-def test_a_step_writes_into_the_parameters_own_buffer_and_leaves_the_gradient(settings):
+def test_a_step_leaves_the_gradient_and_what_was_read(settings):
     p = nn.Parameter(np.array([1.0, 2.0]))
     optimizer = SGD([p], lr=0.1, **settings)
-    address = p.numpy().__array_interface__["data"]
+    held = p.numpy()
     for _ in range(3):
         p.grad = tg.Tensor([0.5, 0.25])
         optimizer.step()
         assert_allclose(p.grad.numpy(), [0.5, 0.25], rtol=0)
-    assert p.numpy().__array_interface__["data"][0] == address[0]
+    assert_allclose(held, [1.0, 2.0], rtol=0)
     assert not p.numpy().flags.writeable
 
 
@@ -152,7 +152,7 @@ def test_float32_stays_float32_even_with_float64_settings_and_gradients(settings
         p.grad = tg.Tensor(np.full(3, 0.1))
         optimizer.step()
     assert p.dtype == np.float32
-    assert [v.dtype for v in optimizer.state[p].values()] == [np.float32] * bool(settings["momentum"])
+    assert [v.dtype for v in optimizer.state.get(p, {}).values()] == [np.float32] * bool(settings["momentum"])
 
 
 def test_a_changed_learning_rate_counts_from_the_next_step():

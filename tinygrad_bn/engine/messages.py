@@ -17,6 +17,7 @@ from ..errors import (
     IndexingError,
     MutationError,
     NoDerivativeError,
+    RecordingError,
     RuleError,
     ShapeError,
     TinygradError,
@@ -149,10 +150,25 @@ def refused(primitive: Primitive, error: Exception, values: Any, params: dict[st
 
 
 def not_finite_forward(primitive: Primitive, data: Any, values: list[Any]) -> TinygradError:
-    inputs = "; ".join(summary(value) for value in values)
     site = Site.here(None)
+    return step_not_finite(primitive, data, values, f"{site.filename}:{site.line}")
+
+
+def step_not_finite(primitive: Primitive, data: Any, values: list[Any], place: str) -> TinygradError:
+    inputs = "; ".join(summary(value) for value in values)
     what = f"forward: {primitive.name} made {summary(data)}"
-    return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {site.filename}:{site.line}"))
+    return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {place}"))
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+
+def leaves_recording(variable: Variable, how: str) -> TinygradError:
+    site = Site.here(None)
+    what = f"{how} of {variable.label}, in a function that is being recorded ({site.filename}:{site.line})"
+    got = "a value that would be the same in every later run of the program"
+    fix = "let operations decide (ops.where, ops.maximum, ...), write with tinygrad_bn.write, or return it and look outside"
+    return RecordingError(explain(what, got=got, fix=fix))
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -207,7 +223,10 @@ def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError
 
 def used_up(variable: Variable) -> TinygradError:
     what = f"{variable.label}: its graph was used up by an earlier backward pass, which frees it"
-    return GraphError(explain(what, fix="call the first backward with retain_graph=True, or run the forward again"))
+    fix = (
+        "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)"
+    )
+    return GraphError(explain(what, fix=fix))
 
 
 def mutated(result: Variable, arg: Variable) -> TinygradError:

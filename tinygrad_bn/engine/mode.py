@@ -1,4 +1,4 @@
-"""What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to.
+"""What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to, a tape.
 
 The state lives in one context variable, so threads and asyncio tasks do not disturb each other.
 """
@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .tape import Tape
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
@@ -63,17 +67,23 @@ class Site(Scope):
 class Mode:
     """The recording state.  Never changed once made, so leaving a ``with`` block restores it whole."""
 
-    __slots__ = ("anomaly", "recording", "scope", "sites")
+    __slots__ = ("anomaly", "recording", "scope", "sites", "tape")
 
     def __init__(
-        self, recording: bool = True, anomaly: bool = False, sites: bool = False, scope: Scope | None = None
+        self,
+        recording: bool = True,
+        anomaly: bool = False,
+        sites: bool = False,
+        scope: Scope | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.recording = recording
         self.anomaly = anomaly
         self.sites = sites
         self.scope = scope
+        self.tape = tape
 
-    def but(self, **changes: bool) -> Mode:
+    def but(self, **changes: Any) -> Mode:
         """The same state with some settings changed."""
         settings = {name: getattr(self, name) for name in self.__slots__}
         return Mode(**(settings | changes))
@@ -89,7 +99,8 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
-def _switched(**changes: bool) -> Iterator[None]:
+def switched(**changes: Any) -> Iterator[None]:
+    """The same recording state inside, with some settings changed."""
     token = _mode.set(current_mode().but(**changes))
     try:
         yield
@@ -100,14 +111,14 @@ def _switched(**changes: bool) -> Iterator[None]:
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Record nothing inside: ``with no_grad(): ...`` or as the decorator ``@no_grad()``."""
-    with _switched(recording=False):
+    with switched(recording=False):
         yield
 
 
 @contextmanager
 def enable_grad() -> Iterator[None]:
     """Record again, inside a ``no_grad`` block."""
-    with _switched(recording=True):
+    with switched(recording=True):
         yield
 
 
@@ -120,14 +131,14 @@ def detect_anomaly() -> Iterator[None]:
     Raises:
         AnomalyError: from the offending operation, with the line of code that made it.
     """
-    with _switched(anomaly=True, sites=True):
+    with switched(anomaly=True, sites=True):
         yield
 
 
 @contextmanager
 def record_sites() -> Iterator[None]:
     """Let every operation recorded inside remember the line of code that made it (for pictures and reports)."""
-    with _switched(sites=True):
+    with switched(sites=True):
         yield
 
 
@@ -146,7 +157,7 @@ class scope:  # noqa: N801 (used like a function)
 
     def __enter__(self) -> None:
         mode = current_mode()
-        inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope))
+        inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope), mode.tape)
         self._tokens.append(_mode.set(inner))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

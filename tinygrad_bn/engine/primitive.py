@@ -43,6 +43,7 @@ class Primitive:
         core_dims: how many trailing axes take no part in broadcasting (2 for matmul); ``None``: nothing broadcasts.
         unfold: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
         discrete: whether results can be integers or booleans, which carry no gradient.
+        pure: whether equal arguments give equal results; a random draw is not, so a program never merges or drops it.
         notation: how pictures write the operation, such as ``"{0} + {1}"``.
         doc: the docstring.
     """
@@ -58,6 +59,7 @@ class Primitive:
         core_dims: int | None = None,
         unfold: Callable[..., Any] | None = None,
         discrete: bool = False,
+        pure: bool = True,
         notation: str | None = None,
         doc: str = "",
     ) -> None:
@@ -71,6 +73,7 @@ class Primitive:
         self.core_dims = 0 if elementwise else core_dims
         self.elementwise = elementwise
         self.unfold = unfold
+        self.pure = pure
         self.notation = notation
         self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
         self._passes_all = not discrete and (variadic is not None or None not in vjps)
@@ -94,12 +97,10 @@ class Primitive:
         for arg in args:
             if isinstance(arg, Variable):
                 if kind is not arg.kind:
-                    if kind is not None:
-                        raise messages.mixed_kinds(self)
-                    kind = arg.kind
+                    kind = arg.kind if kind is None else self._kind_of_mixed(args)
                 if arg._requires_grad:
                     requires_grad = True
-                elif arg.inputs is not None:
+                elif arg.inputs is not None or (arg._extras is not None and arg._extras.is_buffer):
                     tracked = True
                 values.append(arg._data)
             else:
@@ -134,7 +135,7 @@ class Primitive:
             raise messages.not_finite_forward(self, data, values)
         out = kind.__new__(kind)
         out._data = data
-        out.grad = out._extras = None
+        out._grad = out._extras = None
         out.stamp = next_stamp()
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
@@ -149,9 +150,16 @@ class Primitive:
         else:
             out._requires_grad = False
             out.primitive = out.inputs = out.params = out.scope = None
+        if mode.tape is not None:
+            mode.tape.append(self, args, params, out, mode.scope)
         return out
 
     # -- the three ways of computing ----------------------------------------------------------------------------------
+
+    def on_arrays(self, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        """The result on ndarrays and numbers as an ndarray: what ``__call__`` computes for tensors, without a record."""
+        data = np.asarray(self.forward(*values, **params))
+        return data if WEAK_SCALARS or data.dtype != np.float64 or "dtype" in params else _not_widened(data, values)
 
     def on_floats(self, values: Any, params: dict[str, Any]) -> Any:
         """The result on Python numbers, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
@@ -217,6 +225,13 @@ class Primitive:
             if isinstance(value, (Variable, np.ndarray)):
                 raise messages.not_plain(self, name, value)
 
+    def _kind_of_mixed(self, args: tuple[Any, ...]) -> type[Variable]:
+        """The kind of tensors: beside them a scalar that wants no gradient is a number, like a Python float."""
+        variables = [arg for arg in args if isinstance(arg, Variable)]
+        if any(v.is_scalar_kind and (v._requires_grad or v.inputs is not None) for v in variables):
+            raise messages.mixed_kinds(self)
+        return next(v.kind for v in variables if not v.is_scalar_kind)
+
     def _real_numbers(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
         """Raw arguments beside scalars as Python floats: a float32 would take its low precision into the rules."""
         for arg in args:
@@ -245,7 +260,7 @@ def _as_objects(value: Any) -> np.ndarray[Any, Any]:
     return box
 
 
-def _not_widened(data: np.ndarray[Any, Any], values: list[Any]) -> np.ndarray[Any, Any]:
+def _not_widened(data: np.ndarray[Any, Any], values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
     dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
     return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data

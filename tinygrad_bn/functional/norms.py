@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, dtype_of, scope, shape_of
+from ..engine import dtype_of, reading, scope, shape_of, write
 from ..errors import ArgumentError, ShapeError, explain
 from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
 from .settings import number
@@ -121,11 +121,8 @@ def instance_norm(
     y, mean, variance = standardize(x, axes, float(eps))
     y = _scale_and_shift(y, weight, bias, shape)
     if tracks:
-        moved_mean = _moved(running_mean, _over_batch(mean), momentum)
-        moved_var = _moved(running_var, _over_batch(variance), momentum, n / (n - 1))
-        for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
-            with running.unlocked() as array:
-                array[...] = moved
+        mean, variance = (ops.mean(reading(statistic), 0) for statistic in (mean, variance))
+        write(_moved(running_mean, running_var, mean, variance, n, momentum))
     return y
 
 
@@ -163,11 +160,6 @@ def _scale_and_shift(y: Any, weight: Any, bias: Any, shape: tuple[int, ...] | No
         if bias is not None:
             y = y + (bias if shape is None else _per_channel(bias, shape))
     return y
-
-
-def _over_batch(values: Any) -> Any:
-    """The mean over the batch of per-example statistics, outside of the graph."""
-    return ops.mean(values.data if isinstance(values, Variable) else values, 0)
 
 
 def _last_axes(what: str, x: Any, normalized_shape: Any, eps: float, **parameters: Any) -> tuple[int, ...]:

@@ -135,9 +135,7 @@ def _max_pool(
     out, extras = _positions(shape_of(x), window, steps, margins, gaps, ceil_mode, what)
     with scope(what):
         laid = _laid_out(x, window, steps, margins, gaps, extras, -math.inf)
-        best = ops.argmax(laid, axis=0)
-        column = ops.cumsum(best * 0 + 1, 0) - 1  # counted, so that the record holds no array as long as this batch
-        chosen = ops.getitem(laid, (best, column))
+        chosen = ops.take_along_axis(laid, ops.argmax(laid, axis=0, keepdims=True), axis=0)
         return ops.reshape(chosen, (*shape_of(x)[:-n], *out))
 
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import functional
-from ..engine import shape_of
+from .. import ops
+from ..engine import reading, shape_of, write
 from ..errors import ShapeError, explain
+from ..functional.batch_norm import _batch_norm
 from ..functional.settings import flag, floating, number, whole
 from ..tensor import Parameter, Tensor
 from .module import Module
@@ -58,17 +59,18 @@ class _BatchNorm(Module):
             raise ShapeError(
                 explain(f"{type(self).__name__} '{self._scope}': wrong input", got=f"shape {shape}", expected=expected)
             )
-        momentum = 0.0 if self.momentum is None else self.momentum
-        counter = self.num_batches_tracked
-        if self.training and self.momentum is None and counter is not None:
-            momentum = 1.0 / (float(counter) + 1.0)
-        y = functional.batch_norm(
+        momentum, counter = self.momentum, self.num_batches_tracked
+        if momentum is None:  # the plain average over batches
+            momentum = 0.0
+            if self.training and counter is not None:
+                momentum = 1.0 / (ops.astype(reading(counter), float) + 1.0)
+        y, moved = _batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )
         if self.training and counter is not None:
-            count = counter.unlock()
-            count += 1
-            counter.lock(count)
+            moved.append((counter, reading(counter) + 1))
+        if moved:
+            write(moved)
         return y
 
     def _refusal_to_set(self, name: str, value: Any) -> str:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..engine import scope
-from ..engine.variable import HookHandle
+from ..engine import reading, scope, write
+from ..engine.extras import HookHandle
+from ..engine.mode import current_mode
 from ..errors import ArgumentError, explain
 from ..functional.settings import flag
 from ..tensor import Parameter, Tensor
@@ -72,6 +73,9 @@ class Module(Node):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` inside a scope with the module's name, by which pictures group its operations."""
+        tape = current_mode().tape
+        if tape is not None:
+            tape.modules[id(self)] = self
         with scope(self._scope):
             for hook in tuple(self._forward_pre_hooks):
                 changed = hook(self, args)
@@ -141,10 +145,12 @@ class Module(Node):
         if name in self._fixed and name in self.__dict__ and self.__dict__[name] != value:
             raise ArgumentError(self._refusal_to_set(name, value))
         kind = self._kind_of(name)
-        if name in self._buffer_names:
-            value = _without_graph(value)
-            if isinstance(value, Tensor) and value.name is None:
-                value.name = name
+        if name in self._buffer_names and isinstance(value, Tensor) and not isinstance(value, Parameter):
+            old = self.__dict__[name]
+            if current_mode().tape is not None and old is not None and old.shape == value.shape:
+                write([(old, reading(value))])  # so that a program that is being recorded repeats it
+                return
+            value = _as_buffer(name, value)
         if value is not None and not isinstance(value, kind):
             fix = f"assign a {kind.__name__}"
             if kind is not Module:
@@ -214,9 +220,7 @@ class Module(Node):
         if name not in self._buffer_names and (name in self.__dict__ or hasattr(type(self), name)):
             raise ArgumentError(explain(f"{type(self).__name__} has an attribute {name!r} already"))
         value = buffer if buffer is None or isinstance(buffer, Tensor) else Tensor(buffer)
-        value = _without_graph(value)
-        if value is not None and value.name is None:
-            value.name = name
+        value = None if value is None else _as_buffer(name, value)
         if name not in self._buffer_names:
             self._buffer_names.append(name)
         self.__dict__[name] = value
@@ -415,9 +419,11 @@ class Module(Node):
         return twin
 
 
-def _without_graph(buffer: Any) -> Any:
+def _as_buffer(name: str, value: Tensor) -> Tensor:
     """What a buffer keeps of a result: its value.  Its graph would grow with every batch."""
-    if isinstance(buffer, Tensor) and buffer.requires_grad and not isinstance(buffer, Parameter):
-        name, buffer = buffer.name, buffer.detach()
-        buffer.name = name
-    return buffer
+    if value.requires_grad or not value.is_leaf:
+        given, value = value.name, value.detach()
+        value.name = given
+    value.name = value.name or name
+    value._extra().is_buffer = True
+    return value

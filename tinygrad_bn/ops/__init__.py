@@ -63,6 +63,7 @@ from .primitives.compare import (
     not_equal,
     where,
 )  # fmt: skip
+from .primitives.draw import uniform_like
 from .primitives.elementary import (
     abs,
     arccos,
@@ -98,5 +99,5 @@ __all__ = [
     "norm", "not_equal", "outer", "pad", "power", "prod", "ravel", "reciprocal", "relu", "repeat", "reshape", "roll",
     "sigmoid", "sign", "silu", "sin", "sinh", "sliding_window", "softmax", "softplus", "split", "sqrt", "square",
     "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh",
-    "tensordot", "tile", "trace", "transpose", "tril", "triu", "var", "where",
+    "tensordot", "tile", "trace", "transpose", "tril", "triu", "uniform_like", "var", "where",
 ]  # fmt: skip

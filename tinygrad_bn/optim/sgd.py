@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, explain
-from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay
+from .optimizer import Optimizer, Setting, Settings
 
 
 class SGD(Optimizer):
@@ -57,33 +55,21 @@ class SGD(Optimizer):
             raise ArgumentError(explain("SGD: nesterov needs momentum and no dampening", got=got))
         return checked
 
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
-        accepted, nesterov = 1.0 - group["dampening"], group["nesterov"]
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        if not settings.on("momentum"):
+            return {}
+        return {"momentum_buffer": None if settings.on("dampening") else 0.0}
 
-        def descend(array: Array, g: Array, state: State) -> None:
-            array -= lr * g
-
-        def descend_with_momentum(array: Array, g: Array, state: State) -> None:
-            scratch = None
-            if weight_decay:
-                g = scratch = with_decay(g, array, weight_decay)
-            v = state.get("momentum_buffer")
-            if not momentum:
-                v = g
-            elif v is None:
-                v = state["momentum_buffer"] = np.empty_like(array)
-                v[...] = g
-            else:
-                v *= momentum
-                if accepted != 1.0:
-                    scratch = np.empty_like(array) if scratch is None else scratch
-                    g = np.multiply(g, accepted, out=scratch)
-                v += g
-            if nesterov:
-                array -= np.multiply(g, lr, out=scratch)
-                array -= np.multiply(v, lr * momentum, out=scratch)
-            else:
-                array -= np.multiply(v, lr, out=scratch)
-
-        return descend_with_momentum if momentum or weight_decay else descend
+    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
+        lr = settings["lr"]
+        if settings.on("weight_decay"):
+            g = g + settings["weight_decay"] * p
+        if not settings.on("momentum"):
+            return p - lr * g
+        momentum, v = settings["momentum"], state["momentum_buffer"]
+        if settings.on("dampening"):
+            v = g if v is None else momentum * v + (1.0 - settings["dampening"]) * g
+        else:
+            v = momentum * v + g
+        state["momentum_buffer"] = v
+        return p - lr * (g + momentum * v if settings.on("nesterov") else v)

@@ -94,11 +94,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
     if len(shape_of(positions)) != len(shape):
         got = f"{len(shape_of(positions))} axes of indices for {len(shape)}"
         raise IndexingError(explain("take_along_axis: as many axes in the indices as in the array", got=got))
-    grids: list[Any] = []
-    for i, size in enumerate(shape):
-        along = tuple(-1 if j == i else 1 for j in range(len(shape)))
-        grids.append(positions if i == axis else np.arange(size).reshape(along))
-    return primitives.gather(x, *grids, pattern=("array",) * len(shape))
+    return primitives.take_along_axis(x, positions, axis=axis)
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
