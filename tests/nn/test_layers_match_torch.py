@@ -12,6 +12,7 @@ import tinygrad_bn as tg
 from tests.nn.layer_parity import compare, twins
 from tests.oracles import random_like
 from tinygrad_bn import nn
+from tinygrad_bn.program import record
 
 # PyTorch says this of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel lengths")
@@ -158,6 +159,28 @@ def test_state_has_pytorchs_names_shapes_and_order(name, args, settings, shape):
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected
     assert list(ours.state_dict()) == list(expected)
     assert [key for key, _ in ours.named_parameters()] == [key for key, _ in theirs.named_parameters()]
+
+
+def has_batch(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether the first axis may have any length, rather than being the channels or what is averaged over."""
+    axes = int(name[-2]) if name.startswith(("Conv", "InstanceNorm")) else 0
+    return len(shape) == axes + 2 if axes else len(shape) > 1
+
+
+BATCHED = [row for row in LAYERS if has_batch(row[0], row[3])]
+
+
+@pytest.mark.parametrize(("name", "args", "settings", "shape"), BATCHED, ids=[f"{r[0]}-{r[3]}" for r in BATCHED])
+def test_a_program_of_a_layer_runs_on_batches_of_other_lengths(name, args, settings, shape):
+    recorded, eager = getattr(nn, name)(*args, **settings), getattr(nn, name)(*args, **settings)
+    eager.load_state_dict(recorded.state_dict())
+    program = record(recorded, random_like((11, *shape[1:]), 1))
+    for seed, n in enumerate((2, 5, 11)):
+        x = random_like((n, *shape[1:]), seed)
+        y = eager(x)
+        np.testing.assert_array_equal(program.run(x), y.numpy() if isinstance(y, tg.Tensor) else y)
+    for key, value in eager.state_dict().items():
+        np.testing.assert_array_equal(recorded.state_dict()[key], value)
 
 
 def test_no_layer_is_left_out():

@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tinygrad_bn import nn, ops
 from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.program import record
 
 # -- a child's own version ------------------------------------------------------------------------------------------------
 
@@ -532,6 +533,37 @@ def test_a_result_that_is_registered_as_a_buffer_is_a_value_too():
     constant = tg.Tensor(np.ones(2))
     net.kept = constant
     assert net.kept is constant
+
+
+def test_a_counter_that_no_gradient_reaches_leaves_its_graph_behind_too():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", np.zeros((), np.int64))
+            self.register_buffer("sum", np.zeros(2))
+
+        def forward(self, x):
+            self.count += 1
+            self.sum = self.sum + x
+            return x
+
+    layer = Counting()
+    for _ in range(4):
+        layer(np.ones(2))
+    assert layer.count.is_leaf
+    assert layer.sum.is_leaf
+    assert (layer.count.item(), layer.sum.numpy().tolist()) == (4, [4.0, 4.0])
+
+
+def test_a_program_repeats_what_is_assigned_to_a_buffer_on_batches_of_other_lengths():
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(3.0, 1.0, (n, 2)) for n in (4, 7, 2)]
+    eager, recorded = Running(2), Running(2)
+    program = record(recorded, batches[0])
+    assert not recorded.running_mean.numpy().any()  # a recording changes nothing
+    for batch in batches:
+        assert_array_equal(program.run(batch), eager(batch).numpy())
+        assert_array_equal(recorded.running_mean.numpy(), eager.running_mean.numpy())
 
 
 # -- errors inside of properties -----------------------------------------------------------------------------------------------
