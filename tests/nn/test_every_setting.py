@@ -263,5 +263,18 @@ def test_what_a_setting_cannot_be_is_refused_on_the_call_if_it_is_set_later(name
         layer(X)
 
 
+@pytest.mark.parametrize("wrong", ["3.5", 1j, object(), [len], NAN], ids=["text", "complex", "object", "list", "nan"])
+@pytest.mark.parametrize(
+    ("layer", "setting"),
+    [(nn.BatchNorm1d(2), "eps"), (nn.BatchNorm1d(2), "momentum"), (nn.Dropout(), "p"), (nn.ELU(), "alpha"),
+     (nn.LeakyReLU(), "negative_slope")],
+)  # fmt: skip
+def test_or_refused_when_it_is_set(layer, setting, wrong):
+    before = getattr(layer, setting)
+    with pytest.raises(ArgumentError, match=f"{type(layer).__name__}: {setting}"):
+        setattr(layer, setting, wrong)
+    assert getattr(layer, setting) == before
+
+
 def values(result):
     return result.numpy() if isinstance(result, tg.Tensor) else np.asarray(result)

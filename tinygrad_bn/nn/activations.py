@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import functional, ops
 from ..errors import ArgumentError, explain
 from ..functional.settings import choice, number, whole
-from .module import Module
+from .module import Checks, Module
 
 
 class Sigmoid(Module):
@@ -34,9 +34,11 @@ class Tanh(Module):
 class LeakyReLU(Module):
     """x where x > 0, else ``negative_slope * x``; see ``functional.leaky_relu``."""
 
+    _checks: ClassVar[Checks] = {"negative_slope": lambda what, value: number(what, "negative_slope", value)}
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
         return functional.leaky_relu(x, self.negative_slope)
@@ -48,9 +50,11 @@ class LeakyReLU(Module):
 class ELU(Module):
     """x where x > 0, else ``alpha * (exp(x) - 1)``; see ``functional.elu``."""
 
+    _checks: ClassVar[Checks] = {"alpha": lambda what, value: number(what, "alpha", value)}
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = number("ELU", "alpha", alpha)
+        self.alpha = alpha
 
     def forward(self, x: Any) -> Any:
         return functional.elu(x, self.alpha)

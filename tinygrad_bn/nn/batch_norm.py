@@ -12,7 +12,7 @@ from ..errors import ShapeError, explain
 from ..functional.batch_norm import _batch_norm
 from ..functional.settings import flag, floating, number, whole
 from ..tensor import Parameter, Tensor
-from .module import Module
+from .module import Checks, Module
 
 
 class _BatchNorm(Module):
@@ -20,6 +20,10 @@ class _BatchNorm(Module):
     expects: ClassVar[str]
 
     _fixed = ("num_features", "affine", "track_running_stats")
+    _checks: ClassVar[Checks] = {
+        "eps": lambda what, value: number(what, "eps", value, 0.0),
+        "momentum": lambda what, value: None if value is None else number(what, "momentum", value, 0.0, 1.0),
+    }
 
     weight: Parameter | None
     bias: Parameter | None
@@ -42,8 +46,7 @@ class _BatchNorm(Module):
         what = type(self).__name__
         dtype = floating(what, dtype)
         num_features = self.num_features = whole(what, "num_features", num_features, 0)
-        self.eps = number(what, "eps", eps, 0.0)
-        self.momentum = None if momentum is None else number(what, "momentum", momentum, 0.0, 1.0)
+        self.eps, self.momentum = eps, momentum
         self.affine = flag(what, "affine", affine)
         self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import functional
 from ..functional.settings import number
-from .module import Module
+from .module import Checks, Module
 
 
 class Dropout(Module):
@@ -19,9 +19,11 @@ class Dropout(Module):
         ArgumentError: p outside of 0 to 1.
     """
 
+    _checks: ClassVar[Checks] = {"p": lambda what, value: number(what, "p is a probability", value, 0.0, 1.0)}
+
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = number("Dropout", "p is a probability", p, 0.0, 1.0)
+        self.p = p
 
     def forward(self, x: Any) -> Any:
         return functional.dropout(x, self.p, self.training)

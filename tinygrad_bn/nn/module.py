@@ -22,6 +22,7 @@ from .tree import OWN, Node, Once, below, joined, refuse_hidden
 
 Array = np.ndarray[Any, Any]
 Self = TypeVar("Self", bound="Module")
+Checks = Mapping[str, Callable[[str, Any], Any]]
 
 
 class Module(Node):
@@ -52,6 +53,8 @@ class Module(Node):
 
     # Settings by which a layer made its parameters; what changes them afterwards would change nothing else.
     _fixed: ClassVar[tuple[str, ...]] = ()
+    # What a setting may be, checked whenever it is set: the class's name and the value go in, the value comes out.
+    _checks: ClassVar[Checks] = {}
     # Attributes in whose place ``functional_call`` has put something else for the time of a call.
     _stand_ins: ClassVar[frozenset[str]] = frozenset()
 
@@ -142,6 +145,8 @@ class Module(Node):
             )
         if name == "training":
             value = flag(type(self).__name__, name, value)
+        if name in self._checks:
+            value = self._checks[name](type(self).__name__, value)
         if name in self._fixed and name in self.__dict__ and self.__dict__[name] != value:
             raise ArgumentError(self._refusal_to_set(name, value))
         kind = self._kind_of(name)
