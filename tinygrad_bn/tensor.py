@@ -226,6 +226,15 @@ class Scalar(Arithmetic):
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
         return float(value)
 
+    # Most of a scalar program is sums of products, so these two go straight where both sides are scalars.
+    def __add__(self, other: Any) -> Any:
+        return ops.add.of_two(self, other, self._data + other._data) if type(other) is Scalar else ops.add(self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        if type(other) is Scalar:
+            return ops.multiply.of_two(self, other, self._data * other._data)
+        return ops.multiply(self, other)
+
     def unlocked(self) -> Any:
         """A scalar has no array to write to.
 

@@ -1,6 +1,7 @@
 """What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to, a tape.
 
-The state lives in one context variable, so threads and asyncio tasks do not disturb each other.
+The state lives in two context variables (the scope, which changes often, has its own), so threads and asyncio tasks do not
+disturb each other.
 """
 
 from __future__ import annotations
@@ -67,20 +68,14 @@ class Site(Scope):
 class Mode:
     """The recording state.  Never changed once made, so leaving a ``with`` block restores it whole."""
 
-    __slots__ = ("anomaly", "recording", "scope", "sites", "tape")
+    __slots__ = ("anomaly", "recording", "sites", "tape")
 
     def __init__(
-        self,
-        recording: bool = True,
-        anomaly: bool = False,
-        sites: bool = False,
-        scope: Scope | None = None,
-        tape: Tape | None = None,
+        self, recording: bool = True, anomaly: bool = False, sites: bool = False, tape: Tape | None = None
     ) -> None:
         self.recording = recording
         self.anomaly = anomaly
         self.sites = sites
-        self.scope = scope
         self.tape = tape
 
     def but(self, **changes: Any) -> Mode:
@@ -89,8 +84,11 @@ class Mode:
         return Mode(**(settings | changes))
 
 
-_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (never changed)
+PLAIN_MODE = Mode()  # outside of every ``with`` block
+_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=PLAIN_MODE)
 current_mode = _mode.get
+_scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)
+current_scope = _scope.get
 
 
 def is_grad_enabled() -> bool:
@@ -153,12 +151,10 @@ class scope:  # noqa: N801 (used like a function)
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tokens: list[Token[Mode]] = []
+        self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        mode = current_mode()
-        inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope), mode.tape)
-        self._tokens.append(_mode.set(inner))
+        self._tokens.append(_scope.set(Scope(self._name, current_scope())))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _mode.reset(self._tokens.pop())
+        _scope.reset(self._tokens.pop())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from . import messages
-from .mode import Scope, Site, current_mode
+from .mode import Scope, Site, current_mode, current_scope
 from .primitive import Primitive
 from .unbroadcast import astype, dtype_of
 from .variable import Variable, next_stamp
@@ -89,10 +89,9 @@ class Tape:
 
     # -- what the engine tells it ---------------------------------------------------------------------------------------
 
-    def append(
-        self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any], out: Variable, scope: Scope | None
-    ) -> None:
+    def append(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any], out: Variable) -> None:
         """An operation has been run."""
+        scope = current_scope()
         self.events.append(Made(out, primitive, args, params, Site.here(scope) if current_mode().sites else scope))
 
     def same(self, new: Variable, old: Variable) -> None:

@@ -8,7 +8,6 @@ is freed at once, without the cyclic garbage collector.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -84,7 +83,6 @@ class Variable:
     if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
 
         def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None: ...
-        def unlocked(self) -> AbstractContextManager[Any]: ...
 
     def _assign(self, value: Any) -> None:
         """Take another value, as assigning to ``data`` does."""

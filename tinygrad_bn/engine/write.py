@@ -19,12 +19,13 @@ from .variable import Variable, next_stamp
 _set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
 
 
-def write(moves: Iterable[tuple[Variable, Any]]) -> None:
+def write(moves: Iterable[tuple[Variable, Any]], fresh: bool = False) -> None:
     """Give leaves new values: all of them, or none.
 
     Args:
         moves: leaves and their new values, in the leaf's shape, of a dtype that its dtype can hold.  Inside of a
             recording the values are variables, and the program repeats the writing.
+        fresh: nobody else holds the values, so they need not be copied.
 
     Raises:
         GraphError: a variable that is the result of an operation.
@@ -37,9 +38,10 @@ def write(moves: Iterable[tuple[Variable, Any]]) -> None:
         return
     leaves, values = [], []
     for leaf, value in moves:
-        leaf._check_leaf("it cannot be written to")
+        if leaf.inputs is not None:
+            leaf._check_leaf("it cannot be written to")
         leaves.append(leaf)
-        values.append(fitted(leaf, value._data if isinstance(value, Variable) else value))
+        values.append(fitted(leaf, value._data if isinstance(value, Variable) else value, fresh))
     exchange(leaves, values)
 
 
@@ -63,19 +65,24 @@ def set_gradients(gradients: dict[Variable, Any]) -> None:
     deque(map(_set_grad, gradients, gradients.values()), 0)
 
 
-def fitted(leaf: Variable, value: Any) -> Any:
+def fitted(leaf: Variable, value: Any, fresh: bool = False) -> Any:
     """A raw value in the shape, dtype and memory layout of a leaf, which nobody can write to."""
     if leaf.is_scalar_kind:
         return leaf.to_data(value)
-    value = np.asarray(value)
     old = leaf._data
+    if type(value) is not np.ndarray:
+        value = np.asarray(value)
     if value.shape != old.shape:
         raise messages.other_shape(leaf, value.shape)
-    if value.dtype != old.dtype or value.strides != old.strides or value.flags.writeable or value.base is not None:
-        if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
-            raise messages.other_kind(leaf, value.dtype)
-        laid_out = np.empty_like(old)
-        laid_out[...] = value
-        laid_out.setflags(False)
-        value = laid_out
-    return value
+    if value.dtype is old.dtype and value.strides == old.strides and value.base is None:
+        if fresh:
+            value.setflags(False)  # write=False, which takes twice the time by keyword
+            return value
+        if not value.flags.writeable:
+            return value
+    if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
+        raise messages.other_kind(leaf, value.dtype)
+    laid_out = np.empty_like(old)
+    laid_out[...] = value
+    laid_out.setflags(False)
+    return laid_out

@@ -9,7 +9,9 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, no_grad, reading, scope, shape_of, write
+from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
+from ..tensor import Scalar
 
 
 def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
@@ -61,7 +63,7 @@ def batch_norm(
     When anything is raised, the running statistics are as they were before.
     """
     y, moved = _batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-    write(moved)
+    write(moved, fresh=True)
     return y
 
 
@@ -116,29 +118,35 @@ def _moved(
 ) -> list[tuple[Variable, Any]]:
     """The running statistics moved towards the batch's, outside of the graph.
 
-    ``momentum * new + (1 - momentum) * old``, with the unbiased variance; the count is a factor of its own, since it is
-    the one thing here that depends on the batch size.
+    ``momentum * new + (1 - momentum) * old``, with the unbiased variance.  During a recording the counts are scalars, so
+    that the program divides one by the other itself, whatever the batch size is then.
     """
+    if current_mode().tape is None:
+        return _statistics(running_mean, running_var, mean, variance, n / (n - 1), momentum)
+    count, count_less_one = (Scalar(float(m), requires_grad=False) for m in (n, n - 1))
     with no_grad(), scope("running statistics"):
-        dtype = running_mean.dtype
-        keep, take = 1.0 - momentum, momentum
+        return _statistics(running_mean, running_var, mean, variance, count / count_less_one, momentum)
+
+
+def _statistics(
+    running_mean: Variable, running_var: Variable, mean: Any, variance: Any, correction: Any, momentum: Any
+) -> list[tuple[Variable, Any]]:
+    moved = []
+    for running, batch, factor in ((running_mean, mean, momentum), (running_var, variance, momentum * correction)):
+        keep = 1.0 - momentum
         if not isinstance(momentum, float):
-            keep, take = (ops.astype(part, dtype) for part in (keep, take))
-        moves = []
-        for running, batch in ((running_mean, mean), (running_var, variance)):
-            new = ops.reshape(_numbers(batch, dtype), running.shape)
-            if running is running_var:
-                new = new * float(n) / float(n - 1)
-            moves.append((running, keep * reading(running) + take * new))
-    return moves
+            keep, factor = keep.astype(running.dtype), factor.astype(running.dtype)
+        moved.append((running, keep * reading(running) + factor * _numbers(batch, running)))
+    return moved
 
 
-def _numbers(batch: Any, dtype: Any) -> Any:
-    """A statistic of the batch in the dtype of the running one; of an array of scalars, their values."""
+def _numbers(batch: Any, running: Variable) -> Any:
+    """A statistic of the batch in the shape and dtype of the running one; of an array of scalars, their values."""
     raw = reading(batch)
     if isinstance(raw, np.ndarray) and raw.dtype == object:
-        return np.array([part.item() for part in raw.flat], dtype).reshape(raw.shape)
-    return raw if raw.dtype == dtype else ops.astype(raw, dtype)
+        raw = np.array([part.item() for part in raw.flat])
+    raw = raw.reshape(running.shape)
+    return raw if raw.dtype == running.dtype else raw.astype(running.dtype)
 
 
 # -- checks, before anything is computed or changed -------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .. import ops
 from ..engine import Variable, dtype_of, reading, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
-from ..ops.primitives import class_index
+from ..ops.primitives import class_index, take_along_axis
 from .reduction import check_reduction, reduced
 
 
@@ -101,9 +101,9 @@ def _of_chosen(scores: Any, labels: Any, columns: Any, weight: Any, rule: _Rule)
     if len(shape) != 2:
         scores = ops.reshape(ops.moveaxis(scores, 1, -1) if len(shape) > 2 else scores, (count, classes))
     column = (count, 1)
-    columns, kept = ops.reshape(columns, column), ops.reshape(ops.not_equal(labels, rule.ignore_index), column)
-    whole = not isinstance(kept, Variable) and bool(np.all(kept))  # on arrays, nothing needs to be masked then
-    value = ops.take_along_axis(scores, columns, axis=1)
+    columns, kept = columns.reshape(column), (labels != rule.ignore_index).reshape(column)
+    whole = not isinstance(kept, Variable) and bool(kept.all())  # on arrays, nothing needs to be masked then
+    value = take_along_axis(scores, columns, axis=1)
     weights = None if weight is None else ops.take(weight, columns, axis=0)
     if weights is not None:
         value = value * weights

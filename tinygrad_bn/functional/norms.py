@@ -122,7 +122,7 @@ def instance_norm(
     y = _scale_and_shift(y, weight, bias, shape)
     if tracks:
         mean, variance = (ops.mean(reading(statistic), 0) for statistic in (mean, variance))
-        write(_moved(running_mean, running_var, mean, variance, n, momentum))
+        write(_moved(running_mean, running_var, mean, variance, n, momentum), fresh=True)
     return y
 
 

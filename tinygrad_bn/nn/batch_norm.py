@@ -73,7 +73,7 @@ class _BatchNorm(Module):
         if self.training and counter is not None:
             moved.append((counter, reading(counter) + 1))
         if moved:
-            write(moved)
+            write(moved, fresh=True)
         return y
 
     def _refusal_to_set(self, name: str, value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import ops
-from .optimizer import Optimizer, Setting, Settings
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class Adagrad(Optimizer):
@@ -47,10 +47,15 @@ class Adagrad(Optimizer):
     def _slots(self, settings: Settings) -> dict[str, float | None]:
         return {"step": 0.0, "sum": settings.first("initial_accumulator_value")}
 
-    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
-        if settings.on("weight_decay"):
-            g = g + settings["weight_decay"] * p
-        t = state["step"] = state["step"] + 1.0
-        s = state["sum"] = state["sum"] + ops.square(g)
-        lr = settings["lr"] / (1.0 + (t - 1.0) * settings["lr_decay"])
-        return p - lr * (g / (ops.sqrt(s) + settings["eps"]))
+    def _rule(self, settings: Settings) -> Rule:
+        lr, lr_decay, eps, weight_decay = (settings[name] for name in ("lr", "lr_decay", "eps", "weight_decay"))
+        decays = settings.on("weight_decay")
+
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            t = state["step"] = state["step"] + 1.0
+            s = state["sum"] = state["sum"] + g * g
+            return p - (lr / (1.0 + (t - 1.0) * lr_decay)) * (g / (ops.sqrt(s) + eps))
+
+        return rule

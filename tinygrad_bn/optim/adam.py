@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..errors import ArgumentError, explain
-from .optimizer import Optimizer, Setting, Settings
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class Adam(Optimizer):
@@ -63,20 +63,33 @@ class Adam(Optimizer):
         slots: dict[str, float | None] = {"step": 0.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
         return {**slots, "max_exp_avg_sq": 0.0} if settings.on("amsgrad") else slots
 
-    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
-        lr, (b1, b2) = settings["lr"], settings["betas"]
-        if settings.on("weight_decay"):
-            if self.decoupled:
-                p = p * (1.0 - lr * settings["weight_decay"])
-            else:
-                g = g + settings["weight_decay"] * p
-        t = state["step"] = state["step"] + 1.0
-        m = state["exp_avg"] = b1 * state["exp_avg"] + (1.0 - b1) * g
-        v = state["exp_avg_sq"] = b2 * state["exp_avg_sq"] + (1.0 - b2) * ops.square(g)
-        if settings.on("amsgrad"):
-            v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
-        root = ops.sqrt(v) / ops.sqrt(1.0 - b2**t) + settings["eps"]
-        return p - (lr / (1.0 - b1**t)) * (m / root)
+    def _rule(self, settings: Settings) -> Rule:
+        lr, eps, weight_decay, (b1, b2) = (settings[name] for name in ("lr", "eps", "weight_decay", "betas"))
+        decays, largest = settings.on("weight_decay"), settings.on("amsgrad")
+        decoupled = self.decoupled
+
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays and decoupled:
+                p = p * (1.0 - lr * weight_decay)
+            elif decays:
+                g = g + weight_decay * p
+            t = state["step"] = state["step"] + 1.0
+            m = b1 * state["exp_avg"]
+            m += (1.0 - b1) * g
+            v = b2 * state["exp_avg_sq"]
+            v += (1.0 - b2) * (g * g)
+            state["exp_avg"], state["exp_avg_sq"] = m, v
+            if largest:
+                v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
+            root = ops.sqrt(v)
+            root /= ops.sqrt(1.0 - b2**t)
+            root += eps
+            moved = m / root
+            moved *= -lr / (1.0 - b1**t)
+            moved += p
+            return moved
+
+        return rule
 
 
 class AdamW(Adam):

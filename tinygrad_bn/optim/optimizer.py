@@ -1,7 +1,8 @@
 """``Optimizer``: parameter groups, their settings, the state of each parameter, and the loop that all update rules share.
 
-An update rule is written as its paper writes it, in arithmetic and ``ops``.  The same text is read two ways: on raw arrays,
-as ``step`` does, and on variables, when a training step is recorded as a program.
+An update rule is written in arithmetic and ``ops``.  The same text is read two ways: on raw arrays, as ``step`` does, and on
+variables, when a training step is recorded as a program.  (``+=`` saves an array in the first reading and makes a new
+variable in the second; it may be used on what the rule has made itself.)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .given import listed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Variable]
+Rule = Callable[[Any, Any, dict[str, Any]], Any]
 
 
 class Setting:
@@ -80,7 +82,7 @@ class Settings:
 
 
 class Optimizer(ABC):
-    """Base of the optimizers.  A subclass names its settings and writes ``_slots`` and ``_update``.
+    """Base of the optimizers.  A subclass names its settings and writes ``_slots`` and ``_rule``.
 
     Args:
         params: leaf tensors (``model.parameters()``); or pairs of name and tensor (``model.named_parameters()``), which
@@ -204,57 +206,47 @@ class Optimizer(ABC):
             ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
             DTypeError: a gradient that is not a tensor; likewise.
         """
-        for p in self.params:
-            grad = p.grad
+        gradients = {p: p.grad for p in self.params}
+        for p, grad in gradients.items():
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
         tape = current_mode().tape
         moves: list[tuple[Variable, Any]] = []
         for group in self.param_groups:
             settings = Settings(group, tape)
-            slots = self._slots(settings)
+            slots, rule = self._slots(settings), self._rule(settings)
             for p in group["params"]:
-                grad = p.grad
+                grad = gradients[p]
                 if grad is None:
                     continue
                 if not slots:
-                    moves.append(
-                        (p, self._update(*((p._data, grad._data) if tape is None else (p, grad)), {}, settings))
-                    )
+                    moves.append((p, rule(p, grad, {}) if tape is not None else rule(p._data, grad._data, {})))
                     continue
-                kept = self._kept(p, slots, tape)
+                kept = self.state.get(p)
+                if kept is None or len(kept) < len(slots) or tape is not None:
+                    kept = self._kept(p, slots, tape)
                 if tape is None:
-                    old = {name: kept[name]._data if name in kept else None for name in slots}
-                    value = self._update(p._data, grad._data, old, settings)
+                    state: Any = {name: kept[name]._data if name in kept else None for name in slots}
+                    moves.append((p, rule(p._data, grad._data, state)))
                 else:
-                    old = {name: kept[name] for name in slots}
-                    value = self._update(p, grad, old, settings)
-                moves.append((p, value))
-                for name in slots:
+                    state = {name: kept[name] for name in slots}
+                    moves.append((p, rule(p, grad, state)))
+                for name, value in state.items():
                     if name not in kept:
                         kept[name] = _slot(p, name, 0.0)
-                    moves.append((kept[name], old[name]))
-        if tape is None:  # nobody else holds these arrays, so they need not be copied
-            for _, value in moves:
-                if type(value) is np.ndarray:
-                    value.setflags(write=False)
-        write(moves)
+                    moves.append((kept[name], value))
+        write(moves, fresh=True)
 
     def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:
         """The state of a parameter, with what is missing at its first step."""
-        kept = self.state.get(p)
-        if kept is None:
-            kept = self.state[p] = {}
+        kept = self.state.setdefault(p, {})
         for name, first in slots.items():
-            if name in kept:
-                continue
-            if first is not None:
+            if name not in kept and first is not None:
                 kept[name] = _slot(p, name, first)
-            elif tape is not None:
+            elif name not in kept and tape is not None:
                 what = f"{self._name}: the first step of {p.label} is not like the others, and cannot be recorded"
                 raise RecordingError(explain(what, fix="take one step before recording"))
-        if tape is not None:
-            for name in slots:
+            if tape is not None:
                 tape.belongs[kept[name]] = (p, name)
                 tape.holds(kept, name, id, id(kept[name]))
         return kept
@@ -264,11 +256,11 @@ class Optimizer(ABC):
         """What is remembered of each parameter, with its first value; ``None``: at the first step there is none yet."""
 
     @abstractmethod
-    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
-        """The update rule: the parameter's new value; new values of what is remembered are put into ``state``.
+    def _rule(self, settings: Settings) -> Rule:
+        """The update rule: from a parameter, its gradient and its state to the parameter's new value.
 
-        On raw arrays, or, during a recording, on variables; so it branches on ``settings.on(...)`` only, and writes to
-        none of the arrays.
+        New values of what is remembered are put into the state.  The rule is called on raw arrays, or, during a
+        recording, on variables; so it writes to none of them, and ``settings.on`` decides what it computes.
         """
 
     def _unfit(self, p: Variable) -> Exception:

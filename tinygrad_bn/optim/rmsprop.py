@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import ops
-from .optimizer import Optimizer, Setting, Settings
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class RMSprop(Optimizer):
@@ -60,16 +60,23 @@ class RMSprop(Optimizer):
             slots["momentum_buffer"] = 0.0
         return slots
 
-    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
-        alpha = settings["alpha"]
-        if settings.on("weight_decay"):
-            g = g + settings["weight_decay"] * p
-        state["step"] = state["step"] + 1.0
-        v = state["square_avg"] = alpha * state["square_avg"] + (1.0 - alpha) * ops.square(g)
-        if settings.on("centered"):
-            mean = state["grad_avg"] = alpha * state["grad_avg"] + (1.0 - alpha) * g
-            v = ops.maximum(v - ops.square(mean), 0.0)  # a variance near 0 may round to below it
-        d = g / (ops.sqrt(v) + settings["eps"])
-        if settings.on("momentum"):
-            d = state["momentum_buffer"] = settings["momentum"] * state["momentum_buffer"] + d
-        return p - settings["lr"] * d
+    def _rule(self, settings: Settings) -> Rule:
+        lr, alpha, eps, weight_decay, momentum = (
+            settings[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")
+        )
+        decays, centered, remembers = map(settings.on, ("weight_decay", "centered", "momentum"))
+
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            state["step"] = state["step"] + 1.0
+            v = state["square_avg"] = alpha * state["square_avg"] + (1.0 - alpha) * (g * g)
+            if centered:
+                mean = state["grad_avg"] = alpha * state["grad_avg"] + (1.0 - alpha) * g
+                v = ops.maximum(v - mean * mean, 0.0)  # a variance near 0 may round to below it
+            d = g / (ops.sqrt(v) + eps)
+            if remembers:
+                d = state["momentum_buffer"] = momentum * state["momentum_buffer"] + d
+            return p - lr * d
+
+        return rule

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ArgumentError, explain
-from .optimizer import Optimizer, Setting, Settings
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class SGD(Optimizer):
@@ -60,16 +60,27 @@ class SGD(Optimizer):
             return {}
         return {"momentum_buffer": None if settings.on("dampening") else 0.0}
 
-    def _update(self, p: Any, g: Any, state: dict[str, Any], settings: Settings) -> Any:
-        lr = settings["lr"]
-        if settings.on("weight_decay"):
-            g = g + settings["weight_decay"] * p
-        if not settings.on("momentum"):
-            return p - lr * g
-        momentum, v = settings["momentum"], state["momentum_buffer"]
-        if settings.on("dampening"):
-            v = g if v is None else momentum * v + (1.0 - settings["dampening"]) * g
-        else:
-            v = momentum * v + g
-        state["momentum_buffer"] = v
-        return p - lr * (g + momentum * v if settings.on("nesterov") else v)
+    def _rule(self, settings: Settings) -> Rule:
+        lr, momentum, weight_decay = settings["lr"], settings["momentum"], settings["weight_decay"]
+        accepted = 1.0 - settings["dampening"]
+        decays, remembers, dampens, looks_ahead = map(
+            settings.on, ("weight_decay", "momentum", "dampening", "nesterov")
+        )
+
+        def descend(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            if remembers:
+                v = state["momentum_buffer"]
+                if v is None:
+                    v = g
+                else:
+                    v = momentum * v
+                    v += accepted * g if dampens else g
+                state["momentum_buffer"] = v
+                g = g + momentum * v if looks_ahead else v
+            moved = -lr * g
+            moved += p
+            return moved
+
+        return descend

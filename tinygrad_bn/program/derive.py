@@ -55,7 +55,7 @@ def derive(roots: Sequence[Variable], gradients: Sequence[Any]) -> Derived:
     cotangents = [root.kind.wrap(seed_for(root, g, False)) for root, g in zip(roots, gradients)]
     tape = Tape(Scalar)
     seen: list[tuple[int, Contribution]] = []
-    with switched(tape=tape, sites=False, scope=None), no_grad():
+    with switched(tape=tape, sites=False), no_grad():
         kept, _ = sweep(roots, cotangents, on_variables=True, watch=lambda part: seen.append((len(tape.events), part)))
     leaves = [variable for variable in kept if variable.inputs is None]
     names = [f"∂{root.name or 'output'}" for root in roots]

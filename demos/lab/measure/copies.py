@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn import Parameter, functional, nn, no_grad, ops, optim
+from tinygrad_bn.engine import write
 
 Array = np.ndarray[Any, Any]
 
@@ -127,14 +128,16 @@ class PerCopy:
 
     def step(self) -> None:
         """Move every copy."""
-        before = [p.data.copy() for p in self.optimizer.params]
+        before = [p.data for p in self.optimizer.params]
         self.optimizer.step()
+        moves = []
         for p, old in zip(self.optimizer.params, before):
             rates = self.rates.astype(old.dtype).reshape(-1, *[1] * (old.ndim - 1))
-            with p.unlocked() as array:
-                array -= old
-                array *= rates
-                array += old
+            moved = p.data - old
+            moved *= rates
+            moved += old
+            moves.append((p, moved))
+        write(moves, fresh=True)
 
 
 def optimizer(kind: str, model: nn.Module, rates: Sequence[float] | float) -> Any:

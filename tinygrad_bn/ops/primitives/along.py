@@ -5,6 +5,7 @@ Positions are an argument, not a parameter: they are data, such as the labels of
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,35 @@ from ...engine import Primitive, dtype_of, shape_of
 from ...errors import ArgumentError, IndexingError, explain
 
 
+@lru_cache(maxsize=256)
+def _grids(shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    """For each axis but one, its positions, laid along it."""
+    along = np.ones((len(shape), len(shape)), int) - 2 * np.eye(len(shape), dtype=int)
+    return tuple(np.arange(size).reshape(along[i]) if i != axis else None for i, size in enumerate(shape))
+
+
+def _places(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    grids = _grids(shape, axis)
+    return (*grids[:axis], positions, *grids[axis + 1 :])
+
+
+def _take_along_axis(x: Any, positions: Any, axis: int) -> Any:
+    return x[_places(positions, x.shape, axis)]
+
+
 def _add_along_axis(x: Any, positions: Any, axis: int, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, dtype_of(x))
-    whole = (*shape[:axis], 1, *shape[axis + 1 :])
-    if positions.shape == x.shape == whole:  # one position per row: nothing adds up
-        np.put_along_axis(out, positions, x, axis)
-        return out
-    grids: list[Any] = [
-        np.arange(size).reshape(tuple(-1 if j == i else 1 for j in range(len(shape)))) for i, size in enumerate(shape)
-    ]
-    grids[axis] = positions
-    np.add.at(out, tuple(grids), x)
+    places = _places(positions, shape, axis)
+    if positions.shape == x.shape == (*shape[:axis], 1, *shape[axis + 1 :]):  # one a row: nothing adds up
+        out[places] = x
+    else:
+        np.add.at(out, places, x)
     return out
 
 
 take_along_axis: Primitive = Primitive(
     "take_along_axis",
-    lambda x, positions, axis: np.take_along_axis(x, positions, axis),
+    _take_along_axis,
     lambda g, out, x, positions, axis: add_along_axis(g, positions, axis=axis, shape=shape_of(x)),
     None,
     notation="{0} at {1}",
