@@ -11,6 +11,7 @@ from dataclasses import dataclass
 ENGINE = "tests/engine"
 OPS = "tests/ops"
 BN = "tests/functional tests/nn"
+NN = "tests/nn"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,6 @@ FAULTS = (
           "variance = ops.stop_gradient(ops.mean(ops.square(centred), axes, keepdims=True))",
           "no gradient through the variance", BN),
     Fault("functional/batch_norm.py", "n / (n - 1), momentum)", "1.0, momentum)", "the biased variance is stored", BN),
-    Fault("nn/module.py", "module.training = mode", "self.training = mode", "eval() stops at the first level", BN),
     # -- seven that survived somebody else's mutations once
     Fault("engine/write.py", " and value.strides == old.strides", "", "memory order is not kept by .data =",
           "tests/engine/test_engine_mutation.py tests/engine/test_engine_layout.py"),
@@ -163,4 +163,29 @@ FAULTS = (
           "stratified: the first rows of a label are always in the first part", "tests/data/test_splits_and_scaling.py"),
     Fault("train/evaluation.py", "module.training = training", "module.training = True",
           "evaluation leaves everything in training mode", "tests/train/test_fit.py"),
+    # -- modules
+    Fault("nn/module.py", "child.eval()", "pass", "eval() stops at the first level", NN),
+    Fault("nn/module.py", "child.train()", "child.train(False)", "train() switches the children off", NN),
+    Fault("nn/module.py", 'if child._has_own("load_state_dict"):', "if False:", "a child's own loading is passed over", NN),
+    Fault("nn/module.py", "twin.__dict__.update({name: list(self.__dict__[name]) for name in OWN})", "pass",
+          "a shallow copy shares the list of buffers", NN),
+    Fault("nn/module.py", "given, value = value.name, value.detach()", "given = value.name",
+          "a buffer keeps the graph of what was assigned to it", NN),
+    Fault("nn/tree.py", "refuse_hidden(module, module.__dict__)", "pass", "a list filled later hides its modules", NN),
+    Fault("nn/loading.py", "for tensor, data in before:", "for tensor, data in before[:0]:",
+          "a load that fails half-way leaves half", NN),
+    Fault("nn/hooks.py", "self._replaced.clear()", "pass", "a pass that failed leaves a stale gradient", NN),
+    Fault("nn/hooks.py", "self._of_inputs.clear()", "pass", "hooks keep the last pass's gradients", NN),
+    Fault("nn/functional_call.py", "if own[other] is own[name]:", "if other == name:",
+          "a shared parameter is replaced once", NN),
+    Fault("nn/functional_call.py", 'owner.__dict__["_stand_ins"] = owner._stand_ins | {attribute}', "pass",
+          "a forward does not find the parameters it was given", NN),
+    Fault("functional/pooling.py", "ops.matmul(tiles[-3], y)", "ops.matmul(tiles[-3][::-1], y)",
+          "the depth of adaptive pooling is turned round", NN),
+    Fault("functional/padding.py", "size - max(-after, 0)", "size - max(-before, 0)",
+          "negative padding takes the same off both ends", BN),
+    Fault("transforms.py", "if passed in reached:", "if False:", "a closure over what was passed gives zeros",
+          "tests/test_transforms.py"),
+    Fault("transforms.py", "arg._requires_grad = True", "pass", "a frozen variable is not watched", "tests/test_transforms.py"),
+    Fault("optim/schedules.py", "self._set(self.last_epoch)", "pass", "a loaded schedule leaves a stale rate", "tests/optim"),
 )  # fmt: skip

@@ -144,16 +144,83 @@ def test_a_restored_schedule_continues_exactly(make):
         assert [g["momentum"] for g in other.param_groups] == [g["momentum"] for g in optimizer.param_groups]
 
 
-def test_loading_a_schedule_leaves_the_optimizer_to_its_own_state():
+def test_loading_a_schedule_sets_the_rates_of_its_count():
     optimizer = made()
     schedule = optim.StepLR(optimizer, step_size=2)
     state = schedule.state_dict()
     state["last_epoch"] = 4
     schedule.load_state_dict(state)
     assert_allclose(schedule.get_last_lr(), [0.1 * 0.01, 0.02 * 0.01])
-    assert [group["lr"] for group in optimizer.param_groups] == RATES
-    schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == schedule.get_last_lr()
+
+
+SCHEDULES = {
+    "StepLR": lambda o: optim.StepLR(o, 2, 0.5),
+    "LinearLR": lambda o: optim.LinearLR(o, 0.25, total_iters=9),
+    "CosineAnnealingLR": lambda o: optim.CosineAnnealingLR(o, 11),
+    "OneCycleLR": lambda o: optim.OneCycleLR(o, 0.5, total_steps=20),
+    "SequentialLR": lambda o: optim.SequentialLR(o, [optim.LinearLR(o, 0.1), optim.StepLR(o, 3)], [4]),
+}
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_rates_do_not_depend_on_the_order_of_making_and_loading(make):
+    first = made(momentum=0.9)
+    schedule = make(first)
+    for _ in range(5):
+        schedule.step()
+    saved, saved_schedule = first.state_dict(), schedule.state_dict()
+    schedule.step()
+    expected = [dict(group, params=None) for group in first.param_groups]
+
+    def load_optimizer(optimizer):
+        optimizer.load_state_dict(saved)
+
+    def load_schedule(schedule):
+        schedule.load_state_dict(saved_schedule)
+
+    for order in ("make, optimizer, schedule", "make, schedule, optimizer", "optimizer, make, schedule"):
+        optimizer = made(momentum=0.9)
+        for group in optimizer.param_groups:
+            group["lr"] = 7.0  # what it is made with does not matter either
+        resumed = None
+        for step in order.split(", "):
+            if step == "make":
+                resumed = make(optimizer)
+            elif step == "optimizer":
+                load_optimizer(optimizer)
+            else:
+                load_schedule(resumed)
+        assert [group["lr"] for group in optimizer.param_groups] == [g["lr"] for g in saved["param_groups"]], order
+        assert resumed.base_lrs == RATES
+        resumed.step()
+        assert [dict(group, params=None) for group in optimizer.param_groups] == expected, order
+
+
+def test_an_optimizer_state_that_knows_no_schedule_gives_its_own_rates_as_the_base_in_either_order():
+    saved = made().state_dict()
+    for load_first in (True, False):
+        optimizer = made()
+        for group in optimizer.param_groups:
+            group["lr"] = 7.0
+        if load_first:
+            optimizer.load_state_dict(saved)
+        schedule = optim.StepLR(optimizer, 1, 0.5)
+        if not load_first:
+            optimizer.load_state_dict(saved)
+        schedule.step()
+        schedule.step()
+        assert_allclose([group["lr"] for group in optimizer.param_groups], [0.025, 0.005], rtol=1e-15)
+        assert schedule.base_lrs == RATES
+
+
+def test_a_group_added_afterwards_is_reported_on_loading_too():
+    optimizer = made()
+    schedule = optim.StepLR(optimizer, 3)
+    state = schedule.state_dict()
+    optimizer.add_param_group({"params": [nn.Parameter(np.ones(1))]})
+    with pytest.raises(ArgumentError, match="a group was added"):
+        schedule.load_state_dict(state)
 
 
 def cycle_state(**changes):

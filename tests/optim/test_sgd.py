@@ -189,8 +189,10 @@ def test_nesterov_needs_momentum_and_no_dampening(settings):
 
 def test_nothing_to_train():
     with pytest.raises(ArgumentError, match="nothing to train") as error:
-        SGD(nn.ReLU().parameters())
+        SGD([])
     assert "model.parameters()" in str(error.value)
+    with pytest.raises(ArgumentError, match="no parameters"):
+        SGD(nn.ReLU().parameters())
 
 
 def test_only_leaf_tensors_are_trained():

@@ -10,6 +10,7 @@ from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
 from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
 from ..ops.composed.axes import as_value
+from .settings import whole
 
 
 def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -53,6 +54,6 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
 def _row(padding_idx: int | None, rows: int) -> int | None:
     if padding_idx is None:
         return None
-    if not -rows <= padding_idx < rows:
+    if not -rows <= whole("embedding", "padding_idx", padding_idx) < rows:
         raise ArgumentError(explain("embedding: padding_idx", got=padding_idx, expected=f"{-rows} to {rows - 1}"))
     return padding_idx % rows

@@ -22,6 +22,7 @@ from .. import ops
 from ..engine import dtype_of, reading, scope, shape_of, write
 from ..errors import ArgumentError, ShapeError, explain
 from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
+from .settings import number
 from .sizes import per_axis
 
 
@@ -38,11 +39,10 @@ def layer_norm(
         eps: added to the variance, inside the root.
 
     Raises:
-        ShapeError: an input or parameters that do not end in ``normalized_shape``, or a single value per mean.
+        ShapeError: an input or parameters that do not end in ``normalized_shape``.
         ArgumentError: eps below 0.
     """
     axes = _last_axes("layer_norm", x, normalized_shape, eps, weight=weight, bias=bias)
-    _enough("layer_norm", shape_of(x), axes)
     y, _, _ = standardize(x, axes, float(eps))
     return _scale_and_shift(y, weight, bias)
 
@@ -114,8 +114,7 @@ def instance_norm(
     _check_channel_norm(
         "instance_norm", shape, eps, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
     )
-    if momentum is None or not 0 <= momentum <= 1:
-        raise ArgumentError(explain("instance_norm: momentum", got=momentum, expected="0 to 1"))
+    momentum = number("instance_norm", "momentum", momentum, 0.0, 1.0)
     axes = tuple(range(2, len(shape)))
     n = _enough("instance_norm", shape, axes)
     tracks = _can_track(running_mean, running_var) and shape[0] > 0
@@ -187,8 +186,7 @@ def _check_channel_norm(what: str, shape: tuple[int, ...], eps: float, **values:
 
 
 def _check_eps(what: str, eps: float) -> None:
-    if not eps >= 0:
-        raise ArgumentError(explain(f"{what}: eps", got=eps, expected="a number >= 0"))
+    number(what, "eps", eps, 0.0)
 
 
 def _enough(what: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> int:

@@ -20,6 +20,7 @@ from ..engine.mode import current_mode
 from ..engine.tape import Tape
 from ..errors import ArgumentError, DTypeError, RecordingError, ShapeError, explain
 from ..tensor import Scalar, Tensor
+from .given import listed
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Variable]
@@ -113,7 +114,7 @@ class Optimizer(ABC):
         self.param_groups: list[dict[str, Any]] = []
         self.params: list[Variable] = []
         self.state: dict[Variable, State] = {}
-        given: list[Any] = [params] if isinstance(params, Variable) else list(params)
+        given = listed(self._name, params)
         if not given:
             raise ArgumentError(
                 explain(f"{self._name}: nothing to train", got="no parameters", fix="pass model.parameters()")
@@ -137,7 +138,7 @@ class Optimizer(ABC):
             fix = "{'params': [...], 'lr': 0.1}; either groups or parameters, not both"
             raise ArgumentError(explain(f"{self._name}: not a group of parameters", got=repr(group), fix=fix))
         given = group["params"]
-        names, params = _named([given] if isinstance(given, Variable) else list(given))
+        names, params = _named(listed(self._name, given))
         for p in params:
             if not isinstance(p, Variable) or not p.is_leaf or p.is_scalar_kind:
                 raise ArgumentError(

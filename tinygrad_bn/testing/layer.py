@@ -18,7 +18,6 @@ import numpy as np
 from ..engine import Variable, dtype_of, gradients, no_grad, record_sites
 from ..errors import ArgumentError, GradcheckError, TinygradError, explain
 from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
-from ..nn import Module
 from ..random import generator
 from ..tensor import Parameter, Tensor
 from . import touched
@@ -294,10 +293,6 @@ def _registered(subject: Subject) -> Outcome:
             if isinstance(value, Tensor) and value.requires_grad and not isinstance(value, Parameter):
                 fix = f"self.{name} = nn.Parameter(...); a running value: register_buffer"
                 raise failed(f"{at}{name} is not trained or saved", "Tensor with requires_grad", "Parameter", fix)
-            parts = list(value.values()) if isinstance(value, dict) else value
-            if isinstance(parts, (list, tuple)) and any(isinstance(p, (Module, Parameter)) for p in parts):
-                fix = "nn.ModuleList or nn.ModuleDict for modules; one attribute per Parameter"
-                raise failed(f"what is in {at}{name} is not found", type(value).__name__, "registered state", fix)
     count = len(list(subject.module.named_parameters())), len(list(subject.module.named_buffers()))
     return passed(f"{count[0]} parameters, {count[1]} buffers")
 

@@ -248,8 +248,9 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     padded = primitives.put_slice(x, index=inside, shape=wide)
     if constant_values == 0.0:
         return padded
-    border = np.ones(wide, bool)
-    border[inside] = False
+    touched = [any(pair) for pair in widths]  # an axis that is left as it is, such as the batch, is broadcast
+    border = np.ones([size if padded_too else 1 for size, padded_too in zip(wide, touched)], bool)
+    border[tuple(cut if padded_too else slice(None) for cut, padded_too in zip(inside, touched))] = False
     return primitives.where(border, constant_values, padded)
 
 
