@@ -168,12 +168,14 @@ def test_every_primitive_is_in_the_table() -> None:
 @pytest.mark.parametrize("use", TABLE)
 def test_every_primitive_of_the_library_passes(use: str) -> None:
     made = TABLE[use]
-    report = check(made.primitive, [tuple(raw(x) for x in made.inputs)], **made.params)
+    name = made.primitive.name
+    # Other values are no positive definite matrix, and another length does not fit the shape among the parameters.
+    skip = {"cholesky": ["values decide"], "put_diagonal": ["one and none"]}.get(name, [])
+    report = check(made.primitive, [tuple(raw(x) for x in made.inputs)], skip=skip, **made.params)
     assert report.ok, report
-    assert {c.name for c in report.warnings} <= {
-        "sign": {"first derivatives", "second derivatives"},
-        "stop_gradient": {"constants"},
-    }.get(made.primitive.name, set())
+    no_slope = {"first derivatives", "second derivatives"}
+    steps = {key: no_slope for key in ("sign", "ceil", "floor", "rint", "trunc", "floor_divide")}
+    assert {c.name for c in report.warnings} <= (steps | {"stop_gradient": {"constants"}}).get(name, set())
 
 
 def test_a_rule_that_is_wrong_where_arguments_broadcast() -> None:
