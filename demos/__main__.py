@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .lab import plots, results
+from .lab import results
 from .lab.command import add_options, guarded, settings_of, write_pictures
-from .lab.demo import Verdict
 from .lab.output import prepare, write_whole
-from .lab.page import page
 from .lab.run import load, run
-from .lab.terminal import verdict_text
+from .lab.show import plots
+from .lab.show.blocks import Verdict
+from .lab.show.page import page
+from .lab.show.terminal import verdict_text
 
 NAMES = (
     "worked_example",
@@ -52,7 +53,8 @@ def run_all(argv: Sequence[str] | None) -> int:
     options = parser.parse_args(argv)
     folder = prepare(options.out)
     if options.again:
-        content = results.judged(results.read(options.again))
+        content = results.read(options.again)
+        print(f"Writing the report on {options.again}; nothing is measured.", flush=True)
     else:
         demos = [load(name) for name in dict.fromkeys(options.only or NAMES)]
         for demo in demos:
@@ -67,18 +69,18 @@ def run_all(argv: Sequence[str] | None) -> int:
 
 def write_report(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the results, the pictures and the page, and say what came out."""
-    written = results.write(folder / "results.json", content)
+    blocks = results.shown(content)
+    written = results.write(folder / "results.json", results.judged(content, blocks))
     for entry in content["demos"]:
-        shown = results.blocks(entry)
-        write_pictures(shown, prepare(folder / entry["name"]))
+        write_pictures(blocks[entry["name"]], prepare(folder / entry["name"]))
         print(f"\n{entry['title']}\n{'-' * len(entry['title'])}")
-        for block in shown:
+        for block in blocks[entry["name"]]:
             if isinstance(block, Verdict):
                 print(f"{verdict_text(block)}\n")
     if not plots.available():
         print(plots.MISSING)
     print(f"wrote {written}: everything that was measured", flush=True)
-    html = page(content, folder)
+    html = page(content, blocks, folder)
     path = write_whole(folder / "report.html", lambda file: file.write_text(html, encoding="utf-8"))
     print(f"wrote {path}: the report; open it in a browser")
 

@@ -19,7 +19,7 @@ from typing import Any
 from tinygrad_bn.errors import explain
 
 from .lab.output import OutputError, write_whole
-from .lab.plots import CYCLE
+from .lab.show.plots import CYCLE
 
 MARKERS = "os^D"
 

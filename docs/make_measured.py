@@ -28,8 +28,9 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from demos.lab import plots, results  # noqa: E402
-from demos.lab.demo import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+from demos.lab import results  # noqa: E402
+from demos.lab.show import plots  # noqa: E402
+from demos.lab.show.blocks import Block, Drawing, Plot, Table, Verdict  # noqa: E402
 from tinygrad_bn.files import write_whole  # noqa: E402
 
 RESULTS = DOCS / "measured" / "results.json"
@@ -46,8 +47,9 @@ class Pages:
     """The pages with marks, and the measurements that belong there."""
 
     def __init__(self) -> None:
-        self.content = results.judged(results.read(RESULTS))
-        self.blocks = {entry["name"]: results.blocks(entry) for entry in self.content["demos"]}
+        content = results.read(RESULTS)
+        self.blocks = results.shown(content)
+        self.content = results.judged(content, self.blocks)
         self.used: set[tuple[str, str]] = set()
         self.folder = ""  # of the pictures, as the page sees it
 
@@ -179,9 +181,10 @@ def outcomes(content: Any) -> dict[str, Any]:
 def main(files: list[str]) -> None:
     """Keep what was given, then write all pages and pictures."""
     if files:
-        results.write(RESULTS, results.judged(results.read(Path(files[0]))))
-        runs = [outcomes(results.judged(results.read(Path(file)))) for file in files]
-        write_whole(VERDICTS, (json.dumps(runs, indent=1) + "\n").encode())
+        contents = [results.read(Path(file)) for file in files]
+        documents = [results.judged(content, results.shown(content)) for content in contents]
+        results.write(RESULTS, documents[0])
+        write_whole(VERDICTS, (json.dumps([outcomes(each) for each in documents], indent=1) + "\n").encode())
     writer = Pages()
     for path in pages():
         write_whole(path, writer.filled(path).encode())

@@ -22,7 +22,7 @@ PACKAGE = "tinygrad_bn"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 ENGINE_BUDGET = 620  # lines of code in variable.py, primitive.py and sweep.py together
-FOLDER_BUDGET = 1000  # lines of code in all of engine/
+FOLDER_BUDGET = 1250  # lines of code in all of engine/
 
 Sources = dict[str, str]
 
@@ -294,9 +294,11 @@ def test_the_package_does_without_the_optional_libraries() -> None:
 
 
 def test_pictures_are_made_of_snapshots() -> None:
-    readers = {f"{PACKAGE}.graph.tracing", f"{PACKAGE}.graph.steps"}
+    readers = {f"{PACKAGE}.graph.{name}" for name in ("tracing", "steps", "rules")}
     others = [f for f in own(sources()) if room_of(f.source) == "graph" and f.source not in readers]
-    assert {f.target for f in others if room_of(f.target) != "graph"} == {f"{PACKAGE}.errors", f"{PACKAGE}.files"}
+    from_package = {f"{PACKAGE}.graph": f"{PACKAGE}.engine.sweep"}  # which hands on a name of the engine's
+    targets = {f.target for f in others if room_of(f.target) != "graph" and f.target != from_package.get(f.source)}
+    assert targets == {f"{PACKAGE}.errors", f"{PACKAGE}.files"}
     assert len({f.source for f in others}) > 3
 
 

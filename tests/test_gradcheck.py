@@ -179,6 +179,9 @@ def test_a_function_that_is_not_deterministic_is_refused():
     with pytest.raises(ArgumentError, match="gradcheck of noisy: two calls gave different results") as error:
         gradcheck(noisy, X)
     assert "seed or switch off what is random" in str(error.value)
+    assert "it keeps state from call to call" in str(error.value)
+    with pytest.raises(ArgumentError, match=r"it draws random numbers \(dropout.*switch it to evaluation"):
+        gradcheck(tg.nn.Dropout(), X)
 
 
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
@@ -206,6 +209,55 @@ def test_the_function_must_return_variables(check):
         check(lambda x: x.data * 2.0, X)
     with pytest.raises(ArgumentError, match="got:      Tensor, float"):
         check(lambda x: (x, 1.0), X)
+
+
+# -- inputs of every size ----------------------------------------------------------------------------------------------
+
+SIZES = [1e-300, 1e-20, 1e-12, 1e-8, 1e-4, 1.0, 1e4, 1e8, 1e12]
+EVERYWHERE = {
+    "square": (np.square, lambda g, out, x: g * x * 2.0),
+    "logarithm": (np.log, lambda g, out, x: g / x),
+    "root": (np.sqrt, lambda g, out, x: g * 0.5 / out),
+    "reciprocal": (lambda x: 1.0 / x, lambda g, out, x: -g * out * out),
+    "power": (lambda x: x**1.5, lambda g, out, x: g * x**0.5 * 1.5),
+    "sine": (np.sin, lambda g, out, x: g * ops.cos(x)),
+    "kink": (lambda x: np.maximum(x, 0.0), lambda g, out, x: g * ops.astype(ops.greater(x, 0.0), dtype="float64")),
+    "tanh": (np.tanh, lambda g, out, x: g * (1.0 - out * out)),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.filterwarnings("ignore::tinygrad_bn.VanishingGradientWarning", "ignore::RuntimeWarning")
+def test_a_right_rule_is_right_whatever_the_size_of_x(name, size):
+    forward, rule = EVERYWHERE[name]
+    if name == "reciprocal" and size < 1e-100:  # -inf is no slope
+        assert not gradcheck(planted(rule, forward), np.array([size]), raise_exception=False)
+        return
+    assert gradcheck(planted(rule, forward), np.array([1.7 * size, 1.0]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.filterwarnings("ignore::tinygrad_bn.VanishingGradientWarning", "ignore::RuntimeWarning")
+def test_a_wrong_rule_is_wrong_whatever_the_size_of_x(name, size):
+    forward, rule = EVERYWHERE[name]
+    doubled = planted(lambda g, out, x: rule(g, out, x) * 2.0, forward)
+    slope = float(np.asarray(rule(1.0, forward(np.array(1.7 * size)), np.array(1.7 * size))))
+    if abs(slope) > 1e-3:  # below that, atol accepts nothing as well
+        assert not gradcheck(doubled, np.array([1.7 * size]), raise_exception=False)
+
+
+def test_large_results_do_not_hide_small_ones():
+    assert gradcheck(ops.exp, np.array([300.0, 0.0, -3.0]))
+    assert not gradcheck(
+        planted(lambda g, out, x: g * ops.where(x > 1.0, out, 2.0)), np.array([300.0, 0.0]), raise_exception=False
+    )
+
+
+def test_what_rounding_hides_is_pointed_out():
+    with pytest.warns(VanishingGradientWarning, match="1 of 2 derivatives are smaller than what rounding does"):
+        assert gradcheck(lambda x: ops.sum(x * x), np.array([1e12, 1e-4]))
 
 
 # -- leaves -----------------------------------------------------------------------------------------------------------
@@ -323,8 +375,7 @@ def test_settings_are_used():
     close = planted(lambda g, out, x: g * out * 1.0001)
     assert gradcheck(close, X)
     assert not gradcheck(close, X, rtol=1e-6, atol=1e-8, raise_exception=False)
-    coarse = gradcheck(ops.exp, X, eps=0.5, raise_exception=False)
-    assert coarse is False
+    assert gradcheck(ops.exp, X, eps=0.5)  # too wide, so smaller ones are tried
     reports = set()
     for seed in (0, 1):
         with pytest.raises(GradcheckError) as error:

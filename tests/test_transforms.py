@@ -466,3 +466,107 @@ def test_a_training_step_written_with_value_and_grad():
         b -= 0.1 * db
     np.testing.assert_allclose(w, true, atol=1e-8)
     np.testing.assert_allclose(b, 0.7, atol=1e-8)
+
+
+# -- functions that use the variable that was passed, instead of their argument ----------------------------------------
+
+EVERY_TRANSFORM = {
+    "grad": lambda f, x: grad(f)(x),
+    "value_and_grad": lambda f, x: value_and_grad(f)(x),
+    "create_graph": lambda f, x: grad(f, create_graph=True)(x),
+    "vjp": lambda f, x: vjp(f, x),
+    "jvp": lambda f, x: jvp(f, [x], [np.ones(x.shape)]),
+    "jacobian": lambda f, x: jacobian(f)(x),
+    "hessian": lambda f, x: hessian(f)(x),
+    "hvp": lambda f, x: hvp(f, [x], [np.ones(x.shape)]),
+    "grad of grad": lambda f, x: grad(lambda y: ops.sum(grad(f, create_graph=True)(y)))(x),
+    "jacobian of grad": lambda f, x: jacobian(grad(f, create_graph=True))(x),
+    "grad of jacobian": lambda f, x: grad(lambda y: ops.sum(jacobian(f)(y)))(x),
+}
+
+
+@pytest.mark.parametrize("wants", [True, False], ids=["trained", "frozen"])
+@pytest.mark.parametrize("transform", EVERY_TRANSFORM.values(), ids=EVERY_TRANSFORM)
+def test_a_function_of_what_was_passed_instead_of_its_argument_is_refused(transform, wants):
+    x = Tensor(X, requires_grad=wants, name="gamma")
+    for inside in (lambda _: ops.sum(x * x * x), lambda _: ops.sum(ops.exp(x) * 2.0 + V)):
+        with pytest.raises(ArgumentError, match=r"does not use argument 0.*'gamma'") as error:
+            transform(inside, x)
+        assert "functional_call(module, {'gamma': argument}, x)" in str(error.value)
+    assert x.requires_grad is wants
+    assert x.grad is None
+    transform(lambda v: ops.sum(v * v * v), x)  # and what uses it works
+
+
+@pytest.mark.parametrize("wants", [True, False], ids=["trained", "frozen"])
+def test_each_argument_is_looked_at_by_itself(wants):
+    x, y = Tensor(X, requires_grad=wants, name="x"), Tensor(V, requires_grad=True, name="y")
+    with pytest.raises(ArgumentError, match=r"argument 1.*'y'"):
+        grad(lambda a, b: ops.sum(a * y), (0, 1))(x, y)
+    with pytest.raises(ArgumentError, match=r"argument 0.*'x'"):
+        vjp(lambda a, b: ops.sum(x * b), x, y)
+    assert grad(lambda a, b: ops.sum(a * y), 0)(x, y).shape == X.shape  # y is not differentiated by here
+    first, second = grad(lambda a, b: ops.sum(a * a), (0, 1))(x, y)  # not used at all: the derivative is 0
+    np.testing.assert_allclose(first.numpy(), 2.0 * X)
+    np.testing.assert_allclose(second.numpy(), 0.0)
+
+
+@pytest.mark.parametrize("wants", [True, False], ids=["trained", "frozen"])
+def test_beside_the_argument_what_was_passed_is_a_constant(wants):
+    x = Tensor(X, requires_grad=wants)
+    np.testing.assert_allclose(grad(lambda v: ops.sum(v * x))(x).numpy(), X)
+    np.testing.assert_allclose(hessian(lambda v: ops.sum(v * v * x))(x).numpy(), np.diag(2.0 * X), atol=1e-15)
+    value, tangent = jvp(lambda v: v * x, [x], [V])
+    np.testing.assert_allclose(tangent.numpy(), X * V)
+    assert value.requires_grad is wants
+
+
+def test_a_frozen_variable_stays_frozen_when_the_function_fails():
+    x = Tensor(X)
+    stamp = x.stamp
+
+    def fails(v):
+        assert x.requires_grad  # while the function runs
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        grad(fails)(x)
+    assert not x.requires_grad
+    assert x.stamp == stamp
+    assert type(grad(lambda v: ops.sum(v * v))(X)) is np.ndarray
+
+
+def test_arrays_come_out_where_arrays_went_in_although_a_frozen_variable_is_watched():
+    x, found = Tensor(X), []
+
+    def outer(v):
+        found.append(grad(lambda w: ops.sum(w * x))(V))
+        return ops.sum(v)
+
+    grad(outer)(x)
+    assert type(found[0]) is np.ndarray
+    np.testing.assert_allclose(found[0], X)
+
+
+def test_what_was_passed_may_change_before_a_cotangent_is_pulled_back():
+    x = Tensor(X)
+    _, pull_back = vjp(lambda v: v * v, x)
+    x.data = np.zeros_like(X)
+    np.testing.assert_allclose(pull_back(V)[0].numpy(), 2.0 * X * V)
+
+
+def test_scalars_are_looked_at_too():
+    s = Scalar(3.0, name="s")
+    with pytest.raises(ArgumentError, match=r"does not use argument 0.*'s'"):
+        grad(lambda _: s * s)(s)
+    assert grad(lambda v: v * s)(s).item() == 3.0
+
+
+def test_a_module_called_with_its_own_parameter_is_refused_and_functional_call_is_right():
+    layer = tg.nn.Linear(3, 1, dtype=float)
+    inputs = np.random.default_rng(5).normal(size=(4, 3))
+    expected = 2.0 * (inputs @ layer.weight.numpy().T + layer.bias.numpy()).T @ inputs
+    with pytest.raises(ArgumentError, match="functional_call"):
+        grad(lambda w: ops.sum(ops.square(layer(inputs))))(layer.weight)
+    found = grad(lambda w: ops.sum(ops.square(tg.nn.functional_call(layer, {"weight": w}, inputs))))(layer.weight)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)

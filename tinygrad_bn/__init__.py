@@ -1,6 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
-from . import data, functional, graph, nn, ops, optim, testing, train
+from . import data, errors, functional, graph, nn, ops, optim, program, testing, train
 from .engine import (
     Primitive,
     Variable,
@@ -10,6 +10,7 @@ from .engine import (
     no_grad,
     record_sites,
     scope,
+    write,
 )  # fmt: skip
 from .errors import TinygradError
 from .explorer import explore
@@ -18,11 +19,12 @@ from .nn.init import manual_seed
 from .tensor import Parameter, Scalar, Tensor, gradients_of, scalarize, values_of
 from .transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
-    "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable",
-    "data", "detect_anomaly", "enable_grad", "explore", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of",
-    "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim",
-    "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp",
+    "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable", "data",
+    "detect_anomaly", "enable_grad", "errors", "explore", "functional", "grad", "gradcheck", "gradgradcheck",
+    "gradients_of", "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad",
+    "ops", "optim", "program", "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad",
+    "values_of", "vjp", "write",
 ]  # fmt: skip

@@ -6,6 +6,11 @@ the built-in exception that NumPy or PyTorch would raise, so ``except ValueError
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.linalg import LinAlgError
+from numpy.ma import MaskedArray
+
 
 class TinygradError(Exception):
     """Base of all errors of this library."""
@@ -17,6 +22,10 @@ class ShapeError(TinygradError, ValueError):
 
 class ArgumentError(TinygradError, ValueError):
     """An argument outside of what the operation accepts."""
+
+
+class MatrixError(ArgumentError, LinAlgError):
+    """A matrix that the operation has no result for: a singular one to invert, one that is not positive definite."""
 
 
 class IndexingError(TinygradError, IndexError):
@@ -37,6 +46,10 @@ class GraphError(TinygradError, RuntimeError):
 
 class MutationError(GraphError):
     """A value was changed after an operation recorded it and before that operation's rule ran."""
+
+
+class RecordingError(TinygradError, RuntimeError):
+    """A function that cannot be recorded as a program, or a program that cannot run on what it was given."""
 
 
 class RuleError(TinygradError, RuntimeError):
@@ -86,3 +99,15 @@ def printable(text: str) -> str:
 def missing_package(what: str, package: str, install: str) -> MissingPackageError:
     """The error that says what to install."""
     return MissingPackageError(explain(f"{what} needs the package {package}", fix=f"pip install {install}"))
+
+
+def unmasked(value: Any, what: str) -> Any:
+    """The value, unless it is a masked array: as an array or a tensor it would lose its mask, and a hidden 99 would count.
+
+    Raises:
+        DTypeError: a masked array.
+    """
+    if isinstance(value, MaskedArray):
+        fix = "x.filled(value) puts numbers in the place of what is masked"
+        raise DTypeError(explain(f"{what}: a masked array would lose its mask", got=type(value).__name__, fix=fix))
+    return value

@@ -2,19 +2,29 @@
 
 A random cotangent, because symmetric ones can hide everything: the sum of a batch-normalised output does not depend on
 the input at all, so its gradient tests nothing.  At a kink the derivative must lie between the one-sided slopes.
+
+The step follows the size of x: 1e-6 is nothing beside 1e8, and far too much beside 1e-8.  Where one step does not do,
+many are tried, and the slope is taken where neighbouring steps agree best.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .engine import Variable, dtype_of, gradients, no_grad
-from .errors import ArgumentError, GradcheckError, explain
+from .errors import ArgumentError, GradcheckError, explain, unmasked
+from .random import generator
 from .tensor import Tensor
+
+ROUNDING = 4.0  # units in the last place by which a result may well be off
+FACTORS = 10.0 ** np.arange(3, -17, -1)  # steps to try, as multiples of the first one
+
+
+Point = tuple[float, list[Any]]  # where an element stood, and what the results were (each in its own dtype)
 
 
 class VanishingGradientWarning(UserWarning):
@@ -39,7 +49,7 @@ def gradcheck(
         inputs: one input or a sequence: float64 arrays, tensors or scalars.  Those that require a gradient are checked;
             raw arrays of floats always are.
         parameters: leaves that the function uses without being given them, such as a layer's weights; checked too.
-        eps: half the width of the difference.
+        eps: half the width of the difference that is tried first, relative to the element where that exceeds 1.
         atol: absolute tolerance.
         rtol: relative tolerance.
         seed: of the random cotangent.
@@ -61,15 +71,24 @@ def gradcheck(
     leaves += [(p.name or f"parameter {i}", p) for i, p in enumerate(parameters)]
     _check_inputs(name, leaves)
     rng = np.random.default_rng(seed)
+    drawn = generator().bit_generator.state
     outputs = _outputs(function, args)
+    draws = generator().bit_generator.state != drawn
     cotangents = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
-    def loss() -> float:
-        return float(sum(np.sum(w * y.data) for w, y in zip(cotangents, _outputs(function, args))))
+    def values() -> list[Any]:
+        return [np.asarray(y.data) for y in _outputs(function, args)]
 
-    base = float(sum(np.sum(w * y.data) for w, y in zip(cotangents, outputs)))
-    if not np.isclose(base, loss(), rtol=1e-12, atol=0, equal_nan=True):
-        fix = "seed or switch off what is random (dropout), then check"
+    base = [np.array(y.data) for y in outputs]
+    if not all(np.allclose(a, b, rtol=1e-12, atol=0, equal_nan=True) for a, b in zip(base, values())):
+        fix = (
+            "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
+        )
+        if not draws:
+            fix = (
+                "it keeps state from call to call: put that back at its start; or it draws from a generator of its own:"
+                " seed or switch off what is random"
+            )
         raise ArgumentError(explain(f"gradcheck of {name}: two calls gave different results", fix=fix))
     recorded = [(y, w) for y, w in zip(outputs, cotangents) if y.requires_grad]
     variables = [leaf for _, leaf in leaves]
@@ -77,14 +96,17 @@ def gradcheck(
     if recorded:
         found = gradients([y for y, _ in recorded], variables, [w for _, w in recorded])
     faults: list[tuple[float, str]] = []
-    zero_passes = True
+    zero_passes, hidden = True, 0
     for (label, leaf), gradient in zip(leaves, found):
         got = np.zeros(leaf.shape) if gradient is None else np.asarray(gradient.data)
         for index in np.ndindex(leaf.shape):
-            numeric, low, high = _slopes(loss, leaf, index, eps, base)
             value = float(got[index])
+            numeric, low, high, noise = _slopes(values, cotangents, leaf, index, eps, base, value, (atol, rtol))
             margin = atol + rtol * abs(numeric)
-            zero_passes = zero_passes and low - margin <= 0.0 <= high + margin
+            passes = low - margin - noise <= 0.0 <= high + margin + noise
+            zero_passes = zero_passes and passes
+            hidden += passes and noise > margin
+            margin += noise
             if not low - margin <= value <= high + margin:
                 expected = f"between {low:.6g} and {high:.6g} (a kink)" if low < high else f"{numeric:.8g}"
                 where = f"index {index}" if index else "the value"
@@ -107,13 +129,17 @@ def gradcheck(
             f"gradcheck of {name}: {len(faults)} derivatives disagree with central differences{lines}{more}\n"
             f"  to fix:   {fix}"
         )
-    if zero_passes:
-        warnings.warn(
-            f"gradcheck of {name}: a gradient of zero would pass too, so this proves nothing; check a function whose"
-            " gradient is not about 0 there, such as a random combination of the outputs",
-            VanishingGradientWarning,
-            stacklevel=2,
+    if zero_passes or hidden:
+        said = (
+            "a gradient of zero would pass too, so this proves nothing; check a function whose gradient is not about 0"
+            " there, such as a random combination of the outputs"
         )
+        if hidden:
+            said = (
+                f"{hidden} of {sum(leaf.size for leaf in variables)} derivatives are smaller than what rounding does to"
+                " a difference of the results, so a gradient of zero would pass there; choose inputs of similar size"
+            )
+        warnings.warn(f"gradcheck of {name}: {said}", VanishingGradientWarning, stacklevel=2)
     return True
 
 
@@ -169,7 +195,7 @@ def _as_input(x: Any) -> Any:
         if x.requires_grad and not x.is_leaf:
             return x.detach().requires_grad_()
         return x
-    array = np.asarray(x)
+    array = np.asarray(unmasked(x, "gradcheck"))
     return Tensor(array, requires_grad=True) if array.dtype.kind == "f" else x
 
 
@@ -195,27 +221,109 @@ def _outputs(function: Callable[..., Any], args: Sequence[Any]) -> list[Variable
     return outputs
 
 
-def _slopes(
-    loss: Callable[[], float], leaf: Variable, index: tuple[int, ...], eps: float, base: float
-) -> tuple[float, float, float]:
-    """Central slope, and the interval the derivative may lie in: a point, or at a kink what the two sides span."""
-    original = leaf.data
+class Slope(NamedTuple):
+    """A central difference; the interval the derivative may lie in, which is a point but at a kink; its uncertainty."""
 
-    def at(step: float) -> float:
+    central: float
+    low: float
+    high: float
+    noise: float
+
+
+def _slopes(
+    values: Callable[[], list[Any]], cotangents: Sequence[Any], leaf: Variable, index: tuple[int, ...], eps: float,
+    base: list[Any], expected: float, tolerance: tuple[float, float],
+) -> Slope:  # fmt: skip
+    """The slope of the results, weighted with the cotangents, along one element."""
+    original = leaf.data
+    x = float(np.asarray(original)[index])
+
+    def at(step: float) -> Point:
         moved = np.array(original, dtype=float)
         moved[index] += step
         leaf.data = moved
-        return loss()
+        return float(moved[index]), values()
 
+    def between(one: Point, other: Point) -> tuple[float, float]:
+        return _quotient(one, other, cotangents)
+
+    step = eps * max(1.0, abs(x))
     try:
-        up, down = at(eps), at(-eps)
-        central, right, left = (up - down) / (2 * eps), (up - base) / eps, (base - down) / eps
-        gap = abs(right - left)
-        if gap > 1e-3 * (1.0 + abs(central)):  # too large for curvature? then it does not shrink with the step
-            small = eps / 16
-            right, left = (at(small) - base) / small, (base - at(-small)) / small
-            if abs(right - left) > 0.5 * gap:
-                return central, min(left, right), max(left, right)
-        return central, central, central
+        with np.errstate(all="ignore"):
+            here = (x, base)
+            up, down = at(step), at(-step)
+            middle, noise = between(up, down)
+            right, left = between(up, here)[0], between(here, down)[0]
+            gap = abs(right - left)
+            if gap > 1e-3 * (1.0 + abs(middle)) + 4.0 * noise:  # curvature shrinks with the step, a kink does not
+                small = step / 16
+                right, left = between(at(small), here)[0], between(here, at(-small))[0]
+                beside = 0.0 < abs(x) < 2.0 * step  # a kink at 0 is not a kink at x
+                if abs(right - left) > 0.5 * gap and not beside:
+                    return Slope(middle, min(left, right), max(left, right), 0.0)
+            margin = tolerance[0] + tolerance[1] * abs(middle)
+            if not (abs(middle - expected) <= margin and noise <= margin):
+                middle, noise = steadiest(at, cotangents, eps, x, tolerance)
+            return Slope(middle, middle, middle, noise)
     finally:
         leaf.data = original
+
+
+def _quotient(up: Point, down: Point, cotangents: Sequence[Any], moved: Sequence[Any] = ()) -> tuple[float, float]:
+    """The weighted difference over the width, and what rounding of the results may have done to it.
+
+    Each result is subtracted from itself before any are added: beside 1e16 a change of 1 would not be seen.  Results
+    that the element does not move are not rounded differently either; ``moved`` tells which they are, if known.
+    """
+    width = up[0] - down[0]
+    if width == 0.0:
+        return np.nan, np.nan
+    total = noise = 0.0
+    for i, (one, other, w) in enumerate(zip(up[1], down[1], cotangents)):
+        here = moved[i] if moved else one != other
+        unit = float(np.finfo(one.dtype).eps) if one.dtype.kind == "f" else 0.0
+        a, b, weights = one[here].astype(float), other[here].astype(float), w[here]
+        total += float(np.sum(weights * (a - b)))
+        noise += float(np.sum(np.abs(weights) * (np.abs(a) + np.abs(b)))) * ROUNDING / 2 * unit
+    return total / width, noise / abs(width)
+
+
+def steadiest(
+    at: Callable[[float], Point], cotangents: Sequence[Any], eps: float, x: float, tolerance: tuple[float, float]
+) -> tuple[float, float]:
+    """The central difference with the smallest steps that agree with each other; and how much it may be off.
+
+    Large steps see curvature, small ones rounding.  In between there is a plateau, wherever that is for this x.
+
+    Args:
+        at: from a step, where the element then stands and the results there.
+        cotangents: the weights of the results.
+        eps: the usual step for an element of size 1.
+        x: the point.  Steps that it would swallow are left out; those of its own size are tried as well.
+        tolerance: absolute and relative, of what counts as agreeing.
+    """
+    size = abs(x)
+    tries = [eps * max(1.0, size) * FACTORS]
+    if 0.0 < size < 1.0:
+        tries.append(eps * size * FACTORS[:7])
+    steps = [h for h in np.unique(np.concatenate(tries)) if h > 2.0 * np.spacing(size)]
+    if not steps:
+        return np.nan, 0.0
+    pairs = [(at(h), at(-h)) for h in steps]
+    moved = [np.any([up[1][i] != down[1][i] for up, down in pairs], axis=0) for i in range(len(cotangents))]
+    if not any(mask.any() for mask in moved):  # it has no influence, or one below the last digit of the results
+        last = sum(
+            float(np.sum(np.abs(w) * np.spacing(np.abs(y.astype(float))))) for w, y in zip(cotangents, pairs[-1][0][1])
+        )
+        return 0.0, last / steps[-1]
+    tried = [_quotient(up, down, cotangents, moved) for up, down in pairs]
+    best = (np.nan, np.inf, np.inf)
+    for smaller, (slope, noise), larger in zip(tried, tried[1:], tried[2:]):
+        # Curvature grows with the square of the step, so what the larger one differs by is far more than this one errs.
+        error = noise + max(abs(slope - smaller[0]), abs(slope - larger[0]) / 10.0)
+        share = error / (tolerance[0] + tolerance[1] * abs(slope))
+        if best[2] <= 1.0 and not share < best[2]:  # the best of the first plateau
+            break
+        if share < best[2]:
+            best = slope, error, share
+    return best[:2] if np.isfinite(best[1]) else (np.nan, 0.0)

@@ -1,13 +1,15 @@
 """NumPy's own functions on variables: ``np.exp(x)``, ``np.mean(x, axis=0)``, ``array * x``.
 
-NumPy calls these two functions (``__array_ufunc__``, ``__array_function__``) when a variable is among the arguments.  A
-function that has no counterpart in ``ops`` is refused by name: never an object array, never a silently dropped graph.
+NumPy calls these two functions (``__array_ufunc__``, ``__array_function__``) when a variable is among the arguments.  Which
+operation a function means follows from the operations themselves: a ufunc means the primitive that it is the forward of,
+another function the operation of the same name; only exceptions are listed.  A function that has no counterpart in ``ops``
+is refused by name: never an object array, never a silently dropped graph.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import cache
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from . import ops
 from .engine import Variable, dtype_of
 from .errors import DTypeError, NoDerivativeError, explain
+from .ops import primitives
 
 Operation = Callable[..., Any]
 
@@ -35,6 +38,7 @@ def _on_booleans(name: str, operation: Operation) -> Operation:
 
 bitwise_and = _on_booleans("&", ops.logical_and)
 bitwise_or = _on_booleans("|", ops.logical_or)
+bitwise_xor = _on_booleans("^", ops.logical_xor)
 invert = _on_booleans("~", ops.logical_not)
 
 
@@ -63,6 +67,10 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: An
     return ops.clip(x, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
+def _where(condition: Any, *choices: Any) -> Any:
+    return ops.where(condition, *choices) if choices else np.nonzero(_values(condition))
+
+
 def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     """``optimize`` makes no difference to the result."""
     if not isinstance(subscripts, str):
@@ -70,48 +78,59 @@ def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     return ops.einsum(subscripts, *operands)
 
 
+# A primitive whose forward is a NumPy ufunc is what that ufunc means; by its public name, where ``ops`` wraps it.  The
+# rest have a primitive under another name, or one for some dtypes only.
 UFUNCS: dict[Any, Operation] = {
-    np.add: ops.add, np.subtract: ops.subtract, np.multiply: ops.multiply, np.divide: ops.divide,
-    np.negative: ops.negative, np.positive: lambda x: x, np.power: ops.power,
-    np.float_power: lambda x, y: ops.power(_double(x), _double(y)),
-    np.square: ops.square, np.reciprocal: ops.reciprocal, np.sqrt: ops.sqrt, np.exp: ops.exp, np.expm1: ops.expm1,
-    np.log: ops.log, np.log1p: ops.log1p, np.absolute: ops.abs, np.fabs: ops.abs, np.sign: ops.sign,
-    np.sin: ops.sin, np.cos: ops.cos, np.tan: ops.tan, np.arcsin: ops.arcsin, np.arccos: ops.arccos,
-    np.arctan: ops.arctan, np.sinh: ops.sinh, np.cosh: ops.cosh, np.tanh: ops.tanh, np.arcsinh: ops.arcsinh,
-    np.arccosh: ops.arccosh, np.arctanh: ops.arctanh, np.maximum: ops.maximum, np.minimum: ops.minimum,
-    np.greater: ops.greater, np.greater_equal: ops.greater_equal, np.less: ops.less, np.less_equal: ops.less_equal,
-    np.equal: ops.equal, np.not_equal: ops.not_equal, np.logical_and: ops.logical_and, np.logical_or: ops.logical_or,
-    np.logical_not: ops.logical_not, np.bitwise_and: bitwise_and, np.bitwise_or: bitwise_or, np.invert: invert,
-    np.isfinite: ops.isfinite, np.matmul: ops.matmul,
+    primitive.forward: getattr(ops, primitive.name, primitive)
+    for primitive in primitives.TABLE.values()
+    if isinstance(primitive.forward, np.ufunc)
+} | {
+    np.positive: lambda x: x, np.fabs: ops.abs, np.float_power: lambda x, y: ops.power(_double(x), _double(y)),
+    np.bitwise_and: bitwise_and, np.bitwise_or: bitwise_or, np.bitwise_xor: bitwise_xor,
+    np.invert: invert,
 }  # fmt: skip
 
 REDUCTIONS: dict[Any, Operation] = {
-    np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.max, np.minimum: ops.min
+    np.add: ops.sum, np.multiply: ops.prod, np.maximum: ops.max, np.minimum: ops.min, np.logical_and: ops.all,
+    np.logical_or: ops.any,
 }  # fmt: skip
 
-FUNCTIONS: dict[Any, Operation] = {
-    np.sum: ops.sum, np.mean: ops.mean, np.var: ops.var, np.std: ops.std, np.prod: ops.prod, np.max: ops.max,
-    np.amax: ops.max, np.min: ops.min, np.amin: ops.min, np.argmax: ops.argmax, np.argmin: ops.argmin,
-    np.cumsum: ops.cumsum, np.linalg.norm: _vector_norm, np.dot: ops.dot, np.outer: ops.outer,
-    np.tensordot: ops.tensordot, np.einsum: _einsum, np.reshape: ops.reshape, np.ravel: ops.ravel,
-    np.transpose: ops.transpose, np.swapaxes: ops.swapaxes, np.moveaxis: ops.moveaxis, np.squeeze: ops.squeeze,
-    np.expand_dims: ops.expand_dims, np.broadcast_to: ops.broadcast_to, np.concatenate: ops.concatenate,
-    np.stack: ops.stack, np.split: ops.split, np.tile: ops.tile, np.repeat: ops.repeat, np.flip: ops.flip,
-    np.roll: ops.roll, np.tril: ops.tril, np.triu: ops.triu, np.diagonal: ops.diagonal, np.trace: ops.trace,
-    np.take: ops.take, np.take_along_axis: ops.take_along_axis, np.clip: _clip, np.pad: _constant_pad,
-    np.where: lambda condition, x, y: ops.where(condition, x, y),
+
+def _namesakes(module: Any, operations: Any) -> dict[Any, Operation]:
+    """NumPy's functions that go through its protocol, each with the operation of the same name."""
+    pairs = ((getattr(module, name, None), getattr(operations, name)) for name in operations.__all__)
+    return {theirs: ours for theirs, ours in pairs if hasattr(theirs, "_implementation")}
+
+
+# Below: other names, and functions that take more than the operation of their name does.
+FUNCTIONS: dict[Any, Operation] = _namesakes(np, ops) | _namesakes(np.linalg, ops.linalg) | {
+    np.amax: ops.max, np.amin: ops.min, np.around: ops.round, np.fix: ops.trunc, np.linalg.norm: _vector_norm,
+    np.clip: _clip, np.einsum: _einsum, np.pad: _constant_pad, np.where: _where,
     np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
+}  # fmt: skip
+
+# Questions to the values, and to shapes and dtypes, whose answers carry no derivative: NumPy answers, with plain booleans,
+# positions, dtypes and text.  What has such an answer element by element is an operation (``ops.isnan``), and recorded.
+QUESTIONS = {
+    np.allclose, np.array2string, np.array_equal, np.array_equiv, np.array_repr, np.array_str, np.argpartition, np.argwhere,
+    np.can_cast, np.common_type, np.digitize, np.flatnonzero, np.isclose, np.iscomplex, np.iscomplexobj, np.isin,
+    np.isneginf, np.isposinf, np.isreal, np.isrealobj, np.lexsort, np.may_share_memory, np.min_scalar_type, np.nanargmax,
+    np.nanargmin, np.nonzero, np.result_type, np.searchsorted, np.shares_memory, np.signbit,
 }  # fmt: skip
 
 # They look at the shape and dtype of a variable and make a raw array.
 LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
 
-# Arguments of NumPy's that no operation has.
-FOREIGN = {"out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction"}
+# Arguments of NumPy's that operations do not have, but for the few that do.
+FOREIGN = {
+    "out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction", "stable", "device",
+}  # fmt: skip
 
 
 def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Run the operation that corresponds to a NumPy ufunc."""
+    if ufunc in QUESTIONS and method == "__call__":
+        return ufunc(*_values(inputs), **kwargs)
     table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
     operation = table.get(ufunc)
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
@@ -131,13 +150,23 @@ def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs:
         if any(isinstance(value, Variable) for value in (*rest, *kwargs.values())):
             raise _no_derivative(f"{name} with a variable as its value")
         return function(prototype.numpy(), *rest, **kwargs)
+    if function in QUESTIONS:
+        return function(*_values(args), **{key: _values(value) for key, value in kwargs.items()})
     operation = FUNCTIONS.get(function)
     if operation is None:
         raise _no_derivative(name)
-    args, kwargs = _sorted_out(function, args, kwargs)
-    for foreign in kwargs.keys() & FOREIGN:
-        raise _foreign(name, foreign)
+    foreign = FOREIGN - _parameters(operation).keys()
+    args, kwargs = _sorted_out(function, args, kwargs, foreign)
+    for argument in kwargs.keys() & foreign:
+        raise _foreign(name, argument)
     return _run(operation, name, args, kwargs)
+
+
+def _values(args: Any) -> Any:
+    """The same arguments with arrays in place of variables."""
+    if isinstance(args, Variable):
+        return args.numpy()
+    return type(args)(map(_values, args)) if type(args) in (tuple, list) else args
 
 
 def _run(operation: Operation, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -149,23 +178,25 @@ def _run(operation: Operation, name: str, args: Any, kwargs: dict[str, Any]) -> 
         raise NoDerivativeError(explain(f"{name} does not take these arguments on variables: {error}")) from error
 
 
-def _sorted_out(function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _sorted_out(
+    function: Any, args: Any, kwargs: dict[str, Any], foreign: Set[str] = FOREIGN
+) -> tuple[list[Any], dict[str, Any]]:
     """The arguments by keyword from the first one that is foreign, and without foreign ones that change nothing."""
     parameters = _parameters(function)
     positional = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     plain, named = list(args), dict(kwargs)
     for place, name in enumerate(positional[: len(args)]):
-        if name in FOREIGN:
+        if name in foreign:
             plain, named = plain[:place], {**dict(zip(positional[place:], plain[place:])), **named}
             break
     if not plain and positional and positional[0] in named:  # np.sum(a=x)
         plain = [named.pop(positional[0])]
-    return plain, {name: value for name, value in named.items() if not _idle(name, value, parameters)}
+    return plain, {name: value for name, value in named.items() if not _idle(name, value, parameters, foreign)}
 
 
-def _idle(name: str, value: Any, parameters: dict[str, inspect.Parameter]) -> bool:
+def _idle(name: str, value: Any, parameters: dict[str, inspect.Parameter], foreign: Set[str]) -> bool:
     """Whether a foreign argument only repeats NumPy's default."""
-    if name not in FOREIGN or name not in parameters:
+    if name not in foreign or name not in parameters:
         return type(value).__name__ == "_NoValueType"  # such as keepdims, which then stays False
     default = parameters[name].default
     return value is default or (

@@ -6,53 +6,94 @@ The machinery (value, gradient, place in the graph, ``backward``) is in ``engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
-from .engine import Variable
-from .errors import ArgumentError, DTypeError, GraphError, explain
-from .numpy_protocol import array_function, array_ufunc, bitwise_and, bitwise_or, invert
+from .engine import Primitive, Variable, messages, write
+from .engine.mode import current_mode
+from .engine.sweep import backward
+from .engine.variable import next_stamp
+from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
+from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
+from .ops.primitives import TABLE
 
 Array = np.ndarray[Any, Any]
 
 
-class Arithmetic(Variable):
+def _operators(operation: Operation) -> tuple[Operation, Operation]:
+    """``x + y`` and ``y + x`` of an operation: with what is no number (None, text, an object) it is the other's turn."""
+
+    def operator(self: Any, other: Any) -> Any:
+        try:
+            return operation(self, other)
+        except (TypeError, ValueError):
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    def reflected(self: Any, other: Any) -> Any:
+        try:
+            return operation(other, self)
+        except (TypeError, ValueError):
+            if _is_foreign(other):
+                return NotImplemented
+            raise
+
+    return operator, reflected
+
+
+def _is_foreign(other: Any) -> bool:
+    return not isinstance(other, (Variable, Number, np.ndarray, np.generic, list, tuple)) and not hasattr(
+        other, "__array__"
+    )
+
+
+def _methods() -> dict[str, Any]:
+    """A method for each public primitive of one argument that works element by element: ``x.exp()`` is ``ops.exp(x)``.
+
+    NumPy looks these up by name on the elements of an object array, so ``np.exp`` takes arrays of scalars, too.
+    """
+
+    def method(primitive: Primitive) -> Any:
+        def call(self: Any) -> Any:
+            return primitive(self)
+
+        call.__name__, call.__doc__ = primitive.name, primitive.__doc__
+        call.__qualname__ = f"Arithmetic.{primitive.name}"
+        return call
+
+    unary = (p for p in TABLE.values() if p.elementwise and len(p.vjps) == 1 and getattr(ops, p.name, None) is p)
+    return {primitive.name: method(primitive) for primitive in unary}
+
+
+if TYPE_CHECKING:
+
+    class Elementwise(Variable):
+        """What type checkers see: any elementwise function may be there."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Elementwise = type("Elementwise", (Variable,), {"__slots__": (), "__doc__": _methods.__doc__, **_methods()})
+
+
+class Arithmetic(Elementwise):
     """The operators and elementwise functions that scalars and tensors share."""
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.power(other, self)
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.subtract)
+    __mul__, __rmul__ = _operators(ops.multiply)
+    __truediv__, __rtruediv__ = _operators(ops.divide)
+    __floordiv__, __rfloordiv__ = _operators(ops.floor_divide)
+    __mod__, __rmod__ = _operators(ops.remainder)
+    __pow__, __rpow__ = _operators(ops.power)
 
     def __neg__(self) -> Any:
         return ops.negative(self)
@@ -63,106 +104,66 @@ class Arithmetic(Variable):
     def __abs__(self) -> Any:
         return ops.abs(self)
 
-    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.
-    def __lt__(self, other: Any) -> Any:
-        return ops.less(self, other)
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return ops.round(self, ndigits or 0)
 
-    def __le__(self, other: Any) -> Any:
-        return ops.less_equal(self, other)
+    def __floor__(self) -> Any:
+        return ops.floor(self)
 
-    def __gt__(self, other: Any) -> Any:
-        return ops.greater(self, other)
+    def __ceil__(self) -> Any:
+        return ops.ceil(self)
 
-    def __ge__(self, other: Any) -> Any:
-        return ops.greater_equal(self, other)
+    def __trunc__(self) -> Any:
+        return ops.trunc(self)
 
-    def __eq__(self, other: Any) -> Any:
-        return ops.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return ops.not_equal(self, other)
+    # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.  With what is no number,
+    # == is False and != is True, as everywhere in Python, so that `x in list` and `x == None` have an answer.
+    __lt__, __gt__ = _operators(ops.less)[0], _operators(ops.greater)[0]
+    __le__, __ge__ = _operators(ops.less_equal)[0], _operators(ops.greater_equal)[0]
+    __eq__, __ne__ = _operators(ops.equal)[0], _operators(ops.not_equal)[0]
 
     __hash__ = Variable.__hash__
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
+
+        Args:
+            gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
+            retain_graph: keep the graph, so that backward can run through it again.
+            create_graph: record the backward pass itself, so that gradients can be differentiated again; keeps the
+                graph.  ``.grad`` then refers to a graph that refers to the leaf; set it to ``None`` when done, or use
+                ``tinygrad_bn.grad``, which stores nothing.
+
+        Raises:
+            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
+            ShapeError: a cotangent of another shape, or none for more than one element.
+            MutationError: a recorded value was changed in between.
+            RuleError: a primitive's rule broke its contract.
+
+        When anything is raised, every ``.grad`` is as it was before.
+        """
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def _assign(self, value: Any) -> None:
+        """What ``x.data = value`` does."""
+        self._check_leaf("its data cannot be assigned")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.write([(self, value)])
+        else:
+            write([(self, self.to_data(value._data if isinstance(value, Variable) else value))])
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
-    # Elementwise functions; NumPy also looks these up by name on the elements of an object array.
-    def exp(self) -> Any:
-        """See ``ops.exp``; so for all of these."""
-        return ops.exp(self)
+    def arctan2(self, other: Any) -> Any:  # NumPy looks these two up as well
+        return ops.arctan2(self, other)
 
-    def expm1(self) -> Any:
-        return ops.expm1(self)
+    def hypot(self, other: Any) -> Any:
+        return ops.hypot(self, other)
 
-    def log(self) -> Any:
-        return ops.log(self)
-
-    def log1p(self) -> Any:
-        return ops.log1p(self)
-
-    def sqrt(self) -> Any:
-        return ops.sqrt(self)
-
-    def square(self) -> Any:
-        return ops.square(self)
-
-    def reciprocal(self) -> Any:
-        return ops.reciprocal(self)
-
-    def abs(self) -> Any:
-        return ops.abs(self)
-
-    def sign(self) -> Any:
-        return ops.sign(self)
-
-    def sin(self) -> Any:
-        return ops.sin(self)
-
-    def cos(self) -> Any:
-        return ops.cos(self)
-
-    def tan(self) -> Any:
-        return ops.tan(self)
-
-    def arcsin(self) -> Any:
-        return ops.arcsin(self)
-
-    def arccos(self) -> Any:
-        return ops.arccos(self)
-
-    def arctan(self) -> Any:
-        return ops.arctan(self)
-
-    def sinh(self) -> Any:
-        return ops.sinh(self)
-
-    def cosh(self) -> Any:
-        return ops.cosh(self)
-
-    def tanh(self) -> Any:
-        return ops.tanh(self)
-
-    def arcsinh(self) -> Any:
-        return ops.arcsinh(self)
-
-    def arccosh(self) -> Any:
-        return ops.arccosh(self)
-
-    def arctanh(self) -> Any:
-        return ops.arctanh(self)
-
-    def sigmoid(self) -> Any:
-        return ops.sigmoid(self)
-
-    def relu(self) -> Any:
-        return ops.relu(self)
-
-    def softplus(self) -> Any:
-        return ops.softplus(self)
-
-    def erf(self) -> Any:
-        return ops.erf(self)
+    def round(self, decimals: int = 0) -> Any:
+        return ops.round(self, decimals)
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         return ops.clip(self, low, high)
@@ -192,6 +193,25 @@ class Scalar(Arithmetic):
             fix = "a Tensor holds an array; scalarize(array) makes an array of scalars"
             raise DTypeError(explain("a Scalar holds one real number", got=repr(value), fix=fix))
         return float(value)
+
+    # Most of a scalar program is sums of products, so these two go straight where both sides are scalars.
+    def __add__(self, other: Any) -> Any:
+        if type(other) is Scalar:
+            return ops.add.of_two(self, other, self._data + other._data)
+        return super().__add__(other)
+
+    def __mul__(self, other: Any) -> Any:
+        if type(other) is Scalar:
+            return ops.multiply.of_two(self, other, self._data * other._data)
+        return super().__mul__(other)
+
+    def unlocked(self) -> Any:
+        """A scalar has no array to write to.
+
+        Raises:
+            GraphError: always.
+        """
+        raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
 
     def conjugate(self) -> Scalar:
         """Itself, being real; numpy.var asks for it on the elements of an object array."""
@@ -229,10 +249,12 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(value)
+            given = np.asarray(unmasked(value, "Tensor"))
             wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
                 "="
             )  # native, so equal is identical
+        except DTypeError:
+            raise
         except (TypeError, ValueError) as error:
             raise DTypeError(explain(f"a Tensor cannot be made of this: {error}", got=type(value).__name__)) from error
         if (
@@ -244,6 +266,25 @@ class Tensor(Arithmetic):
         array = np.array(given, dtype=wanted)
         array.setflags(write=False)
         return array
+
+    @contextmanager
+    def unlocked(self) -> Iterator[Any]:
+        """Change a leaf tensor through an array: ``with w.unlocked() as array: array -= lr * w.grad.data``.
+
+        The array is a copy, which becomes the tensor's value when the block ends, and is dropped when the block fails:
+        no value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
+        reported by ``backward``.
+        """
+        self._check_leaf("it cannot be written to")
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, "unlocked()")
+        array = self._data.copy("K")
+        stamp = self.stamp = next_stamp()  # now as well as at the end, in case backward runs in between
+        yield array
+        if self.stamp != stamp:
+            raise messages.changed_inside(self)
+        write([(self, array.copy("K"))])  # the array stays the caller's own
 
     def __repr__(self) -> str:
         kind = type(self).__name__
@@ -257,6 +298,12 @@ class Tensor(Arithmetic):
             raise DTypeError(explain("a Tensor without axes has no length", got="shape ()"))
         return self.shape[0]
 
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.shape:
+            got = f"dtype {self.dtype}, shape {self.shape}"
+            raise DTypeError(explain("an index is one integer without axes", got=got))
+        return int(self.item())
+
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
@@ -269,7 +316,7 @@ class Tensor(Arithmetic):
                     fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
                 )
             )
-        array = np.asarray(self._data, dtype=dtype)
+        array = np.asarray(self.data, dtype=dtype)
         if copy is False and array is not self._data:
             raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
         return array.copy() if copy and array is self._data else array
@@ -285,24 +332,12 @@ class Tensor(Arithmetic):
             )
         )
 
-    def __matmul__(self, other: Any) -> Any:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(other, self)
+    __matmul__, __rmatmul__ = _operators(ops.matmul)
 
     # On booleans only, where NumPy's bitwise operators are the logical ones.
-    def __and__(self, other: Any) -> Any:
-        return bitwise_and(self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return bitwise_and(other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return bitwise_or(self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return bitwise_or(other, self)
+    __and__, __rand__ = _operators(bitwise_and)
+    __or__, __ror__ = _operators(bitwise_or)
+    __xor__, __rxor__ = _operators(bitwise_xor)
 
     def __invert__(self) -> Any:
         return invert(self)
@@ -335,11 +370,24 @@ class Tensor(Arithmetic):
     def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
         return ops.min(self, axis, keepdims)
 
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.all(self, axis, keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        return ops.any(self, axis, keepdims)
+
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmax(self, axis, keepdims)
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmin(self, axis, keepdims)
+
+    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+        return ops.argsort(self, axis, kind)
+
+    def nonzero(self) -> tuple[Array, ...]:
+        """The positions of the elements that are not 0, as raw arrays, one for each axis."""
+        return self.numpy().nonzero()
 
     def cumsum(self, axis: int | None = None) -> Any:
         return ops.cumsum(self, axis)
@@ -411,6 +459,9 @@ class Parameter(Tensor):
 
 
 def _outside_of_graph(value: Variable) -> Variable:
+    tape = current_mode().tape
+    if tape is not None:
+        tape.refuse_value(value, "a new leaf made")
     if value.requires_grad and not value.is_leaf:
         fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
         raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))

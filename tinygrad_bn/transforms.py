@@ -8,7 +8,9 @@ derivative depends on it, so it is recorded.  (Inside ``no_grad`` it is not.)  S
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, overload
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, ShapeError, explain
+from .errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
 from .ops import reshape, stack
 from .ops import sum as sum_over
 from .ops.primitives.elementary import identity
@@ -194,8 +196,9 @@ class _Run:
             points[position] = _point(args[position], position, scalars)
         self.points = [points[position] for position in positions]
         start = next_stamp()
-        with enable_grad():
+        with enable_grad(), _watched([(points[position], args[position]) for position in positions]):
             self.value = _as_variable(function(*points, **kwargs), self.points[0])
+            self._refuse_closures(positions, args)
         outside = any(isinstance(arg, Variable) and arg.requires_grad for arg in args) or self._uses_others(start)
         self.recorded = create_graph or (outside and is_grad_enabled())
         self.keeps_variables = self.recorded or any(isinstance(arg, Variable) for arg in args)
@@ -203,9 +206,34 @@ class _Run:
     def _uses_others(self, start: int) -> bool:
         """Whether the value depends on a leaf that wants a gradient, was there before, and is not one of the points."""
         reached = [self.value, *(arg for made in toposort([self.value]) for arg in made.inputs or ())]
-        own = set(self.points)
+        own = {*self.points, *(arg for point, arg in _points.get() if point.is_leaf)}  # the latter wants none itself
         leaves = (v for v in reached if isinstance(v, Variable) and v.is_leaf and v.requires_grad)
         return any(leaf.stamp < start and leaf not in own for leaf in leaves)
+
+    def _refuse_closures(self, positions: Sequence[int], args: Sequence[Any]) -> None:
+        """Refuse a function that uses, instead of an argument, the very variable that was passed as that argument.
+
+        Its derivative by the argument is 0, which is not what anybody means who writes such a function.
+
+        Raises:
+            ArgumentError: names the variable and what to write.
+        """
+        if not any(isinstance(args[position], Variable) for position in positions):
+            return
+        points = set(self.points)
+        waiting, reached = [self.value], {self.value}
+        while waiting:  # everything behind the value, but nothing behind the points
+            variable = waiting.pop()
+            for arg in () if variable in points else variable.inputs or ():
+                if isinstance(arg, Variable) and arg.requires_grad and arg not in reached:
+                    reached.add(arg)
+                    waiting.append(arg)
+        for position, point in zip(positions, self.points):
+            passed = args[position]
+            while isinstance(passed, Variable) and point not in reached:
+                if passed in reached:
+                    raise _unused(position, passed)
+                passed = next((arg for other, arg in _points.get() if other is passed), None)
 
     def cotangents(self, seed: Any, retain_graph: bool = True) -> list[Any]:
         """Cotangents of the points, zeros for those the value does not depend on."""
@@ -223,6 +251,37 @@ class _Run:
         return np.array(result.data) if result.ndim else result.data[()] if _is_array(result) else result.data
 
 
+# The points of the transforms that are running, and what was passed for them.
+_points: ContextVar[tuple[tuple[Variable, Any], ...]] = ContextVar("tinygrad_bn_points", default=())
+
+
+@contextmanager
+def _watched(pairs: Sequence[tuple[Variable, Any]]) -> Iterator[None]:
+    """Record what happens to the variables that were passed, too, so that it shows if the function uses them itself."""
+    frozen = [arg for _, arg in pairs if isinstance(arg, Variable) and not arg.requires_grad]
+    token = _points.set((*_points.get(), *pairs))
+    try:
+        for arg in frozen:
+            arg._requires_grad = True  # without a new stamp, since the value stays what it was
+        yield
+    finally:
+        for arg in frozen:
+            arg._requires_grad = False
+        _points.reset(token)
+
+
+def _unused(position: int, passed: Variable) -> ArgumentError:
+    name = passed.name or "weight"
+    return ArgumentError(
+        explain(
+            f"the function does not use argument {position}, but the variable that was passed as it: {passed.label}",
+            got="a derivative of 0, since the argument is another variable of the same value",
+            fix="use the argument; a module is called with other parameters than its own by "
+            f"nn.functional_call(module, {{{name!r}: argument}}, x)",
+        )
+    )
+
+
 def _point(arg: Any, position: int, scalars: bool) -> Variable:
     """A fresh variable that wants a gradient, at the argument's value.
 
@@ -237,7 +296,7 @@ def _point(arg: Any, position: int, scalars: bool) -> Variable:
         return point
     if scalars and isinstance(arg, (float, int)):
         return Scalar(arg)
-    array = np.asarray(arg)
+    array = np.asarray(unmasked(arg, f"argument {position}"))
     if array.dtype.kind not in "fiub":
         raise _not_differentiable(position, f"{type(arg).__name__}, dtype {array.dtype}")
     return Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
@@ -257,7 +316,7 @@ def _as_variable(value: Any, point: Variable) -> Variable:
     """What the function returned; a number or an array that is no variable is a constant."""
     if isinstance(value, Variable):
         return value
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, "the result"))
     if isinstance(value, (tuple, list, dict)) or array.dtype.kind not in "fiub":
         got = "an array of scalars" if isinstance(value, np.ndarray) else type(value).__name__
         fix = "return a single result; ops.stack puts several tensors into one"

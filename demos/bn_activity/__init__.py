@@ -15,53 +15,14 @@ reported.  BN is evaluated with its running statistics.  CPU seconds are steps t
 network alone, in one thread, with BN composed of primitive operations.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-from ..datasets import DIGITS, MNIST
-from ..lab.demo import Demo, Part, Progress, Settings
-from . import experiments, measure
-from .experiments import Experiment
-from .show import show
-
-Choice = Callable[[Settings], list[Experiment]]
-
-
-def comparisons(choice: Choice, settings: Settings, progress: Progress) -> dict[str, Any]:
-    """All experiments of a part."""
-    return {"comparisons": [measure.compare(each, settings, progress) for each in choice(settings)]}
-
-
-def cost(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """CPU seconds of a step of each kind of network."""
-    choices: tuple[Choice, ...] = (experiments.digits, experiments.controls, experiments.mnist)
-    return measure.cost([each for choice in choices for each in choice(settings)])
-
-
-def asked_for_mnist(settings: Settings) -> bool:
-    """The longer runs on MNIST belong to ``--mnist`` and ``--full``."""
-    return settings.full or "mnist" in settings.flags
-
+from ..lab.demo import Demo
+from . import measure, show
 
 DEMO = Demo(
     name="bn_activity",
     title="With and without Batch Normalization",
     claim="Batch Normalization makes training faster and more stable, and accuracy on unseen data higher.",
-    parts=(
-        Part("digits", partial(comparisons, experiments.digits), (DIGITS,), 17),
-        Part("digits_xavier", partial(comparisons, experiments.digits_xavier), (DIGITS,), 14),
-        Part("digits_small_weights", partial(comparisons, experiments.digits_small_weights), (DIGITS,), 17),
-        Part("controls", partial(comparisons, experiments.controls), (DIGITS,), 15),
-        Part("small_data", partial(comparisons, experiments.small_data), (MNIST,), 25),
-        Part("mnist", partial(comparisons, experiments.mnist), (MNIST,), 24),
-        Part(
-            "mnist_small_weights", partial(comparisons, experiments.mnist_small_weights), (MNIST,), 80, asked_for_mnist
-        ),
-        Part("cost", cost, (), 2),
-    ),
-    show=show,
+    parts=measure.PARTS,
+    show=show.show,
     flags={"mnist": "longer runs on real MNIST, from two widths of initial weights; a few minutes"},
 )

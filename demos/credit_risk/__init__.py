@@ -10,43 +10,15 @@ splits that share rows); Guo et al. 2017, arXiv:1706.04599 (expected calibration
 Expressed in Terms of Probability, Monthly Weather Review 78 (1950).
 """
 
-from __future__ import annotations
-
-from functools import partial
-
-from ..lab.demo import Demo, Part, Settings
-from . import logistic, networks
-from .report import show
-from .tables import GERMAN_LOANS, LENDERS, TAIWAN_CARDS
-
-
-def belongs(net: networks.Net, settings: Settings) -> bool:
-    """Whether a network is trained in a run with these settings."""
-    return settings.full or not net.full
-
+from ..lab.demo import Demo
+from . import measure, show
 
 DEMO = Demo(
     name="credit_risk",
     title="Credit risk with and without Batch Normalization",
     claim="A credit-risk model with Batch Normalization converges 30 % faster and is more accurate on unseen data.",
-    parts=(
-        *(
-            Part(
-                net.name,
-                partial(networks.measure, net),
-                (LENDERS[net.lender].file,),
-                18 if net.lender == "taiwan" else 8,
-                partial(belongs, net),
-            )
-            for net in networks.NETS
-        ),
-        Part("costs", networks.costs, (TAIWAN_CARDS.file, GERMAN_LOANS.file), 4),
-        *(
-            Part(f"{lender.name}_logistic", partial(logistic.measure, lender), (lender.file,), 3)
-            for lender in LENDERS.values()
-        ),
-    ),
-    show=show,
+    parts=measure.PARTS,
+    show=show.show,
     seeds=(8, 16),
     flags={"sensitive": "use the sensitive columns as well (sex, marital status, age, education, origin)"},
 )

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from ..datasets import DatasetError
-from . import plots
-from .demo import Attachment, Block, Demo, Drawing, Plot, Settings
+from . import results
+from .demo import Demo
+from .measure.part import Settings
 from .options import INTERRUPTED, whole
 from .output import OutputError, prepare, write_whole
-from .results import ResultsError, command, document, write
+from .results import ResultsError
 from .run import load, processors, run
-from .terminal import as_text
+from .show import plots
+from .show.blocks import Attachment, Block, Drawing, Plot
+from .show.terminal import as_text
 
 
 def main(name: str, argv: Sequence[str] | None = None) -> int:
@@ -59,12 +62,14 @@ def run_one(demo: Demo, argv: Sequence[str] | None) -> int:
     options = parser.parse_args(argv)
     settings = settings_of(options, demo)
     folder = prepare(options.out)
-    print(f"{demo.title}\n{'=' * len(demo.title)}\n{command(demo, settings)}\n", flush=True)
+    print(f"{demo.title}\n{'=' * len(demo.title)}\n{results.command(demo, settings)}\n", flush=True)
     parts = run([(demo, settings)], folder, options.jobs)[demo.name]
-    shown = demo.show({name: part.measured for name, part in parts.items()})
-    print(as_text(shown))
+    content = results.document([(demo, settings, parts)])
+    blocks = results.shown(content)
+    shown = blocks[demo.name]
+    print(f"\n{as_text(shown)}")
     own = prepare(folder / demo.name)
-    write(own / "results.json", document([(demo, settings, parts)]))
+    results.write(own / "results.json", results.judged(content, blocks))
     print(f"\nwrote {own / 'results.json'}: everything that was measured")
     for path, caption in write_pictures(shown, own):
         print(f"wrote {path}: {caption}")

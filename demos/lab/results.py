@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tinygrad_bn.errors import explain
 
-from .demo import Block, Demo, Settings, Verdict
+from .demo import Demo
+from .kept import Finished
+from .measure.part import Settings
 from .output import write_whole
-from .run import Finished, environment, load
+from .run import environment, load
+from .show.blocks import Block, Verdict
 
 SCHEMA = 1
 
@@ -22,31 +25,35 @@ class ResultsError(Exception):
 
 
 def document(runs: Sequence[tuple[Demo, Settings, Mapping[str, Finished]]]) -> dict[str, Any]:
-    """Everything that was measured in these runs, and the verdicts that follow from it."""
-    demos = []
-    for demo, settings, parts in runs:
-        measured = {name: part.measured for name, part in parts.items()}
-        demos.append(
-            {
-                "name": demo.name,
-                "title": demo.title,
-                "command": command(demo, settings),
-                "settings": asdict(settings) | {"flags": sorted(settings.flags)},
-                "parts": {name: asdict(part) for name, part in parts.items()},
-                "verdicts": verdicts(demo.show(measured)),
-            }
-        )
+    """Everything that was measured in these runs; see ``judged`` for what follows from it."""
+    demos = [
+        {
+            "name": demo.name,
+            "title": demo.title,
+            "command": command(demo, settings),
+            "settings": asdict(settings) | {"flags": sorted(settings.flags)},
+            "parts": {name: asdict(part) for name, part in parts.items()},
+        }
+        for demo, settings, parts in runs
+    ]
     return {"schema": SCHEMA, "environment": environment(), "demos": demos}
 
 
-def verdicts(shown: Iterable[Block]) -> list[dict[str, Any]]:
-    """The verdicts among what is shown, as data."""
-    return [asdict(block) for block in shown if isinstance(block, Verdict)]
+Shown = Mapping[str, Sequence[Block]]  # what there is to show, by the demo's name
 
 
-def judged(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with its verdicts drawn anew from its measurements."""
-    return {**content, "demos": [{**entry, "verdicts": verdicts(blocks(entry))} for entry in content["demos"]]}
+def shown(content: Mapping[str, Any]) -> dict[str, list[Block]]:
+    """What there is to show of each demo of a document; made once and handed on, since drawing graphs takes a while."""
+    return {
+        entry["name"]: load(entry["name"]).show({name: part["measured"] for name, part in entry["parts"].items()})
+        for entry in content["demos"]
+    }
+
+
+def judged(content: Mapping[str, Any], blocks: Shown) -> dict[str, Any]:
+    """A document with the verdicts that its measurements lead to, in place of any that stood there."""
+    verdicts = {name: [asdict(block) for block in own if isinstance(block, Verdict)] for name, own in blocks.items()}
+    return {**content, "demos": [{**entry, "verdicts": verdicts[entry["name"]]} for entry in content["demos"]]}
 
 
 def command(demo: Demo, settings: Settings) -> str:
@@ -56,11 +63,6 @@ def command(demo: Demo, settings: Settings) -> str:
     words += [f"--seeds {settings.seeds}"] if settings.seeds != demo.seeds[settings.full] else []
     words += [f"--seed {settings.seed}"] if settings.seed else []
     return " ".join([*words, *(f"--{flag}" for flag in sorted(settings.flags))])
-
-
-def blocks(entry: Mapping[str, Any]) -> list[Block]:
-    """What there is to show of one demo of a document."""
-    return load(entry["name"]).show({name: part["measured"] for name, part in entry["parts"].items()})
 
 
 def write(path: Path, content: Mapping[str, Any]) -> Path:

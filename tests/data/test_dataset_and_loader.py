@@ -101,6 +101,15 @@ def test_without_shuffling_batches_follow_the_dataset():
     assert "# 2 batches" in repr(short)
 
 
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("size", range(1, 9))
+def test_there_are_as_many_batches_as_are_said_and_none_is_empty(size, drop_last):
+    loader = DataLoader(ArrayDataset(np.arange(8)), size, drop_last=drop_last)
+    sizes = [len(x) for (x,) in loader]
+    assert len(sizes) == len(loader)
+    assert sizes == [size] * (8 // size) + [8 % size] * (8 % size > 0 and not drop_last)
+
+
 def test_shuffled_epochs_are_permutations_that_differ_and_repeat():
     loader, again = (DataLoader(dataset(50), 7, shuffle=True, seed=3) for _ in range(2))
     epochs = [list(chain(*rows_of(loader))) for _ in range(3)]

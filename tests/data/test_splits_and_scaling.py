@@ -47,6 +47,14 @@ def test_parts_are_disjoint_and_everything(lengths, sizes):
     assert all(part == sorted(part) for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("rows", "lengths", "sizes"),
+    [(101, [1 / 3] * 3, [34, 34, 33]), (11, [0.25] * 4, [3, 3, 3, 2]), (7, [0.3, 0.3, 0.4], [3, 2, 2])],
+)
+def test_rows_left_over_go_one_each_to_the_first_parts(rows, lengths, sizes):
+    assert [len(part) for part in random_split(dataset(rows), lengths, seed=0)] == sizes
+
+
 def test_the_choice_follows_the_seed():
     first, again, other = (rows_of(random_split(dataset(), [0.5, 0.5], seed=seed)) for seed in (1, 1, 2))
     assert first == again != other

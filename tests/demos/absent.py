@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from demos.lab.demo import Block, Table
+from demos.lab.show.blocks import Block, Table
 
 
 def check_any_part_may_be_absent(show: Callable[[Mapping[str, Any]], list[Block]], measured: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demos.lab import drawings
+from demos.lab.show import drawings
 from tinygrad_bn.graph import layout
 
 

@@ -1,4 +1,4 @@
-"""The networks of ``demos.lab.copies``, computed by PyTorch: what tests compare with."""
+"""The networks of ``demos.lab.measure.copies``, computed by PyTorch: what tests compare with."""
 
 import torch
 

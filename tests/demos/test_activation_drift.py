@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from demos import activation_drift as demo
-from demos.lab import copies, plots, probe
-from demos.lab.demo import Plot, Progress, Settings, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.activation_drift import DEMO, measure, show
+from demos.lab.measure import copies, probe
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
 from tinygrad_bn import nn
 
 
@@ -25,12 +27,12 @@ from tinygrad_bn import nn
 def measured():
     """All parts, short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "RATES", (1.0,))
-        patch.setattr(demo, "DRIFT_STEPS", (340, 0))
-        patch.setattr(demo, "DEPTH_STEPS", (10, 0))
+        patch.setattr(measure, "RATES", (1.0,))
+        patch.setattr(measure, "DRIFT_STEPS", (340, 0))
+        patch.setattr(measure, "DEPTH_STEPS", (10, 0))
         for name, steps in (("sig3", 160), ("relu5", 80)):
-            patch.setitem(demo.NETS, name, replace(demo.NETS[name], steps=(steps, 0)))
-        found = {part.name: part.measure(Settings(2), Progress()) for part in demo.DEMO.parts}
+            patch.setitem(measure.NETS, name, replace(measure.NETS[name], steps=(steps, 0)))
+        found = {part.name: part.measure(Settings(2), Progress()) for part in DEMO.parts}
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -47,7 +49,7 @@ def test_the_plain_network_drifts_and_the_other_does_not(measured):
     assert min(part["plain"]["S"][0]) > 20
     assert max(part["bn"]["R"][0]) < 0.2
     assert max(part["bn"]["S"][0]) < 2
-    assert verdicts(demo.show(measured))["drift"].outcome == "holds"
+    assert verdicts(show.show(measured))["drift"].outcome == "holds"
 
 
 def test_running_statistics_make_the_stable_network_seem_to_drift(measured):
@@ -60,13 +62,13 @@ def test_running_statistics_make_the_stable_network_seem_to_drift(measured):
 
 def test_the_spread_across_depth(measured):
     part = measured["depth"]
-    plain = {start: np.median(part["plain"][start]["start"], axis=0) for start in demo.STARTS}
+    plain = {start: np.median(part["plain"][start]["start"], axis=0) for start in measure.STARTS}
     np.testing.assert_allclose(plain["Xavier"], [0.86, 0.17, 0.041, 0.0095, 0.0022], rtol=0.3)
     np.testing.assert_allclose(plain["N(0, 1)"], [7.8, 4.2, 3.2, 2.6, 2.2], rtol=0.2)
-    for start in demo.STARTS:
+    for start in measure.STARTS:
         # Exactly 1 but for eps: sqrt(v / (v + eps)), the smallest v being about 0.05.
         np.testing.assert_allclose(part["bn"][start]["start"], 1, rtol=2e-3)
-    assert verdicts(demo.show(measured))["depth_spread"].outcome == "holds"
+    assert verdicts(show.show(measured))["depth_spread"].outcome == "holds"
 
 
 def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(measured):
@@ -76,7 +78,7 @@ def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(
     assert np.median(sigmoid["plain"]["relative"]) < 0.1 < 0.3 < np.median(sigmoid["bn"]["relative"])
     assert np.median(relu["bn"]["relative"]) < np.median(relu["plain"]["relative"])
     assert np.median(relu["bn"]["cosine"]) > np.median(relu["plain"]["cosine"])
-    verdict = verdicts(demo.show(measured))["ics_gradient"]
+    verdict = verdicts(show.show(measured))["ics_gradient"]
     assert verdict.outcome == "holds if"
     assert verdict.condition == "it is 5 relu layers"
     assert " times as much as with it in 5 relu layers, 0.00" in verdict.measured
@@ -89,7 +91,7 @@ def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(
 def test_percentiles_are_numpys():
     inputs = np.random.default_rng(0).standard_normal((3, 41, 5)).astype(np.float32)
     expected = np.moveaxis(np.quantile(inputs.astype(np.float64), [0.15, 0.5, 0.85], axis=1), 0, -1)
-    np.testing.assert_allclose(demo.percentiles(inputs), expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(measure.percentiles(inputs), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_drift_of_a_history_worked_out_by_hand():
@@ -97,7 +99,7 @@ def test_drift_of_a_history_worked_out_by_hand():
     unit = [(-1, 0, 1), (5, 6, 7), (0, 3, 5)]
     dead = [(-1, 0, 1), (0, 0, 0), (0, 3, 5)]
     history = np.array([[[a, b]] for a, b in zip(unit, dead)], float)
-    location, scale = demo.drift_of(history)
+    location, scale = measure.drift_of(history)
     np.testing.assert_allclose(location, [[2, np.nan]])
     np.testing.assert_allclose(scale, [[2.5, np.nan]])
 
@@ -105,10 +107,10 @@ def test_drift_of_a_history_worked_out_by_hand():
 def test_the_unit_shown_is_the_one_of_median_r():
     rng = np.random.default_rng(1)
     history = rng.standard_normal((6, 2, 5, 1)) + np.array([-1.0, 0.0, 1.0])
-    kept = demo.summary(history, rates=2)
-    location = demo.drift_of(history)[0]
+    kept = measure.summary(history, rates=2)
+    location = measure.drift_of(history)[0]
     for copy in range(2):
-        shown = demo.drift_of(np.array(kept["unit"][copy])[:, None, None])[0].item()
+        shown = measure.drift_of(np.array(kept["unit"][copy])[:, None, None])[0].item()
         assert shown == pytest.approx(np.median(location[copy]), rel=1e-3)
         assert kept["R"][copy] == pytest.approx([np.median(location[copy])])
 
@@ -123,7 +125,7 @@ def test_shift_of_the_gradient_is_what_pytorch_finds(batch_norm):
     statistics_before = [b.data.copy() for _, b in model.named_buffers()]
     per_layer = 3 if batch_norm else 2  # weight and bias, or weight, scale and shift
     for layer in (1, 2):
-        loss, change = demo.gradient_shift(model, optimizer, x, y, layer)
+        loss, change = measure.gradient_shift(model, optimizer, x, y, layer)
         for copy in range(2):
             values = [torch.tensor(b[copy]) for b in before]
             first, old = in_torch.gradients(values, batch_norm, x[copy], y[copy])
@@ -144,7 +146,7 @@ def test_shift_of_the_gradient_is_what_pytorch_finds(batch_norm):
 def test_nothing_is_below_the_first_layer_so_its_gradient_does_not_shift():
     model = copies.network(copies.draw_weights((4, 6, 3), [0], "he", np.float64), nn.ReLU, True)
     x, y = np.random.default_rng(0).standard_normal((1, 8, 4)), np.arange(8)[None] % 3
-    _, change = demo.gradient_shift(model, copies.optimizer("sgd", model, 1.0), x, y, 0)
+    _, change = measure.gradient_shift(model, copies.optimizer("sgd", model, 1.0), x, y, 0)
     np.testing.assert_allclose(change, [[0, 1]], atol=1e-12)
 
 
@@ -175,13 +177,13 @@ def made_up_drift(plain, bn):
     ],
 )
 def test_verdict_on_drift(plain, bn, outcome, condition):
-    verdict = demo.drift_verdict(made_up_drift(plain, bn))
+    verdict = show.drift_verdict(made_up_drift(plain, bn))
     assert (verdict.outcome, verdict.condition) == (outcome, condition)
 
 
 def made_up_depth(xavier, wide, bn):
     def arm(a, b):
-        rows = {start: [values] * 2 for start, values in zip(demo.STARTS, (a, b))}
+        rows = {start: [values] * 2 for start, values in zip(measure.STARTS, (a, b))}
         return {start: {"start": row, "trained": row, "accuracy": [0.5, 0.5]} for start, row in rows.items()}
 
     return {"steps": 10, "rate": 0.3, "input": 1.0, "plain": arm(xavier, wide), "bn": arm(bn, bn)}
@@ -197,7 +199,7 @@ def made_up_depth(xavier, wide, bn):
     ],
 )
 def test_verdict_on_depth(xavier, wide, bn, outcome):
-    verdict = verdicts(demo.show({"depth": made_up_depth(xavier, wide, bn)}))["depth_spread"]
+    verdict = verdicts(show.show({"depth": made_up_depth(xavier, wide, bn)}))["depth_spread"]
     assert verdict.outcome == outcome
     assert verdict.condition == ("the initial weights are Xavier" if outcome == "holds if" else "")
 
@@ -213,58 +215,58 @@ def test_verdict_on_depth(xavier, wide, bn, outcome):
     ],
 )
 def test_verdict_on_the_shift_of_gradients(words, outcome):
-    cells = [demo.Cell(network, "all along", [1.0, 1.0], [2.0, 2.0], what) for network, what in zip("ab", words)]
-    verdict = demo.shift_verdict(cells)
+    cells = [show.Cell(network, "all along", [1.0, 1.0], [2.0, 2.0], what) for network, what in zip("ab", words)]
+    verdict = show.shift_verdict(cells)
     assert verdict.outcome == outcome
     assert verdict.condition == ("it is b" if outcome == "holds if" else "")
 
 
 def test_where_the_shift_of_gradients_is_less():
     def cell(network, when, ratio, what):
-        return demo.Cell(network, when, [ratio, ratio], [1.0, 1.0], what)
+        return show.Cell(network, when, [ratio, ratio], [1.0, 1.0], what)
 
     cells = [cell("a", "past", 2.0, "less"), cell("a", "on", 0.5, "more"), cell("b", "all along", 3.0, "less")]
-    assert demo.shift_verdict(cells).condition == "it is not a on"
+    assert show.shift_verdict(cells).condition == "it is not a on"
     assert (
         "3.00 times as much as with it in b, 0.50 times in a on; BN less in 2 of 3 cases"
-        in demo.shift_verdict(cells).measured
+        in show.shift_verdict(cells).measured
     )
-    cells.append(cell("a", demo.SAME_LOSS, 0.4, "more"))
-    assert demo.shift_verdict(cells).condition == "it is a past; b"
+    cells.append(cell("a", show.SAME_LOSS, 0.4, "more"))
+    assert show.shift_verdict(cells).condition == "it is a past; b"
     assert (
-        demo.shift_caption(cells)
+        show.shift_caption(cells)
         == "With BN a layer's gradient changes less in b (1, plain 3), more in a on (1, plain 0.5)"
     )
     cells.append(cell("a", "another time", 0.3, "more"))
-    assert demo.cases(cells[1:2] + cells[2:3], cells) == "a on; b"
+    assert show.cases(cells[1:2] + cells[2:3], cells) == "a on; b"
 
 
 def test_word_asks_all_seeds():
-    assert demo.word([1, 1], [0.5, 0.9]) == "less"
-    assert demo.word([1, 1], [2, 3]) == "more"
-    assert demo.word([1, 1], [0.5, 3]) == "less or more"
+    assert show.word([1, 1], [0.5, 0.9]) == "less"
+    assert show.word([1, 1], [2, 3]) == "more"
+    assert show.word([1, 1], [0.5, 3]) == "less or more"
 
 
 # -- showing -------------------------------------------------------------------------------------------------------------
 
 
 def test_parts_that_did_not_run_are_not_shown(measured):
-    assert demo.show({}) == []
-    only = verdicts(demo.show({"shift": measured["shift"]}))
+    assert show.show({}) == []
+    only = verdicts(show.show({"shift": measured["shift"]}))
     assert list(only) == ["ics_gradient"]
-    assert list(verdicts(demo.show(measured))) == ["drift", "depth_spread", "ics_gradient"]
+    assert list(verdicts(show.show(measured))) == ["drift", "depth_spread", "ics_gradient"]
 
 
 def test_what_it_says_is_short(measured):
-    assert too_long(demo.show(measured)) == []
+    assert too_long(show.show(measured)) == []
     drifting = made_up_drift((1.0, 1.0), (0.1, 0.6))
-    assert too_long([demo.drift_verdict(drifting)]) == []
+    assert too_long([show.drift_verdict(drifting)]) == []
     for far in ([1, 1.1, 0.9, 1, 1], [8000.0, 4, 3, 3, 2]):
-        assert too_long(demo.show({"depth": made_up_depth([1, 0.5, 0.1, 0.02, 0.00004], far, [1] * 5)})) == []
+        assert too_long(show.show({"depth": made_up_depth([1, 0.5, 0.1, 0.02, 0.00004], far, [1] * 5)})) == []
 
 
 def test_everything_shown_can_be_drawn_and_read(measured):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     drawn = [plots.render(block) for block in blocks if isinstance(block, Plot)]
     assert len(drawn) == 4
     assert all(b"<svg" in picture for picture in drawn)
@@ -274,7 +276,7 @@ def test_everything_shown_can_be_drawn_and_read(measured):
 
 
 def test_probing_does_not_change_the_training():
-    x, y = demo.rows(0)
+    x, y = measure.rows(0)
     finals = []
     for probing in (False, True):
         model = copies.network(copies.draw_weights((64, 20, 20, 10), [0, 1], "xavier"), nn.Sigmoid, True)
@@ -282,8 +284,8 @@ def test_probing_does_not_change_the_training():
         for _ in range(5):
             chosen = next(batches)
             if probing:
-                probe.activation_inputs(model, x[demo.PROBED])
-                demo.gradient_shift(model, optimizer, x[chosen], y[chosen], 1)
+                probe.activation_inputs(model, x[measure.PROBED])
+                measure.gradient_shift(model, optimizer, x[chosen], y[chosen], 1)
             copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
         finals.append([v.data for v in (*model.parameters(), *(b for _, b in model.named_buffers()))])
     for without, with_probes in zip(*finals, strict=True):

@@ -7,15 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from demos.bn_activity import DEMO, asked_for_mnist, experiments, measure
-from demos.bn_activity.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
-from demos.bn_activity.findings import findings, grouped
+from demos.bn_activity import DEMO
+from demos.bn_activity.measure import asked_for_mnist, experiments
+from demos.bn_activity.measure import training as measure
+from demos.bn_activity.measure.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
 from demos.bn_activity.show import show
+from demos.bn_activity.show.findings import findings, grouped
 from demos.datasets import load_digits, load_mnist
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Text, Verdict, outcome
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Table, Text, Verdict, outcome
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
 from tinygrad_bn import nn
 
 SILENT = Progress()

@@ -10,12 +10,15 @@ import torch
 from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
-from demos import build_your_own as demo
+from demos.build_your_own import DEMO, measure, show
+from demos.build_your_own.measure import layers
 from demos.datasets import load_digits
-from demos.lab import copies, plots
-from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure import copies
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Attachment, Code, Drawing, Plot, Table, Text, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
 from tinygrad_bn import functional
 
 
@@ -23,7 +26,7 @@ def race(**reached):
     """Made-up runs: each arm's two seeds are at 96 % from these steps on."""
     steps = list(range(20, 201, 20))
     part = {"steps": steps, "tuning_steps": 200, "rates": [0.1, 1.0, 10.0], "sources": ["class A: ...", "class B: ..."]}
-    for arm in demo.ARMS:
+    for arm in measure.ARMS:
         starts = reached.get(arm, (100, 120))
         runs = [[0.96 if start is not None and step >= start else 0.5 for step in steps] for start in starts]
         part[arm] = {"validation": [220.0, 100.0, 140.0], "rate": 1.0, "accuracy": runs}
@@ -32,7 +35,7 @@ def race(**reached):
 
 @pytest.fixture(scope="module")
 def measured():
-    parts = {part.name: part for part in demo.DEMO.parts}
+    parts = {part.name: part for part in DEMO.parts}
     found = {name: parts[name].measure(Settings(2), Progress()) for name in ("layer", "picture", "primitive", "cost")}
     return json.loads(json.dumps({**found, "training": race()}, allow_nan=False))
 
@@ -43,23 +46,23 @@ def changed(measured):
 
 
 def verdict(measured):
-    (found,) = [block for block in demo.show(measured) if isinstance(block, Verdict)]
+    (found,) = [block for block in show.show(measured) if isinstance(block, Verdict)]
     return found
 
 
 def table(measured, name):
-    (found,) = [block for block in demo.show(measured) if isinstance(block, Table) and block.name == name]
+    (found,) = [block for block in show.show(measured) if isinstance(block, Table) and block.name == name]
     return found
 
 
 # -- the layers and the primitive ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [demo.RMSNorm, demo.WithRsqrt], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [layers.RMSNorm, layers.WithRsqrt], ids=lambda kind: kind.__name__)
 def test_rms_norm_is_torchs_and_the_librarys(kind):
     rng = np.random.default_rng(0)
     data, dy = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
-    layer = demo.in_float64(kind, 3)
+    layer = measure.in_float64(kind, 3)
     x = tg.Tensor(data, requires_grad=True)
     y = layer(x)
     y.backward(dy)
@@ -75,10 +78,10 @@ def test_rms_norm_is_torchs_and_the_librarys(kind):
 def test_layer_norm_is_torchs():
     data = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     expected = torch.nn.functional.layer_norm(torch.tensor(data), (3,), eps=1e-5)
-    assert_allclose(demo.LayerNorm(3)(data).numpy(), expected, atol=1e-6)
+    assert_allclose(layers.LayerNorm(3)(data).numpy(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [demo.RMSNorm, demo.LayerNorm], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [layers.RMSNorm, layers.LayerNorm], ids=lambda kind: kind.__name__)
 def test_many_copies_at_once_are_the_single_layers(kind):
     rng = np.random.default_rng(1)
     data, gains = rng.standard_normal((2, 4, 3)).astype(np.float32), rng.standard_normal((2, 1, 3)).astype(np.float32)
@@ -94,7 +97,7 @@ def test_the_primitives_first_and_second_derivatives_are_torchs():
     data = np.array([0.3, 1.0, 4.0])
     x, theirs = tg.Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
     w, v = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.7, -1.1])
-    (slope,) = tg.grad(demo.rsqrt(x), [x], w, create_graph=True)
+    (slope,) = tg.grad(layers.rsqrt(x), [x], w, create_graph=True)
     (expected,) = torch.autograd.grad(torch.rsqrt(theirs), theirs, torch.tensor(w), create_graph=True)
     assert_allclose(slope.numpy(), expected.detach(), rtol=1e-14)
     (second,) = tg.grad(slope, [x], v)
@@ -103,7 +106,7 @@ def test_the_primitives_first_and_second_derivatives_are_torchs():
 
 
 def test_by_hand_is_equation_4():
-    assert_allclose(demo.by_hand(np.array([[3.0, 4.0]])), [[3.0 / np.sqrt(12.5 + 1e-5), 4.0 / np.sqrt(12.5 + 1e-5)]])
+    assert_allclose(measure.by_hand(np.array([[3.0, 4.0]])), [[3.0 / np.sqrt(12.5 + 1e-5), 4.0 / np.sqrt(12.5 + 1e-5)]])
 
 
 # -- what is measured ---------------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ def test_the_layer_passes_and_the_planted_mistakes_are_told_apart(measured):
     assert part["error"]["LeavesTheGraph"] > 0.1
     assert leaves["by_hand"] < 1e-14 < 0.1 < forgets["by_hand"]
     assert forgets["check"]["ok"]
-    assert not demo.agrees(demo.LeavesTheGraph, np.random.default_rng(0).standard_normal((4, 3)))
+    assert not measure.agrees(layers.LeavesTheGraph, np.random.default_rng(0).standard_normal((4, 3)))
 
 
 def test_wrong_rules_are_told(measured):
@@ -134,16 +137,16 @@ def test_wrong_rules_are_told(measured):
 
 def test_what_is_printed_is_the_source_that_ran(measured):
     names = {}
-    exec(measured["layer"]["source"], vars(demo), names)
+    exec(measured["layer"]["source"], vars(layers), names)
     x = np.array([[1.0, -2.0, 0.5]])
-    assert_allclose(names["RMSNorm"](3)(x).numpy(), demo.RMSNorm(3)(x).numpy(), rtol=0)
-    exec(measured["primitive"]["source"], {**vars(demo)}, names)
+    assert_allclose(names["RMSNorm"](3)(x).numpy(), layers.RMSNorm(3)(x).numpy(), rtol=0)
+    exec(measured["primitive"]["source"], {**vars(layers)}, names)
     assert names["rsqrt"](4.0) == 0.5
 
 
 def test_lines_of_code_are_counted_without_docstrings_and_empty_lines(measured):
     assert measured["layer"]["lines"] == 8  # class, def, super, gain, eps, def, mean square, return
-    assert demo.code_lines(demo.forgets_a_factor) == 2
+    assert measure.code_lines(layers.forgets_a_factor) == 2
 
 
 def test_operations_are_counted(measured):
@@ -153,7 +156,7 @@ def test_operations_are_counted(measured):
 
 
 def test_nothing_measured_names_a_folder_of_this_machine(measured):
-    assert str(demo.ROOT) not in json.dumps(measured)
+    assert str(measure.ROOT) not in json.dumps(measured)
 
 
 def test_the_race_in_small():
@@ -164,7 +167,7 @@ def test_the_race_in_small():
     x, y = data.images[order], data.labels[order]
     last = {}
     for arm, rate in (("plain", 1.0), ("rms", 0.3), ("batch", 1.0)):
-        runs = demo.accuracies(arm, [0, 1], [rate, rate], x, y, slice(1297, None), 300, Progress())
+        runs = measure.accuracies(arm, [0, 1], [rate, rate], x, y, slice(1297, None), 300, Progress())
         assert runs.shape == (2, 15)
         last[arm] = runs[:, -1]
     assert last["batch"].min() > 0.9
@@ -173,9 +176,9 @@ def test_the_race_in_small():
 
 
 def test_arms_differ_in_their_normalization_alone():
-    weights = copies.draw_weights(demo.SIZES, [0], "xavier")
+    weights = copies.draw_weights(measure.SIZES, [0], "xavier")
     for arm, extra in (("plain", 0), ("rms", 3 * 50), ("layer", 3 * 50), ("batch", 3 * 50)):
-        model = demo.network(arm, weights)
+        model = measure.network(arm, weights)
         plain = sum(np.size(w) for w in weights) + 3 * 50 + 10
         assert sum(p.size for p in model.parameters()) == plain + extra
         assert_allclose(next(iter(model.parameters())).numpy(), weights[0])
@@ -186,7 +189,7 @@ def test_arms_differ_in_their_normalization_alone():
 )
 def test_whether_the_primitive_pays_is_said_as_measured(changed, ratio, said):
     changed["primitive"]["cost"]["WithRsqrt"]["ratio"] = ratio
-    text = " ".join(as_text(demo.show(changed)).split())
+    text = " ".join(as_text(show.show(changed)).split())
     assert said in text
     assert f"by {100 * (ratio - 1):+.0f} %" in text
 
@@ -233,21 +236,21 @@ def test_the_table_counts_who_never_got_there(changed):
     assert rows["plain"][4] == "never"
     seconds = 100 * changed["cost"]["rms"]["seconds"]
     assert rows["RMSNorm"][4] == f"{seconds:.2f}"
-    text = as_text(demo.show(changed))
+    text = as_text(show.show(changed))
     assert "Most seeds of plain do not get there." in text
     assert "BatchNorm saves 80 %" in text
 
 
 def test_a_rate_at_the_edge_is_said(changed):
     changed["training"]["batch"]["rate"] = 10.0
-    assert "The best rate of BatchNorm is at the edge" in as_text(demo.show(changed))
+    assert "The best rate of BatchNorm is at the edge" in as_text(show.show(changed))
     changed["training"]["batch"]["rate"] = 1.0
-    assert "at the edge" not in as_text(demo.show(changed))
+    assert "at the edge" not in as_text(show.show(changed))
     assert table(changed, "rates").rows[0] == ("plain", "never", "100", "140")
 
 
 def test_everything_is_shown(measured, tmp_path):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     (drawing,) = [block for block in blocks if isinstance(block, Drawing)]
     assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
     (page,) = [block for block in blocks if isinstance(block, Attachment)]
@@ -265,21 +268,21 @@ def test_what_it_says_is_short(measured, changed):
     changed["training"] = race(plain=(None, None), rms=(100, None))
     changed["layer"]["check"]["ok"] = False
     for found in (measured, {**measured, "training": changed["training"]}, changed):
-        assert too_long(demo.show(found)) == []
+        assert too_long(show.show(found)) == []
 
 
 def test_without_a_layout_program_the_graph_is_text(measured, without_layout):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     assert not [block for block in blocks if isinstance(block, (Drawing, Attachment))]
     assert measured["picture"]["drawn"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
     assert any("rms_norm.html was not written" in block.text for block in blocks if isinstance(block, Text))
 
 
 def test_parts_may_be_absent(measured):
-    assert demo.show({}) == []
+    assert show.show({}) == []
     for name in measured:
         if name != "cost":
-            assert demo.show({name: measured[name]})
+            assert show.show({name: measured[name]})
     without_race = {name: part for name, part in measured.items() if name != "training"}
     assert verdict(without_race).outcome == "holds"
     assert table({"training": measured["training"]}, "training").rows[0][4] == "-"

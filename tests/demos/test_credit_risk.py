@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from demos.credit_risk import DEMO, logistic, networks, quality, report, scores, speed, tables
+from demos.credit_risk import DEMO, show
+from demos.credit_risk.measure import logistic, networks, scores, tables
+from demos.credit_risk.show import quality, speed
+from demos.credit_risk.show import verdicts as rules
+from demos.credit_risk.show.tables import edge_warnings
 from demos.datasets import load_german_credit
-from demos.lab import cost, plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure import cost
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Table, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
 
 QUIET = Progress()
 GERMAN, TAIWAN = tables.GERMAN_LOANS, tables.TAIWAN_CARDS
@@ -30,7 +36,7 @@ def short(monkeypatch):
         "german": dataclasses.replace(GERMAN, evaluations=tuple(range(6, 61, 6)), splits=1, tuning=2),
         "taiwan": dataclasses.replace(TAIWAN, evaluations=tuple(range(10, 101, 10)), tuning=1),
     }
-    for module in (networks, tables, report, quality):
+    for module in (networks, tables, show, show.tables, rules, quality):
         monkeypatch.setattr(module, "LENDERS", few)
     return few
 
@@ -364,11 +370,11 @@ def test_a_gain_that_only_the_narrow_interval_shows_is_marked_as_such():
     assert verdict.outcome == "holds if"
     assert verdict.condition == "more accurate means AUC on Taiwan's 30,000 borrowers (not by the wide interval)"
     several = {("taiwan", "auc"): False, ("german", "accuracy"): False}
-    assert report.accuracy_condition(several) == (
+    assert rules.accuracy_condition(several) == (
         "more accurate means AUC (Taiwan table) or accuracy (German table) (2 not by the wide interval)"
     )
     several.update({("taiwan", "accuracy"): True, ("german", "auc"): False})
-    assert report.accuracy_condition(several) == (
+    assert rules.accuracy_condition(several) == (
         "it means one of the 4 differences above 0 in the table (3 not by the wide interval)"
     )
 
@@ -385,12 +391,12 @@ def test_the_condition_of_a_speed_counts_cases_where_it_cannot_name_definitions(
     good, bad = ([100] * 8, [20] * 8), ([100] * 8, [90] * 8)
     net = networks.NETS[0]
     half = [speed.Race(net, name, *arms, 2.0, (0.1, 0.2)) for name in "ABCD" for arms in (good, bad)]
-    assert report.speed_condition(half, cpu=False) == (
+    assert rules.speed_condition(half, cpu=False) == (
         "it is one of the 4 of 8 cases with an interval above 30 % in the tables"
     )
     names = [*speed.DEFINITIONS, "AUC 0.75", "AUC 0.76", "AUC 0.77"]
     many = [speed.Race(net, name, *arms, 2.0, (0.1, 0.2)) for name in names for arms in (good, good, bad)]
-    assert report.speed_condition(many, cpu=False) == (
+    assert rules.speed_condition(many, cpu=False) == (
         "converged is read by 7 of 7 definitions, those by which most networks save 30 %"
     )
 
@@ -409,12 +415,12 @@ def test_a_case_is_for_the_claim_only_with_its_whole_interval():
 
 
 def test_a_claim_is_confirmed_by_a_fifth_at_least_and_contradicted_by_more_than_chance():
-    assert report.speed_outcome(["for"] * 40 + ["against"]) == "holds"
-    assert report.speed_outcome(["for"] * 20 + ["against"]) == "holds if"
-    assert report.speed_outcome(["for"] * 9 + ["open"] * 11) == "holds if"
-    assert report.speed_outcome(["for"] * 4 + ["open"] * 16) == "holds if"
-    assert report.speed_outcome(["for"] * 3 + ["open"] * 17) == "does not hold"
-    assert report.speed_outcome([]) == "does not hold"
+    assert rules.speed_outcome(["for"] * 40 + ["against"]) == "holds"
+    assert rules.speed_outcome(["for"] * 20 + ["against"]) == "holds if"
+    assert rules.speed_outcome(["for"] * 9 + ["open"] * 11) == "holds if"
+    assert rules.speed_outcome(["for"] * 4 + ["open"] * 16) == "holds if"
+    assert rules.speed_outcome(["for"] * 3 + ["open"] * 17) == "does not hold"
+    assert rules.speed_outcome([]) == "does not hold"
 
 
 def test_never_arriving_is_against_and_neither_arriving_is_open():
@@ -490,13 +496,13 @@ def test_the_text_says_what_became_of_sensitive_columns_and_that_it_is_not_fairn
 
 def test_a_best_value_at_the_edge_is_warned_about():
     measured = made_up()
-    assert "Warning" in as_text(report.edge_warnings(measured))  # the penalties
+    assert "Warning" in as_text(edge_warnings(measured))  # the penalties
     for name in ("taiwan_logistic", "german_logistic"):
         measured[name].update(penalties=[0.1, 1.0, 10.0], tuning=[0.6, 0.5, 0.6])
-    assert "None of the best" in " ".join(as_text(report.edge_warnings(measured)).split())
+    assert "None of the best" in " ".join(as_text(edge_warnings(measured)).split())
     measured[networks.NETS[0].name]["bn"]["tuning"] = [0.6, 0.5, 0.47]
     assert "Taiwan relu 64-32, Adam, with BN: 10 (better by 0.0300 than the one beside it)" in " ".join(
-        as_text(report.edge_warnings(measured)).split()
+        as_text(edge_warnings(measured)).split()
     )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from demos import loss_landscape as demo
-from demos.lab import copies, plots
-from demos.lab.demo import Plot, Progress, Settings, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure import copies
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
+from demos.loss_landscape import DEMO, measure, show
 from tinygrad_bn import nn
 
 
@@ -26,7 +28,7 @@ def measured():
     """The network that does not train and the one that trains fast, short."""
     short = {"sig5": 100, "relu8": 140}
     found = {
-        name: demo.along(replace(demo.NETS[name], steps=steps), Settings(2), Progress())
+        name: measure.along(replace(measure.NETS[name], steps=steps), Settings(2), Progress())
         for name, steps in short.items()
     }
     return json.loads(json.dumps(found, allow_nan=False))
@@ -42,16 +44,16 @@ def verdicts(blocks):
 def test_the_plain_network_of_five_sigmoid_layers_is_smooth_and_stuck(measured):
     part = measured["sig5"]
     assert max(part["plain"]["accuracy"]) < 0.3 < 0.9 < min(part["bn"]["accuracy"])
-    assert max(demo.same_step(part, "beta").ratios) < 0.7  # 0.15 after 600 steps
-    assert max(demo.same_step(part, "change").ratios) < 1
-    assert demo.same_loss(part, "range") is None  # one is near 2.3 throughout, the other far below after 20 steps
+    assert max(show.same_step(part, "beta").ratios) < 0.7  # 0.15 after 600 steps
+    assert max(show.same_step(part, "change").ratios) < 1
+    assert show.same_loss(part, "range") is None  # one is near 2.3 throughout, the other far below after 20 steps
 
 
 def test_at_the_same_loss_eight_relu_layers_are_smoother_with_batch_normalization(measured):
     part = measured["relu8"]
-    assert demo.trains(part)
-    assert min(demo.same_loss(part, "range").ratios) > 1.5
-    assert min(demo.same_loss(part, "change").ratios) > 2
+    assert show.trains(part)
+    assert min(show.same_loss(part, "range").ratios) > 1.5
+    assert min(show.same_loss(part, "change").ratios) > 2
 
 
 # -- the measures --------------------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ def test_landscape_is_what_pytorch_finds_and_leaves_no_trace(batch_norm):
     x, y = rng.standard_normal((2, 8, 4)), rng.integers(0, 3, (2, 8))
     variables = [*model.parameters(), *(b for _, b in model.named_buffers())]
     before = [v.data.copy() for v in variables]
-    found = demo.landscape(model, x, y, etas)
+    found = measure.landscape(model, x, y, etas)
     for variable, old in zip(variables, before, strict=True):
         np.testing.assert_array_equal(variable.data, old)
     assert all(p.grad is None for p in model.parameters())
@@ -94,12 +96,12 @@ def test_effective_beta_of_softmax_regression_stays_below_its_smoothness():
     x, y = rng.standard_normal((1, 30, 5)), rng.integers(0, 3, (1, 30))
     rows = np.concatenate([x[0], np.ones((30, 1))], axis=1)
     bound = 0.5 * np.linalg.eigvalsh(rows.T @ rows / 30)[-1]
-    beta = demo.landscape(model, x, y, (1e-3, 0.1, 1.0))["beta"][0]
+    beta = measure.landscape(model, x, y, (1e-3, 0.1, 1.0))["beta"][0]
     assert 0.1 * bound < beta <= bound
 
 
 def test_probing_does_not_change_the_training():
-    net = replace(demo.NETS["sig3"], layers=2, steps=24)
+    net = replace(measure.NETS["sig3"], layers=2, steps=24)
     rng = np.random.default_rng(0)
     x, y = rng.random((200, 64), np.float32), rng.integers(0, 10, 200)
     finals = []
@@ -109,7 +111,7 @@ def test_probing_does_not_change_the_training():
         for _ in range(5):
             chosen = next(batches)
             if probing:
-                demo.landscape(model, x[chosen], y[chosen], net.reach)
+                measure.landscape(model, x[chosen], y[chosen], net.reach)
             copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
         finals.append([v.data for v in (*model.parameters(), *(b for _, b in model.named_buffers()))])
     for without, with_probes in zip(*finals, strict=True):
@@ -117,11 +119,11 @@ def test_probing_does_not_change_the_training():
 
 
 def test_a_comparison_is_told_by_its_interval():
-    assert demo.Comparison((2.0, 2.1, 1.9)).smoother == "bn"
-    assert demo.Comparison((0.5, 0.52, 0.48)).smoother == "plain"
-    assert demo.Comparison((0.5, 2.0, 1.0)).smoother == ""
+    assert show.Comparison((2.0, 2.1, 1.9)).smoother == "bn"
+    assert show.Comparison((0.5, 0.52, 0.48)).smoother == "plain"
+    assert show.Comparison((0.5, 2.0, 1.0)).smoother == ""
     # log ratios 0 and log 4: mean log 2, standard error log 2, Student's t for one degree of freedom 12.7062.
-    middle, low, high = demo.Comparison((1.0, 4.0)).interval
+    middle, low, high = show.Comparison((1.0, 4.0)).interval
     assert middle == pytest.approx(2)
     assert np.log([low, high]) == pytest.approx(np.log(2) * np.array([1 - 12.7062, 1 + 12.7062]), rel=1e-5)
 
@@ -142,7 +144,7 @@ def made_up(plain, bn, accuracy=(0.9, 0.95), same_level=True, seeds=3):
 
 
 def outcomes(parts):
-    return {name: verdict.outcome for name, verdict in verdicts(demo.show(parts)).items()}
+    return {name: verdict.outcome for name, verdict in verdicts(show.show(parts)).items()}
 
 
 def test_verdicts_if_batch_normalization_is_smoother_everywhere():
@@ -157,7 +159,7 @@ def test_verdicts_if_the_plain_network_is_smoother_everywhere():
 
 def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
     parts = {"sig3": made_up(2.0, 1.0, (0.8, 0.95)), "sig5": made_up(1.0, 5.0, (0.1, 0.95), same_level=False)}
-    shown = verdicts(demo.show(parts))
+    shown = verdicts(show.show(parts))
     assert shown["smooth_is_trainable"].outcome == "does not hold"
     assert shown["effective_beta"].outcome == "holds if"
     assert shown["effective_beta"].condition == "compared at the same loss, or at the same step with 3 sigmoid layers"
@@ -170,7 +172,7 @@ def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
 
 def test_fewer_exceptions_than_cases_are_named_instead():
     parts = {name: made_up(2.0, 1.0) for name in ("sig3", "relu8", "relu8_fast")} | {"sig5": made_up(1.0, 2.0)}
-    verdict = verdicts(demo.show(parts))["loss_range"]
+    verdict = verdicts(show.show(parts))["loss_range"]
     assert verdict.condition == (
         "compared at the same loss except with 5 sigmoid layers, or at the same step except with 5 sigmoid layers"
     )
@@ -180,10 +182,10 @@ def test_fewer_exceptions_than_cases_are_named_instead():
 
 
 def test_what_it_says_is_short(measured):
-    wild = {name: made_up(123.4 if i % 2 else 0.01, 1.0, (0.8, 0.95)) for i, name in enumerate(demo.NETS)}
+    wild = {name: made_up(123.4 if i % 2 else 0.01, 1.0, (0.8, 0.95)) for i, name in enumerate(measure.NETS)}
     for parts in (measured, wild, {"sig5": made_up(1.0, 5.0, (0.1, 0.95))}):
-        assert too_long(demo.show(parts)) == []
-    assert verdicts(demo.show(wild))["loss_range"].condition == (
+        assert too_long(show.show(parts)) == []
+    assert verdicts(show.show(wild))["loss_range"].condition == (
         "compared at the same loss in 2 of 5 networks, or at the same step in 2 of 5 networks"
     )
 
@@ -197,15 +199,15 @@ def test_no_difference_speaks_for_nothing():
 
 
 def test_networks_that_did_not_run_are_not_shown(measured):
-    assert demo.show({}) == []
-    blocks = demo.show({"relu8": measured["relu8"]})
+    assert show.show({}) == []
+    blocks = show.show({"relu8": measured["relu8"]})
     assert len(verdicts(blocks)) == 4
     assert "sigmoid" not in as_text(blocks)
     assert "smooth_plateau" not in [block.name for block in blocks if isinstance(block, Plot)]
 
 
 def test_everything_shown_can_be_drawn_and_read(measured):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     names = [block.name for block in blocks if isinstance(block, Plot)]
     assert names == ["loss_range", "gradient_change", "effective_beta", "same_loss", "smooth_plateau"]
     assert all(b"<svg" in plots.render(block) for block in blocks if isinstance(block, Plot))
@@ -213,5 +215,5 @@ def test_everything_shown_can_be_drawn_and_read(measured):
 
 
 def test_two_networks_more_at_full_size():
-    assert [part.name for part in demo.DEMO.parts_for(Settings(2))] == ["sig3", "sig5", "relu8"]
-    assert [part.name for part in demo.DEMO.parts_for(Settings(2, full=True))] == list(demo.NETS)
+    assert [part.name for part in DEMO.parts_for(Settings(2))] == ["sig3", "sig5", "relu8"]
+    assert [part.name for part in DEMO.parts_for(Settings(2, full=True))] == list(measure.NETS)

@@ -3,10 +3,12 @@
 import pytest
 
 from demos import shallow_vs_deep
-from demos.lab.demo import Progress, Settings, Table, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import definition
-from demos.shallow_vs_deep.definition import Win
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show.blocks import Table, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import definition
+from demos.shallow_vs_deep.show.definition import Win
 
 
 def test_parameters_of_48_units():
@@ -19,9 +21,9 @@ def test_parameters_of_48_units():
 
 
 def test_the_verdict_can_come_out_each_way():
-    assert definition.verdict([Win("a", 9, 3), Win("b", 4, 3)]) == ("holds", "")
-    assert definition.verdict([Win("a", 2, 3), Win("b", 3, 3)]) == ("does not hold", "")
-    assert definition.verdict([Win("a", 9, 3), Win("b", 2, 3)]) == ("holds if", "the task is a")
+    assert show.definition.verdict([Win("a", 9, 3), Win("b", 4, 3)]) == ("holds", "")
+    assert show.definition.verdict([Win("a", 2, 3), Win("b", 3, 3)]) == ("does not hold", "")
+    assert show.definition.verdict([Win("a", 9, 3), Win("b", 2, 3)]) == ("holds if", "the task is a")
 
 
 def duel_part(shallow, deep, width):
@@ -35,28 +37,28 @@ def duel_part(shallow, deep, width):
 def test_winners_come_from_the_measurements_of_the_other_rows():
     better = duel_part([0.8, 0.81], [0.4, 0.41], 5)
     worse = duel_part([0.4, 0.41], [0.8, 0.81], 5)
-    assert definition.wins({"parameters_radial": better}) == [Win("radial (60 parameters)", 5, 7)]
-    assert definition.wins({"parameters_radial": worse}) == []
+    assert show.definition.wins({"parameters_radial": better}) == [Win("radial (60 parameters)", 5, 7)]
+    assert show.definition.wins({"parameters_radial": worse}) == []
     zigzags = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 20736}, {"depth": 12, "pieces": 20736}]
-    assert definition.wins({"regions_constructed": {"networks": zigzags}}) == [
+    assert show.definition.wins({"regions_constructed": {"networks": zigzags}}) == [
         Win("20,736 pieces with 48 units", 12, 48)
     ]
     flat = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 30}]
-    assert definition.wins({"regions_constructed": {"networks": flat}}) == []
+    assert show.definition.wins({"regions_constructed": {"networks": flat}}) == []
     rows = [{"k": 3, "shallow": {"units": 8}, "deep": {"units": 6}}]
-    assert definition.wins({"growth_sawtooth": {"rows": rows}}) == [Win("sawtooth of 8 pieces", 2, 8)]
+    assert show.definition.wins({"growth_sawtooth": {"rows": rows}}) == [Win("sawtooth of 8 pieces", 2, 8)]
 
 
 @pytest.mark.parametrize(("width", "outcome"), [(5, "does not hold"), (30, "holds")])
 def test_what_is_shown(width, outcome):
     measured = {"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], width)}
-    winners, verdict = definition.show(measured)
+    winners, verdict = show.definition.show(measured)
     assert winners.rows == [("radial (60 parameters)", str(width), "7")]
     assert isinstance(verdict, Verdict)
     assert verdict.outcome == outcome
     assert f"{width} against 7" in verdict.measured
-    assert definition.show({}) == []
-    (_, table) = definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})
+    assert show.definition.show({}) == []
+    (_, table) = show.definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})
     assert isinstance(table, Table)
     assert table.rows[2] == ("4", "12", "505")
 
@@ -65,12 +67,12 @@ def test_what_is_said_is_short():
     """Also where many deep networks won, some with more neurons in a layer and some with fewer."""
     measured = {f"parameters_{task}": duel_part([0.8, 0.81], [0.4, 0.41], width)
                 for task, width in {"compositional": 30, "radial": 5, "additive": 20, "digits": 9}.items()}  # fmt: skip
-    assert too_long(definition.show(measured)) == []
-    assert too_long(definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})) == []
-    shown = definition.show(measured)[-1]
+    assert too_long(show.definition.show(measured)) == []
+    assert too_long(show.definition.show({"definition_sizes": definition.sizes(Settings(2), Progress())})) == []
+    shown = show.definition.show(measured)[-1]
     assert shown.outcome == "holds if"
     many = [Win(f"a task with a long name ({i} parameters)", 9, 3) for i in range(4)]
-    assert definition.verdict([*many, Win("a", 2, 3)])[1] == (
+    assert show.definition.verdict([*many, Win("a", 2, 3)])[1] == (
         "it is one of 4 of the 5 deep networks that win in other rows"
     )
     assert shown.measured.endswith("between 5 against 7 and 30 against 7")
@@ -79,27 +81,25 @@ def test_what_is_said_is_short():
 def test_the_rows_make_one_demo():
     names = [part.name for part in shallow_vs_deep.DEMO.parts]
     assert len(set(names)) == len(names)
-    for _, row in shallow_vs_deep.ROWS:
-        own = row.__name__.rsplit(".", 1)[1]
-        assert row.PARTS
-        assert all(part.name.startswith(own + "_") for part in row.PARTS)
-    (first,) = shallow_vs_deep.show({})
+    own = [row.__name__.rsplit(".", 1)[1] for _, row in show.ROWS]
+    assert list(dict.fromkeys(next(row for row in own if name.startswith(f"{row}_")) for name in names)) == own
+    (first,) = show.show({})
     assert isinstance(first, Table)
     assert first.rows == []
-    blocks = shallow_vs_deep.show({"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], 5)})
+    blocks = show.show({"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], 5)})
     assert [row[0] for row in blocks[0].rows] == ["Layers and neurons", "Parameters"]
     assert {row[2] for row in blocks[0].rows} == {"does not hold", "holds"}
 
 
 def test_every_verdict_is_in_the_summary():
     """With made-up verdicts of all six rows: one line each, and a sign where there is a condition."""
-    names = list(shallow_vs_deep.SAID)
+    names = list(show.SAID)
     shown = {
         title: [
             Verdict(name, "claim", "figures", "holds if", "so") if i else Verdict(name, "claim", "figures", "holds")
         ]
-        for i, ((title, _), name) in enumerate(zip(shallow_vs_deep.ROWS, names))
+        for i, ((title, _), name) in enumerate(zip(show.ROWS, names))
     }
-    rows = shallow_vs_deep.summary(shown).rows
-    assert [row[0] for row in rows] == [title for title, _ in shallow_vs_deep.ROWS]
+    rows = show.summary(shown).rows
+    assert [row[0] for row in rows] == [title for title, _ in show.ROWS]
     assert [row[2] for row in rows] == ["holds"] + ["holds if ..."] * 5

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from absent import check_any_part_may_be_absent
 
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import exact, growth
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import exact, growth, parameters
 
 
 def bits_by_hand(count):
@@ -84,7 +86,7 @@ def test_the_widest_network_within_a_budget(depth):
         sizes = [1, *[width] * depth, 1]
         return exact.parameters([(np.zeros(shape), np.zeros(shape[1])) for shape in itertools.pairwise(sizes)])
 
-    width = growth.layer_sizes(depth, 1, 1, 150)[1]
+    width = parameters.layer_sizes(depth, 1, 1, 150)[1]
     assert count(width) <= 150 < count(width + 1)
 
 
@@ -92,8 +94,8 @@ def test_the_exact_size_is_kept_from_close_by_and_not_found_from_afar():
     seeds = range(6)
     written = growth.sawtooth_errors(growth.disturbed(exact.sawtooth(3, True), 0.02, seeds), 3, 400, Progress())
     found = growth.sawtooth_errors(exact.random_layers([1, 2, 2, 2, 1], seeds), 3, 400, Progress())
-    assert np.sum(written < growth.LEARNED) >= 4  # 17 of 18 to 20 of 20 after 1500 steps
-    assert np.sum(found < growth.LEARNED) <= 1  # 0 of 20
+    assert np.sum(written < show.growth.LEARNED) >= 4  # 17 of 18 to 20 of 20 after 1500 steps
+    assert np.sum(found < show.growth.LEARNED) <= 1  # 0 of 20
     untouched = growth.sawtooth_errors(growth.disturbed(exact.sawtooth(3, True), 0.0, [0]), 3, 5, Progress())
     assert untouched[0] < 1e-6
 
@@ -139,7 +141,7 @@ def made_up():
 
 
 def verdict(measured):
-    (found,) = [block for block in growth.show(measured) if isinstance(block, Verdict)]
+    (found,) = [block for block in show.growth.show(measured) if isinstance(block, Verdict)]
     return found
 
 
@@ -188,14 +190,14 @@ def test_the_verdict_follows_from_the_sizes():
 
 
 def test_what_is_said_is_short():
-    assert too_long(growth.show(made_up())) == []
+    assert too_long(show.growth.show(made_up())) == []
 
 
 def test_any_part_may_be_absent():
-    check_any_part_may_be_absent(growth.show, made_up())
+    check_any_part_may_be_absent(show.growth.show, made_up())
 
 
 def test_the_pictures_can_be_drawn():
-    pictures = [block for block in growth.show(made_up()) if isinstance(block, Plot)]
+    pictures = [block for block in show.growth.show(made_up()) if isinstance(block, Plot)]
     assert [picture.name for picture in pictures] == ["growth_units", "growth_learned"]
     assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import parameters, trees
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Table, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import parameters, trees
 from tinygrad_bn import nn
 
 
@@ -145,7 +147,7 @@ BETTER, WORSE = ([0.8, 0.82, 0.81], [0.4, 0.42, 0.41]), ([0.4, 0.42, 0.41], [0.8
 
 
 def test_the_ratio_and_its_interval():
-    found = parameters.duel("radial", made_up([0.8, 0.8, 0.8], [0.4, 0.4, 0.2]))
+    found = show.parameters.duel("radial", made_up([0.8, 0.8, 0.8], [0.4, 0.4, 0.2]))
     logs = [math.log(0.5), math.log(0.5), math.log(0.25)]
     mean = sum(logs) / 3
     half = 4.302653 * math.sqrt(sum((value - mean) ** 2 for value in logs) / 2 / 3)  # t, two degrees of freedom, 97.5 %
@@ -158,7 +160,7 @@ def test_the_ratio_and_its_interval():
 
 def verdict_of(**tasks):
     measured = {parameters.PREFIX + task: made_up(*errors) for task, errors in tasks.items()}
-    (verdict,) = (block for block in parameters.show(measured) if isinstance(block, Verdict))
+    (verdict,) = (block for block in show.parameters.show(measured) if isinstance(block, Verdict))
     return verdict
 
 
@@ -177,22 +179,22 @@ def test_what_is_said_is_short():
     for errors in ((BETTER,) * 4, (BETTER, WORSE, BETTER, WORSE), (wild,) * 4, (WORSE,) * 4):
         names = (*parameters.TARGETS, "digits")
         measured = {parameters.PREFIX + name: made_up(*pair) for name, pair in zip(names, errors)}
-        assert too_long(parameters.show(measured)) == []
+        assert too_long(show.parameters.show(measured)) == []
 
 
 def test_parameters_needed():
     runs = [run([4 / n], n) for n in (10, 100, 1000)]  # the error is 4 / parameters
-    assert parameters.needed(runs, 4 / 250) == "250"
-    assert parameters.needed(runs, 0.5) == "at most 10"
-    assert parameters.needed(runs, 0.001) == "more than 1,000"
+    assert show.parameters.needed(runs, 4 / 250) == "250"
+    assert show.parameters.needed(runs, 0.5) == "at most 10"
+    assert show.parameters.needed(runs, 0.001) == "more than 1,000"
 
 
 def test_what_is_shown_copes_with_absent_parts_and_warns_of_the_edge():
-    assert parameters.show({}) == []
+    assert show.parameters.show({}) == []
     part = made_up(*BETTER)
-    assert "edge" not in parameters.show({"parameters_digits": part})[0].text
+    assert "edge" not in show.parameters.show({"parameters_digits": part})[0].text
     part["nets"]["depth 2"][1]["rate"] = 0.1
-    blocks = parameters.show({"parameters_digits": part})
+    blocks = show.parameters.show({"parameters_digits": part})
     assert "edge of the grid for depth 2 on digits (600)" in blocks[0].text
     (plot,) = (block for block in blocks if isinstance(block, Plot))
     assert plots.render(plot, "svg").lstrip().startswith(b"<?xml")

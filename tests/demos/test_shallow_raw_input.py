@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from demos.datasets import load_digits, load_syllables
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Table, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import raw_input
-from demos.shallow_vs_deep.raw_input import DENSE1, DENSE3, SMALL, TWICE, WIDE
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Table, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import raw_input
+from demos.shallow_vs_deep.measure.raw_input import DENSE1, DENSE3, SMALL, TWICE, WIDE
 
 
 def test_a_digit_is_placed_whole_and_anywhere():
@@ -123,7 +125,7 @@ KIND, DEPTH, STACK = made_up(70, 71, 80, 90, 91), made_up(70, 95, 80, 90, 91), m
 
 def verdict_of(**parts):
     measured = {raw_input.PREFIX + name: part for name, part in parts.items()}
-    (verdict,) = (block for block in raw_input.show(measured) if isinstance(block, Verdict))
+    (verdict,) = (block for block in show.raw_input.show(measured) if isinstance(block, Verdict))
     return verdict
 
 
@@ -139,29 +141,29 @@ def test_what_is_said_is_short():
     wild = made_up(5, 0.5, 80, 99, 1)
     wild["nets"][TWICE]["accuracy"] = [0.0, 1.0, 0.5]
     for parts in ((KIND, KIND, KIND), (KIND, DEPTH, STACK), (wild, wild, wild)):
-        measured = {raw_input.PREFIX + name: part for name, part in zip(raw_input.TITLES, parts)}
-        assert too_long(raw_input.show(measured)) == []
+        measured = {raw_input.PREFIX + name: part for name, part in zip(show.raw_input.TITLES, parts)}
+        assert too_long(show.raw_input.show(measured)) == []
 
 
 def test_a_gain_is_paired_and_has_students_interval():
     part = made_up(70, 71, 80, 90, 91)
     part["nets"][WIDE]["accuracy"] = [0.80, 0.84, 0.81]
     part["nets"][DENSE3]["accuracy"] = [0.70, 0.72, 0.71]
-    found = raw_input.gain(part, DENSE3, WIDE)
+    found = show.raw_input.gain(part, DENSE3, WIDE)
     sd = float(np.std([10, 12, 10], ddof=1))
     assert found.mean == pytest.approx(32 / 3)
     assert found.half == pytest.approx(4.302653 * sd / 3**0.5, rel=1e-5)
     assert found.sign == 1
-    assert raw_input.gain(part, WIDE, DENSE3).sign == -1
-    assert raw_input.Gain(1.0, 1.5).sign == 0
+    assert show.raw_input.gain(part, WIDE, DENSE3).sign == -1
+    assert show.raw_input.Gain(1.0, 1.5).sign == 0
 
 
 def test_what_is_shown_copes_with_absent_parts_and_warns_of_the_edge():
-    assert raw_input.show({}) == []
+    assert show.raw_input.show({}) == []
     part = made_up(70, 71, 80, 90, 91)
-    assert "edge" not in raw_input.show({"raw_input_text": part})[0].text
+    assert "edge" not in show.raw_input.show({"raw_input_text": part})[0].text
     part["nets"][WIDE]["rate"] = 0.08
-    blocks = raw_input.show({"raw_input_text": part})
+    blocks = show.raw_input.show({"raw_input_text": part})
     assert f"edge of the grid for: {WIDE} (syllables of a word)" in blocks[0].text
     (plot,) = (block for block in blocks if isinstance(block, Plot))
     assert plots.render(plot).lstrip().startswith(b"<?xml")

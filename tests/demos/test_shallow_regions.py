@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from absent import check_any_part_may_be_absent
 
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import exact, pieces, regions
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import exact, pieces, regions
 
 ZERO, ONE = np.zeros(1), np.ones(1)
 
@@ -85,7 +87,7 @@ def test_patterns_are_counted_as_a_set_of_tuples_counts_them():
 def test_a_map_is_kept_in_little_room():
     numbers = np.repeat(np.arange(400), 100)
     text = regions.packed(numbers)
-    assert np.array_equal(regions.unpacked(text), numbers)
+    assert np.array_equal(show.regions.unpacked(text), numbers)
     assert len(text) < len(numbers) / 10
 
 
@@ -162,7 +164,7 @@ def made_up(constructed=(48, 20_000), random=(40, 41), wave=(40, 45), digits=(6,
 
 
 def verdict(measured):
-    (found,) = [block for block in regions.show(measured) if isinstance(block, Verdict)]
+    (found,) = [block for block in show.regions.show(measured) if isinstance(block, Verdict)]
     return found
 
 
@@ -181,21 +183,21 @@ def test_the_verdict_follows_from_the_counts():
 
 def test_a_rate_at_an_edge_is_told():
     part = made_up()["regions_trained"]
-    assert regions.rate_text(part).endswith("so a better one may lie beyond, with 1 and 4.")
+    assert show.regions.rate_text(part).endswith("so a better one may lie beyond, with 1 and 4.")
     for row in part["depths"].values():
         row["rate"] = 0.01
-    assert regions.rate_text(part).endswith("No rate is at an edge of what was tried.")
+    assert show.regions.rate_text(part).endswith("No rate is at an edge of what was tried.")
 
 
 def test_what_is_said_is_short():
-    assert too_long(regions.show(made_up())) == []
+    assert too_long(show.regions.show(made_up())) == []
 
 
 def test_any_part_may_be_absent():
-    check_any_part_may_be_absent(regions.show, made_up())
+    check_any_part_may_be_absent(show.regions.show, made_up())
 
 
 def test_the_pictures_can_be_drawn():
-    pictures = [block for block in regions.show(made_up()) if isinstance(block, Plot)]
+    pictures = [block for block in show.regions.show(made_up()) if isinstance(block, Plot)]
     assert [picture.name for picture in pictures] == ["regions_pieces", "regions_map"]
     assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures)

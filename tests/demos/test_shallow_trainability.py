@@ -8,10 +8,12 @@ import torch
 from absent import check_any_part_may_be_absent
 
 import tinygrad_bn as tg
-from demos.lab import plots
-from demos.lab.demo import Plot, Progress, Settings, Verdict
-from demos.lab.wording import too_long
-from demos.shallow_vs_deep import exact, minima, trainability
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.wording import too_long
+from demos.shallow_vs_deep import show
+from demos.shallow_vs_deep.measure import exact, minima, trainability
 
 # -- the minimum --------------------------------------------------------------------------------------------------------
 
@@ -76,14 +78,14 @@ def test_the_minimum_is_found_to_be_one_at_every_depth(measured_minima):
         assert max(row["back"]) < row["loss"] + 0.02
         assert min(map(min, row["lines"])) > row["loss"] - 1e-6
         assert min(row["random"]) < 0.4  # 0.1 for one layer after 2000 steps, less for more
-        assert trainability.is_minimum(row)
+        assert show.trainability.is_minimum(row)
 
 
 def test_a_point_that_is_no_minimum_is_not_taken_for_one(measured_minima):
     row = measured_minima["rows"][1]
     worse = {"gradient": 1e-3, "smallest": -1.0, "lower": 3, "random": [row["loss"]]}
     for name, value in worse.items():
-        assert not trainability.is_minimum({**row, name: value})
+        assert not show.trainability.is_minimum({**row, name: value})
 
 
 def test_a_saddle_shows_in_curvature_and_neighbours():
@@ -153,7 +155,7 @@ def made_up():
 
 
 def verdict(measured):
-    (found,) = [block for block in trainability.show(measured) if isinstance(block, Verdict)]
+    (found,) = [block for block in show.trainability.show(measured) if isinstance(block, Verdict)]
     return found
 
 
@@ -180,20 +182,22 @@ def test_the_verdict_can_turn():
 
 
 def test_what_is_said_is_short():
-    assert too_long(trainability.show(made_up())) == []
+    assert too_long(show.trainability.show(made_up())) == []
 
 
 def test_any_part_may_be_absent():
-    check_any_part_may_be_absent(trainability.show, made_up())
+    check_any_part_may_be_absent(show.trainability.show, made_up())
 
 
 def test_the_pictures_can_be_drawn_and_their_captions_follow_the_figures():
     measured = copy.deepcopy(made_up())
-    pictures = {block.name: block for block in trainability.show(measured) if isinstance(block, Plot)}
+    pictures = {block.name: block for block in show.trainability.show(measured) if isinstance(block, Plot)}
     assert set(pictures) == {"trainability_depth", "trainability_minimum"}
     assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures.values())
     assert "SGD, 4,000 steps: 4, 0" in pictures["trainability_depth"].caption
     assert ") all of 1 random lines rise" in pictures["trainability_minimum"].caption
     measured["trainability_minimum"]["rows"][1]["lines"] = [[0.3, 0.45, 0.7]]
-    (picture,) = [b for b in trainability.show(measured) if isinstance(b, Plot) and b.name == "trainability_minimum"]
+    (picture,) = [
+        b for b in show.trainability.show(measured) if isinstance(b, Plot) and b.name == "trainability_minimum"
+    ]
     assert ") not all of 1 random lines rise" in picture.caption

@@ -9,16 +9,17 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from demos import worked_example as demo
-from demos.lab import drawings, plots
-from demos.lab.demo import Attachment, Code, Drawing, Plot, Progress, Settings, Table, Text, Verdict
-from demos.lab.terminal import as_text
-from demos.lab.wording import too_long
+from demos.lab.measure.part import Progress, Settings
+from demos.lab.show import plots
+from demos.lab.show.blocks import Attachment, Code, Drawing, Plot, Table, Text, Verdict
+from demos.lab.show.terminal import as_text
+from demos.lab.show.wording import too_long
+from demos.worked_example import DEMO, measure, show
 
 
 @pytest.fixture(scope="module")
 def measured():
-    found = {part.name: part.measure(Settings(1), Progress()) for part in demo.DEMO.parts}
+    found = {part.name: part.measure(Settings(1), Progress()) for part in DEMO.parts}
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -28,12 +29,12 @@ def changed(measured):
 
 
 def verdict(measured, name):
-    (found,) = [block for block in demo.show(measured) if isinstance(block, Verdict) and block.name == name]
+    (found,) = [block for block in show.show(measured) if isinstance(block, Verdict) and block.name == name]
     return found
 
 
 def table(measured, name):
-    (found,) = [block for block in demo.show(measured) if isinstance(block, Table) and block.name == name]
+    (found,) = [block for block in show.show(measured) if isinstance(block, Table) and block.name == name]
     return found
 
 
@@ -43,7 +44,7 @@ def table(measured, name):
 @pytest.mark.parametrize("engine", ["tensor", "scalar"])
 def test_every_intermediate_is_numpys(measured, engine):
     x = np.arange(1.0, 5.0)
-    for name, (ddof, eps) in demo.CONVENTIONS.items():
+    for name, (ddof, eps) in measure.CONVENTIONS.items():
         found = measured["steps"]["unbiased"] if ddof else measured["steps"]["forward"][engine][name]
         sigma = np.sqrt(x.var(ddof=ddof) + eps)
         expected = {"mu": x.mean(), "sigma": sigma, "x_hat": (x - x.mean()) / sigma, "z": (x - x.mean()) / sigma}
@@ -53,10 +54,10 @@ def test_every_intermediate_is_numpys(measured, engine):
 
 @pytest.mark.parametrize(("name", "eps"), [("0", 0.0), ("1e-05", 1e-5)])
 def test_gradients_are_torchs(measured, name, eps):
-    x = torch.tensor(demo.X, requires_grad=True)
+    x = torch.tensor(measure.X, requires_grad=True)
     gamma, beta = torch.ones(1, dtype=float, requires_grad=True), torch.zeros(1, dtype=float, requires_grad=True)
     y = gamma * (x - x.mean()) / torch.sqrt(x.var(correction=0) + eps) + beta  # its batch_norm refuses eps = 0
-    y.backward(torch.tensor(demo.DY))
+    y.backward(torch.tensor(measure.DY))
     expected = [*x.grad.ravel().tolist(), gamma.grad.item(), beta.grad.item()]
     for engine in ("tensor", "scalar", "closed"):
         assert_allclose(measured["steps"]["backward"][name][engine], expected, rtol=0, atol=1e-14)
@@ -67,7 +68,7 @@ def test_the_closed_form_with_other_scales_and_cotangents_is_torchs():
     data, dy = rng.standard_normal((7, 1)), rng.standard_normal((7, 1))
     x, gamma = torch.tensor(data, requires_grad=True), torch.tensor([1.7], dtype=float, requires_grad=True)
     torch.nn.functional.batch_norm(x, None, None, gamma, None, True, eps=1e-3).backward(torch.tensor(dy))
-    dx, d_gamma, d_beta = demo.closed_form(data, dy, 1.7, 1e-3)
+    dx, d_gamma, d_beta = measure.closed_form(data, dy, 1.7, 1e-3)
     assert_allclose(dx, x.grad.numpy(), atol=1e-14)
     assert_allclose([d_gamma, d_beta], [gamma.grad.item(), dy.sum()], atol=1e-13)
 
@@ -75,12 +76,12 @@ def test_the_closed_form_with_other_scales_and_cotangents_is_torchs():
 def test_running_statistics_and_evaluation_are_torchs(measured):
     layer = torch.nn.BatchNorm1d(1, dtype=float)
     for batch in range(1, 11):
-        layer.train()(torch.tensor(demo.X))
+        layer.train()(torch.tensor(measure.X))
         if batch in (1, 10):
             found = measured["layer"]["running"][str(batch)]
             assert_allclose(found["running_mean"], layer.running_mean, rtol=1e-13)
             assert_allclose(found["running_var"], layer.running_var, rtol=1e-13)
-            assert_allclose(found["evaluation"], layer.eval()(torch.tensor(demo.X)).detach().ravel(), rtol=1e-12)
+            assert_allclose(found["evaluation"], layer.eval()(torch.tensor(measure.X)).detach().ravel(), rtol=1e-12)
     assert_allclose(measured["layer"]["running"]["1"]["running_var"], 1.066667, atol=5e-7)
 
 
@@ -99,9 +100,9 @@ def test_a_constant_batch_needs_epsilon(measured):
 
 def test_the_source_shown_is_the_program_that_ran(measured):
     names = {}
-    exec(measured["steps"]["source"], {**vars(demo)}, names)
-    again = names["normalize"](*demo.tensors(), 0.0)
-    assert demo.numbers(again["z"]) == measured["steps"]["forward"]["tensor"][demo.PLAIN]["z"]
+    exec(measured["steps"]["source"], {**vars(measure)}, names)
+    again = names["normalize"](*measure.tensors(), 0.0)
+    assert measure.numbers(again["z"]) == measured["steps"]["forward"]["tensor"][show.PLAIN]["z"]
 
 
 def test_the_pictures_hold_the_values_of_every_step(measured):
@@ -129,22 +130,22 @@ def test_the_lectures_numbers_hold_and_m_is_not_the_number_of_neurons(measured):
 
 def test_other_numbers_would_not_hold(changed):
     for engine in ("tensor", "scalar"):
-        changed["steps"]["forward"][engine][demo.PLAIN]["z"][2] = 0.4473
+        changed["steps"]["forward"][engine][show.PLAIN]["z"][2] = 0.4473
     assert verdict(changed, "worked_values").outcome == "holds if"
     assert verdict(changed, "worked_values").condition == "computed with 1/m, ε = 1e-5"
-    for convention in demo.CONVENTIONS:
+    for convention in measure.CONVENTIONS:
         if convention in changed["steps"]["forward"]["tensor"]:
             changed["steps"]["forward"]["tensor"][convention]["sigma"] = [1.2]
     assert verdict(changed, "worked_values").outcome == "does not hold"
 
 
 def test_one_engine_alone_is_not_enough(changed):
-    changed["steps"]["forward"]["scalar"][demo.LAYER]["mu"] = [2.6]
+    changed["steps"]["forward"]["scalar"][show.LAYER]["mu"] = [2.6]
     assert verdict(changed, "worked_values").outcome != "holds"
 
 
 def test_a_lecture_that_rounded_otherwise_is_noticed(measured, monkeypatch):
-    monkeypatch.setitem(demo.LECTURE, "sigma", ("1.119",))
+    monkeypatch.setitem(show.LECTURE, "sigma", ("1.119",))
     assert verdict(measured, "worked_values").outcome == "does not hold"
 
 
@@ -153,7 +154,7 @@ def test_m_neurons_can_come_out_right(changed):
     right = {"mean": 1e-15, "variance": 1e-12}
     part["neurons"]["4x3"] = right
     assert verdict(changed, "batch_size_m").condition == "the batch is 4x3"
-    for shape in demo.shape_names():
+    for shape in show.shape_names():
         part["neurons"][shape] = right
     assert verdict(changed, "batch_size_m").outcome == "holds if"
     part["rows"]["60x100"] = {"mean": 0.1, "variance": 0.0}
@@ -164,9 +165,9 @@ def test_m_neurons_can_come_out_right(changed):
 
 @pytest.mark.parametrize("seed", [1000, 2000])
 def test_other_seeds_give_the_same_verdict(seed):
-    part = demo.what_m_is(Settings(1, seed), Progress())
-    assert demo.m_verdict(part).outcome == "does not hold"
-    assert demo.normalized_shapes(part["neurons, rows summed"]) == ["4x4"]
+    part = measure.what_m_is(Settings(1, seed), Progress())
+    assert show.m_verdict(part).outcome == "does not hold"
+    assert show.normalized_shapes(part["neurons, rows summed"]) == ["4x4"]
 
 
 @pytest.mark.parametrize(
@@ -180,14 +181,14 @@ def test_other_seeds_give_the_same_verdict(seed):
     ],
 )
 def test_rounding_as_printed(value, printed, same):
-    assert demo.rounds_to(value, printed) is same
+    assert show.rounds_to(value, printed) is same
 
 
 # -- showing ------------------------------------------------------------------------------------------------------------
 
 
 def test_everything_is_shown(measured, tmp_path):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     svgs = [block for block in blocks if isinstance(block, Drawing)]
     assert [block.name for block in svgs] == ["tensor", "scalar", "backward"]
     for block in svgs:
@@ -207,28 +208,21 @@ def test_what_it_says_is_short(measured, changed):
     part = changed["m"]
     part["neurons"]["4x3"] = part["neurons"]["60x100"] = {"mean": 0.0, "variance": 0.0}
     for engine in ("tensor", "scalar"):
-        changed["steps"]["forward"][engine][demo.PLAIN]["z"][2] = 0.4473
+        changed["steps"]["forward"][engine][show.PLAIN]["z"][2] = 0.4473
     assert {verdict(changed, name).outcome for name in ("worked_values", "batch_size_m")} == {"holds if"}
     for found in (measured, changed):
-        assert too_long(demo.show(found)) == []
+        assert too_long(show.show(found)) == []
 
 
 def test_without_a_layout_program_graphs_are_text(measured, without_layout):
-    blocks = demo.show(measured)
+    blocks = show.show(measured)
     assert not [block for block in blocks if isinstance(block, (Drawing, Attachment))]
     assert measured["graphs"]["scalar"]["text"] in [block.text for block in blocks if isinstance(block, Code)]
     assert any("no layout program" in block.text for block in blocks if isinstance(block, Text))
     assert any("batch_norm.html was not written" in block.text for block in blocks if isinstance(block, Text))
 
 
-def test_without_the_explorers_library_its_page_is_left_out(measured, monkeypatch):
-    monkeypatch.setattr(drawings, "find_spec", lambda name: None)
-    blocks = demo.show(measured)
-    assert not [block for block in blocks if isinstance(block, Attachment)]
-    assert "latex2mathml" in as_text(blocks)
-
-
 def test_parts_may_be_absent(measured):
-    assert demo.show({}) == []
+    assert show.show({}) == []
     for name in measured:
-        assert demo.show({name: measured[name]})
+        assert show.show({name: measured[name]})

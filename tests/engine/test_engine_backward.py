@@ -126,7 +126,7 @@ def test_forty_doublings_are_forty_visits_not_two_to_the_forty(make):
     y = x
     for _ in range(40):
         y = y + y
-    _kept, order = sweep([y], [np.ones(()) if y.shape == () and not y.is_scalar_kind else 1.0], create_graph=False)
+    _kept, order = sweep([y], [np.ones(()) if y.shape == () and not y.is_scalar_kind else 1.0], on_variables=False)
     assert len(order) == 40
     y.backward()
     assert x.grad.item() == 2.0**40

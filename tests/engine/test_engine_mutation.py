@@ -116,22 +116,20 @@ def test_a_forward_inside_unlocked_is_too_early():
         y.backward()
 
 
-def test_a_part_of_the_unlocked_array_that_escapes_no_longer_reaches_the_value():
+def test_the_unlocked_array_is_the_callers_own_afterwards():
     w = leaf()
     with w.unlocked() as array:
         array += 1.0
         escaped = array[:1]
-        named = array
     y = (w * w).sum()
-    escaped[:] = 1000.0
-    with pytest.raises(ValueError, match="read-only"):
-        named[:] = 1000.0
+    escaped[:] = array[1:] = 1000.0
     y.backward()
     np.testing.assert_array_equal(w.data, [3.0, 4.0])
     np.testing.assert_array_equal(w.grad.data, [6.0, 8.0])
+    assert not w.data.flags.writeable
 
 
-def test_the_lock_is_closed_again_after_an_error():
+def test_a_block_that_fails_changes_nothing():
     def write_and_fail(array):
         array[0] = 7.0
         raise KeyError
@@ -139,21 +137,8 @@ def test_the_lock_is_closed_again_after_an_error():
     w = leaf()
     with pytest.raises(KeyError), w.unlocked() as array:
         write_and_fail(array)
-    np.testing.assert_array_equal(w.data, [7.0, 3.0])
+    np.testing.assert_array_equal(w.data, [2.0, 3.0])
     assert not w.data.flags.writeable
-
-
-def address(w):
-    return w.data.__array_interface__["data"][0]
-
-
-def test_the_write_is_in_place_when_nobody_holds_the_array():
-    w = leaf()
-    before = address(w)
-    for _ in range(3):
-        write(w)
-    assert address(w) == before
-    np.testing.assert_array_equal(w.data, [5.0, 6.0])
 
 
 HOLDERS = {
@@ -170,17 +155,13 @@ HOLDERS = {
 
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
-def test_copy_on_write_keeps_what_somebody_holds(hold):
+def test_a_write_keeps_what_somebody_holds(hold):
     w = leaf()
     held = hold(w)
     before = np.array(held.numpy() if isinstance(held, Tensor) else held)
     write(w)
     np.testing.assert_array_equal(held.numpy() if isinstance(held, Tensor) else held, before)
     np.testing.assert_array_equal(w.data, [3.0, 4.0])
-    del held
-    moved = address(w)
-    write(w)
-    assert address(w) == moved
 
 
 def test_assigning_data_never_shares_memory():
@@ -321,7 +302,7 @@ def test_a_write_inside_a_write_is_not_lost_silently():
             array += 1.0
             w.data = [0.0, 0.0]
 
-    for change, value in ((nested, [13.0, 14.0]), (assigned, [0.0, 0.0])):
+    for change, value in ((nested, [12.0, 13.0]), (assigned, [0.0, 0.0])):
         w = leaf()
         with pytest.raises(MutationError, match=r"'w' was changed otherwise inside its own unlocked\(\) block"):
             change()

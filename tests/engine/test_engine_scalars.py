@@ -82,7 +82,7 @@ TWO = [
     (lambda x, y: x * y, 1e300, 1e300, inf, (1e300, 1e300)),
     (lambda x, y: x - y, inf, inf, nan, (1.0, -1.0)),
     (lambda x, y: x**y, -8.0, 1.0 / 3.0, nan, (nan, nan)),
-    (lambda x, y: x**y, 0.0, -1.0, inf, (-inf, inf * 0.0)),
+    (lambda x, y: x**y, 0.0, -1.0, inf, (-inf, -inf)),  # as in PyTorch
     (lambda x, y: x**y, 10.0, 400.0, inf, (inf, inf)),
     (lambda x, y: x**y, 0.0, 2.0, 0.0, (0.0, 0.0)),
     (lambda x, y: ops.maximum(x, y), nan, 1.0, nan, (0.0, 0.0)),

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.graph.programs import HOSTILE
 from tinygrad_bn.cli import main
-from tinygrad_bn.explorer import ExplorerError, explore
+from tinygrad_bn.explorer import explore
 from tinygrad_bn.explorer.examples import EXAMPLES
 
 ADDRESS = re.compile(r"[a-z]+://[^\s\"'<>)\\]+")
@@ -152,20 +151,6 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         write(tmp_path, "other")
     assert (tmp_path / "page.html").read_bytes() == old
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
-
-
-def test_without_the_formula_library_the_message_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module in ("latex2mathml", "latex2mathml.converter"):
-        monkeypatch.setitem(sys.modules, module, None)
-    for module in ("rules", "payload", "page"):
-        monkeypatch.delitem(sys.modules, f"tinygrad_bn.explorer.{module}", raising=False)
-    with pytest.raises(ExplorerError, match=r"needs latex2mathml[\s\S]*tinygrad-bn\[draw\]"):
-        explore(tmp_path / "page.html", tg.Scalar(1.0) * 2.0)
-    assert main(["explore", "bn", "-o", str(tmp_path / "page.html")]) == 2
-    assert "tinygrad-bn[draw]" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 # -- the command -----------------------------------------------------------------------------------------------------------

@@ -171,8 +171,8 @@ X, W = np.zeros((2, 4, 5, 5)), np.zeros((6, 4, 3, 3))
         (lambda: fn.conv2d(X[..., :2], W), ShapeError, ["the window is larger than the image", "(3, 3)", "(5, 2)"]),
         (lambda: fn.conv2d(X, W, dilation=3), ShapeError, ["larger than the image", "dilation (3, 3)"]),
         (lambda: fn.conv2d(X, W, groups=3), ArgumentError, ["groups divide", "3 groups"]),
-        (lambda: fn.conv2d(X, W, groups=0), ArgumentError, ["groups divide", "0 groups"]),
-        (lambda: fn.conv2d(X, W, groups=2.0), ArgumentError, ["groups divide"]),
+        (lambda: fn.conv2d(X, W, groups=0), ArgumentError, ["conv2d: groups", "at least 1"]),
+        (lambda: fn.conv2d(X, W, groups=2.0), ArgumentError, ["conv2d: groups", "2.0"]),
         (lambda: fn.conv2d(X, W, stride=0), ArgumentError, ["conv2d: stride", "at least 1", "tuple of 2"]),
         (lambda: fn.conv2d(X, W, stride=(1, 1, 1)), ArgumentError, ["stride", "(1, 1, 1)"]),
         (lambda: fn.conv2d(X, W, stride=1.5), ArgumentError, ["stride", "1.5"]),
@@ -194,3 +194,22 @@ def test_what_does_not_fit_is_explained(call, error, words):
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("window", [(1, 1), (2, 2), (2, 3), (4, 1), (5, 2)])
+def test_same_puts_the_odd_zero_where_pytorch_puts_it(window, dilation):
+    """A window of even length needs an odd number of zeros: one more after than before."""
+    x, weight = random_like((2, 2, 5, 6)), random_like((3, 2, *window), 1)
+    compare_with_torch(
+        lambda a, b: fn.conv2d(a, b, padding="same", dilation=dilation),
+        lambda a, b: torch.nn.functional.conv2d(a, b, padding="same", dilation=dilation),
+        [x, weight],
+    )
+    row = np.arange(1.0, 6.0)[None, None]
+    ends = (
+        fn.conv1d(row, np.array([[[1.0, 0.0]]]), padding="same"),
+        fn.conv1d(row, np.array([[[0.0, 1.0]]]), padding="same"),
+    )
+    assert_allclose(ends, [[[[1.0, 2.0, 3.0, 4.0, 5.0]]], [[[2.0, 3.0, 4.0, 5.0, 0.0]]]])

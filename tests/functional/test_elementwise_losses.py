@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -215,3 +217,13 @@ def test_an_empty_batch_has_a_sum_and_no_elements():
     for name in ("mse_loss", "l1_loss", "huber_loss", "binary_cross_entropy", "kl_div"):
         assert getattr(fn, name)(empty, empty, reduction="sum") == 0.0
         assert getattr(fn, name)(empty, empty, reduction="none").shape == (0, 3)
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-300, 1e-60, 1e-40])
+def test_the_logarithm_of_a_tiny_probability_is_cut_at_minus_100(p):
+    """As in PyTorch, below exp(-100) and not only at 0."""
+    expected = torch.nn.functional.binary_cross_entropy(
+        torch.tensor([p], dtype=float), torch.tensor([1.0], dtype=float)
+    )
+    assert expected.item() == pytest.approx(min(100.0, -math.log(p) if p else math.inf), rel=1e-12)
+    assert fn.binary_cross_entropy(np.array([p]), np.array([1.0])) == pytest.approx(expected.item(), rel=1e-12)

@@ -45,7 +45,9 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         print(f"mismatch after {seen} programs; seed {start}; the smallest program:\n{smallest[0]}\n{error}")
         return 1
-    print(f"{seen} programs agree with PyTorch in value, gradient and Hessian-vector product; seed {start}")
+    print(
+        f"{seen} programs agree with PyTorch in value, gradient, Hessian-vector product, hooks and kept gradients; seed {start}"
+    )
     return 0
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import tinygrad_bn as tg
 from tinygrad_bn.errors import ArgumentError
-from tinygrad_bn.graph import LayoutError, Value, collapse, draw, simplify, to_dot, trace, trace_backward
+from tinygrad_bn.graph import LayoutError, Value, collapse, draw, to_dot, trace, trace_backward, trace_reduced
 from tinygrad_bn.graph import layout as layout_module
 from tinygrad_bn.graph.labels import clean, number, value_lines
 
@@ -283,23 +283,14 @@ def test_equal_parts_fold_into_one() -> None:
 def test_the_reduced_backward_pass_is_smaller_and_equal() -> None:
     layer, y = batch_norm()
     _, backward = trace_backward(y, COTANGENT, layer)
-    smaller = simplify(backward)
+    _, smaller = trace_reduced(y, COTANGENT, layer)
     assert sum(bool(n.op) for n in smaller.nodes) < sum(bool(n.op) for n in backward.nodes)
-    assert [smaller[i].value.elements or () for i in smaller.outputs] != []
+    assert {smaller[i].name for i in smaller.outputs} == {"∂x", "∂weight", "∂bias"}
+    for name in ("∂x", "∂weight", "∂bias"):
+        one, other = (next(g[i] for i in g.outputs if g[i].name == name) for g in (smaller, backward))
+        np.testing.assert_allclose(one.value.elements, other.value.elements, atol=1e-14)
     x = next(i for i in smaller.outputs if smaller[i].name == "∂x")
     np.testing.assert_allclose(smaller[x].value.elements, [0.26832816, -0.35777088, -0.08944272, 0.17888544], atol=1e-5)
-    assert simplify(smaller) == smaller
-
-
-def test_simplification_laws() -> None:
-    x = tg.Scalar(3.0, name="x")
-    same = (x + 2.0) * (2.0 + x)
-    assert sum(n.op == "add" for n in simplify(trace(same)).nodes) == 1
-    for neutral in (x * 1.0, 1.0 * x, x + 0.0, 0.0 + x, x / 1.0, x - 0.0, tg.ops.negative(-x)):
-        graph = simplify(trace(neutral.exp()))
-        assert [n.op for n in graph.nodes if n.op] == ["exp"]
-    for kept in (x * 2.0, 1.0 / x, 0.0 - x, x - 1.0):
-        assert len([n for n in simplify(trace(kept.exp())).nodes if n.op]) == 2
 
 
 def test_views_that_need_something_else() -> None:

@@ -13,8 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 
+import tinygrad_bn as tg
 from tinygrad_bn import engine, ops
-from tinygrad_bn.ops.primitives import arithmetic, compare, elementary, index, linalg, reduce, shape, window
+from tinygrad_bn.ops.primitives import (
+    along,
+    arithmetic,
+    compare,
+    elementary,
+    factor,
+    index,
+    linalg,
+    reduce,
+    shape,
+    window,
+)
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -41,6 +53,11 @@ class Case:
         return self.operation in (ops.astype, engine.astype)
 
     @property
+    def of_matrices(self) -> bool:
+        """Whether LAPACK does the work, which knows neither objects nor halves."""
+        return any(self.operation is operation for operation in MATRICES)
+
+    @property
     def pretends(self) -> bool:
         """Whether its derivative is, on purpose, not that of the function it computes."""
         return self.changes_dtype or self.operation is ops.stop_gradient
@@ -59,6 +76,10 @@ def straight(f: Any, *inputs: Any) -> Any:
 
 
 CASES: list[Case] = []
+MATRICES = [getattr(ops.linalg, name) for name in ops.linalg.__all__] + [
+    factor.solve, factor.inv, factor.det, factor.logabsdet, factor.signdet, factor.cholesky, factor.eigvalsh,
+    factor.eigenvectors,
+]  # fmt: skip
 
 
 def case(
@@ -73,10 +94,14 @@ def case(
     """Add a case; ``within`` is the range of the inputs, or one range for each."""
     name = getattr(operation, "__name__", str(operation))
     public = getattr(ops, name, None) is operation
+    of_matrices = name in ops.linalg.__all__ and getattr(ops.linalg, name) is operation
     limits = within if isinstance(within[0], tuple) else (within,) * len(shapes)
     inputs = tuple(zip(shapes, limits))
     label = f"{name if public else 'primitive ' + name}{' ' + note if note else ''}"
-    CASES.append(Case(label, operation, call, theirs, inputs, analytic, getattr(np, name, None) if public else None))
+    if of_matrices:
+        label = f"linalg {label.removeprefix('primitive ')}"
+    numpy = getattr(np, name, None) if public else getattr(np.linalg, name, None) if of_matrices else None
+    CASES.append(Case(label, operation, call, theirs, inputs, analytic, numpy))
 
 
 # -- elementwise, one argument ------------------------------------------------------------------------------------------
@@ -98,6 +123,13 @@ for operation, theirs, within, analytic in [
     (ops.gelu, F.gelu, (-3, 3), False),
     (ops.leaky_relu, F.leaky_relu, (-2, 2), True),
     (ops.log, torch.log, (0.2, 3), True),
+    (ops.log10, torch.log10, (0.2, 3), True),
+    (ops.log2, torch.log2, (0.2, 3), True),
+    (ops.ceil, torch.ceil, (0.1, 0.9), False),
+    (ops.floor, torch.floor, (0.1, 0.9), False),
+    (ops.rint, torch.round, (0.1, 0.4), False),
+    (ops.round, torch.round, (0.1, 0.4), False),
+    (ops.trunc, torch.trunc, (0.1, 0.9), False),
     (ops.log1p, torch.log1p, (-0.8, 2), True),
     (ops.negative, torch.neg, (-2, 2), True),
     (ops.reciprocal, torch.reciprocal, (0.5, 2), True),
@@ -123,7 +155,11 @@ case(
     ops.astype, lambda x: x.to(torch.float32).to(torch.float64), (2, 3),
     call=lambda f, x: f(f(x, "float32"), np.float64), analytic=False,
 )  # fmt: skip
-for operation in (ops.isfinite, ops.logical_not):
+case(
+    ops.round, lambda x: torch.round(x, decimals=1), (2, 3), call=lambda f, x: f(x, 1), within=(0.11, 0.14),
+    analytic=False, note="1",
+)  # fmt: skip
+for operation in (ops.isfinite, ops.isinf, ops.isnan, ops.logical_not):
     case(operation, None, (2, 3))
 
 # -- elementwise, several arguments -------------------------------------------------------------------------------------
@@ -136,10 +172,19 @@ case(ops.power, torch.pow, (2, 3), (2, 3), within=((0.3, 2), (-2, 2)), note="of 
 case(ops.power, lambda x: x**3, (2, 3), call=lambda f, x: f(x, 3), note="3")
 case(ops.power, lambda x: x**-1.5, (2, 3), call=lambda f, x: f(x, -1.5), within=(0.3, 2), note="-1.5")
 case(ops.power, lambda x: 2.0**x, (2, 3), call=lambda f, x: f(2.0, x), note="of a number")
+case(ops.arctan2, torch.arctan2, (2, 3), (2, 3), analytic=False)
+case(ops.logaddexp, torch.logaddexp, (2, 3), (2, 3), analytic=False)
+case(ops.remainder, torch.remainder, (2, 3), (2, 3), within=((0.2, 0.9), (0.3, 0.35)), analytic=False)
+case(
+    ops.floor_divide, lambda x, y: (x * 0 + y * 0) + torch.floor(x / y).detach(), (2, 3), (2, 3),
+    within=((0.75, 0.85), (0.3, 0.35)), analytic=False,
+)  # fmt: skip
+case(ops.hypot, torch.hypot, (2, 3), (2, 3), analytic=False)
 case(ops.maximum, torch.maximum, (2, 3), (2, 3))
 case(ops.minimum, torch.minimum, (2, 3), (2, 3))
 for operation in (
     ops.equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal, ops.not_equal, ops.logical_and, ops.logical_or,
+    ops.logical_xor,
 ):  # fmt: skip
     case(operation, None, (2, 3), (2, 3))
 CONDITION = np.array([[True, False, True], [False, False, True]])
@@ -177,6 +222,10 @@ for degree, analytic in [(None, True), (2, True), (1, False), (3, False), (1.5, 
 case(ops.logsumexp, lambda x: x.logsumexp(1), (2, 3), call=lambda f, x: f(x, axis=1))
 case(ops.softmax, lambda x: x.softmax(-1), (2, 3))
 case(ops.log_softmax, lambda x: x.log_softmax(-1), (2, 3))
+case(ops.all, None, (2, 3), call=lambda f, x: f(x, axis=1))
+case(ops.any, None, (2, 3), call=lambda f, x: f(x, axis=1))
+case(ops.count_nonzero, None, (2, 3), call=lambda f, x: f(x, axis=1))
+case(ops.argsort, None, (2, 5), call=lambda f, x: f(x, axis=1))
 case(ops.argmax, None, (2, 3), call=lambda f, x: f(x, axis=1))
 case(ops.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1))
 case(reduce.sum, lambda x: x.sum((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
@@ -188,6 +237,9 @@ for reverse in (False, True):
         lambda x, r=reverse: x.flip(1).cumsum(1).flip(1) if r else x.cumsum(1), (2, 3),
         call=lambda f, x, r=reverse: f(x, axis=1, reverse=r), note="reverse" * reverse,
     )  # fmt: skip
+case(reduce.all, None, (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(reduce.any, None, (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(index.argsort, None, (2, 5), call=lambda f, x: f(x, axis=1, kind="stable"))
 case(index.argmax, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
 case(index.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
 
@@ -195,6 +247,7 @@ case(index.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1, keepdims=True))
 
 case(ops.matmul, torch.matmul, (2, 3), (3, 4))
 case(ops.dot, torch.dot, (3,), (3,))
+case(ops.inner, torch.inner, (2, 3), (4, 3))
 case(ops.outer, torch.outer, (2,), (3,))
 case(ops.tensordot, lambda x, y: torch.tensordot(x, y, 1), (2, 3), (3, 2), call=lambda f, x, y: f(x, y, 1))
 case(
@@ -206,10 +259,84 @@ case(
     call=lambda f, *arrays: f(*arrays, inputs=("ij", "jk", "k"), output="ik"),
 )  # fmt: skip
 
+# -- matrices -----------------------------------------------------------------------------------------------------------
+
+ROOM = np.array(
+    [[4.0, 0.0, 0.0], [0.0, 6.0, 0.0], [0.0, 0.0, 9.0]]
+)  # keeps random matrices regular, with distinct eigenvalues
+
+
+def roomy(x: Any) -> Any:
+    return x + (torch.tensor(ROOM) if isinstance(x, torch.Tensor) else ROOM.astype(str(x.dtype)))
+
+
+def positive(x: Any) -> Any:
+    return roomy((x + x.swapaxes(-1, -2)) * 0.5)
+
+
+for operation, theirs in (
+    (ops.linalg.inv, torch.linalg.inv), (factor.inv, torch.linalg.inv),
+    (ops.linalg.det, torch.linalg.det), (factor.det, torch.linalg.det),
+):  # fmt: skip
+    case(
+        operation, lambda x, f=theirs: f(roomy(x)), (2, 3, 3), call=lambda f, x: f(roomy(x)), within=(-1.0, 1.0),
+    )  # fmt: skip
+for operation in (ops.linalg.solve, factor.solve):
+    case(
+        operation, lambda a, b: torch.linalg.solve(roomy(a), b), (2, 3, 3), (3, 2),
+        call=lambda f, a, b: f(roomy(a), b), within=(-1.0, 1.0),
+    )  # fmt: skip
+case(
+    ops.linalg.solve, lambda a, b: torch.linalg.solve(roomy(a), b), (3, 3), (3,),
+    call=lambda f, a, b: f(roomy(a), b), within=(-1.0, 1.0), note="of a vector",
+)  # fmt: skip
+case(
+    ops.linalg.slogdet, lambda x: torch.linalg.slogdet(roomy(x))[1], (2, 3, 3),
+    call=lambda f, x: f(roomy(x))[1], within=(-1.0, 1.0), analytic=False,
+)  # fmt: skip
+case(
+    factor.logabsdet, lambda x: torch.linalg.slogdet(roomy(x))[1], (3, 3),
+    call=lambda f, x: f(roomy(x)), within=(-1.0, 1.0), analytic=False,
+)  # fmt: skip
+case(factor.signdet, None, (2, 3, 3))
+for operation in (ops.linalg.cholesky, factor.cholesky):
+    case(
+        operation, lambda x: torch.linalg.cholesky(positive(x)), (2, 3, 3),
+        call=lambda f, x: f(positive(x)), within=(-1.0, 1.0), analytic=False,
+    )  # fmt: skip
+case(
+    ops.linalg.cholesky, lambda x: torch.linalg.cholesky(positive(x)).swapaxes(-1, -2), (3, 3),
+    call=lambda f, x: f(positive(x), upper=True) if f is ops.linalg.cholesky else f(positive(x)).T, within=(-1.0, 1.0),
+    analytic=False, note="upper",
+)  # fmt: skip
+for operation in (ops.linalg.eigvalsh, factor.eigvalsh):
+    case(
+        operation, lambda x: torch.linalg.eigvalsh(positive(x)), (2, 3, 3),
+        call=lambda f, x: f(positive(x)), within=(-1.0, 1.0), analytic=False,
+    )  # fmt: skip
+# Squared: the sign of an eigenvector is arbitrary.
+case(
+    ops.linalg.eigh, lambda x: torch.linalg.eigh(positive(x))[1] ** 2, (2, 3, 3),
+    call=lambda f, x: f(positive(x))[1] ** 2, within=(-1.0, 1.0), analytic=False, note="vectors",
+)  # fmt: skip
+case(
+    ops.linalg.eigh, lambda x: torch.linalg.eigh(positive(x), UPLO="U")[0], (3, 3),
+    call=lambda f, x: f(positive(x), UPLO="U")[0], within=(-1.0, 1.0), analytic=False, note="values, upper",
+)  # fmt: skip
+case(
+    factor.eigenvectors, lambda x: torch.linalg.eigh(positive(x))[1] ** 2, (3, 3),
+    call=lambda f, x: f(positive(x)) ** 2, within=(-1.0, 1.0), analytic=False,
+)  # fmt: skip
+
 # -- shapes -------------------------------------------------------------------------------------------------------------
 
 case(ops.broadcast_to, lambda x: x.expand(2, 2, 3), (2, 1), call=lambda f, x: f(x, (2, 2, 3)))
 case(ops.concatenate, lambda x, y: torch.cat([x, y], 1), (2, 3), (2, 2), call=lambda f, x, y: f([x, y], axis=1))
+case(ops.diag, lambda x: torch.diag(x, 1), (3,), call=lambda f, x: f(x, 1))
+case(ops.diag, lambda x: torch.diag(x, -1), (3, 4), call=lambda f, x: f(x, -1), note="of a matrix")
+case(ops.hstack, lambda x, y: torch.hstack([x, y]), (2, 3), (2, 2), call=lambda f, x, y: f([x, y]))
+case(ops.hstack, lambda x, y: torch.hstack([x, y]), (3,), (2,), call=lambda f, x, y: f([x, y]), note="of vectors")
+case(ops.vstack, lambda x, y: torch.vstack([x, y]), (2, 3), (3,), call=lambda f, x, y: f([x, y]))
 case(ops.diagonal, lambda x: x.diagonal(1), (3, 4), call=lambda f, x: f(x, 1))
 case(ops.expand_dims, lambda x: x[:, None], (2, 3), call=lambda f, x: f(x, 1))
 case(ops.flatten, lambda x: x.flatten(1), (2, 3, 2), call=lambda f, x: f(x, 1))
@@ -229,6 +356,8 @@ case(ops.trace, torch.trace, (3, 4))
 case(ops.transpose, lambda x: x.permute(1, 2, 0), (2, 3, 2), call=lambda f, x: f(x, (1, 2, 0)))
 case(ops.tril, torch.tril, (3, 4))
 case(ops.triu, torch.triu, (3, 4))
+case(shape.tril, lambda x: torch.tril(x, -1), (2, 3, 4), call=lambda f, x: f(x, k=-1))
+case(shape.triu, lambda x: torch.triu(x, 1), (2, 3, 4), call=lambda f, x: f(x, k=1))
 case(shape.reshape, lambda x: x.reshape(3, 2), (2, 3), call=lambda f, x: f(x, shape=(3, 2)))
 case(shape.transpose, lambda x: x.permute(2, 0, 1), (2, 3, 2), call=lambda f, x: f(x, axes=(2, 0, 1)))
 case(shape.concatenate, lambda x, y: torch.cat([x, y], 1), (2, 3), (2, 2), call=lambda f, x, y: f(x, y, axis=1))
@@ -270,6 +399,32 @@ case(ops.take, lambda x: x[:, ROWS], (2, 3), call=lambda f, x: f(x, ROWS, axis=1
 case(
     ops.take_along_axis, lambda x: torch.take_along_dim(x, torch.tensor(PLACES), 1), (2, 3),
     call=lambda f, x: f(x, PLACES, 1),
+)  # fmt: skip
+case(
+    along.take_along_axis, lambda x: torch.take_along_dim(x, torch.tensor(PLACES), 1), (2, 3),
+    call=lambda f, x: f(x, PLACES, axis=1),
+)  # fmt: skip
+for places, note in ((PLACES, "repeats"), (PLACES[:, :1], "one a row")):
+    case(
+        along.add_along_axis,
+        lambda x, at=places: torch.zeros(2, 4, dtype=x.dtype).scatter_add(1, torch.tensor(at), x), places.shape,
+        call=lambda f, x, at=places: f(x, at, axis=1, shape=(2, 4)), note=note,
+    )  # fmt: skip
+LABELS = {"classes": 4, "ignore_index": -100, "some": True, "what": "a loss"}
+case(along.class_index, None, (2, 3), call=lambda f, x: f(ops.argmax(x, axis=1), **LABELS))
+case(ops.uniform_like, None, (2, 3), call=lambda f, x: (tg.manual_seed(0), f(x))[1])
+case(ops.sort, lambda x: x.sort(1)[0], (2, 5), call=lambda f, x: f(x, axis=1), analytic=False)
+case(
+    ops.sort,
+    lambda x: x.flatten().sort()[0],
+    (2, 3),
+    call=lambda f, x: f(x, axis=None),
+    analytic=False,
+    note="flattened",
+)
+case(index.take_diagonal, lambda x: x.diagonal(1, -2, -1), (2, 3, 4), call=lambda f, x: f(x, offset=1))
+case(
+    index.put_diagonal, lambda x: torch.diag_embed(x, -1), (2, 3), call=lambda f, x: f(x, offset=-1, shape=(2, 4, 4)),
 )  # fmt: skip
 case(index.take_slice, lambda x: x[1:, 0], (3, 2), call=lambda f, x: f(x, index=(slice(1, None), 0)))
 case(

@@ -153,7 +153,7 @@ MISUSE: list[tuple[str, Any, type[TinygradError]]] = [
     ("take_along_axis", lambda x: ops.take_along_axis(x, [[0]], 2), ShapeError),
     ("take_along_axis", lambda x: ops.take_along_axis(x, [[True]], 0), DTypeError),
     ("take_along_axis", lambda x: ops.take_along_axis(x, [[0.5]], 0), DTypeError),
-    ("gather", lambda x: ops.take_along_axis(x, [[9]], 0), IndexingError),
+    ("take_along_axis", lambda x: ops.take_along_axis(x, [[9]], 0), IndexingError),
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tests.ops.op_cases import DIFFERENTIABLE, ELEMENTWISE, WITHOUT_DERIVATIVE, Case
+from tests.ops.op_cases import CASES, DIFFERENTIABLE, ELEMENTWISE, WITHOUT_DERIVATIVE, Case
 from tests.oracles import library_derivatives, random_like
 from tinygrad_bn import Scalar, ops
 from tinygrad_bn.errors import DTypeError, NoDerivativeError
@@ -24,7 +24,7 @@ def weighted_sum(result: Any, weight: np.ndarray[Any, Any]) -> Any:
 
 
 # A scalar is a float64 and so are its gradients: only the tensors round theirs to another dtype.
-@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if not c.changes_dtype], ids=str)
+@pytest.mark.parametrize("case", [c for c in DIFFERENTIABLE if not c.changes_dtype and not c.of_matrices], ids=str)
 def test_values_gradients_and_second_derivatives_are_the_tensors(case: Case) -> None:
     arrays = case.arrays(6)
     weight = random_like(np.shape(case.ours(*arrays)), 1)
@@ -47,7 +47,7 @@ def test_values_gradients_and_second_derivatives_are_the_tensors(case: Case) -> 
     np.testing.assert_allclose([0.0 if c is None else c.item() for c in curves], wanted, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("case", WITHOUT_DERIVATIVE, ids=str)
+@pytest.mark.parametrize("case", [c for c in WITHOUT_DERIVATIVE if not c.of_matrices], ids=str)
 def test_values_without_a_derivative(case: Case) -> None:
     arrays = case.arrays(6)
     result = case.ours(*(tg.scalarize(a) for a in arrays))
@@ -174,3 +174,9 @@ def test_rounding_to_a_dtype() -> None:
 def test_a_single_scalar_has_no_axes(call: Any, error: Any) -> None:
     with pytest.raises(error):
         call(Scalar(1.0))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.of_matrices], ids=str)
+def test_matrices_are_not_made_scalar_by_scalar(case: Case) -> None:
+    with pytest.raises(NoDerivativeError, match="is not made scalar by scalar"):
+        case.ours(*(tg.scalarize(a) for a in case.arrays()))

@@ -26,7 +26,10 @@ CALLS: list[tuple[str, tuple[int, ...], tuple[Any, ...]]] = [
     ("transpose", (), ()),
     ("transpose", (3,), ()),
     *[("swapaxes", A, args) for args in [(0, 1), (-1, 0), (1, 1)]],
-    *[("moveaxis", A, args) for args in [(0, 2), (-1, 0), ([0, 1], [-1, 0]), ((0, 1, 2), (2, 0, 1))]],
+    *[
+        ("moveaxis", A, args)
+        for args in [(0, 2), (-1, 0), ([0, 1], [-1, 0]), ((0, 1, 2), (2, 0, 1)), ((0, 1), (1, 0)), ([2, 0], [1, 0])]
+    ],
     *[("squeeze", (1, 3, 1), args) for args in [(), (0,), (-1,), ((0, 2),)]],
     ("squeeze", (), ()),
     *[("expand_dims", (2, 3), (axis,)) for axis in [0, 1, 2, -1, (0, 2), [1, -1]]],

@@ -144,16 +144,83 @@ def test_a_restored_schedule_continues_exactly(make):
         assert [g["momentum"] for g in other.param_groups] == [g["momentum"] for g in optimizer.param_groups]
 
 
-def test_loading_a_schedule_leaves_the_optimizer_to_its_own_state():
+def test_loading_a_schedule_sets_the_rates_of_its_count():
     optimizer = made()
     schedule = optim.StepLR(optimizer, step_size=2)
     state = schedule.state_dict()
     state["last_epoch"] = 4
     schedule.load_state_dict(state)
     assert_allclose(schedule.get_last_lr(), [0.1 * 0.01, 0.02 * 0.01])
-    assert [group["lr"] for group in optimizer.param_groups] == RATES
-    schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == schedule.get_last_lr()
+
+
+SCHEDULES = {
+    "StepLR": lambda o: optim.StepLR(o, 2, 0.5),
+    "LinearLR": lambda o: optim.LinearLR(o, 0.25, total_iters=9),
+    "CosineAnnealingLR": lambda o: optim.CosineAnnealingLR(o, 11),
+    "OneCycleLR": lambda o: optim.OneCycleLR(o, 0.5, total_steps=20),
+    "SequentialLR": lambda o: optim.SequentialLR(o, [optim.LinearLR(o, 0.1), optim.StepLR(o, 3)], [4]),
+}
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_rates_do_not_depend_on_the_order_of_making_and_loading(make):
+    first = made(momentum=0.9)
+    schedule = make(first)
+    for _ in range(5):
+        schedule.step()
+    saved, saved_schedule = first.state_dict(), schedule.state_dict()
+    schedule.step()
+    expected = [dict(group, params=None) for group in first.param_groups]
+
+    def load_optimizer(optimizer):
+        optimizer.load_state_dict(saved)
+
+    def load_schedule(schedule):
+        schedule.load_state_dict(saved_schedule)
+
+    for order in ("make, optimizer, schedule", "make, schedule, optimizer", "optimizer, make, schedule"):
+        optimizer = made(momentum=0.9)
+        for group in optimizer.param_groups:
+            group["lr"] = 7.0  # what it is made with does not matter either
+        resumed = None
+        for step in order.split(", "):
+            if step == "make":
+                resumed = make(optimizer)
+            elif step == "optimizer":
+                load_optimizer(optimizer)
+            else:
+                load_schedule(resumed)
+        assert [group["lr"] for group in optimizer.param_groups] == [g["lr"] for g in saved["param_groups"]], order
+        assert resumed.base_lrs == RATES
+        resumed.step()
+        assert [dict(group, params=None) for group in optimizer.param_groups] == expected, order
+
+
+def test_an_optimizer_state_that_knows_no_schedule_gives_its_own_rates_as_the_base_in_either_order():
+    saved = made().state_dict()
+    for load_first in (True, False):
+        optimizer = made()
+        for group in optimizer.param_groups:
+            group["lr"] = 7.0
+        if load_first:
+            optimizer.load_state_dict(saved)
+        schedule = optim.StepLR(optimizer, 1, 0.5)
+        if not load_first:
+            optimizer.load_state_dict(saved)
+        schedule.step()
+        schedule.step()
+        assert_allclose([group["lr"] for group in optimizer.param_groups], [0.025, 0.005], rtol=1e-15)
+        assert schedule.base_lrs == RATES
+
+
+def test_a_group_added_afterwards_is_reported_on_loading_too():
+    optimizer = made()
+    schedule = optim.StepLR(optimizer, 3)
+    state = schedule.state_dict()
+    optimizer.add_param_group({"params": [nn.Parameter(np.ones(1))]})
+    with pytest.raises(ArgumentError, match="a group was added"):
+        schedule.load_state_dict(state)
 
 
 def cycle_state(**changes):
@@ -280,3 +347,21 @@ def test_sequences_that_do_not_fit_together():
     ]:
         with pytest.raises(ArgumentError, match=message):
             optim.SequentialLR(optimizer, schedules, milestones)
+
+
+def test_a_rate_to_start_from_that_a_loaded_state_does_not_have_is_forgotten():
+    """As in PyTorch: a schedule made after loading starts from the loaded rates, not from those of an earlier schedule."""
+    ours, theirs = made(), reference()
+    optim.StepLR(ours, step_size=1, gamma=0.5)
+    torch.optim.lr_scheduler.StepLR(theirs, step_size=1, gamma=0.5)
+    fresh, other = made(), reference()
+    for mine, its, lr in zip(fresh.param_groups, other.param_groups, (0.7, 0.3)):
+        mine["lr"] = its["lr"] = lr
+    ours.load_state_dict(fresh.state_dict())
+    theirs.load_state_dict(other.state_dict())
+    assert all("initial_lr" not in group for group in ours.param_groups)
+    schedule = optim.StepLR(ours, step_size=1, gamma=0.1)
+    expected = torch.optim.lr_scheduler.StepLR(theirs, step_size=1, gamma=0.1)
+    assert schedule.base_lrs == expected.base_lrs == [0.7, 0.3]
+    for group in ours.param_groups:
+        assert group["initial_lr"] == group["lr"]

@@ -14,7 +14,7 @@ from tinygrad_bn.optim import SGD
 
 COMBINATIONS = [
     {"momentum": m, "dampening": d, "weight_decay": w, "nesterov": n}
-    for m, d, w, n in itertools.product([0.0, 0.9], [0.0, 0.3], [0.0, 0.1], [False, True])
+    for m, d, w, n in itertools.product([0.0, 0.9], [0.0, 0.3, -0.5], [0.0, 0.1], [False, True])
     if not n or (m and not d)
 ]
 
@@ -49,7 +49,7 @@ def test_all_settings_have_an_effect():
             optimizer.step()
         ends.append(tuple(p.numpy()))
     # Without momentum dampening has none; nesterov and all others differ.
-    assert len(set(ends)) == len(COMBINATIONS) - 2
+    assert len(set(ends)) == len(COMBINATIONS) - 4
 
 
 @pytest.mark.parametrize("lr", [0.1, np.float64(0.1), np.float32(0.1), 0])
@@ -74,15 +74,15 @@ def test_the_minimum_of_a_quadratic_is_found():
 
 
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
-def test_a_step_writes_into_the_parameters_own_buffer_and_leaves_the_gradient(settings):
+def test_a_step_leaves_the_gradient_and_what_was_read(settings):
     p = nn.Parameter(np.array([1.0, 2.0]))
     optimizer = SGD([p], lr=0.1, **settings)
-    address = p.numpy().__array_interface__["data"]
+    held = p.numpy()
     for _ in range(3):
         p.grad = tg.Tensor([0.5, 0.25])
         optimizer.step()
         assert_allclose(p.grad.numpy(), [0.5, 0.25], rtol=0)
-    assert p.numpy().__array_interface__["data"][0] == address[0]
+    assert_allclose(held, [1.0, 2.0], rtol=0)
     assert not p.numpy().flags.writeable
 
 
@@ -152,7 +152,7 @@ def test_float32_stays_float32_even_with_float64_settings_and_gradients(settings
         p.grad = tg.Tensor(np.full(3, 0.1))
         optimizer.step()
     assert p.dtype == np.float32
-    assert [v.dtype for v in optimizer.state[p].values()] == [np.float32] * bool(settings["momentum"])
+    assert [v.dtype for v in optimizer.state.get(p, {}).values()] == [np.float32] * bool(settings["momentum"])
 
 
 def test_a_changed_learning_rate_counts_from_the_next_step():
@@ -189,8 +189,10 @@ def test_nesterov_needs_momentum_and_no_dampening(settings):
 
 def test_nothing_to_train():
     with pytest.raises(ArgumentError, match="nothing to train") as error:
-        SGD(nn.ReLU().parameters())
+        SGD([])
     assert "model.parameters()" in str(error.value)
+    with pytest.raises(ArgumentError, match="no parameters"):
+        SGD(nn.ReLU().parameters())
 
 
 def test_only_leaf_tensors_are_trained():

@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn, ops
+from tinygrad_bn.errors import ArgumentError
 from tinygrad_bn.random import generator
 from tinygrad_bn.testing import CheckError, Report, check_layer
 
@@ -94,7 +95,7 @@ def test_the_table_is_printed_and_the_failure_raised(capsys: pytest.CaptureFixtu
     report = check_layer(nn.Linear(3, 2), X)
     assert capsys.readouterr().out == f"{report}\n"
     assert str(report).splitlines()[0] == "check_layer of Linear, inputs (4, 3)"
-    assert str(report).splitlines()[-1] == "14 passed"
+    assert str(report).splitlines()[-1] == "19 passed"
     with pytest.raises(CheckError, match="1 failed\nfloat32: ") as caught:
         check_layer(Widens(), X)
     printed = capsys.readouterr().out
@@ -225,19 +226,14 @@ class PlainTensor(Base):
         return x * self.weight + self.bias
 
 
-class PlainList(Base):
+class FilledLater(Base):
     def __init__(self) -> None:
         super().__init__()
-        self.parts = [nn.Linear(3, 3)]
+        self.parts: list[nn.Module] = []
+        self.parts.append(nn.Linear(3, 3))
 
     def forward(self, x: Any) -> Any:
         return x * self.weight
-
-
-class PlainDict(PlainList):
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts = {"first": nn.Parameter(np.ones(1))}  # type: ignore[assignment]
 
 
 class HiddenState(Base):
@@ -385,8 +381,6 @@ BAD: dict[str, tuple[Any, set[str], str]] = {
                         "deepcopy", "keeps nothing alive", "repeatable"}, "forward changed weight in training"),
     "other shape": (OtherShape, {"train and eval"}, r"\(4, 3\) and \(4,\)"),
     "plain tensor": (PlainTensor, {"registered"}, r"self.bias is not trained or saved"),
-    "plain list": (PlainList, {"registered"}, "what is in self.parts is not found"),
-    "plain dict": (PlainDict, {"registered"}, "got:      dict"),
     "hidden state": (HiddenState, {"state_dict"}, "loaded the state computes something else.*\n.*difference of up to"),
     "keeps result": (KeepsResult, {"deepcopy", "keeps nothing alive"}, r"the last one made by multiply \(.*:\d+\)"),
     "copies badly": (CopiesBadly, {"deepcopy"}, "the copy computes something else"),
@@ -396,7 +390,7 @@ BAD: dict[str, tuple[Any, set[str], str]] = {
     "writes tensor": (WritesTensor, {"first derivatives", "second derivatives", "writes to nothing"},
                       "forward changed its input 0, a tensor"),
     "cycle": (MakesCycle, {"keeps nothing alive"}, "a reference cycle waits .*\n.* Tensor"),
-    "forever": (KeepsForever, {"keeps nothing alive"}, "1, the last one made by multiply"),
+    "forever": (KeepsForever, {"keeps nothing alive"}, "2, the last one made by multiply"),
     "own random": (OwnRandom, {"first derivatives", "second derivatives", "repeatable"}, "two calls differ in training"),
     "random evaluation": (RandomInEvaluation, {"repeatable"}, "evaluation is random"),
 }  # fmt: skip
@@ -412,6 +406,11 @@ def test_each_fault_is_found_where_it_is(name: str) -> None:
     assert not report
     assert re.search(said, str(report)), report
     assert all(c.message.startswith(c.detail) for c in report.failures)
+
+
+def test_a_list_that_hides_modules_is_refused_by_the_layer_itself() -> None:
+    with pytest.raises(ArgumentError, match=r"FilledLater\.parts: a plain list is not looked into"):
+        check(FilledLater(), X)
 
 
 def test_an_input_that_is_no_array_is_not_written_to_either() -> None:

@@ -60,7 +60,7 @@ def test_what_the_table_says_of_division(capsys: pytest.CaptureFixture[str]) -> 
         r"largest relative difference \de-1[4-9]|largest relative difference 0e\+00", report["complex step"].detail
     )
     assert report["scalars"].detail == "agree at 11 points"
-    assert str(report).splitlines()[-1] == "11 passed"
+    assert str(report).splitlines()[-1] == "19 passed"
 
 
 def test_checks_that_do_not_apply_say_so() -> None:
@@ -130,10 +130,9 @@ BAD: dict[str, tuple[Any, set[str], str]] = {
     "widens": (cube(right, forward=lambda x: x**3 * np.ones(1)), {"forward"}, "float32 does not stay float32"),
     "raises": (cube(right, forward=lambda x: x.nothing), {"forward"},
                r"AttributeError.*\n  where:    .*test_check_primitive.py:\d+"),
-    "shape": (cube(lambda g, out, x: ops.sum(right(g, out, x))), {"what rules return", "first derivatives", "complex step",
-              "second derivatives", "raw and recorded"}, "cube: broken derivative rule for argument 0\n  got:      shape"),
-    "none": (cube(lambda g, out, x: None), {"what rules return", "linear in g", "first derivatives", "complex step",
-             "second derivatives", "raw and recorded", "scalars"}, "got:      None"),
+    "shape": (cube(lambda g, out, x: ops.sum(right(g, out, x))), {"what rules return"},
+              "cube: broken derivative rule for argument 0\n  got:      shape"),
+    "none": (cube(lambda g, out, x: None), {"what rules return"}, "got:      None"),
     "not linear": (cube(lambda g, out, x: ops.abs(right(g, out, x))), {"linear in g", "first derivatives", "complex step"},
                    r"rule\(2g - 3h\) ="),
     "wrong": (cube(lambda g, out, x: right(g, out, x) * 1.01), {"first derivatives", "complex step"}, "argument 0, index"),
@@ -176,7 +175,7 @@ def test_parameters_are_plain(value: Any) -> None:
 
 
 def test_a_rule_that_widens_is_a_warning() -> None:
-    report = check(cube(lambda g, out, x: right(g, out, x) * np.ones(1), scalar=None), [X])
+    report = check(cube(lambda g, out, x: right(g, out, x) * np.ones(np.shape(x)), scalar=None), [X])
     assert report.ok
     assert report["what rules return"].detail == "the rule for argument 0 returns float64 for float32"
 

@@ -72,6 +72,66 @@ def test_it_came_in(bad: float) -> None:
     assert found.sentence.startswith("'x' itself is shape (1,)")
 
 
+MASK = np.array([[0.0, -np.inf, 0.0], [0.0, 0.0, -np.inf]])
+HIDE = np.isinf(MASK)
+MASKED: dict[str, Any] = {
+    "added": lambda x: ops.softmax(x + MASK),
+    "added as a tensor": lambda x: ops.softmax(x + tg.Tensor(MASK)),
+    "where": lambda x: ops.softmax(ops.where(HIDE, -np.inf, x)),
+    "log_softmax of what is left": lambda x: ops.where(HIDE, 0.0, ops.log_softmax(x + MASK)),
+    "a logsumexp": lambda x: ops.logsumexp(x + MASK, axis=1),
+    "a maximum": lambda x: ops.max(x + MASK, axis=1),
+    "a clip": lambda x: ops.clip(x + MASK, -1.0, 1.0),
+    "a cap that is infinite": lambda x: ops.minimum(x, np.inf),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_an_infinite_mask_is_meant_so(name: str) -> None:
+    """Values and gradients are finite, so neither the finder nor the mode has anything to say."""
+    x = tg.Tensor(np.random.default_rng(0).normal(size=(2, 3)), requires_grad=True, name="x")
+    loss = (MASKED[name](x) * np.arange(1.0, 4.0)[: MASKED[name](x).shape[-1]]).sum()
+    assert np.isfinite(loss.item())
+    assert find_nonfinite(loss) is None
+    with tg.detect_anomaly():
+        (MASKED[name](x) ** 2).sum().backward()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_what_a_mask_makes_of_a_row_without_anything_left() -> None:
+    x = tg.Tensor(np.zeros((2, 2)), requires_grad=True, name="x")
+    loss = ops.softmax(x + np.array([[-np.inf, -np.inf], [0.0, 0.0]])).sum()
+    found = find_nonfinite(loss)
+    assert found is not None
+    assert (found.phase, found.operation) == ("forward", "subtract")
+    assert "NaN" in found.sentence
+    with tg.detect_anomaly(), pytest.raises(FloatingPointError, match=r"forward: subtract made .* 2 NaN"):
+        ops.softmax(x + np.array([[-np.inf, -np.inf], [0.0, 0.0]]))
+
+
+def test_an_infinity_of_its_own_beside_a_mask() -> None:
+    x = tg.Tensor([[1000.0, 1.0]], requires_grad=True, name="x")
+    masked = x + np.array([0.0, -np.inf])
+    found = find_nonfinite((ops.exp(masked) * 0.5).sum())
+    assert found is not None
+    assert (found.phase, found.operation) == ("forward", "exp")
+    with tg.detect_anomaly(), pytest.raises(FloatingPointError, match="forward: exp made"):
+        ops.exp(masked)
+    with tg.detect_anomaly(), pytest.raises(FloatingPointError, match="the rule of sqrt for argument 0 made"):
+        ops.sqrt(tg.Tensor([0.0, np.inf], requires_grad=True)).backward(np.ones(2))
+
+
+def test_an_infinite_gradient_is_traced_to_the_infinity_that_came_in() -> None:
+    x = leaf(1.0, 2.0)
+    loss = ops.exp(-(x * np.inf)).sum()
+    assert loss.item() == 0.0
+    found = find_nonfinite(loss)
+    assert found is not None  # 0 * inf in the rule of the product
+    assert (found.phase, found.operation) == ("backward", "multiply")
+    loss = ops.minimum(x * np.inf, 3.0).sum()
+    assert find_nonfinite(loss) is not None
+
+
 def test_what_came_in_late_does_not_hide_what_was_made_before() -> None:
     x = leaf(-1.0)
     late = ops.log(x) + leaf(np.nan)

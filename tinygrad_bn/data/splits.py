@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
 from ..random import generator
 from .dataset import ArrayDataset
 
@@ -81,7 +81,7 @@ def _sizes(lengths: list[Any], rows: int) -> list[int]:
 
 
 def _labels(stratify: Any, rows: int, parts: int) -> Array:
-    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(stratify)
+    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(unmasked(stratify, "random_split"))
     if raw.shape != (rows,):
         raise ShapeError(explain("random_split: one label per row", got=f"shape {raw.shape}", expected=f"({rows},)"))
     names, labels, counts = np.unique(raw, return_inverse=True, return_counts=True)

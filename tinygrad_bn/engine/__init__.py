@@ -1,6 +1,6 @@
 """The engine: variables, primitives with their rules, and one backward sweep.  It knows no particular operation.
 
-Read in this order: ``variable``, ``primitive``, ``conform``, ``sweep``; ``mode`` and ``errors`` as they come up.
+Read in this order: ``variable``, ``primitive``, ``unbroadcast``, ``sweep``, ``tape``; ``mode`` as it comes up.
 """
 
 from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope
@@ -8,6 +8,7 @@ from .primitive import Primitive
 from .sweep import gradients
 from .unbroadcast import astype, broadcast_to, dtype_of, shape_of, sum_to
 from .variable import FREED, Variable
+from .write import reading, write
 
 __all__ = [
     "FREED",
@@ -21,8 +22,10 @@ __all__ = [
     "gradients",
     "is_grad_enabled",
     "no_grad",
+    "reading",
     "record_sites",
     "scope",
     "shape_of",
     "sum_to",
+    "write",
 ]

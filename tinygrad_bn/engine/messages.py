@@ -17,6 +17,7 @@ from ..errors import (
     IndexingError,
     MutationError,
     NoDerivativeError,
+    RecordingError,
     RuleError,
     ShapeError,
     TinygradError,
@@ -41,6 +42,25 @@ def summary(value: Any) -> str:
     bad = {"NaN": np.isnan(array), "+inf": array == np.inf, "-inf": array == -np.inf}
     parts += [f"{int(mask.sum())} {name}" for name, mask in bad.items() if mask.any()]
     return f"shape {array.shape}: {', '.join(parts)}"
+
+
+def made_nonfinite(made: Any, given: Any, elementwise: bool) -> bool:
+    """Whether a NaN is there, or an infinity that came from no infinity: -inf in a mask is meant so.
+
+    Args:
+        made: what an operation or a rule returned.
+        given: what it was given.
+        elementwise: whether that corresponds element by element, so that each is looked at alone.
+    """
+    if np.isnan(made).any():
+        return True
+    infinite = np.isinf(made)
+    came = [np.isinf(value) for value in given if np.asarray(value).dtype.kind == "f"]
+    if not elementwise:
+        return bool(infinite.any()) and not any(mask.any() for mask in came)
+    for mask in came:
+        infinite = infinite & ~mask
+    return bool(infinite.any())
 
 
 def operation(result: Variable) -> str:
@@ -149,10 +169,25 @@ def refused(primitive: Primitive, error: Exception, values: Any, params: dict[st
 
 
 def not_finite_forward(primitive: Primitive, data: Any, values: list[Any]) -> TinygradError:
-    inputs = "; ".join(summary(value) for value in values)
     site = Site.here(None)
+    return step_not_finite(primitive, data, values, f"{site.filename}:{site.line}")
+
+
+def step_not_finite(primitive: Primitive, data: Any, values: list[Any], place: str) -> TinygradError:
+    inputs = "; ".join(summary(value) for value in values)
     what = f"forward: {primitive.name} made {summary(data)}"
-    return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {site.filename}:{site.line}"))
+    return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {place}"))
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+
+def leaves_recording(variable: Variable, how: str) -> TinygradError:
+    site = Site.here(None)
+    what = f"{how} of {variable.label}, in a function that is being recorded ({site.filename}:{site.line})"
+    got = "a value that would be the same in every later run of the program"
+    fix = "let operations decide (ops.where, ops.maximum, ...), write with tinygrad_bn.write, or return it and look outside"
+    return RecordingError(explain(what, got=got, fix=fix))
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -190,6 +225,14 @@ def not_finite_in_rule(result: Variable, index: int, error: Exception) -> Tinygr
     return AnomalyError(f"backward, in the rule of {operation(result)} for argument {index}: {found}")
 
 
+def inspect_backward(result: Variable, index: int, cotangent: Any, given: Any) -> None:
+    """Raise where the rule for an argument made a NaN, or an infinity from no infinity."""
+    raw, *values = (getattr(value, "_data", value) for value in (cotangent, *given))
+    elementwise = result.primitive is not None and result.primitive.elementwise and np.shape(raw) == result.shape
+    if made_nonfinite(raw, values, elementwise):
+        raise not_finite_backward(result, index, raw)
+
+
 def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError:
     site = result.scope
     made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
@@ -207,7 +250,10 @@ def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError
 
 def used_up(variable: Variable) -> TinygradError:
     what = f"{variable.label}: its graph was used up by an earlier backward pass, which frees it"
-    return GraphError(explain(what, fix="call the first backward with retain_graph=True, or run the forward again"))
+    fix = (
+        "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)"
+    )
+    return GraphError(explain(what, fix=fix))
 
 
 def mutated(result: Variable, arg: Variable) -> TinygradError:

@@ -1,6 +1,7 @@
-"""What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to.
+"""What is recorded at this moment: gradients on or off, anomaly checks, the scope that operations belong to, a tape.
 
-The state lives in one context variable, so threads and asyncio tasks do not disturb each other.
+The state lives in two context variables (the scope, which changes often, has its own), so threads and asyncio tasks do not
+disturb each other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .tape import Tape
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
@@ -63,24 +68,27 @@ class Site(Scope):
 class Mode:
     """The recording state.  Never changed once made, so leaving a ``with`` block restores it whole."""
 
-    __slots__ = ("anomaly", "recording", "scope", "sites")
+    __slots__ = ("anomaly", "recording", "sites", "tape")
 
     def __init__(
-        self, recording: bool = True, anomaly: bool = False, sites: bool = False, scope: Scope | None = None
+        self, recording: bool = True, anomaly: bool = False, sites: bool = False, tape: Tape | None = None
     ) -> None:
         self.recording = recording
         self.anomaly = anomaly
         self.sites = sites
-        self.scope = scope
+        self.tape = tape
 
-    def but(self, **changes: bool) -> Mode:
+    def but(self, **changes: Any) -> Mode:
         """The same state with some settings changed."""
         settings = {name: getattr(self, name) for name in self.__slots__}
         return Mode(**(settings | changes))
 
 
-_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=Mode())  # noqa: B039 (never changed)
+PLAIN_MODE = Mode()  # outside of every ``with`` block
+_mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=PLAIN_MODE)
 current_mode = _mode.get
+_scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)
+current_scope = _scope.get
 
 
 def is_grad_enabled() -> bool:
@@ -89,7 +97,8 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
-def _switched(**changes: bool) -> Iterator[None]:
+def switched(**changes: Any) -> Iterator[None]:
+    """The same recording state inside, with some settings changed."""
     token = _mode.set(current_mode().but(**changes))
     try:
         yield
@@ -100,34 +109,34 @@ def _switched(**changes: bool) -> Iterator[None]:
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Record nothing inside: ``with no_grad(): ...`` or as the decorator ``@no_grad()``."""
-    with _switched(recording=False):
+    with switched(recording=False):
         yield
 
 
 @contextmanager
 def enable_grad() -> Iterator[None]:
     """Record again, inside a ``no_grad`` block."""
-    with _switched(recording=True):
+    with switched(recording=True):
         yield
 
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Stop at the first operation, forward or backward, that makes a NaN or an infinity, and name it.
+    """Stop at the first operation, forward or backward, that makes a NaN, or an infinity from no infinity, and name it.
 
     Slow (each result is inspected and each operation remembers its source line): for finding a fault, not for training.
 
     Raises:
         AnomalyError: from the offending operation, with the line of code that made it.
     """
-    with _switched(anomaly=True, sites=True):
+    with switched(anomaly=True, sites=True):
         yield
 
 
 @contextmanager
 def record_sites() -> Iterator[None]:
     """Let every operation recorded inside remember the line of code that made it (for pictures and reports)."""
-    with _switched(sites=True):
+    with switched(sites=True):
         yield
 
 
@@ -142,12 +151,10 @@ class scope:  # noqa: N801 (used like a function)
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tokens: list[Token[Mode]] = []
+        self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        mode = current_mode()
-        inner = Mode(mode.recording, mode.anomaly, mode.sites, Scope(self._name, mode.scope))
-        self._tokens.append(_mode.set(inner))
+        self._tokens.append(_scope.set(Scope(self._name, current_scope())))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _mode.reset(self._tokens.pop())
+        _scope.reset(self._tokens.pop())

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, explain
+from ..errors import ArgumentError, DTypeError, explain, unmasked
 from . import messages
-from .mode import Site, current_mode
+from .mode import PLAIN_MODE, Site, current_mode, current_scope
 from .variable import Variable, next_stamp
 
 Rule = Callable[..., Any]
@@ -43,6 +43,7 @@ class Primitive:
         core_dims: how many trailing axes take no part in broadcasting (2 for matmul); ``None``: nothing broadcasts.
         unfold: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
         discrete: whether results can be integers or booleans, which carry no gradient.
+        pure: whether equal arguments give equal results; a random draw is not, so a program never merges or drops it.
         notation: how pictures write the operation, such as ``"{0} + {1}"``.
         doc: the docstring.
     """
@@ -58,6 +59,7 @@ class Primitive:
         core_dims: int | None = None,
         unfold: Callable[..., Any] | None = None,
         discrete: bool = False,
+        pure: bool = True,
         notation: str | None = None,
         doc: str = "",
     ) -> None:
@@ -71,6 +73,7 @@ class Primitive:
         self.core_dims = 0 if elementwise else core_dims
         self.elementwise = elementwise
         self.unfold = unfold
+        self.pure = pure
         self.notation = notation
         self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
         self._passes_all = not discrete and (variadic is not None or None not in vjps)
@@ -94,12 +97,10 @@ class Primitive:
         for arg in args:
             if isinstance(arg, Variable):
                 if kind is not arg.kind:
-                    if kind is not None:
-                        raise messages.mixed_kinds(self)
-                    kind = arg.kind
+                    kind = arg.kind if kind is None else self._kind_of_mixed(args)
                 if arg._requires_grad:
                     requires_grad = True
-                elif arg.inputs is not None:
+                elif arg.inputs is not None or (arg._extras is not None and arg._extras.is_buffer):
                     tracked = True
                 values.append(arg._data)
             else:
@@ -130,11 +131,11 @@ class Primitive:
             if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
                 data = _not_widened(data, values)
             data.setflags(False)  # write=False, which takes twice the time by keyword
-        if mode.anomaly and not np.isfinite(data).all():
+        if mode.anomaly and messages.made_nonfinite(data, values, self.elementwise):
             raise messages.not_finite_forward(self, data, values)
         out = kind.__new__(kind)
         out._data = data
-        out.grad = out._extras = None
+        out._grad = out._extras = None
         out.stamp = next_stamp()
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
@@ -145,13 +146,40 @@ class Primitive:
             out.primitive = self
             out.inputs = args
             out.params = params or NO_PARAMS
-            out.scope = Site.here(mode.scope) if mode.sites else mode.scope
+            out.scope = Site.here(current_scope()) if mode.sites else current_scope()
         else:
             out._requires_grad = False
+            out.primitive = out.inputs = out.params = out.scope = None
+        if mode.tape is not None:
+            mode.tape.append(self, args, params, out)
+        return out
+
+    def of_two(self, x: Variable, y: Variable, data: float) -> Variable:
+        """What ``__call__`` gives for two scalars, with the result at hand: the straight path of + and *."""
+        mode = current_mode()
+        if mode is not PLAIN_MODE:
+            out: Variable = self(x, y)
+            return out
+        out = x.kind.__new__(x.kind)
+        out._data = data
+        out._grad = out._extras = None
+        out.stamp = next_stamp()
+        requires_grad = out._requires_grad = x._requires_grad or y._requires_grad
+        if requires_grad or x.inputs is not None or y.inputs is not None:
+            out.primitive = self
+            out.inputs = x, y
+            out.params = NO_PARAMS
+            out.scope = current_scope()
+        else:
             out.primitive = out.inputs = out.params = out.scope = None
         return out
 
     # -- the three ways of computing ----------------------------------------------------------------------------------
+
+    def on_arrays(self, values: Sequence[Any], params: dict[str, Any]) -> Any:
+        """The result on ndarrays and numbers as an ndarray: what ``__call__`` computes for tensors, without a record."""
+        data = np.asarray(self.forward(*values, **params))
+        return data if WEAK_SCALARS or data.dtype != np.float64 or "dtype" in params else _not_widened(data, values)
 
     def on_floats(self, values: Any, params: dict[str, Any]) -> Any:
         """The result on Python numbers, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
@@ -170,8 +198,11 @@ class Primitive:
         if not foreign and self.scalar is not None:
             return self.on_floats(values, params)
         for value in values:
-            if type(value) is np.ndarray and value.dtype.kind == "O":
-                return self._unfolded(values, params)
+            if type(value) is np.ndarray:
+                if value.dtype.kind == "O":
+                    return self._unfolded(values, params)
+            else:
+                unmasked(value, self.name)
         try:
             return self.forward(*values, **params)
         except Exception as error:
@@ -195,7 +226,7 @@ class Primitive:
         made = []
         for arg in args:
             if not isinstance(arg, (Variable, float, int)):
-                arg = np.asarray(arg)
+                arg = np.asarray(unmasked(arg, self.name))
                 if arg.dtype.kind not in "fiub":
                     raise messages.not_numbers(self, arg.dtype)
                 if recorded:
@@ -216,6 +247,13 @@ class Primitive:
         for name, value in params.items():
             if isinstance(value, (Variable, np.ndarray)):
                 raise messages.not_plain(self, name, value)
+
+    def _kind_of_mixed(self, args: tuple[Any, ...]) -> type[Variable]:
+        """The kind of tensors: beside them a scalar that wants no gradient is a number, like a Python float."""
+        variables = [arg for arg in args if isinstance(arg, Variable)]
+        if any(v.is_scalar_kind and (v._requires_grad or v.inputs is not None) for v in variables):
+            raise messages.mixed_kinds(self)
+        return next(v.kind for v in variables if not v.is_scalar_kind)
 
     def _real_numbers(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
         """Raw arguments beside scalars as Python floats: a float32 would take its low precision into the rules."""
@@ -245,7 +283,7 @@ def _as_objects(value: Any) -> np.ndarray[Any, Any]:
     return box
 
 
-def _not_widened(data: np.ndarray[Any, Any], values: list[Any]) -> np.ndarray[Any, Any]:
+def _not_widened(data: np.ndarray[Any, Any], values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
     dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
     return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data

@@ -5,55 +5,101 @@ Nothing is written to a variable before the whole sweep has succeeded, so a fail
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, ArgumentError, ShapeError, explain
+from ..errors import AnomalyError, ArgumentError, RecordingError, ShapeError, explain, unmasked
 from . import messages
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule, frozen
 from .unbroadcast import astype, conform, dtype_of, shape_of
 from .variable import FREED, Variable
+from .write import set_gradients
 
 Cotangents = dict[Variable, Any]
 
+_accumulating = Lock()  # two threads that add to one leaf's gradient
 
-def toposort(roots: Iterable[Variable]) -> list[Variable]:
-    """Every operation result that ``roots`` depend on through gradients, latest first.
+
+class Contribution(NamedTuple):
+    """What one rule added to one argument: what an observer of a sweep is shown.
+
+    Attributes:
+        result: the operation's result.
+        upstream: its complete cotangent.
+        slot: which argument of the operation.
+        argument: the argument.
+        returned: what the rule returned, still of the result's shape where broadcasting took place.
+        cotangent: the same with broadcasting undone.
+        before: the argument's cotangent so far, ``None`` when this is the first contribution.
+        after: the sum of both.
+    """
+
+    result: Variable
+    upstream: Any
+    slot: int
+    argument: Variable
+    returned: Any
+    cotangent: Any
+    before: Any
+    after: Any
+
+
+def toposort(roots: Iterable[Variable], everything: bool = False) -> list[Variable]:
+    """Every operation result that ``roots`` depend on, roots included, latest first; each once, without recursion.
 
     Creation numbers make the order: an operation's inputs exist before its result, so in descending order everything
     that used a result has been dealt with, and its cotangent is complete, when its own turn comes.
+
+    Args:
+        roots: where to start.
+        everything: follow all arguments; otherwise only those through which gradients flow.
+
+    Raises:
+        GraphError: an earlier backward pass has used the graph up.
     """
-    waiting = [root for root in dict.fromkeys(roots) if root.inputs is not None and root._requires_grad]
+    waiting = [root for root in dict.fromkeys(roots) if root.inputs is not None and (everything or root._requires_grad)]
     found = set(waiting)
-    while waiting:  # latest first, which finds what is still in the cache; no recursion, so depth does not matter
+    while waiting:  # latest first, which finds what is still in the cache
         variable = waiting.pop()
         if variable.inputs is FREED:
             raise messages.used_up(variable)
         for arg in variable.inputs or ():
-            if isinstance(arg, Variable) and arg.inputs is not None and arg._requires_grad and arg not in found:
+            if (
+                isinstance(arg, Variable)
+                and arg.inputs is not None
+                and (arg._requires_grad or everything)
+                and arg not in found
+            ):
                 found.add(arg)
                 waiting.append(arg)
     return sorted(found, key=attrgetter("stamp"), reverse=True)
 
 
 def sweep(
-    roots: Sequence[Variable], seeds: Sequence[Any], *, create_graph: bool, wanted: Iterable[Variable] | None = None
+    roots: Sequence[Variable],
+    seeds: Sequence[Any],
+    *,
+    on_variables: bool,
+    wanted: Iterable[Variable] | None = None,
+    watch: Callable[[Contribution], object] | None = None,
 ) -> tuple[Cotangents, list[Variable]]:
     """Carry cotangents from ``roots`` back to what they came from.
 
     Args:
         roots: where the sweep starts.
-        seeds: their cotangents, one per root and in its shape; variables if ``create_graph``, else raw values.
-        create_graph: run the rules on variables, which records them.
+        seeds: their cotangents, one per root and in its shape; variables if ``on_variables``, else raw values.
+        on_variables: run the rules on variables, which can be recorded, instead of on raw values.
         wanted: whose cotangents are asked for; only what leads to them is computed.  By default the leaves and the
             results that retain theirs.
+        watch: called with every contribution, in order: the sweep in slow motion.
 
     Returns:
-        The cotangents asked for (variables if ``create_graph``, else raw), and the operations in the order visited.
+        The cotangents asked for (variables if ``on_variables``, else raw), and the operations in the order visited.
     """
     order = toposort(roots)
     targets = None if wanted is None else set(wanted)
@@ -71,7 +117,7 @@ def sweep(
         g = pending.pop(variable)
         extras = variable._extras
         if extras is not None:
-            g = _hooked(variable, g, create_graph)
+            g = _hooked(variable, g, on_variables)
         if targets is None:
             if extras is not None and extras.retains_grad:
                 kept[variable] = g
@@ -81,7 +127,7 @@ def sweep(
         assert primitive is not None  # that is what recorded means
         assert inputs is not None
         assert params is not None
-        out = variable if create_graph else variable._data
+        out = variable if on_variables else variable._data
         if type(g) is np.ndarray:
             # Not to be written to, as several operations may share it; a rule that does is reported.
             g.setflags(False)  # type: ignore[call-arg]  # write=False, which takes twice the time by keyword
@@ -91,7 +137,7 @@ def sweep(
             if isinstance(arg, Variable):
                 if arg.stamp > stamp:
                     raise messages.mutated(variable, arg)
-                args.append(arg if create_graph else arg._data)
+                args.append(arg if on_variables else arg._data)
             else:
                 args.append(arg)
         given = (g, out, *args)
@@ -105,17 +151,21 @@ def sweep(
                 cotangent = rule(*given, **params) if params else rule(*given)  # an empty ** costs, too
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
+            returned = cotangent
             data = arg._data
             if type(cotangent) is not type(data) or (
                 type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
             ):
-                cotangent = conform(cotangent, variable, index, arg, create_graph)
-            if anomaly and not np.isfinite(raw := as_raw(cotangent)).all():
-                raise messages.not_finite_backward(variable, index, raw)
-            pending[arg] = pending[arg] + cotangent if arg in pending else cotangent
+                cotangent = conform(cotangent, variable, index, arg, on_variables)
+            if anomaly:
+                messages.inspect_backward(variable, index, cotangent, given)
+            before = pending.get(arg)
+            pending[arg] = cotangent if before is None else before + cotangent
+            if watch is not None:
+                watch(Contribution(variable, g, index, arg, returned, cotangent, before, pending[arg]))
     for variable, g in pending.items():
         if targets is None or variable in targets:
-            kept[variable] = g if variable._extras is None else _hooked(variable, g, create_graph)
+            kept[variable] = g if variable._extras is None else _hooked(variable, g, on_variables)
     return kept, order
 
 
@@ -131,24 +181,24 @@ def _leading_to(order: list[Variable], targets: set[Variable]) -> list[Variable]
 
 
 def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
-    """``Variable.backward``: sweep, then add to the leaves, then free the graph."""
+    """``backward`` of a variable: sweep, then add to the leaves, then free the graph."""
     if not root._requires_grad:
         raise messages.no_gradient(root, "backward()")
+    on_variables = create_graph or current_mode().tape is not None
     with enable_grad() if create_graph else no_grad():
-        kept, order = sweep([root], [seed_for(root, gradient, create_graph)], create_graph=create_graph)
-        for variable, g in kept.items():
-            if variable.inputs is None and variable.grad is not None:
-                g = _so_far(variable, create_graph) + g
-            kept[variable] = as_gradient(variable, g)
-    for variable, g in kept.items():
-        variable.grad = g
+        kept, order = sweep([root], [seed_for(root, gradient, on_variables)], on_variables=on_variables)
+        with _accumulating:
+            for variable, g in kept.items():
+                if variable.inputs is None and (so_far := variable.grad) is not None:
+                    g = _so_far(variable, so_far, on_variables) + g
+                kept[variable] = as_gradient(variable, g)
+            set_gradients(kept)
     if not (retain_graph or create_graph):
         free(order)
 
 
-def _so_far(leaf: Variable, create_graph: bool) -> Any:
+def _so_far(leaf: Variable, g: Any, on_variables: bool) -> Any:
     """The gradient that a leaf has already, and that could have been assigned by the user."""
-    g = leaf.grad
     fits = isinstance(g, Variable) and g.kind is leaf.kind and g.shape == leaf.shape and dtype_of(g) == dtype_of(leaf)
     if not fits:
         raise ArgumentError(
@@ -159,7 +209,7 @@ def _so_far(leaf: Variable, create_graph: bool) -> Any:
                 fix="set .grad to None, or to such a variable",
             )
         )
-    return g if create_graph else g._data
+    return g if on_variables else g._data
 
 
 def gradients(
@@ -180,13 +230,14 @@ def gradients(
     for variable in inputs:
         if not variable._requires_grad:
             raise messages.no_gradient(variable, "grad() with respect to it")
+    on_variables = create_graph or current_mode().tape is not None
     with enable_grad() if create_graph else no_grad():
         if seeds is None:
             seeds = [None] * len(outputs)
         if len(seeds) != len(outputs):
             raise ShapeError(explain("grad(): one cotangent per output", got=len(seeds), expected=len(outputs)))
-        prepared = [seed_for(output, seed, create_graph) for output, seed in zip(outputs, seeds)]
-        kept, order = sweep(outputs, prepared, create_graph=create_graph, wanted=inputs)
+        prepared = [seed_for(output, seed, on_variables) for output, seed in zip(outputs, seeds)]
+        kept, order = sweep(outputs, prepared, on_variables=on_variables, wanted=inputs)
     if not (retain_graph or create_graph):
         free(order)
     return [as_gradient(variable, kept[variable]) if variable in kept else None for variable in inputs]
@@ -199,26 +250,21 @@ def free(order: Iterable[Variable]) -> None:
         variable.params = None
 
 
-def seed_for(root: Variable, gradient: Any, create_graph: bool) -> Any:
+def seed_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
     """The cotangent a sweep starts from: checked, of the root's dtype, and safe from later writes."""
     if gradient is None:
         if root.size != 1:
             raise messages.no_seed(root)
         gradient = np.ones(root.shape, dtype_of(root))
-    if isinstance(gradient, Variable) and create_graph:
+    if isinstance(gradient, Variable) and on_variables:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
             raise messages.bad_seed(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
         return gradient
-    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else gradient)
+    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else unmasked(gradient, "backward"))
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
         raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
-    return root.kind.wrap(seed) if create_graph else seed
-
-
-def as_raw(cotangent: Any) -> Any:
-    """The numbers of a cotangent, recorded or not."""
-    return cotangent._data if isinstance(cotangent, Variable) else cotangent
+    return root.kind.wrap(seed) if on_variables else seed
 
 
 def as_gradient(variable: Variable, g: Any) -> Variable:
@@ -228,7 +274,7 @@ def as_gradient(variable: Variable, g: Any) -> Variable:
     return variable.kind.wrap(g if variable.is_scalar_kind else np.asarray(g))
 
 
-def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
+def _hooked(variable: Variable, g: Any, on_variables: bool) -> Any:
     for hook in tuple(variable._extras.hooks if variable._extras else ()):
         new = hook(as_gradient(variable, g))
         if new is None:
@@ -237,12 +283,14 @@ def _hooked(variable: Variable, g: Any, create_graph: bool) -> Any:
             raise messages.bad_hook(variable, new)
         if dtype_of(new) != dtype_of(variable):
             new = astype(new, dtype=dtype_of(variable).name)
-        g = new if create_graph else new._data
+        g = new if on_variables else new._data
     return g
 
 
 def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, g: Any, args: list[Any]) -> Any:
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
+    if isinstance(error, RecordingError):
+        raise error
     if isinstance(error, AnomalyError):
         raise messages.not_finite_in_rule(variable, index, error) from error
     if isinstance(error, ArithmeticError) and type(g) is float:

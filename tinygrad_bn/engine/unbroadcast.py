@@ -41,8 +41,16 @@ def add_reduce(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """
     if len(axis) == 1 and axis[0] == x.ndim - 2 and x.dtype.char in "fd" and x.flags.c_contiguous:
         return _ones((1, x.shape[-2]) if keepdims else (x.shape[-2],), x.dtype) @ x
-    # The stubs know keepdims only as a literal.
+    if x.dtype == np.float16:
+        # The stubs know keepdims only as a literal.
+        total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))  # type: ignore[call-overload]
+        return total.astype(x.dtype)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What sums of this dtype are added up in, to be rounded once: float32 for halves, which would stop growing at 2048."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 @lru_cache(maxsize=64)

@@ -7,24 +7,21 @@ is freed at once, without the cyclic garbage collector.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import count
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, explain
+from ..errors import DTypeError, explain
 from . import messages
-from .mode import Scope
+from .extras import Extras, Hook, HookHandle
+from .mode import Scope, current_mode
 
 if TYPE_CHECKING:
     from .primitive import Primitive
 
 Self = TypeVar("Self", bound="Variable")
-Hook = Callable[["Variable"], "Variable | None"]
 
 # Creation numbers.  An operation's inputs exist before its result, so descending numbers are a backward order, and
 # they name nodes the same way in every run.  Changing a leaf gives it a new number: an operation older than its input
@@ -35,45 +32,10 @@ next_stamp = count(1).__next__
 FREED: tuple[Any, ...] = ("freed",)
 
 
-def _references(holder: Any) -> int:
-    array = holder._data
-    return sys.getrefcount(array)
-
-
-# What counting says of an array that nobody else reads; which references it counts differs between Python versions.
-_LONE = _references(SimpleNamespace(_data=np.empty(0)))
-
-
-class HookHandle:
-    """Returned by ``register_hook``; ``remove()`` takes the hook off again."""
-
-    def __init__(self, hooks: list[Any], hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        self._hook: Callable[..., Any] | None = hook
-
-    def remove(self) -> None:
-        """Take the hook off; harmless when it is off already."""
-        if self._hook is not None:
-            self._hooks.remove(self._hook)
-            self._hook = None
-
-
-class Extras:
-    """What few variables have, kept out of the many: a name, hooks, the wish to keep an intermediate gradient."""
-
-    __slots__ = ("hooks", "name", "retains_grad")
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.hooks: list[Hook] = []
-        self.retains_grad = False
-
-
 class Variable:
     """Base of ``Scalar`` and ``Tensor``; operators and methods are in ``tinygrad_bn.tensor``.
 
     Attributes:
-        grad: the accumulated gradient, a variable of the same kind and shape, or ``None``.
         primitive: the operation that made this variable, ``None`` for a leaf.
         inputs: its arguments, variables and constants in order; ``None`` for a leaf.
         params: its parameters (plain data such as an axis).
@@ -85,8 +47,8 @@ class Variable:
         "__weakref__",
         "_data",
         "_extras",
+        "_grad",
         "_requires_grad",
-        "grad",
         "inputs",
         "params",
         "primitive",
@@ -100,7 +62,7 @@ class Variable:
     _data: Any
     _requires_grad: bool
     _extras: Extras | None
-    grad: Any
+    _grad: Any
     primitive: Primitive | None
     inputs: tuple[Any, ...] | None
     params: dict[str, Any] | None
@@ -111,12 +73,20 @@ class Variable:
         self._data = data
         self._requires_grad = False
         self._extras = None
-        self.grad = self.primitive = self.inputs = self.params = self.scope = None
+        self._grad = self.primitive = self.inputs = self.params = self.scope = None
         self.stamp = next_stamp()
         if name is not None:
             self.name = name
         if requires_grad:
             self.requires_grad = True
+
+    if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
+
+        def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None: ...
+
+    def _assign(self, value: Any) -> None:
+        """Take another value, as assigning to ``data`` does."""
+        raise NotImplementedError  # so for to_data
 
     @staticmethod
     def to_data(value: Any, dtype: Any = None) -> Any:
@@ -130,7 +100,7 @@ class Variable:
         variable._data = data
         variable._requires_grad = False
         variable._extras = None
-        variable.grad = variable.primitive = variable.inputs = variable.params = variable.scope = None
+        variable._grad = variable.primitive = variable.inputs = variable.params = variable.scope = None
         variable.stamp = next_stamp()
         if not cls.is_scalar_kind:
             data.setflags(False)  # write=False, as in primitive
@@ -149,63 +119,14 @@ class Variable:
             ShapeError: on assigning a value of another shape.
             DTypeError: on assigning something that is not numbers, or floating-point numbers to integers.
         """
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, ".data")
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._check_leaf("its data cannot be assigned")
-        value = self.to_data(value._data if isinstance(value, Variable) else value)
-        if np.shape(value) != self.shape:
-            raise messages.other_shape(self, np.shape(value))
-        if not self.is_scalar_kind and (value.dtype != self.dtype or value.strides != self._data.strides):
-            if not np.can_cast(value.dtype, self.dtype, "same_kind"):  # 2.7 would become 2
-                raise messages.other_kind(self, value.dtype)
-            laid_out = np.empty_like(self._data)
-            laid_out[...] = value
-            laid_out.setflags(write=False)
-            value = laid_out
-        self._data = value
-        self.stamp = next_stamp()
-
-    @contextmanager
-    def unlocked(self) -> Iterator[Any]:
-        """Write into a leaf tensor's own buffer: ``with w.unlocked() as array: array -= lr * w.grad.data``.
-
-        The write happens in place when nobody else holds the array, otherwise in a fresh copy (copy on write), so no
-        value that was read or recorded earlier changes.  A recorded operation that still needs the old value is
-        reported by ``backward``.
-        """
-        array = self.unlock()
-        stamp = self.stamp
-        window = array.view()
-        try:
-            yield window
-        finally:
-            window.setflags(write=False)
-            changed = self.stamp != stamp
-            if not changed:
-                self.lock(array)
-                if _references(self) > _LONE + 2:  # beside this frame and the window: a slice still open to writing
-                    self.lock(array.copy("K"))
-        if changed:
-            raise messages.changed_inside(self)
-
-    def unlock(self) -> Any:
-        """The first half of ``unlocked``: an array to write to, which ``lock`` takes back.  For hot loops."""
-        self._check_leaf("it cannot be written to")
-        if self.is_scalar_kind:
-            raise GraphError(explain(f"{self.label} holds a Python float", fix="assign to its .data"))
-        alone = _references(self) <= _LONE and self._data.base is None
-        array = self._data if alone else self._data.copy("K")
-        array.setflags(True)
-        self.stamp = next_stamp()  # now as well as in lock, in case backward runs in between
-        return array
-
-    def lock(self, array: Any) -> None:
-        """The second half of ``unlocked``."""
-        array.setflags(False)
-        self._data = array
-        self.stamp = next_stamp()
+        self._assign(value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -237,7 +158,7 @@ class Variable:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as an ndarray, read-only, outside of the graph; ``np.array(x.numpy())`` is a copy to write to."""
-        return np.asarray(self._data)
+        return np.asarray(self.data)
 
     def item(self) -> Any:
         """The single element as a Python number.
@@ -247,7 +168,7 @@ class Variable:
         """
         if self.size != 1:
             raise messages.not_single(self)
-        return self._data if self.is_scalar_kind else self._data.item()
+        return self.data if self.is_scalar_kind else self.data.item()
 
     # -- names and the place in the graph ---------------------------------------------------------------------------
 
@@ -283,6 +204,19 @@ class Variable:
     # -- gradients ----------------------------------------------------------------------------------------------------
 
     @property
+    def grad(self) -> Any:
+        """The accumulated gradient, a variable of the same kind and shape, or ``None``; may be assigned."""
+        tape = current_mode().tape
+        return self._grad if tape is None else tape.grad_of(self)
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        tape = current_mode().tape
+        if tape is not None:
+            tape.will_change(self, "_grad")
+        self._grad = gradient
+
+    @property
     def requires_grad(self) -> bool:
         """Whether backward computes a gradient for it.
 
@@ -298,6 +232,9 @@ class Variable:
             raise messages.not_floating(self)
         if wanted != self._requires_grad:
             self._check_leaf("requires_grad is decided by its inputs")
+            tape = current_mode().tape
+            if tape is not None:
+                tape.will_change(self, "_requires_grad")
             if wanted:
                 # Operations recorded so far may have taken it for a constant: better an error than half a gradient.
                 self.stamp = next_stamp()
@@ -310,7 +247,11 @@ class Variable:
 
     def detach(self: Self) -> Any:
         """A leaf with the same value, outside of the graph.  The value is shared; it is read-only on both sides."""
-        return self.kind.wrap(self._data)
+        leaf = self.kind.wrap(self._data)
+        tape = current_mode().tape
+        if tape is not None:
+            tape.same(leaf, self)
+        return leaf
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in ``.grad``; each backward call overwrites it.
@@ -333,27 +274,6 @@ class Variable:
         hooks.append(hook)
         return HookHandle(hooks, hook)
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
-
-        Args:
-            gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
-            retain_graph: keep the graph, so that backward can run through it again.
-            create_graph: record the backward pass itself, so that gradients can be differentiated again; keeps the
-                graph.  ``.grad`` then refers to a graph that refers to the leaf; set it to ``None`` when done, or use
-                ``tinygrad_bn.grad``, which stores nothing.
-
-        Raises:
-            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
-            ShapeError: a cotangent of another shape, or none for more than one element.
-            MutationError: a recorded value was changed in between.
-            RuleError: a primitive's rule broke its contract.
-        When anything is raised, every ``.grad`` is as it was before.
-        """
-        from .sweep import backward
-
-        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
-
     # -- Python's protocols -------------------------------------------------------------------------------------------
 
     __hash__ = object.__hash__  # by identity, although == compares values
@@ -361,7 +281,7 @@ class Variable:
     def __reduce__(self) -> Any:
         """Leaves can be copied and pickled; a graph cannot."""
         self._check_leaf("only leaves can be copied or pickled")
-        return _rebuild, (type(self), self._data, self._requires_grad, self.name, self.grad)
+        return _rebuild, (type(self), self._data, self._requires_grad, self.name, self._grad)
 
     def __iter__(self) -> Iterator[Any]:
         raise DTypeError(explain(f"{self.label} cannot be iterated over"))
@@ -369,7 +289,7 @@ class Variable:
     def __bool__(self) -> bool:
         if self.size != 1:
             raise messages.ambiguous(self)
-        return bool(self._data)
+        return bool(self.data)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -384,5 +304,5 @@ class Variable:
 def _rebuild(kind: type[Variable], data: Any, requires_grad: bool, name: str | None, grad: Any) -> Variable:
     variable = kind.__new__(kind)
     Variable.__init__(variable, kind.to_data(data), requires_grad, name)
-    variable.grad = grad
+    variable._grad = grad
     return variable

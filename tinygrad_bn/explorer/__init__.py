@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import TinygradError, explain
 from ..files import write_whole
+from .page import page as as_page
+from .payload import payload as all_of
 
 __all__ = ["explore"]
-
-
-class ExplorerError(TinygradError, ImportError):
-    """A library that the explorer needs is not installed."""
 
 
 def explore(
@@ -51,16 +48,9 @@ def explore(
 
     Raises:
         GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 300 nodes even with all modules closed.
-        LayoutError: no layout program was found.
-        ExplorerError: ``latex2mathml`` is missing (extra "draw").
+        LayoutError: no layout program was found (extra "draw").
     """
-    try:
-        from .page import page
-        from .payload import payload
-    except ModuleNotFoundError as error:
-        fix = "pip install 'tinygrad-bn[draw]'"
-        raise ExplorerError(explain(f"the explorer needs {error.name}", fix=fix)) from error
-    content = payload(
+    content = all_of(
         outputs,
         gradient,
         module=module,
@@ -70,4 +60,4 @@ def explore(
         scalars=scalars,
         orders=orders,
     )
-    return write_whole(path, page(content).encode())
+    return write_whole(path, as_page(content).encode())

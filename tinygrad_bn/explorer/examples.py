@@ -110,7 +110,7 @@ def steps_without_waiting(root: Variable) -> list[Step]:
             cotangent = rule(upstream, result.data, *values, **(result.params or {}))
             before = pending.get(argument)
             pending[argument] = cotangent if before is None else before + cotangent
-            part = Contribution(slot, argument, cotangent, cotangent, before, pending[argument], None)
+            part = Contribution(result, upstream, slot, argument, cotangent, cotangent, before, pending[argument])
             steps.append(Step(result, upstream, (part,)))
             visit(argument)  # the fault: it should wait for the other uses of the argument
 

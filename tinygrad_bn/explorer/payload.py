@@ -22,8 +22,9 @@ from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
 from ..graph.labels import clean, formula, number, shape_text, symbol
 from ..graph.layout import lay_out
-from ..graph.tracing import as_seeds, as_variables, reachable, traced_ids
-from .rules import contribution
+from ..graph.rules import as_mathml, rule_formula
+from ..graph.tracing import as_seeds, as_variables, trace_ids
+from ..program import replay
 
 LARGEST = 64  # arrays with more elements are summarized
 MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed
@@ -70,7 +71,7 @@ def payload(
         gradient = np.ones(roots[0].shape)
     seeds = as_seeds(roots, gradient)
     graph = trace(outputs, gradient, module)
-    ids = traced_ids(roots, module)
+    ids = trace_ids(roots, module)
     walked = orders or [Order("", backward_steps(roots, seeds))]
     modules = sorted({node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)})
     return {
@@ -144,15 +145,14 @@ def _summary(value: Any, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def _step(step: Step, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
     primitive = step.result.primitive
-    name = "" if primitive is None else primitive.name
+    assert primitive is not None  # that is what recorded means
     node = graph[ids[step.result]]
-    names = dict(zip("abc", (symbol(argument) for argument in graph.inputs_of(node.id))))
-    names |= {"y": symbol(node), "n": number(float(node.params.get("exponent", 0)))}
+    names = [symbol(argument) for argument in graph.inputs_of(node.id)]
     parts = [
         {
             "to": ids[part.argument],
             "slot": part.slot,
-            "rule": contribution(name, part.slot, names),
+            "rule": _rule(step, part.slot, names, symbol(node)),
             "local": _local(step, part.slot),
             "given": array(part.cotangent),
             "reduced": _reduced(shape_of(part.returned), part.argument.shape),
@@ -161,7 +161,16 @@ def _step(step: Step, ids: Mapping[Variable, str], graph: Graph) -> dict[str, An
         }
         for part in step.contributions
     ]
-    return {"node": node.id, "op": name, "upstream": array(step.upstream), "parts": parts}
+    return {"node": node.id, "op": primitive.name, "upstream": array(step.upstream), "parts": parts}
+
+
+def _rule(step: Step, slot: int, names: Sequence[str], out: str) -> str:
+    """The rule as MathML, in the nodes' own names, with g for the incoming gradient."""
+    result = step.result
+    assert result.primitive is not None  # that is what recorded means
+    formula = rule_formula(result.primitive, slot, result.inputs or (), result.params, names, out)
+    assert formula is not None  # it contributed
+    return as_mathml(formula)
 
 
 def _local(step: Step, slot: int) -> dict[str, Any] | None:
@@ -195,24 +204,14 @@ def _reduced(returned: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 # -- numeric check -----------------------------------------------------------------------------------------------------
 
 
-def replay(roots: Sequence[Variable], changed: Mapping[Variable, Any]) -> list[Any]:
-    """The recorded program run again on raw values, with other values for some leaves."""
-    values: dict[Variable, Any] = dict(changed)
-    for variable in sorted((v for v in reachable(list(roots)) if v.inputs is not None), key=lambda v: v.stamp):
-        primitive = variable.primitive
-        assert primitive is not None  # that is what recorded means
-        args = [values.get(a, a.data) if isinstance(a, Variable) else a for a in variable.inputs or ()]
-        values[variable] = primitive(*args, **(variable.params or {}))
-    return [values.get(root, root.data) for root in roots]
-
-
 def _checks(
     roots: Sequence[Variable], seeds: Sequence[Any], graph: Graph, ids: Mapping[Variable, str]
 ) -> dict[str, Any]:
     """For each small leaf its gradient by central differences of the recorded program."""
     checks = {}
     affordable = MOST_REPLAYED
-    for leaf in (v for v in reachable(list(roots)) if v.inputs is None and v.requires_grad):
+    again = replay(roots)
+    for leaf in (v for v in ids if v.inputs is None and v.requires_grad):
         shown = graph[ids[leaf]].grad
         affordable -= 2 * leaf.size * len(graph)
         if shown is None or shown.elements is None or affordable < 0:
@@ -220,7 +219,7 @@ def _checks(
         base = np.asarray(leaf.data, dtype=float)
 
         def loss(at: Any, leaf: Variable = leaf) -> float:
-            results = replay(roots, {leaf: float(at) if leaf.is_scalar_kind else at})
+            results = again({leaf: float(at) if leaf.is_scalar_kind else at})
             return float(sum(np.sum(np.asarray(seed) * result) for seed, result in zip(seeds, results)))
 
         numeric = np.empty(base.shape)

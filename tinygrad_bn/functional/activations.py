@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..engine import shape_of
 from ..errors import ArgumentError, explain
 from ..ops import elu, gelu, leaky_relu, relu, sigmoid, silu, tanh
-from ..ops.composed.axes import as_value
+from ..ops.composed.axes import as_value, one_axis
+from .settings import number
 
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -19,21 +21,29 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     Raises:
         ArgumentError: beta is 0.
     """
+    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     if beta == 0:
         raise ArgumentError(explain("softplus: beta divides", got=beta, expected="a number other than 0"))
     x = as_value(x)
-    scaled = x * float(beta)
-    return ops.where(ops.greater(scaled, float(threshold)), x, ops.softplus(scaled) / float(beta))
+    scaled = x * beta
+    return ops.where(ops.greater(scaled, threshold), x, ops.softplus(scaled) / beta)
 
 
 def softmax(x: Any, dim: int) -> Any:
-    """exp(x) / sum(exp(x)) along the axis ``dim``, without overflow."""
-    return ops.softmax(x, axis=dim)
+    """exp(x) / sum(exp(x)) along the axis ``dim``, without overflow; nothing, of an axis without elements."""
+    x = as_value(x)
+    return ops.exp(x) if _is_empty(x, dim, "softmax") else ops.softmax(x, axis=dim)
 
 
 def log_softmax(x: Any, dim: int) -> Any:
-    """log(softmax(x)) along the axis ``dim``, without overflow."""
-    return ops.log_softmax(x, axis=dim)
+    """log(softmax(x)) along the axis ``dim``, without overflow; nothing, of an axis without elements."""
+    x = as_value(x)
+    return ops.exp(x) if _is_empty(x, dim, "log_softmax") else ops.log_softmax(x, axis=dim)
+
+
+def _is_empty(x: Any, dim: int, what: str) -> bool:
+    shape = shape_of(x)
+    return bool(shape) and shape[one_axis(dim, len(shape), what)] == 0
 
 
 __all__ = [

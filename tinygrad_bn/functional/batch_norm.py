@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, scope, shape_of
+from ..engine import Variable, no_grad, reading, scope, shape_of, write
+from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
+from ..tensor import Scalar
 
 
 def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
@@ -60,31 +62,36 @@ def batch_norm(
         ArgumentError: settings out of range, or running statistics that cannot be updated.
     When anything is raised, the running statistics are as they were before.
     """
+    y, moved = _batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    write(moved, fresh=True)
+    return y
+
+
+def _batch_norm(
+    x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool, momentum: Any, eps: float
+) -> tuple[Any, list[tuple[Variable, Any]]]:
+    """The result, and what is to be written: running statistics with their new values."""
     shape, eps = shape_of(x), float(eps)
     _check_settings(shape, momentum, eps)
     _check_channels(shape, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     axes = (0, *range(2, len(shape)))
     tracks = training and _can_track(running_mean, running_var)
+    moved = []
     if training or running_mean is None:
         n = _values_per_channel(shape, axes, running_mean is not None)
         y, mean, variance = standardize(x, axes, eps)
+        if tracks:
+            moved = _moved(running_mean, running_var, mean, variance, n, momentum)
     else:
         with scope("normalize"):
-            centred = x - _per_channel(_beside(x, running_mean), shape)
-            y = centred / ops.sqrt(_per_channel(_beside(x, running_var), shape) + eps)
+            centred = x - _per_channel(_as_it_is(x, running_mean), shape)
+            y = centred / ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps)
     with scope("scale and shift"):
         if weight is not None:
             y = _per_channel(weight, shape) * y
         if bias is not None:
             y = y + _per_channel(bias, shape)
-    if tracks:
-        moved_mean = _moved(running_mean, mean, float(momentum))
-        moved_var = _moved(running_var, variance, float(momentum), n / (n - 1))
-        for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
-            array = running.unlock()
-            array[...] = moved
-            running.lock(array)
-    return y
+    return y, moved
 
 
 def _per_channel(value: Any, shape: tuple[int, ...]) -> Any:
@@ -92,15 +99,54 @@ def _per_channel(value: Any, shape: tuple[int, ...]) -> Any:
     return value if len(shape) == 2 else ops.reshape(value, (1, shape[1]) + (1,) * (len(shape) - 2))
 
 
-def _beside(x: Any, running: Any) -> Any:
-    """Beside a tensor the running tensor itself, which pictures show by name; beside arrays and scalars its numbers."""
-    return running if isinstance(x, Variable) or not isinstance(running, Variable) else running.data
+def _as_it_is(x: Any, running: Any) -> Any:
+    """A running statistic with its present value, whatever happens to it before backward; only the number beside floats.
+
+    It keeps its name, so that pictures show it.
+    """
+    if not isinstance(running, Variable):
+        return running
+    if not isinstance(x, Variable):
+        return reading(running)
+    leaf = running.detach()
+    leaf._extras = running._extras
+    return leaf
 
 
-def _moved(running: Variable, batch: Any, momentum: float, correction: float = 1.0) -> Any:
-    """The running values moved towards the batch's, in their own dtype."""
-    values = np.asarray(batch.data if isinstance(batch, Variable) else batch, running.dtype)
-    return (1.0 - momentum) * running.data + (momentum * correction) * values.reshape(running.shape)
+def _moved(
+    running_mean: Variable, running_var: Variable, mean: Any, variance: Any, n: int, momentum: Any
+) -> list[tuple[Variable, Any]]:
+    """The running statistics moved towards the batch's, outside of the graph.
+
+    ``momentum * new + (1 - momentum) * old``, with the unbiased variance.  During a recording the counts are scalars, so
+    that the program divides one by the other itself, whatever the batch size is then.
+    """
+    if current_mode().tape is None:
+        return _statistics(running_mean, running_var, mean, variance, n / (n - 1), momentum)
+    count, count_less_one = (Scalar(float(m), requires_grad=False) for m in (n, n - 1))
+    with no_grad(), scope("running statistics"):
+        return _statistics(running_mean, running_var, mean, variance, count / count_less_one, momentum)
+
+
+def _statistics(
+    running_mean: Variable, running_var: Variable, mean: Any, variance: Any, correction: Any, momentum: Any
+) -> list[tuple[Variable, Any]]:
+    moved = []
+    for running, batch, factor in ((running_mean, mean, momentum), (running_var, variance, momentum * correction)):
+        keep = 1.0 - momentum
+        if not isinstance(momentum, float):
+            keep, factor = keep.astype(running.dtype), factor.astype(running.dtype)
+        moved.append((running, keep * reading(running) + factor * _numbers(batch, running)))
+    return moved
+
+
+def _numbers(batch: Any, running: Variable) -> Any:
+    """A statistic of the batch in the shape and dtype of the running one; of an array of scalars, their values."""
+    raw = reading(batch)
+    if isinstance(raw, np.ndarray) and raw.dtype == object:
+        raw = np.array([part.item() for part in raw.flat])
+    raw = raw.reshape(running.shape)
+    return raw if raw.dtype == running.dtype else raw.astype(running.dtype)
 
 
 # -- checks, before anything is computed or changed -------------------------------------------------------------------
@@ -112,7 +158,7 @@ def _check_settings(shape: tuple[int, ...], momentum: Any, eps: float) -> None:
         raise ShapeError(
             explain("batch_norm: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)", fix=fix)
         )
-    if momentum is None or not (0 <= momentum <= 1 and eps >= 0):
+    if momentum is None or not (isinstance(momentum, (Variable, np.ndarray)) or 0 <= momentum <= 1) or not eps >= 0:
         expected = "eps >= 0, momentum from 0 to 1"
         raise ArgumentError(
             explain("batch_norm: settings out of range", got=f"eps={eps}, momentum={momentum}", expected=expected)

@@ -17,6 +17,7 @@ from ..engine import dtype_of, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from ..ops.primitives.window import overlap_add
+from .settings import whole
 from .sizes import check_layout, per_axis
 
 Sizes = int | tuple[int, ...]
@@ -69,6 +70,19 @@ def conv2d(
     return _convolve(x, weight, bias, stride, padding, dilation, groups, 2, "conv2d")
 
 
+def conv3d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolution of (N, C, D, H, W) by ``weight`` of shape (O, C / groups, KD, KH, KW); see ``conv2d``."""
+    return _convolve(x, weight, bias, stride, padding, dilation, groups, 3, "conv3d")
+
+
 def conv_transpose1d(
     x: Any,
     weight: Any,
@@ -118,6 +132,25 @@ def conv_transpose2d(
     """
     return _convolve_transposed(
         x, weight, bias, stride, padding, output_padding, groups, dilation, 2, "conv_transpose2d"
+    )
+
+
+def conv_transpose3d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Any:
+    """The transpose of ``conv3d``, (N, C, D, H, W) by ``weight`` of shape (C, O / groups, KD, KH, KW).
+
+    Arguments and errors as ``conv_transpose2d``.
+    """
+    return _convolve_transposed(
+        x, weight, bias, stride, padding, output_padding, groups, dilation, 3, "conv_transpose3d"
     )
 
 
@@ -231,7 +264,8 @@ def _checked(x: Any, weight: Any, bias: Any, groups: int, n: int, what: str, tra
     if len(shape) != n + 2 or min(shape[2:]) < 1:
         got = f"shape {shape}"
         raise ShapeError(explain(f"{what}: weight", got=got, expected=f"{inside}, {n} window lengths of at least 1)"))
-    if not isinstance(groups, int) or groups < 1 or channels % groups or shape[0] % groups:
+    groups = whole(what, "groups", groups, 1)
+    if channels % groups or shape[0] % groups:
         got = f"{groups} groups, input {shape_of(x)}, weight {shape}"
         raise ArgumentError(explain(f"{what}: groups divide the channels of input and output", got=got))
     wanted = shape[0] if transposed else shape[1] * groups

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..engine import dtype_of, shape_of
+from ..engine import scope
 from ..errors import ArgumentError, explain
 from ..ops.composed.axes import as_value
-from ..random import generator
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -30,7 +29,6 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     x = as_value(x)
     if not training or p == 0.0:
         return x
-    dtype = dtype_of(x)
-    kept = generator().random(shape_of(x)) >= p
-    factor = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
-    return ops.multiply(x, (kept * factor).astype(dtype if dtype.kind == "f" else float))
+    with scope("dropout"):
+        kept = ops.greater_equal(ops.uniform_like(x), p)
+        return ops.where(kept, x * (0.0 if p == 1.0 else 1.0 / (1.0 - p)), 0.0)

@@ -12,6 +12,7 @@ from ..engine import Variable, dtype_of, scope, shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..ops.composed.axes import as_value
 from .reduction import check_reduction, reduced
+from .settings import above_zero, number
 
 
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
@@ -45,11 +46,10 @@ def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: flo
         ShapeError: as in ``mse_loss``.
         ArgumentError: delta is not positive, or another reduction.
     """
-    if not delta > 0:
-        raise ArgumentError(explain("huber_loss: delta", got=delta, expected="a number > 0"))
+    delta = above_zero("huber_loss", "delta", delta)
     prediction, target = _pair("huber_loss", prediction, target, reduction)
     with scope("huber"):
-        return reduced(_huber(prediction, target, float(delta)), reduction)
+        return reduced(_huber(prediction, target, delta), reduction)
 
 
 def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -61,13 +61,12 @@ def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: 
         ShapeError: as in ``mse_loss``.
         ArgumentError: a negative beta, or another reduction.
     """
-    if not beta >= 0:
-        raise ArgumentError(explain("smooth_l1_loss: beta", got=beta, expected="a number >= 0"))
+    beta = number("smooth_l1_loss", "beta", beta, 0.0)
     if beta == 0:
         return l1_loss(prediction, target, reduction)
     prediction, target = _pair("smooth_l1_loss", prediction, target, reduction)
     with scope("smooth l1"):
-        return reduced(_huber(prediction, target, float(beta)) / float(beta), reduction)
+        return reduced(_huber(prediction, target, beta) / beta, reduction)
 
 
 def binary_cross_entropy(prediction: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
@@ -155,7 +154,7 @@ def kl_div(log_prediction: Any, target: Any, reduction: str = "mean", log_target
             positive = ops.greater(target, 0.0)
             terms = target * (ops.log(ops.where(positive, target, 1.0)) - log_prediction)
         if reduction == "batchmean":
-            return ops.sum(terms) / float(shape[0])
+            return ops.sum(ops.mean(terms, 0))
         return reduced(terms, reduction)
 
 

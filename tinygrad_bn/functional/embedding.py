@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, scope, shape_of
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
 from ..ops.composed.axes import as_value
+from .settings import whole
 
 
 def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
@@ -32,7 +33,7 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if len(table) != 2:
         raise ShapeError(explain("embedding: the table has two axes", got=f"shape {table}", expected="(V, D)"))
     padding_row = _row(padding_idx, table[0])
-    x = x if isinstance(x, Variable) else np.asarray(x)
+    x = x if isinstance(x, Variable) else np.asarray(unmasked(x, "embedding"))
     if dtype_of(x).kind not in "iu":
         fix = "x.astype(int)"
         raise DTypeError(explain("embedding: indices are integers", got=f"dtype {dtype_of(x)}", fix=fix))
@@ -53,6 +54,6 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
 def _row(padding_idx: int | None, rows: int) -> int | None:
     if padding_idx is None:
         return None
-    if not -rows <= padding_idx < rows:
+    if not -rows <= whole("embedding", "padding_idx", padding_idx) < rows:
         raise ArgumentError(explain("embedding: padding_idx", got=padding_idx, expected=f"{-rows} to {rows - 1}"))
     return padding_idx % rows

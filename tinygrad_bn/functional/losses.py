@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, dtype_of, scope, shape_of
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain
+from ..engine import Variable, dtype_of, reading, scope, shape_of
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
+from ..ops.primitives import class_index, take_along_axis
 from .reduction import check_reduction, reduced
 
-Array = np.ndarray[Any, Any]
+
+class _Rule(NamedTuple):
+    """How the terms of a loss are put together; see ``cross_entropy``."""
+
+    reduction: str
+    ignore_index: int
+    smoothing: float
 
 
 def cross_entropy(
@@ -59,9 +67,10 @@ def cross_entropy(
             if weight is not None:
                 terms = terms * ops.reshape(weight, (-1, *[1] * (len(shape) - axis - 1)))
             return -reduced(ops.sum(terms, axis=axis), reduction)
-    labels, kept = _labels(what, logits, target, ignore_index, reduction)
+    rule = _Rule(reduction, ignore_index, label_smoothing)
+    labels, columns = _labels(what, logits, target, rule)
     with scope("cross entropy"):
-        return _of_chosen(ops.log_softmax(logits, axis=axis), labels, kept, weight, reduction, label_smoothing)
+        return _of_chosen(ops.log_softmax(logits, axis=axis), labels, columns, weight, rule)
 
 
 def nll_loss(
@@ -71,42 +80,56 @@ def nll_loss(
     what = "nll_loss"
     check_reduction(what, reduction)
     weight = _class_weight(what, weight, log_probabilities)
-    labels, kept = _labels(what, log_probabilities, target, ignore_index, reduction)
-    return _of_chosen(log_probabilities, labels, kept, weight, reduction, 0.0)
+    rule = _Rule(reduction, ignore_index, 0.0)
+    labels, columns = _labels(what, log_probabilities, target, rule)
+    return _of_chosen(log_probabilities, labels, columns, weight, rule)
 
 
-def _of_chosen(scores: Any, labels: Array, kept: Array, weight: Any, reduction: str, smoothing: float) -> Any:
-    """Minus the scores of the target classes, weighted and reduced; what is ignored is not even looked up."""
+def _of_chosen(scores: Any, labels: Any, columns: Any, weight: Any, rule: _Rule) -> Any:
+    """Minus the scores of the target classes, weighted and reduced.
+
+    Args:
+        scores: (N, C) or (N, C, ...) or (C,).
+        labels: the targets as they were given.
+        columns: the same, with 0 where a target is to be ignored.
+        weight: per class, or ``None``.
+        rule: the settings of the loss.
+    """
     shape = shape_of(scores)
     classes = shape[1] if len(shape) > 1 else shape[0]
+    count = math.prod(shape_of(labels))
     if len(shape) != 2:
-        scores = ops.reshape(ops.moveaxis(scores, 1, -1) if len(shape) > 2 else scores, (labels.size, classes))
-    if reduction == "none":
-        rows, columns = np.arange(labels.size), np.where(kept, labels, 0).ravel()
-    else:
-        rows = np.flatnonzero(kept)
-        columns = labels.ravel()[rows]
-    value = ops.getitem(scores, (rows, columns))
-    weights = None if weight is None else ops.getitem(weight, columns)
+        scores = ops.reshape(ops.moveaxis(scores, 1, -1) if len(shape) > 2 else scores, (count, classes))
+    column = (count, 1)
+    columns, kept = columns.reshape(column), (labels != rule.ignore_index).reshape(column)
+    whole = not isinstance(kept, Variable) and bool(kept.all())  # on arrays, nothing needs to be masked then
+    value = take_along_axis(scores, columns, axis=1)
+    weights = None if weight is None else ops.take(weight, columns, axis=0)
     if weights is not None:
         value = value * weights
-    if smoothing:
-        everywhere = scores if len(rows) == labels.size else ops.take(scores, rows, axis=0)
-        spread = ops.sum(everywhere if weight is None else everywhere * weight, axis=1)
-        value = value * (1.0 - smoothing) + spread * (smoothing / classes)
-    if reduction == "none":
-        return ops.where(kept, -ops.reshape(value, labels.shape), 0.0)
-    if reduction == "mean" and weights is not None:
-        return -(ops.sum(value) / ops.sum(weights))
-    return -reduced(value, reduction)
+    if rule.smoothing:
+        spread = ops.sum(scores if weight is None else scores * weight, axis=1, keepdims=True)
+        value = value * (1.0 - rule.smoothing) + spread * (rule.smoothing / classes)
+    if not whole:
+        value = ops.where(kept, value, 0.0)
+    if rule.reduction == "none":
+        return -ops.reshape(value, shape_of(labels))
+    if rule.reduction == "sum" or (whole and weights is None):
+        return -reduced(value, rule.reduction)
+    if weights is None:
+        weights = ops.astype(kept, dtype_of(value))
+    elif not whole:
+        weights = ops.where(kept, weights, 0.0)
+    return -(ops.sum(value) / ops.sum(weights))
 
 
-def _labels(what: str, scores: Any, target: Any, ignore_index: int, reduction: str) -> tuple[Array, Array]:
-    """The class indices as an ndarray, checked against the scores, and which of them are not to be ignored."""
+def _labels(what: str, scores: Any, target: Any, rule: _Rule) -> tuple[Any, Any]:
+    """The class indices, checked against the scores; as they are, and with 0 where they are to be ignored."""
     shape = shape_of(scores)
-    labels = np.asarray(target.data if isinstance(target, Variable) else target)
+    labels = reading(target)
+    labels = labels if isinstance(labels, Variable) else np.asarray(labels)
     wanted = shape[:1] * (len(shape) > 1) + shape[2:]
-    if not shape or labels.shape != wanted or (labels.size == 0 and reduction == "mean"):
+    if not shape or labels.shape != wanted or (labels.size == 0 and rule.reduction == "mean"):
         expected = "scores (N, C) and target (N,), or (N, C, ...) and (N, ...); for a mean, N at least 1"
         if what == "cross_entropy":
             expected += "; class probabilities are floats in the shape of the scores"
@@ -116,17 +139,8 @@ def _labels(what: str, scores: Any, target: Any, ignore_index: int, reduction: s
         fix = "labels.astype(int)"
         raise DTypeError(explain(f"{what}: class indices are integers", got=f"dtype {labels.dtype}", fix=fix))
     classes = shape[1] if len(shape) > 1 else shape[0]
-    kept = labels != ignore_index
-    outside = ((labels < 0) | (labels >= classes)) & kept
-    if outside.any():
-        position = tuple(int(i) for i in np.unravel_index(np.argmax(outside), labels.shape))
-        place = "" if not position else f" in row {position[0]}" if len(position) == 1 else f" at {position}"
-        expected = f"0 to {classes - 1}" if classes else "at least one class"
-        raise IndexingError(explain(f"{what}: no such class", got=f"{labels[position]}{place}", expected=expected))
-    if reduction == "mean" and not kept.any():
-        fix = "leave such a batch out, or use reduction='sum'"
-        raise ArgumentError(explain(f"{what}: every target is ignored, the mean of nothing", got=ignore_index, fix=fix))
-    return labels, kept
+    some = rule.reduction == "mean"
+    return labels, class_index(labels, classes=classes, ignore_index=rule.ignore_index, some=some, what=what)
 
 
 def _class_weight(what: str, weight: Any, scores: Any) -> Any:

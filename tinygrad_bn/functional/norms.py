@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, dtype_of, scope, shape_of
+from ..engine import dtype_of, reading, scope, shape_of, write
 from ..errors import ArgumentError, ShapeError, explain
 from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
+from .settings import number
 from .sizes import per_axis
 
 
@@ -38,11 +39,10 @@ def layer_norm(
         eps: added to the variance, inside the root.
 
     Raises:
-        ShapeError: an input or parameters that do not end in ``normalized_shape``, or a single value per mean.
+        ShapeError: an input or parameters that do not end in ``normalized_shape``.
         ArgumentError: eps below 0.
     """
     axes = _last_axes("layer_norm", x, normalized_shape, eps, weight=weight, bias=bias)
-    _enough("layer_norm", shape_of(x), axes)
     y, _, _ = standardize(x, axes, float(eps))
     return _scale_and_shift(y, weight, bias)
 
@@ -114,19 +114,15 @@ def instance_norm(
     _check_channel_norm(
         "instance_norm", shape, eps, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
     )
-    if momentum is None or not 0 <= momentum <= 1:
-        raise ArgumentError(explain("instance_norm: momentum", got=momentum, expected="0 to 1"))
+    momentum = number("instance_norm", "momentum", momentum, 0.0, 1.0)
     axes = tuple(range(2, len(shape)))
     n = _enough("instance_norm", shape, axes)
     tracks = _can_track(running_mean, running_var) and shape[0] > 0
     y, mean, variance = standardize(x, axes, float(eps))
     y = _scale_and_shift(y, weight, bias, shape)
     if tracks:
-        moved_mean = _moved(running_mean, _over_batch(mean), momentum)
-        moved_var = _moved(running_var, _over_batch(variance), momentum, n / (n - 1))
-        for running, moved in ((running_mean, moved_mean), (running_var, moved_var)):  # nothing can fail from here on
-            with running.unlocked() as array:
-                array[...] = moved
+        mean, variance = (ops.mean(reading(statistic), 0) for statistic in (mean, variance))
+        write(_moved(running_mean, running_var, mean, variance, n, momentum), fresh=True)
     return y
 
 
@@ -166,11 +162,6 @@ def _scale_and_shift(y: Any, weight: Any, bias: Any, shape: tuple[int, ...] | No
     return y
 
 
-def _over_batch(values: Any) -> Any:
-    """The mean over the batch of per-example statistics, outside of the graph."""
-    return ops.mean(values.data if isinstance(values, Variable) else values, 0)
-
-
 def _last_axes(what: str, x: Any, normalized_shape: Any, eps: float, **parameters: Any) -> tuple[int, ...]:
     """The axes that ``normalized_shape`` names, once everything fits."""
     given = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
@@ -195,8 +186,7 @@ def _check_channel_norm(what: str, shape: tuple[int, ...], eps: float, **values:
 
 
 def _check_eps(what: str, eps: float) -> None:
-    if not eps >= 0:
-        raise ArgumentError(explain(f"{what}: eps", got=eps, expected="a number >= 0"))
+    number(what, "eps", eps, 0.0)
 
 
 def _enough(what: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> int:

@@ -14,6 +14,7 @@ from .. import ops
 from ..engine import dtype_of, scope, shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..ops.composed.axes import as_value
+from .settings import flag, number
 from .sizes import check_layout, per_axis
 
 Array = np.ndarray[Any, Any]
@@ -52,6 +53,14 @@ def max_pool2d(
     return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 2, "max_pool2d")
 
 
+def max_pool3d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Any:  # fmt: skip
+    """The largest element of each window of (N, C, D, H, W); arguments and errors as ``max_pool2d``."""
+    return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 3, "max_pool3d")
+
+
 def avg_pool1d(
     x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -82,6 +91,14 @@ def avg_pool2d(
     return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, 2, "avg_pool2d")
 
 
+def avg_pool3d(
+    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Any:  # fmt: skip
+    """The mean of each window of (N, C, D, H, W); arguments and errors as ``avg_pool2d``."""
+    return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, 3, "avg_pool3d")
+
+
 def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
     """Means of as many stretches as asked for, (N, C, L) to (N, C, output_size); see ``adaptive_avg_pool2d``."""
     return _adaptive(x, output_size, 1, "adaptive_avg_pool1d")
@@ -103,19 +120,22 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     return _adaptive(x, output_size, 2, "adaptive_avg_pool2d")
 
 
+def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
+    """Means of as many blocks as asked for, (N, C, D, H, W) in; see ``adaptive_avg_pool2d``."""
+    return _adaptive(x, output_size, 3, "adaptive_avg_pool3d")
+
+
 def _max_pool(
     x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, n: int, what: str
 ) -> Any:
     x = as_value(x)
     check_layout(x, n, what)
     window, steps, margins = _window(kernel_size, stride, padding, n, what)
-    gaps = per_axis(dilation, n, what, "dilation", 1)
+    gaps, ceil_mode = per_axis(dilation, n, what, "dilation", 1), flag(what, "ceil_mode", ceil_mode)
     out, extras = _positions(shape_of(x), window, steps, margins, gaps, ceil_mode, what)
     with scope(what):
         laid = _laid_out(x, window, steps, margins, gaps, extras, -math.inf)
-        positions = shape_of(laid)[1]
-        best = ops.argmax(laid, axis=0)
-        chosen = ops.take(ops.ravel(laid), best * positions + np.arange(positions))
+        chosen = ops.take_along_axis(laid, ops.argmax(laid, axis=0, keepdims=True), axis=0)
         return ops.reshape(chosen, (*shape_of(x)[:-n], *out))
 
 
@@ -126,8 +146,11 @@ def _avg_pool(
     x = as_value(x)
     check_layout(x, n, what)
     window, steps, margins = _window(kernel_size, stride, padding, n, what)
-    if divisor_override is not None and divisor_override == 0:
-        raise ArgumentError(explain(f"{what}: divisor_override cannot be 0", got=divisor_override))
+    ceil_mode, count_include_pad = (
+        flag(what, "ceil_mode", ceil_mode),
+        flag(what, "count_include_pad", count_include_pad),
+    )
+    _check_divisor(divisor_override, what)
     out, extras = _positions(shape_of(x), window, steps, margins, (1,) * n, ceil_mode, what)
     with scope(what):
         laid = _laid_out(x, window, steps, margins, (1,) * n, extras, 0.0)
@@ -158,7 +181,17 @@ def _adaptive(x: Any, output_size: Any, n: int, what: str) -> Any:
             return ops.mean(x, axis=tuple(range(-n, 0)), keepdims=True)
         tiles = [_tiles(size, length).astype(dtype_of(x)) for size, length in zip(sizes, own)]
         y = ops.matmul(x, tiles[-1].T)
-        return y if n == 1 else ops.matmul(tiles[0], y)
+        if n > 1:
+            y = ops.matmul(tiles[-2], y)
+        if n > 2:  # an axis further in front: rows of a matrix whose columns are the two axes behind it
+            y = ops.reshape(y, (*shape[:-2], sizes[-2] * sizes[-1]))
+            y = ops.reshape(ops.matmul(tiles[-3], y), (*shape[:-3], *sizes))
+        return y
+
+
+def _check_divisor(divisor_override: Any, what: str) -> None:
+    if divisor_override is not None and number(what, "divisor_override", divisor_override) == 0:
+        raise ArgumentError(explain(f"{what}: divisor_override cannot be 0", got=divisor_override))
 
 
 def _tiles(size: int, length: int) -> Array:

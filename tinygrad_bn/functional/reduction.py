@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..errors import ArgumentError, explain
+from .settings import choice
 
 
 def check_reduction(what: str, reduction: str, also: tuple[str, ...] = ()) -> None:
@@ -14,9 +14,7 @@ def check_reduction(what: str, reduction: str, also: tuple[str, ...] = ()) -> No
     Raises:
         ArgumentError: neither "mean", "sum", "none" nor one of ``also``.
     """
-    known = ("mean", "sum", "none", *also)
-    if reduction not in known:
-        raise ArgumentError(explain(f"{what}: reduction", got=repr(reduction), expected=", ".join(known)))
+    choice(what, "reduction", reduction, ("mean", "sum", "none", *also))
 
 
 def reduced(values: Any, reduction: str) -> Any:

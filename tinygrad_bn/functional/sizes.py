@@ -24,7 +24,7 @@ def per_axis(value: Any, n: int, what: str, name: str, least: int) -> tuple[int,
     """
     given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     try:
-        sizes = tuple(index(size) for size in given)
+        sizes = () if any(isinstance(size, bool) for size in given) else tuple(index(size) for size in given)
     except TypeError:
         sizes = ()
     if len(sizes) == 1:

@@ -25,7 +25,9 @@ def number(value: float) -> str:
     """At most four decimals, no trailing zeros; powers of ten where that would lose the number."""
     if math.isnan(value) or math.isinf(value):
         return {"nan": "NaN", "inf": "+inf", "-inf": "-inf"}[str(value)]
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    if value == 0:
+        return "0"  # minus zero, too
+    if 1e-3 <= abs(value) < 1e5:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine import FREED, Variable
-from ..engine.mode import Site, no_grad
+from ..engine import Variable, no_grad
 from ..engine.sweep import seed_for, sweep
-from ..engine.unbroadcast import dtype_of, shape_of
-from ..errors import ArgumentError, GraphError, explain
-from ..tensor import Parameter
+from ..errors import ArgumentError, explain
+from ..program import Constant, Derived, Input, Program, State, Step, derive, evaluate, program_of
+from ..program.parts import NUMBER, resolved
+from ..program.simplify import simplified
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
-from .steps import backward_steps
 
 
 def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
     """A snapshot of the graph behind ``outputs``.
 
     Args:
-        outputs: a variable, a sequence of variables, or an object array of scalars.
+        outputs: a variable, a sequence of variables, or an object array of scalars; or a ``Program``, which is shown
+            without values.
         gradient: cotangents of the outputs (one, or one per output).  With them a backward pass is run for the
             snapshot alone: every node shows its gradient, and nobody's ``.grad`` changes.  Without, nodes show what
             their ``.grad`` holds.
@@ -35,15 +35,9 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
         ArgumentError: something that is not a variable.
         GraphError: the graph was already used up by ``backward``.
     """
-    roots = as_variables(outputs)
-    snapshot = _Snapshot(module)
-    if gradient is not None:
-        reached = reachable(roots)
-        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(roots, gradient))]
-        with no_grad():
-            wanted = [v for v in reached if v.requires_grad]
-            snapshot.gradients, _ = sweep(roots, seeds, create_graph=False, wanted=wanted)
-    return snapshot.take(roots)
+    if isinstance(outputs, Program):
+        return _Snapshot(outputs).graph
+    return _forward(as_variables(outputs), gradient, module)[0]
 
 
 def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
@@ -61,127 +55,174 @@ def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tu
     Returns:
         ``(forward, backward)``; the outputs of the backward graph are the gradients of the leaves.
     """
+    forward, derived, ids = _both(outputs, gradient, module)
+    program = derived.program
+    return forward, _derived_graph(forward, derived, program, {i: i for i, _ in program.entries()}, ids)
+
+
+def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
+    """As ``trace_backward``, with the backward pass simplified (``program.simplify``); its values are computed by it.
+
+    What the forward pass has computed already is taken from there: a quotient, say, that a rule forms again.
+    """
+    forward, derived, ids = _both(outputs, gradient, module)
+    return forward, _derived_graph(forward, derived, *simplified(derived.program), ids)
+
+
+def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:
+    """The id that ``trace`` gives to each variable behind the outputs."""
+    return _forward(as_variables(outputs), None, module)[1]
+
+
+def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dict[Variable, str]]:
     roots = as_variables(outputs)
     if gradient is None:
         gradient = [np.ones(root.shape) for root in roots] if len(roots) > 1 else np.ones(roots[0].shape)
-    given = as_seeds(roots, gradient)
-    forward = _Snapshot(module)
-    for step in backward_steps(roots, given):
-        forward.gradients.update({part.argument: part.after for part in step.contributions})
-    forward.gradients.update(zip(roots, given))
-    forward_graph = forward.take(roots)
-    symbols = {variable: symbol(forward_graph[node_id]) for variable, node_id in forward.ids.items()}
-    seeds = []
-    backward = _Snapshot(module)
-    for root, cotangent in zip(roots, given):
-        # A leaf that wants a gradient, because only what depends on such a leaf is recorded.
-        seed = root.kind.wrap(seed_for(root, cotangent, False)).requires_grad_()
-        seeds.append(seed)
-        backward.pairs[seed] = forward.ids[root]
-        backward.names[seed] = f"∂{symbols[root]}"
-    rules: dict[Any, tuple[str, str]] = {}
-    cotangents: dict[Variable, Variable] = {}
-    for step in backward_steps(roots, seeds, create_graph=True):
-        made_by = step.result.primitive
-        name = "" if made_by is None else made_by.name
-        for part in step.contributions:
-            pair = (forward.ids[step.result], f"rule of {name}, argument {part.slot}")
-            rules[part.scope] = pair
-            cotangents[part.argument] = part.after
-    for argument, cotangent in cotangents.items():
-        # A rule may hand its cotangent on as it is; the node then keeps the name it has first.
-        backward.names.setdefault(cotangent, f"∂{symbols[argument]}")
-        backward.pairs.setdefault(cotangent, forward.ids[argument])
-    backward.rules = rules
-    backward.stop = symbols
-    leaves = [v for v in cotangents if v.inputs is None]
-    return forward_graph, backward.take([cotangents[leaf] for leaf in leaves])
+    forward, ids = _forward(roots, gradient, module)
+    return forward, derive(roots, as_seeds(roots, gradient)), ids
+
+
+def _forward(roots: list[Variable], gradient: Any, module: Any) -> tuple[Graph, dict[Variable, str]]:
+    """The snapshot, and the id of each variable in it."""
+    program, numbers = program_of(roots)
+    gradients: Mapping[Variable, Any] = {}
+    if gradient is not None:
+        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(roots, gradient))]
+        with no_grad():
+            wanted = [v for v in numbers if v.requires_grad]
+            gradients, _ = sweep(roots, seeds, on_variables=False, wanted=wanted)
+    dotted = {} if module is None else {v._extras: n for n, v in _named_tensors(module)}
+    known = {number: variable for variable, number in numbers.items()}
+    snapshot = _Snapshot(program)
+    for number, variable in known.items():
+        grad = gradients.get(variable, variable._grad)
+        snapshot.values[number] = variable._data
+        snapshot.more[number] = {
+            "name": dotted.get(variable._extras) or variable.name,
+            "requires_grad": variable.requires_grad,
+            "grad": None if grad is None else Value.of(grad._data if isinstance(grad, Variable) else grad),
+        }
+    return snapshot.graph, {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
+
+
+def _named_tensors(module: Any) -> Any:
+    return (*module.named_parameters(), *module.named_buffers())
+
+
+def _derived_graph(
+    forward: Graph, derived: Derived, program: Program, now: Mapping[int, int], ids: Mapping[Variable, str]
+) -> Graph:
+    """A backward pass as a graph, with the names and ids of the forward one; ``now`` has the new numbers of old values."""
+    symbols = {variable: symbol(forward[node_id]) for variable, node_id in ids.items()}
+    snapshot = _Snapshot(program)
+    snapshot.values.update(enumerate(evaluate(program, derived.values())))
+    for i, root in enumerate(forward.outputs[: len(program.inputs)]):
+        snapshot.more[i] = {"name": f"∂{symbol(forward[root])}", "pair": root}
+    for variable, number in derived.forward.items():
+        if number in now:
+            snapshot.cut.setdefault(now[number], symbols[variable])
+    for i, step in enumerate(program.steps):
+        if step.scope in derived.parts:
+            part = derived.parts[step.scope]
+            more = {"scope": (), "site": None, "pair": ids[part.result], "rule": step.scope[0]}
+            snapshot.more[program.first_step + i] = more
+    for variable, number in reversed(derived.numbers.items()):  # one that several have keeps the name it has first
+        where = now.get(number, -1)
+        if where >= program.first_step and where not in snapshot.cut:
+            snapshot.more.setdefault(where, {}).update(name=f"∂{symbols[variable]}", pair=ids[variable])
+    return snapshot.graph
 
 
 class _Snapshot:
-    """Turns variables into nodes; what a node shows beyond the variable itself is set on it first."""
+    """Turns a program and the values of its run into nodes.
 
-    def __init__(self, module: Any = None) -> None:
-        self.names: dict[Variable, str] = {}
-        self.buffers: set[Variable] = set()
-        if module is not None:
-            self.names.update((tensor, name) for name, tensor in module.named_parameters())
-            buffers = {tensor: name for name, tensor in module.named_buffers()}
-            self.names.update(buffers)
-            self.buffers.update(buffers)
-        self.gradients: dict[Variable, Any] = {}
-        self.pairs: dict[Variable, str] = {}
-        self.rules: Mapping[Any, tuple[str, str]] = {}
-        self.stop: Mapping[Variable, str] = {}  # variables of another graph, by their symbol there
-        self.nodes: list[Node] = []
-        self.edges: list[Edge] = []
-        self.ids: dict[Variable, str] = {}
+    Attributes:
+        values: the raw value of each number.
+        more: what else is known of a value.
+        cut: values that are shown under a name, without what they are made of.
+    """
 
-    def take(self, roots: list[Variable]) -> Graph:
-        outputs = set(roots)
-        results = [v for v in reachable(roots, self.stop) if v.inputs is not None and v not in self.stop]
-        # A leaf stands right before the first operation that uses it, however late its value was last changed.
-        for variable in sorted(results, key=lambda v: v.stamp):
-            sources = [self._source(arg, outputs) for arg in variable.inputs or ()]
-            self._add(variable, "output" if variable in outputs else "intermediate")
-            self.edges += [Edge(source, self.ids[variable], slot) for slot, source in enumerate(sources)]
-        for root in roots:
-            if root not in self.ids:
-                self._add(root, "output")
-        return Graph(tuple(self.nodes), tuple(self.edges), tuple(self.ids[root] for root in roots))
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.values: dict[int, Any] = {}
+        self.more: dict[int, dict[str, Any]] = {}
+        self.cut: dict[int, str] = {}
+        self.ids: dict[int, str] = {}
+        self._nodes: list[Node] = []
+        self._edges: list[Edge] = []
 
-    def _source(self, arg: Any, outputs: Collection[Variable]) -> str:
-        if not isinstance(arg, Variable):
-            number = isinstance(arg, (int, float))
-            shape, dtype = ((), "float64") if number else (shape_of(arg), dtype_of(arg).name)
-            node_id = f"n{len(self.nodes)}"
-            constant = Node(node_id, "constant", None, None, None, {}, (), shape, dtype, False, Value.of(arg))
-            self.nodes.append(constant)
-            return node_id
-        if arg not in self.ids:
-            self._add(arg, "output" if arg in outputs else self._leaf_kind(arg))
-        return self.ids[arg]
+    @property
+    def graph(self) -> Graph:
+        """The graph; a value that is given stands right before the first operation that uses it."""
+        for number in self._shown():
+            step = self.program.entry(number)
+            assert isinstance(step, Step)
+            sources = [self._source(source) for source in step.args]
+            self._add(number, step)
+            self._edges += [Edge(source, self.ids[number], slot) for slot, source in enumerate(sources)]
+        outputs = tuple(self._source(number) for number in self.program.outputs)
+        return Graph(tuple(self._nodes), tuple(self._edges), outputs)
 
-    def _leaf_kind(self, variable: Variable) -> str:
-        if variable in self.stop:
-            return "forward"
-        if isinstance(variable, Parameter):
-            return "parameter"
-        return "buffer" if variable in self.buffers else "input"
+    def _shown(self) -> list[int]:
+        """The steps behind the outputs and written values, up to what is cut."""
+        program = self.program
+        waiting = [*program.outputs, *(value for _, value in program.writes if value is not None)]
+        found = set(waiting)
+        for number in waiting:
+            step = program.entry(number)
+            if isinstance(step, Step) and number not in self.cut:
+                fresh = [source for source in dict.fromkeys(step.args) if source not in found]
+                found.update(fresh)
+                waiting += fresh
+        return sorted(n for n in found if n >= program.first_step and n not in self.cut)
 
-    def _add(self, variable: Variable, kind: str) -> None:
-        self.ids[variable] = f"n{len(self.nodes)}"
-        grad = self.gradients.get(variable, variable.grad)
-        primitive = None if variable in self.stop else variable.primitive
-        params = dict(variable.params or {}) if primitive is not None else {}
-        pair, rule = self.rules.get(variable.scope, (None, None))
-        scope = variable.scope
-        self.nodes.append(
+    def _source(self, number: int) -> str:
+        entry = self.program.entry(number)
+        if number not in self.ids or (isinstance(entry, Constant) and not entry.shape):  # numbers have a box each
+            self._add(number, entry)
+        return self.ids[number]
+
+    def _add(self, number: int, entry: Input | State | Constant | Step) -> None:
+        self.ids[number] = node_id = f"n{len(self._nodes)}"
+        n = self.program.recorded_n
+        value = self.values.get(number)
+        if isinstance(entry, Constant):
+            value = entry.at(n)
+        more = self.more.get(number, {})
+        step = entry if isinstance(entry, Step) and number not in self.cut else None
+        params = dict(resolved(step.params, n)) if step is not None else {}
+        site = step.site if step is not None and step.site else None
+        self._nodes.append(
             Node(
-                id=self.ids[variable],
-                kind=kind,
-                name=self.stop.get(variable) or self.names.get(variable, variable.name),
-                op=None if primitive is None else primitive.name,
-                notation=None if primitive is None else filled(primitive.notation, params),
-                params=params,
-                scope=() if scope is None or self.stop else scope.path,
-                shape=variable.shape,
-                dtype="float64" if variable.is_scalar_kind else variable.dtype.name,
-                requires_grad=variable.requires_grad and not self.stop,
-                value=Value.of(variable.data),
-                grad=None if grad is None else Value.of(grad.data if isinstance(grad, Variable) else grad),
-                site=f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else None,
-                pair=self.pairs.get(variable, pair),
-                rule=rule,
+                **{
+                    "id": node_id,
+                    "kind": self._kind(number, entry),
+                    "name": self.cut.get(number) or getattr(entry, "name", None),
+                    "op": None if step is None else step.primitive.name,
+                    "notation": None if step is None else filled(step.primitive.notation, params),
+                    "params": params,
+                    "scope": () if step is None else step.scope,
+                    "shape": entry.shape if self.program.free else resolved(entry.shape, n),
+                    "dtype": "float64" if entry.dtype == NUMBER else entry.dtype,
+                    "requires_grad": False,
+                    "value": None if value is None else Value.of(value),
+                    "site": site,
+                    **more,
+                }
             )
         )
 
-
-def traced_ids(roots: list[Variable], module: Any = None) -> dict[Variable, str]:
-    """The id that ``trace`` gives to each variable behind the roots."""
-    snapshot = _Snapshot(module)
-    snapshot.take(roots)
-    return snapshot.ids
+    def _kind(self, number: int, entry: Input | State | Constant | Step) -> str:
+        if number in self.cut:
+            return "forward"
+        if isinstance(entry, Constant):
+            return "constant"
+        if number in self.program.outputs:
+            return "output"
+        if isinstance(entry, Step):
+            return "intermediate"
+        kind = getattr(entry, "kind", "")
+        return kind if kind in ("parameter", "buffer") else "input"
 
 
 def as_variables(outputs: Any) -> list[Variable]:
@@ -206,30 +247,6 @@ def as_seeds(roots: list[Variable], gradient: Any) -> list[Any]:
     if len(given) != len(roots):
         raise ArgumentError(explain("trace(): one cotangent per output", got=len(given), expected=len(roots)))
     return given
-
-
-def reachable(
-    roots: Sequence[Variable],
-    stop: Collection[Variable] = (),
-    fix: str = "trace first, with trace(y, gradient=...), or call backward(retain_graph=True)",
-) -> list[Variable]:
-    """Every variable behind the roots, each once, roots included; nothing beyond those in ``stop``.
-
-    Raises:
-        GraphError: the graph was used up by an earlier backward pass; ``fix`` says what to do instead.
-    """
-    seen = set(roots)
-    waiting = list(roots)
-    for variable in waiting:
-        if variable in stop:
-            continue
-        if variable.inputs is FREED:
-            raise GraphError(explain(f"{variable.label}: its graph was used up by backward()", fix=fix))
-        for arg in variable.inputs or ():
-            if isinstance(arg, Variable) and arg not in seen:
-                seen.add(arg)
-                waiting.append(arg)
-    return waiting
 
 
 def filled(notation: str | None, params: Mapping[str, Any]) -> str | None:

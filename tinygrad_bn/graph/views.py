@@ -12,8 +12,7 @@ from ..errors import ArgumentError, explain
 from .folding import collapse, fit
 from .labels import symbol
 from .model import Graph, Node
-from .simplify import simplify
-from .tracing import trace, trace_backward
+from .tracing import trace, trace_backward, trace_reduced
 
 VIEWS = ("tensor", "scalar", "module", "backward", "reduced")
 
@@ -50,8 +49,9 @@ def look_at(
     if view in ("backward", "reduced"):
         if isinstance(outputs, Graph):
             raise ArgumentError(explain(f"the {view} view needs the variables, not a snapshot of them"))
-        forward, backward = trace_backward(outputs, gradient, module)
-        return _paired(forward, backward) if view == "backward" else _reduced(forward, backward)
+        if view == "backward":
+            return _paired(*trace_backward(outputs, gradient, module))
+        return _reduced(*trace_backward(outputs, gradient, module), trace_reduced(outputs, gradient, module)[1])
     graph = outputs if isinstance(outputs, Graph) else trace(outputs, gradient, module)
     if depth is not None or opened or closed or view == "module":
         graph = collapse(graph, 1 if depth is None and view == "module" else depth, opened, closed)
@@ -79,8 +79,7 @@ def _paired(forward: Graph, backward: Graph) -> View:
     return View(Graph(tuple(nodes), tuple(edges), tuple(map(_backward_id, backward.outputs))), note, fills)
 
 
-def _reduced(forward: Graph, backward: Graph) -> View:
-    smaller = simplify(backward)
+def _reduced(forward: Graph, backward: Graph, smaller: Graph) -> View:
     before, after = (sum(1 for node in graph.nodes if node.op) for graph in (backward, smaller))
     tint = _tints(forward)
     fills = {node.id: tint[node.pair] for node in smaller.nodes if node.pair in tint}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import functional, ops
-from .module import Module
+from ..errors import ArgumentError, explain
+from ..functional.settings import choice, number, whole
+from .module import Checks, Module
 
 
 class Sigmoid(Module):
@@ -32,6 +34,8 @@ class Tanh(Module):
 class LeakyReLU(Module):
     """x where x > 0, else ``negative_slope * x``; see ``functional.leaky_relu``."""
 
+    _checks: ClassVar[Checks] = {"negative_slope": lambda what, value: number(what, "negative_slope", value)}
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
@@ -45,6 +49,8 @@ class LeakyReLU(Module):
 
 class ELU(Module):
     """x where x > 0, else ``alpha * (exp(x) - 1)``; see ``functional.elu``."""
+
+    _checks: ClassVar[Checks] = {"alpha": lambda what, value: number(what, "alpha", value)}
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -62,7 +68,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        self.approximate = approximate
+        self.approximate = choice("GELU", "approximate", approximate, ("none", "tanh"))
 
     def forward(self, x: Any) -> Any:
         return functional.gelu(x, self.approximate)
@@ -83,7 +89,9 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta, self.threshold = beta, threshold
+        self.beta, self.threshold = number("Softplus", "beta", beta), number("Softplus", "threshold", threshold)
+        if beta == 0:
+            raise ArgumentError(explain("Softplus: beta divides", got=beta, expected="a number other than 0"))
 
     def forward(self, x: Any) -> Any:
         return functional.softplus(x, self.beta, self.threshold)
@@ -97,7 +105,7 @@ class Softmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = whole("Softmax", "dim", dim)
 
     def forward(self, x: Any) -> Any:
         return functional.softmax(x, self.dim)
@@ -111,7 +119,7 @@ class LogSoftmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = whole("LogSoftmax", "dim", dim)
 
     def forward(self, x: Any) -> Any:
         return functional.log_softmax(x, self.dim)

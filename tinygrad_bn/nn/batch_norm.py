@@ -6,16 +6,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import functional
-from ..engine import shape_of
-from ..errors import ArgumentError, ShapeError, explain
+from .. import ops
+from ..engine import reading, shape_of, write
+from ..errors import ShapeError, explain
+from ..functional.batch_norm import _batch_norm
+from ..functional.settings import flag, floating, number, whole
 from ..tensor import Parameter, Tensor
-from .module import Module
+from .module import Checks, Module
 
 
 class _BatchNorm(Module):
     input_dims: ClassVar[tuple[int, ...]]
     expects: ClassVar[str]
+
+    _fixed = ("num_features", "affine", "track_running_stats")
+    _checks: ClassVar[Checks] = {
+        "eps": lambda what, value: number(what, "eps", value, 0.0),
+        "momentum": lambda what, value: None if value is None else number(what, "momentum", value, 0.0, 1.0),
+    }
 
     weight: Parameter | None
     bias: Parameter | None
@@ -31,17 +39,18 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = np.float32,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        fits = num_features >= 0 and eps >= 0 and (momentum is None or 0 <= momentum <= 1)
-        if not fits or np.dtype(dtype).kind != "f":
-            got = f"num_features={num_features}, eps={eps}, momentum={momentum}, dtype={np.dtype(dtype)}"
-            expected = "num_features and eps >= 0, momentum from 0 to 1 or None, a floating-point dtype"
-            raise ArgumentError(explain(f"{type(self).__name__}: settings out of range", got=got, expected=expected))
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
+        what = type(self).__name__
+        dtype = floating(what, dtype)
+        num_features = self.num_features = whole(what, "num_features", num_features, 0)
+        self.eps, self.momentum = eps, momentum
+        self.affine = flag(what, "affine", affine)
+        self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if flag(what, "bias", bias) and affine else None
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
@@ -53,24 +62,38 @@ class _BatchNorm(Module):
             raise ShapeError(
                 explain(f"{type(self).__name__} '{self._scope}': wrong input", got=f"shape {shape}", expected=expected)
             )
-        momentum = 0.0 if self.momentum is None else self.momentum
-        counter = self.num_batches_tracked
-        if self.training and self.momentum is None and counter is not None:
-            momentum = 1.0 / (float(counter) + 1.0)
-        y = functional.batch_norm(
+        momentum, counter = self.momentum, self.num_batches_tracked
+        if momentum is None:  # the plain average over batches
+            momentum = 0.0
+            if self.training and counter is not None:
+                momentum = 1.0 / (ops.astype(reading(counter), float) + 1.0)
+        y, moved = _batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
         )
         if self.training and counter is not None:
-            count = counter.unlock()
-            count += 1
-            counter.lock(count)
+            moved.append((counter, reading(counter) + 1))
+        if moved:
+            write(moved, fresh=True)
         return y
+
+    def _refusal_to_set(self, name: str, value: Any) -> str:
+        if name != "track_running_stats":
+            return super()._refusal_to_set(name, value)
+        return refusal_to_track(type(self).__name__, value)
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
         )
+
+
+def refusal_to_track(kind: str, value: Any) -> str:
+    """Why a layer with running statistics goes on having them, or one without goes on without."""
+    if value:
+        return explain(f"{kind} has no running statistics to move", fix=f"make a new layer, nn.{kind}(...)")
+    fix = "set momentum = 0.0, which leaves the running statistics as they are, or make a layer without them"
+    return explain(f"{kind}.track_running_stats was decided when the layer was made", got=repr(value), fix=fix)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -84,6 +107,10 @@ class BatchNorm1d(_BatchNorm):
         track_running_stats: keep ``running_mean``, ``running_var`` (unbiased) and ``num_batches_tracked``; without
             them evaluation uses the batch's own statistics too.
         dtype: of parameters and buffers.
+        bias: whether β is among what ``affine`` learns.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.
 
     In training mode each channel is normalised by the mean and the biased variance of the batch; a single value per
     channel is a ``ShapeError``.  In evaluation mode (``eval()``) the running statistics are used.

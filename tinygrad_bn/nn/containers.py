@@ -8,6 +8,28 @@ from typing import Any, overload
 
 from ..errors import ArgumentError, DTypeError, IndexingError, explain
 from .module import Module
+from .tree import below
+
+
+def _position(what: str, index: Any, count: int) -> int:
+    """A position counted from the front."""
+    try:
+        position = as_index(index)
+    except TypeError:
+        fix = "a position or a slice of positions; a name is an attribute, getattr(model, name)"
+        raise IndexingError(explain(f"{what}: no such module", got=repr(index), fix=fix)) from None
+    if not -count <= position < count:
+        expected = f"{-count} to {count - 1}" if count else "nothing: it is empty"
+        raise IndexingError(explain(f"{what}: no such module", got=index, expected=expected))
+    return position % count
+
+
+def _listed(what: str, modules: Any) -> list[Any]:
+    try:
+        return list(modules)
+    except TypeError:
+        got, fix = type(modules).__name__, "a list of modules"
+        raise DTypeError(explain(f"{what} is made of modules", got=got, fix=fix)) from None
 
 
 class Sequential(Module):
@@ -48,13 +70,9 @@ class Sequential(Module):
         children = list(self.named_children())
         if isinstance(index, slice):
             part = Sequential()
-            for name, module in children[index]:
-                setattr(part, name, module)
+            part.__dict__.update(children[index])  # under the names by which pictures know them
             return part
-        if not -len(children) <= index < len(children):
-            expected = f"{-len(children)} to {len(children) - 1}" if children else "nothing: it is empty"
-            raise IndexingError(explain("Sequential: no such module", got=index, expected=expected))
-        return children[index][1]
+        return children[_position("Sequential", index, len(children))][1]
 
 
 class _Holder(Module):
@@ -62,8 +80,9 @@ class _Holder(Module):
 
     def _rename(self, name: str) -> None:
         super()._rename(name)
-        for key, module in self.named_children():
-            module._rename(f"{name}.{key}")
+        with below(self, "_rename") as children:
+            for key, module in children:
+                module._rename(f"{name}.{key}")
 
     def _check(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
@@ -90,6 +109,8 @@ class ModuleList(_Holder):
         for layer in self.layers:
             x = layer(x)
 
+    A slice and a sum (``layers[:2]``, ``layers + more``) are lists of this kind too, of the same modules.
+
     Args:
         modules: what the list starts with.
 
@@ -109,9 +130,23 @@ class ModuleList(_Holder):
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add modules at the end."""
-        for module in modules:
+        given = _listed("ModuleList", modules)
+        for i, module in enumerate(given):
+            self._check(str(len(self) + i), module)
+        for module in given:
             self.append(module)
         return self
+
+    def __add__(self, modules: Iterable[Module]) -> ModuleList:
+        return self._of([*self, *_listed("ModuleList", modules)])
+
+    def _of(self, modules: list[Any]) -> ModuleList:
+        """Another list of modules that keep the names by which pictures know them, until it is given one itself."""
+        other = type(self)()
+        for i, module in enumerate(modules):
+            self._check(str(i), module)
+            other.__dict__[str(i)] = module
+        return other
 
     def insert(self, index: int, module: Module) -> None:
         """Add a module before position ``index``."""
@@ -125,12 +160,11 @@ class ModuleList(_Holder):
             delattr(self, name)
         self.extend(modules)
 
-    def _position(self, index: int) -> int:
-        n = len(self)
-        if not -n <= as_index(index) < n:
-            expected = f"{-n} to {n - 1}" if n else "nothing: it is empty"
-            raise IndexingError(explain("ModuleList: no such module", got=index, expected=expected))
-        return index % n
+    def pop(self, index: int = -1) -> Module:
+        """Take a module out and return it."""
+        module = self[index]
+        del self[index]
+        return module
 
     def __iter__(self) -> Iterator[Module]:
         return iter([module for _, module in self.named_children()])
@@ -138,17 +172,19 @@ class ModuleList(_Holder):
     @overload
     def __getitem__(self, index: int) -> Module: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Module]: ...
-    def __getitem__(self, index: int | slice) -> Module | list[Module]:
+    def __getitem__(self, index: slice) -> ModuleList: ...
+    def __getitem__(self, index: int | slice) -> Module | ModuleList:
         everything = list(self)
-        return everything[index] if isinstance(index, slice) else everything[self._position(index)]
+        if isinstance(index, slice):
+            return self._of(everything[index])
+        return everything[_position("ModuleList", index, len(everything))]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        self._hold(str(self._position(index)), module)
+        self._hold(str(_position("ModuleList", index, len(self))), module)
 
     def __delitem__(self, index: int | slice) -> None:
         everything = list(self)
-        del everything[index if isinstance(index, slice) else self._position(index)]
+        del everything[index if isinstance(index, slice) else _position("ModuleList", index, len(everything))]
         self._refill(everything)
 
 
@@ -170,7 +206,12 @@ class ModuleDict(_Holder):
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Take over modules by key; the modules of known keys are replaced."""
-        for key, module in dict(modules).items():
+        try:
+            given = dict(modules.items() if isinstance(modules, ModuleDict) else modules)
+        except (TypeError, ValueError):
+            got, fix = type(modules).__name__, "a dict of modules, or pairs of key and module"
+            raise DTypeError(explain("ModuleDict is made of modules", got=got, fix=fix)) from None
+        for key, module in given.items():
             self[key] = module
 
     def __setitem__(self, key: str, module: Module) -> None:

@@ -11,6 +11,7 @@ from .. import functional
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..functional.padding import COPIES
+from ..functional.settings import choice, flag, floating
 from ..functional.sizes import check_layout, per_axis
 from ..tensor import Parameter
 from . import init
@@ -21,6 +22,8 @@ Sizes = int | tuple[int, ...]
 
 class _Convolution(Module):
     n: ClassVar[int]  # how many axes the window slides over
+
+    _fixed: ClassVar[tuple[str, ...]] = ("in_channels", "out_channels", "kernel_size", "groups")
 
     weight: Parameter
     bias: Parameter | None
@@ -39,6 +42,7 @@ class _Convolution(Module):
     ) -> None:
         super().__init__()
         what = type(self).__name__
+        dtype, biased = floating(what, dtype), flag(what, "bias", bias)
         self.kernel_size = per_axis(kernel_size, self.n, what, "kernel_size", 1)
         self.stride = per_axis(stride, self.n, what, "stride", 1)
         self.dilation = per_axis(dilation, self.n, what, "dilation", 1)
@@ -48,11 +52,11 @@ class _Convolution(Module):
         if self.in_channels % self.groups or self.out_channels % self.groups:
             got = f"{groups} groups of {in_channels} to {out_channels} channels"
             raise ArgumentError(explain(f"{what}: groups divide the channels of input and output", got=got))
-        first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
-        shape = (first, second // groups, *self.kernel_size)
+        channels = (self.in_channels, self.out_channels) if transposed else (self.out_channels, self.in_channels)
+        shape = (channels[0], channels[1] // self.groups, *self.kernel_size)
         bound = init.fan_in_bound(math.prod(shape[1:]))
         self.weight = Parameter(init.uniform(shape, bound, dtype))
-        self.bias = Parameter(init.uniform((out_channels,), bound, dtype)) if bias else None
+        self.bias = Parameter(init.uniform((self.out_channels,), bound, dtype)) if biased else None
 
     def _check(self, x: Any) -> None:
         name = f"{type(self).__name__} '{self._scope}'"
@@ -72,6 +76,8 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
+    _fixed = (*_Convolution._fixed, "padding_mode")
+
     def __init__(
         self,
         in_channels: int,
@@ -87,9 +93,6 @@ class _Conv(_Convolution):
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, False, dtype)
         what = type(self).__name__
-        if padding_mode != "zeros" and padding_mode not in COPIES:
-            expected = ", ".join(["zeros", *COPIES])
-            raise ArgumentError(explain(f"{what}: padding_mode", got=repr(padding_mode), expected=expected))
         if isinstance(padding, str):
             if padding != "valid" and (padding != "same" or max(self.stride) > 1):
                 expected = 'ints, "valid", or with stride 1 "same"'
@@ -98,7 +101,7 @@ class _Conv(_Convolution):
             self.padding: str | tuple[int, ...] = padding
         else:
             self.padding = per_axis(padding, self.n, what, "padding", 0)
-        self.padding_mode = padding_mode
+        self.padding_mode = choice(what, "padding_mode", padding_mode, ("zeros", *COPIES))
 
     def _padded(self, x: Any) -> tuple[Any, Any]:
         """The input, padded here unless with zeros, and how many zeros are still to be added."""
@@ -109,7 +112,8 @@ class _Conv(_Convolution):
             totals = [gap * (k - 1) for gap, k in zip(self.dilation, self.kernel_size)]
             margins = [(total // 2, total - total // 2) for total in totals]
         else:
-            margins = [(margin, margin) for margin in self.padding]
+            sides = per_axis(self.padding, self.n, type(self).__name__, "padding", 0)
+            margins = [(side, side) for side in sides]
         pairs = [n for pair in reversed(margins) for n in pair]  # functional.pad starts with the last axis
         return functional.pad(x, pairs, mode=self.padding_mode), 0
 
@@ -155,6 +159,16 @@ class Conv2d(_Conv):
     def forward(self, x: Any) -> Any:
         x, padding = self._padded(x)
         return functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_Conv):
+    """Convolution of (N, C, D, H, W) by trained filters; see ``Conv2d``."""
+
+    n = 3
+
+    def forward(self, x: Any) -> Any:
+        x, padding = self._padded(x)
+        return functional.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class _ConvTranspose(_Convolution):
@@ -218,5 +232,17 @@ class ConvTranspose2d(_ConvTranspose):
     def forward(self, x: Any) -> Any:
         self._check(x)
         return functional.conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The transpose of ``Conv3d``, (N, C, D, H, W) in; see ``ConvTranspose2d``."""
+
+    n = 3
+
+    def forward(self, x: Any) -> Any:
+        self._check(x)
+        return functional.conv_transpose3d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import functional
-from ..errors import ArgumentError, explain
-from .module import Module
+from ..functional.settings import number
+from .module import Checks, Module
 
 
 class Dropout(Module):
@@ -14,12 +14,15 @@ class Dropout(Module):
 
     Args:
         p: the probability to drop an element, from 0 to 1.
+
+    Raises:
+        ArgumentError: p outside of 0 to 1.
     """
+
+    _checks: ClassVar[Checks] = {"p": lambda what, value: number(what, "p is a probability", value, 0.0, 1.0)}
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ArgumentError(explain("Dropout: p is a probability", got=p, expected="0 to 1"))
         self.p = p
 
     def forward(self, x: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional
 from ..errors import ArgumentError, explain
+from ..functional.settings import floating, whole
 from ..tensor import Parameter
 from . import init
 from .module import Module
@@ -23,7 +24,12 @@ class Embedding(Module):
         dtype: of the table.
 
     Shapes: integers of any shape in, that shape + (D,) out; ``weight`` (V, D), standard normal at first.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, errors as ``functional.embedding``.
     """
+
+    _fixed = ("num_embeddings", "embedding_dim")
 
     weight: Parameter
 
@@ -31,10 +37,11 @@ class Embedding(Module):
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = np.float32
     ) -> None:
         super().__init__()
-        if num_embeddings < 0 or embedding_dim < 0:
-            got = f"{num_embeddings}, {embedding_dim}"
-            raise ArgumentError(explain("Embedding: sizes cannot be negative", got=got))
+        dtype = floating("Embedding", dtype)
+        num_embeddings = whole("Embedding", "num_embeddings", num_embeddings, 0)
+        embedding_dim = whole("Embedding", "embedding_dim", embedding_dim, 0)
         if padding_idx is not None:
+            padding_idx = whole("Embedding", "padding_idx", padding_idx)
             if not -num_embeddings <= padding_idx < num_embeddings:
                 expected = f"{-num_embeddings} to {num_embeddings - 1}"
                 raise ArgumentError(explain("Embedding: padding_idx", got=padding_idx, expected=expected))

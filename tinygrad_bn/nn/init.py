@@ -6,12 +6,14 @@ The functions whose names end in an underscore fill a tensor in place, as torch.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..functional.settings import number
 from ..random import generator, manual_seed
 from ..tensor import Tensor
 
@@ -39,19 +41,20 @@ def fan_in_bound(fan_in: int) -> float:
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0) -> T:
     """Fill with numbers drawn uniformly from [a, b)."""
+    a, b = _finite("uniform_", "a", a), _finite("uniform_", "b", b)
     return _filled(tensor, lambda shape: generator().uniform(a, b, shape))
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0) -> T:
     """Fill with numbers drawn from the normal distribution."""
-    if std < 0:
-        raise ArgumentError(explain("normal_: a standard deviation is >= 0", got=std))
+    mean, std = _finite("normal_", "mean", mean), _finite("normal_", "a standard deviation, std", std, 0.0)
     return _filled(tensor, lambda shape: generator().normal(mean, std, shape))
 
 
 def constant_(tensor: T, val: float) -> T:
     """Fill with one number."""
-    return _filled(tensor, lambda shape: np.full(shape, float(val)))
+    val = number("constant_", "val", val)
+    return _filled(tensor, lambda shape: np.full(shape, val))
 
 
 def zeros_(tensor: T) -> T:
@@ -70,13 +73,14 @@ def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16.
     For the fans see ``kaiming_uniform_``.
     """
-    bound = gain * math.sqrt(6.0 / _positive(sum(_fans("xavier_uniform_", tensor))))
+    bound = _finite("xavier_uniform_", "gain", gain) * math.sqrt(6.0 / _positive(sum(_fans("xavier_uniform_", tensor))))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
     """Normal with standard deviation gain · sqrt(2 / (fan_in + fan_out)); see ``xavier_uniform_``."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / _positive(sum(_fans("xavier_normal_", tensor)))))
+    spread = math.sqrt(2.0 / _positive(sum(_fans("xavier_normal_", tensor))))
+    return normal_(tensor, 0.0, _finite("xavier_normal_", "gain", gain, 0.0) * spread)
 
 
 def kaiming_uniform_(tensor: T, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> T:
@@ -113,6 +117,7 @@ def orthogonal_(tensor: T, gain: float = 1.0) -> T:
         ShapeError: fewer than two axes.
     """
     _fans("orthogonal_", tensor)
+    gain = _finite("orthogonal_", "gain", gain)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
 
     def draw(shape: tuple[int, ...]) -> Array:
@@ -135,15 +140,19 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     gains = {"sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75} | dict.fromkeys(LINEAR, 1.0)
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else float(param)
+        slope = 0.01 if param is None else _finite("calculate_gain", "param", param)
         return math.sqrt(2.0 / (1.0 + slope * slope))
-    if nonlinearity not in gains:
+    if not isinstance(nonlinearity, str) or nonlinearity not in gains:
         expected = ", ".join([*gains, "leaky_relu"])
         raise ArgumentError(explain("calculate_gain: unknown nonlinearity", got=repr(nonlinearity), expected=expected))
     return gains[nonlinearity]
 
 
 LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+
+
+def _finite(what: str, name: str, value: Any, low: float = -sys.float_info.max) -> float:
+    return number(what, name, value, low, sys.float_info.max)
 
 
 def _kaiming_std(what: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import shape_of
-from ..errors import ArgumentError, ShapeError, explain
+from ..errors import ShapeError, explain
+from ..functional.settings import flag, floating, whole
 from ..ops import matmul, transpose
 from ..tensor import Parameter
 from . import init
@@ -25,20 +26,25 @@ class Linear(Module):
 
     Shapes: input (..., in_features), output (..., out_features); ``weight`` (out_features, in_features), ``bias``
     (out_features,), both uniform on ±1/sqrt(in_features) at first.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, ``ShapeError`` for another length.
     """
+
+    _fixed = ("in_features", "out_features")
 
     weight: Parameter
     bias: Parameter | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
-        if in_features < 0 or out_features < 0:
-            raise ArgumentError(explain("Linear: sizes cannot be negative", got=f"{in_features}, {out_features}"))
-        self.in_features, self.out_features = in_features, out_features
+        dtype = floating("Linear", dtype)
+        in_features = self.in_features = whole("Linear", "in_features", in_features, 0)
+        out_features = self.out_features = whole("Linear", "out_features", out_features, 0)
         bound = init.fan_in_bound(in_features)
         # Column-major, so that weight.T, which enters the product, and its gradient are contiguous.
         self.weight = Parameter(np.asfortranarray(init.uniform((out_features, in_features), bound, dtype)))
-        self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if bias else None
+        self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if flag("Linear", "bias", bias) else None
 
     def forward(self, x: Any) -> Any:
         if shape_of(x)[-1:] != (self.in_features,):

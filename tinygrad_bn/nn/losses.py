@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from .. import functional
 from ..functional.reduction import check_reduction
+from ..functional.settings import above_zero, flag, number, whole
 from .module import Module
 
 
@@ -29,7 +30,8 @@ class CrossEntropyLoss(_Loss):
     ) -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        self.ignore_index = whole("CrossEntropyLoss", "ignore_index", ignore_index)
+        self.label_smoothing = number("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
     def forward(self, logits: Any, target: Any) -> Any:
         return functional.cross_entropy(
@@ -43,7 +45,7 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = whole("NLLLoss", "ignore_index", ignore_index)
 
     def forward(self, log_probabilities: Any, target: Any) -> Any:
         return functional.nll_loss(log_probabilities, target, self.weight, self.ignore_index, self.reduction)
@@ -68,7 +70,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = beta
+        self.beta = number("SmoothL1Loss", "beta", beta, 0.0)
 
     def forward(self, prediction: Any, target: Any) -> Any:
         return functional.smooth_l1_loss(prediction, target, self.reduction, self.beta)
@@ -79,7 +81,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = delta
+        self.delta = above_zero("HuberLoss", "delta", delta)
 
     def forward(self, prediction: Any, target: Any) -> Any:
         return functional.huber_loss(prediction, target, self.reduction, self.delta)
@@ -115,7 +117,7 @@ class KLDivLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
-        self.log_target = log_target
+        self.log_target = flag("KLDivLoss", "log_target", log_target)
 
     def forward(self, log_prediction: Any, target: Any) -> Any:
         return functional.kl_div(log_prediction, target, self.reduction, self.log_target)

@@ -9,8 +9,10 @@ import numpy as np
 from .. import functional, ops
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
+from ..functional.settings import flag, floating, number
 from ..functional.sizes import check_layout, per_axis
 from ..tensor import Parameter, Tensor
+from .batch_norm import refusal_to_track
 from .module import Module
 
 
@@ -24,7 +26,12 @@ class LayerNorm(Module):
             ``normalized_shape``.
         bias: whether β is among them.
         dtype: of the parameters.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, errors as ``functional.layer_norm``.
     """
+
+    _fixed = ("normalized_shape", "elementwise_affine")
 
     weight: Parameter | None
     bias: Parameter | None
@@ -38,10 +45,12 @@ class LayerNorm(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _lengths("LayerNorm", normalized_shape, eps)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
+        dtype, biased = floating("LayerNorm", dtype), flag("LayerNorm", "bias", bias)
+        self.normalized_shape = _lengths("LayerNorm", normalized_shape)
+        self.eps = number("LayerNorm", "eps", eps, 0.0)
+        self.elementwise_affine = flag("LayerNorm", "elementwise_affine", elementwise_affine)
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if elementwise_affine and bias else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if elementwise_affine and biased else None
 
     def forward(self, x: Any) -> Any:
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -58,7 +67,12 @@ class RMSNorm(Module):
         eps: added to the mean square, inside the root; the input's machine epsilon by default.
         elementwise_affine: whether to learn ``weight`` (γ, first 1) of shape ``normalized_shape``.
         dtype: of the parameter.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, errors as ``functional.rms_norm``.
     """
+
+    _fixed = ("normalized_shape", "elementwise_affine")
 
     weight: Parameter | None
 
@@ -70,8 +84,10 @@ class RMSNorm(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _lengths("RMSNorm", normalized_shape, 0.0 if eps is None else eps)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
+        dtype = floating("RMSNorm", dtype)
+        self.normalized_shape = _lengths("RMSNorm", normalized_shape)
+        self.eps = None if eps is None else number("RMSNorm", "eps", eps, 0.0)
+        self.elementwise_affine = flag("RMSNorm", "elementwise_affine", elementwise_affine)
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
 
     def forward(self, x: Any) -> Any:
@@ -90,23 +106,37 @@ class GroupNorm(Module):
         eps: added to the variance, inside the root.
         affine: whether to learn ``weight`` (γ, first 1) and ``bias`` (β, first 0), each of shape (C,).
         dtype: of the parameters.
+        bias: whether β is among what ``affine`` learns.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, errors as ``functional.group_norm``.
     """
+
+    _fixed = ("num_channels", "affine")
 
     weight: Parameter | None
     bias: Parameter | None
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: Any = np.float32,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
+        dtype, biased = floating("GroupNorm", dtype), flag("GroupNorm", "bias", bias)
         (self.num_groups,) = per_axis(num_groups, 1, "GroupNorm", "num_groups", 1)
-        (self.num_channels,) = _lengths("GroupNorm", num_channels, eps)
-        if num_channels % num_groups:
+        (self.num_channels,) = per_axis(num_channels, 1, "GroupNorm", "num_channels", 1)
+        if self.num_channels % self.num_groups:
             got = f"{num_groups} groups of {num_channels} channels"
             raise ArgumentError(explain("GroupNorm: the groups divide the channels", got=got))
-        self.eps, self.affine = eps, affine
-        self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_channels, dtype)) if affine else None
+        self.eps, self.affine = number("GroupNorm", "eps", eps, 0.0), flag("GroupNorm", "affine", affine)
+        self.weight = Parameter(np.ones(self.num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.num_channels, dtype)) if affine and biased else None
 
     def forward(self, x: Any) -> Any:
         shape = shape_of(x)
@@ -122,6 +152,8 @@ class GroupNorm(Module):
 class _InstanceNorm(Module):
     n: ClassVar[int]
 
+    _fixed = ("num_features", "affine", "track_running_stats")
+
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None
@@ -136,16 +168,19 @@ class _InstanceNorm(Module):
         affine: bool = False,
         track_running_stats: bool = False,
         dtype: Any = np.float32,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         what = type(self).__name__
-        (self.num_features,) = _lengths(what, num_features, eps)
-        if not 0 <= momentum <= 1:
-            raise ArgumentError(explain(f"{what}: momentum", got=momentum, expected="0 to 1"))
-        self.eps, self.momentum = eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
+        dtype, biased = floating(what, dtype), flag(what, "bias", bias)
+        (self.num_features,) = per_axis(num_features, 1, what, "num_features", 1)
+        self.eps = number(what, "eps", eps, 0.0)
+        self.momentum = number(what, "momentum", momentum, 0.0, 1.0)
+        self.affine = flag(what, "affine", affine)
+        self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
+        self.weight = Parameter(np.ones(self.num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.num_features, dtype)) if affine and biased else None
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
@@ -169,6 +204,11 @@ class _InstanceNorm(Module):
         )
         return y if batched else ops.squeeze(y, 0)
 
+    def _refusal_to_set(self, name: str, value: Any) -> str:
+        if name != "track_running_stats":
+            return super()._refusal_to_set(name, value)
+        return refusal_to_track(type(self).__name__, value)
+
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -187,8 +227,12 @@ class InstanceNorm1d(_InstanceNorm):
         track_running_stats: keep ``running_mean`` and ``running_var`` and use them in evaluation.  PyTorch keeps
             ``num_batches_tracked`` too, and leaves it at 0; so it is here.
         dtype: of parameters and buffers.
+        bias: whether β is among what ``affine`` learns.
 
     The formula is in ``functional.instance_norm``.
+
+    Raises:
+        ArgumentError, DTypeError: settings out of range.  On a call, errors as ``functional.instance_norm``.
     """
 
     n = 1
@@ -200,11 +244,15 @@ class InstanceNorm2d(_InstanceNorm):
     n = 2
 
 
-def _lengths(what: str, sizes: Any, eps: float) -> tuple[int, ...]:
-    """Sizes as a tuple, eps checked on the way."""
-    if not eps >= 0:
-        raise ArgumentError(explain(f"{what}: eps", got=eps, expected="a number >= 0"))
+class InstanceNorm3d(_InstanceNorm):
+    """Normalise each channel of each volume of (N, C, D, H, W) or (C, D, H, W); arguments as ``InstanceNorm1d``."""
+
+    n = 3
+
+
+def _lengths(what: str, sizes: Any) -> tuple[int, ...]:
+    """Sizes as a tuple."""
     given = tuple(sizes) if isinstance(sizes, (tuple, list)) else (sizes,)
     if not given:
         raise ArgumentError(explain(f"{what}: no axis to average over", got="an empty shape"))
-    return per_axis(given, len(given), what, "sizes", 1)
+    return per_axis(given, len(given), what, "normalized_shape", 1)

@@ -8,6 +8,7 @@ from typing import Any
 from .. import ops
 from ..engine import shape_of
 from ..errors import ShapeError, explain
+from ..functional.settings import whole
 from ..ops.composed.axes import one_axis
 from .module import Module
 
@@ -23,7 +24,8 @@ class Flatten(Module):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = whole("Flatten", "start_dim", start_dim)
+        self.end_dim = whole("Flatten", "end_dim", end_dim)
 
     def forward(self, x: Any) -> Any:
         shape = shape_of(x)

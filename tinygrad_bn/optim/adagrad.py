@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay
+from .. import ops
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class Adagrad(Optimizer):
@@ -45,23 +44,18 @@ class Adagrad(Optimizer):
         decays = {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay}
         super().__init__(params, {**decays, "initial_accumulator_value": initial_accumulator_value, "eps": eps})
 
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        lr, lr_decay, weight_decay, eps = group["lr"], group["lr_decay"], group["weight_decay"], group["eps"]
-        first = group["initial_accumulator_value"]
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        return {"step": 0.0, "sum": settings.first("initial_accumulator_value")}
 
-        def rule(array: Array, g: Array, state: State) -> None:
-            t = state["step"] = state.get("step", 0) + 1
-            s = state.get("sum")
-            if s is None:
-                s = state["sum"] = np.full_like(array, first)
-            if weight_decay:
-                g = with_decay(g, array, weight_decay)
-            scratch = np.multiply(g, g, out=np.empty_like(array))
-            s += scratch
-            np.sqrt(s, out=scratch)
-            scratch += eps
-            np.divide(g, scratch, out=scratch)
-            scratch *= lr / (1.0 + (t - 1) * lr_decay)
-            array -= scratch
+    def _rule(self, settings: Settings) -> Rule:
+        lr, lr_decay, eps, weight_decay = (settings[name] for name in ("lr", "lr_decay", "eps", "weight_decay"))
+        decays = settings.on("weight_decay")
+
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            t = state["step"] = state["step"] + 1.0
+            s = state["sum"] = state["sum"] + g * g
+            return p - (lr / (1.0 + (t - 1.0) * lr_decay)) * (g / (ops.sqrt(s) + eps))
 
         return rule

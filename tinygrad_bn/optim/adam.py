@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
+from .. import ops
 from ..errors import ArgumentError, explain
-from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay, zeros_for
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class Adam(Optimizer):
@@ -61,36 +59,35 @@ class Adam(Optimizer):
             )
         return checked
 
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        lr, eps, weight_decay, amsgrad = group["lr"], group["eps"], group["weight_decay"], group["amsgrad"]
-        b1, b2 = group["betas"]
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        slots: dict[str, float | None] = {"step": 0.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return {**slots, "max_exp_avg_sq": 0.0} if settings.on("amsgrad") else slots
+
+    def _rule(self, settings: Settings) -> Rule:
+        lr, eps, weight_decay, (b1, b2) = (settings[name] for name in ("lr", "eps", "weight_decay", "betas"))
+        decays, largest = settings.on("weight_decay"), settings.on("amsgrad")
         decoupled = self.decoupled
 
-        def rule(array: Array, g: Array, state: State) -> None:
-            t = state["step"] = state.get("step", 0) + 1
-            m, v = zeros_for(array, state, "exp_avg"), zeros_for(array, state, "exp_avg_sq")
-            if weight_decay and not decoupled:
-                g = scratch = with_decay(g, array, weight_decay)
-            else:
-                scratch = np.empty_like(array)
-                if weight_decay:
-                    array *= 1.0 - lr * weight_decay
-            np.multiply(g, 1.0 - b1, out=scratch)  # one array serves all: (1 - b1) g, its square, the step
-            m *= b1
-            m += scratch
-            scratch *= scratch
-            scratch *= (1.0 - b2) / (1.0 - b1) ** 2
-            v *= b2
-            v += scratch
-            if amsgrad:
-                largest = zeros_for(array, state, "max_exp_avg_sq")
-                v = np.maximum(largest, v, out=largest)
-            np.sqrt(v, out=scratch)
-            scratch /= math.sqrt(1.0 - b2**t)
-            scratch += eps
-            np.divide(m, scratch, out=scratch)
-            scratch *= lr / (1.0 - b1**t)
-            array -= scratch
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays and decoupled:
+                p = p * (1.0 - lr * weight_decay)
+            elif decays:
+                g = g + weight_decay * p
+            t = state["step"] = state["step"] + 1.0
+            m = b1 * state["exp_avg"]
+            m += (1.0 - b1) * g
+            v = b2 * state["exp_avg_sq"]
+            v += (1.0 - b2) * (g * g)
+            state["exp_avg"], state["exp_avg_sq"] = m, v
+            if largest:
+                v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
+            root = ops.sqrt(v)
+            root /= ops.sqrt(1.0 - b2**t)
+            root += eps
+            moved = m / root
+            moved *= -lr / (1.0 - b1**t)
+            moved += p
+            return moved
 
         return rule
 

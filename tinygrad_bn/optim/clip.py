@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..errors import ArgumentError, GraphError, explain
+from .given import listed
 from .optimizer import Array, as_float
 
 
@@ -33,13 +34,13 @@ def clip_grad_norm_(
         The norm before, computed in float64; 0.0 without gradients.
 
     Raises:
-        ArgumentError: a norm that is not positive.
+        ArgumentError: a norm that is not positive, or a generator of parameters that is used up.
         GraphError: a norm that is not finite, if asked for.
     """
     if not (as_float(max_norm) > 0 and as_float(norm_type) > 0):
         got = f"max_norm={max_norm!r}, norm_type={norm_type!r}"
         raise ArgumentError(explain("clip_grad_norm_: both are numbers > 0", got=got))
-    with_gradient = _with_gradient(parameters)
+    with_gradient = _with_gradient("clip_grad_norm_", parameters)
     with np.errstate(over="ignore", invalid="ignore"):
         norms = [_norm(p.grad._data, norm_type) for p in with_gradient]
         total = _norm(np.array(norms), norm_type)
@@ -66,17 +67,17 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
         clip_value: the bound, >= 0.
 
     Raises:
-        ArgumentError: a negative bound.
+        ArgumentError: a negative bound, or a generator of parameters that is used up.
     """
     if not as_float(clip_value) >= 0:
         raise ArgumentError(explain("clip_grad_value_: the bound is a number >= 0", got=f"clip_value={clip_value!r}"))
-    for p in _with_gradient(parameters):
+    for p in _with_gradient("clip_grad_value_", parameters):
         bound = p.grad.dtype.type(clip_value)  # of the gradient's dtype, which a Python number widens in NumPy 1
         p.grad = p.grad.kind.wrap(np.asarray(np.clip(p.grad._data, -bound, bound)))
 
 
-def _with_gradient(parameters: Variable | Iterable[Variable]) -> list[Variable]:
-    given = [parameters] if isinstance(parameters, Variable) else list(parameters)
+def _with_gradient(what: str, parameters: Variable | Iterable[Variable]) -> list[Variable]:
+    given = listed(what, parameters)
     for p in given:
         if not isinstance(p, Variable) or p.is_scalar_kind:
             raise ArgumentError(explain("clipping takes tensors", got=repr(p), fix="pass model.parameters()"))

@@ -1,4 +1,9 @@
-"""``Optimizer``: parameter groups, their settings, the state of each parameter, and the loop that all update rules share."""
+"""``Optimizer``: parameter groups, their settings, the state of each parameter, and the loop that all update rules share.
+
+An update rule is written in arithmetic and ``ops``.  The same text is read two ways: on raw arrays, as ``step`` does, and on
+variables, when a training step is recorded as a program.  (``+=`` saves an array in the first reading and makes a new
+variable in the second; it may be used on what the rule has made itself.)
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..engine import Variable, write
+from ..engine.mode import current_mode
+from ..engine.tape import Tape
+from ..errors import ArgumentError, DTypeError, RecordingError, ShapeError, explain
+from ..tensor import Scalar, Tensor
+from .given import listed
 
 Array = np.ndarray[Any, Any]
-State = dict[str, Any]
-Rule = Callable[[Array, Array, State], None]
+State = dict[str, Variable]
+Rule = Callable[[Any, Any, dict[str, Any]], Any]
 
 
 class Setting:
@@ -39,8 +48,41 @@ class Setting:
             group.update(settings)
 
 
+class Settings:
+    """The settings of a group as an update rule reads them.
+
+    During a recording a number is a scalar that every run reads anew (a schedule may change it), and whether a setting is
+    on, which decides what the rule computes, is a condition of the program.
+    """
+
+    __slots__ = ("_group", "_tape")
+
+    def __init__(self, group: dict[str, Any], tape: Tape | None) -> None:
+        self._group = group
+        self._tape = tape
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._group[name]
+        if self._tape is None:
+            return value
+        if isinstance(value, tuple):
+            return tuple(self._tape.number(self._group, name, i) for i in range(len(value)))
+        return self._tape.number(self._group, name)
+
+    def first(self, name: str) -> float:
+        """A number that is looked at once, when the state of a parameter is made."""
+        return float(self._group[name])
+
+    def on(self, name: str) -> bool:
+        """Whether a flag is set, or a number is not 0."""
+        value = bool(self._group[name])
+        if self._tape is not None:
+            self._tape.holds(self._group, name, bool, value)
+        return value
+
+
 class Optimizer(ABC):
-    """Base of the optimizers.  A subclass names its settings and writes ``_rule``.
+    """Base of the optimizers.  A subclass names its settings and writes ``_slots`` and ``_rule``.
 
     Args:
         params: leaf tensors (``model.parameters()``); or pairs of name and tensor (``model.named_parameters()``), which
@@ -51,7 +93,7 @@ class Optimizer(ABC):
     Attributes:
         param_groups: one dict a group: ``"params"`` and every setting.  Settings may be changed between two steps.
         params: all parameters, group by group.
-        state: what the update rule remembers of each parameter.
+        state: what the update rule remembers of each parameter: tensors in its shape, and ``"step"``, a scalar.
 
     Raises:
         ArgumentError: no parameters, one of them twice, something that is not a leaf tensor, an unknown setting or one
@@ -72,7 +114,7 @@ class Optimizer(ABC):
         self.param_groups: list[dict[str, Any]] = []
         self.params: list[Variable] = []
         self.state: dict[Variable, State] = {}
-        given: list[Any] = [params] if isinstance(params, Variable) else list(params)
+        given = listed(self._name, params)
         if not given:
             raise ArgumentError(
                 explain(f"{self._name}: nothing to train", got="no parameters", fix="pass model.parameters()")
@@ -96,7 +138,7 @@ class Optimizer(ABC):
             fix = "{'params': [...], 'lr': 0.1}; either groups or parameters, not both"
             raise ArgumentError(explain(f"{self._name}: not a group of parameters", got=repr(group), fix=fix))
         given = group["params"]
-        names, params = _named([given] if isinstance(given, Variable) else list(given))
+        names, params = _named(listed(self._name, given))
         for p in params:
             if not isinstance(p, Variable) or not p.is_leaf or p.is_scalar_kind:
                 raise ArgumentError(
@@ -164,30 +206,61 @@ class Optimizer(ABC):
             ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
             DTypeError: a gradient that is not a tensor; likewise.
         """
-        for p in self.params:
-            grad = p.grad
+        gradients = {p: p.grad for p in self.params}
+        for p, grad in gradients.items():
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
+        tape = current_mode().tape
+        moves: list[tuple[Variable, Any]] = []
         for group in self.param_groups:
-            rule = self._rule(group)
+            settings = Settings(group, tape)
+            slots, rule = self._slots(settings), self._rule(settings)
             for p in group["params"]:
-                grad = p.grad
+                grad = gradients[p]
                 if grad is None:
                     continue
-                state = self.state.get(p)
-                if state is None:
-                    state = self.state[p] = {}
-                array = p.unlock()
-                try:
-                    rule(array, grad._data, state)
-                finally:
-                    p.lock(array)
+                if not slots:
+                    moves.append((p, rule(p, grad, {}) if tape is not None else rule(p._data, grad._data, {})))
+                    continue
+                kept = self.state.get(p)
+                if kept is None or len(kept) < len(slots) or tape is not None:
+                    kept = self._kept(p, slots, tape)
+                if tape is None:
+                    state: Any = {name: kept[name]._data if name in kept else None for name in slots}
+                    moves.append((p, rule(p._data, grad._data, state)))
+                else:
+                    state = {name: kept[name] for name in slots}
+                    moves.append((p, rule(p, grad, state)))
+                for name, value in state.items():
+                    if name not in kept:
+                        kept[name] = _slot(p, name, 0.0)
+                    moves.append((kept[name], value))
+        write(moves, fresh=True)
+
+    def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:
+        """The state of a parameter, with what is missing at its first step."""
+        kept = self.state.setdefault(p, {})
+        for name, first in slots.items():
+            if name not in kept and first is not None:
+                kept[name] = _slot(p, name, first)
+            elif name not in kept and tape is not None:
+                what = f"{self._name}: the first step of {p.label} is not like the others, and cannot be recorded"
+                raise RecordingError(explain(what, fix="take one step before recording"))
+            if tape is not None:
+                tape.belongs[kept[name]] = (p, name)
+                tape.holds(kept, name, id, id(kept[name]))
+        return kept
 
     @abstractmethod
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        """The update rule with a group's settings: moves ``array`` in place, given its gradient and its state.
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        """What is remembered of each parameter, with its first value; ``None``: at the first step there is none yet."""
 
-        A gradient array is never written to: it may be shared.
+    @abstractmethod
+    def _rule(self, settings: Settings) -> Rule:
+        """The update rule: from a parameter, its gradient and its state to the parameter's new value.
+
+        New values of what is remembered are put into the state.  The rule is called on raw arrays, or, during a
+        recording, on variables; so it writes to none of them, and ``settings.on`` decides what it computes.
         """
 
     def _unfit(self, p: Variable) -> Exception:
@@ -219,7 +292,7 @@ class Optimizer(ABC):
             for p, key in zip(group["params"], names):
                 if self.state.get(p):
                     state[key] = {
-                        name: np.array(value, order="C") if isinstance(value, np.ndarray) else value
+                        name: int(value.data) if value.is_scalar_kind else np.array(value.data, order="C")
                         for name, value in self.state[p].items()
                     }
         return {"optimizer": self._name, "param_groups": groups, "state": state}
@@ -248,7 +321,16 @@ class Optimizer(ABC):
             for group, new in zip(self.param_groups, settings):
                 group.pop("initial_lr", None)
                 group.update(new)
-            self.state = loaded
+            for p in set(self.state).difference(loaded):
+                del self.state[p]
+            moves = []
+            for p, entries in loaded.items():
+                kept = self.state.setdefault(p, {})
+                for name in set(kept).difference(entries):
+                    del kept[name]
+                for name, value in entries.items():
+                    moves.append((kept.setdefault(name, value), value))
+            write(moves)
 
         return commit
 
@@ -290,21 +372,19 @@ class Optimizer(ABC):
             loaded[p] = {name: self._loaded_entry(key, p, name, value) for name, value in entry.items()}
         return loaded
 
-    def _loaded_entry(self, key: str, p: Variable, name: str, value: Any) -> Any:
+    def _loaded_entry(self, key: str, p: Variable, name: str, value: Any) -> Variable:
         if name == "step":
             if type(value) is not int or value < 0:
                 raise self._other(f"step of parameter {key}", repr(value), "a whole number >= 0")
-            return value
+            return _slot(p, name, value)
         array = np.asarray(value)
         if array.dtype.kind != "f":
             raise self._other(f"{name} of parameter {key}", f"dtype {array.dtype}", "floating-point numbers")
         if array.shape != p.shape:
             what = f"{self._name}: {name} of parameter {key} does not fit"
             raise ShapeError(explain(what, got=f"shape {array.shape}", expected=f"shape {p.shape}"))
-        copied = np.empty_like(p._data)
         with np.errstate(over="ignore"):
-            copied[...] = array
-        return copied
+            return _slot(p, name, array)
 
     def _other(self, what: str, got: object, expected: object) -> ArgumentError:
         return ArgumentError(explain(f"{self._name}.load_state_dict: {what}", got=got, expected=expected))
@@ -342,19 +422,15 @@ def within(owner: str, name: str, value: Any, low: float = 0.0, high: float = ma
     return number
 
 
-def zeros_for(array: Array, state: State, name: str) -> Array:
-    """The array ``name`` of a parameter's state; zeros of the parameter's shape, dtype and layout at first."""
-    kept: Array | None = state.get(name)
-    if kept is None:
-        kept = state[name] = np.zeros_like(array)
-    return kept
-
-
-def with_decay(g: Array, array: Array, weight_decay: float) -> Array:
-    """``g + weight_decay * array`` in memory of its own."""
-    decayed = np.asarray(array * weight_decay, array.dtype)  # of shape () too an array, which can be written to
-    decayed += g
-    return decayed
+def _slot(p: Variable, name: str, value: Any) -> Variable:
+    """A piece of a parameter's state: the count of steps as a scalar, else a tensor in its shape, dtype and layout."""
+    if name == "step":
+        return Scalar(value, requires_grad=False, name=f"{p.name or 'parameter'}.step")
+    array = np.empty_like(p._data)
+    array[...] = value
+    slot = Tensor.wrap(array)
+    slot.name = f"{p.name or 'parameter'}.{name}"
+    return slot
 
 
 def _named(given: list[Any]) -> tuple[list[str] | None, list[Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay, zeros_for
+from .. import ops
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class RMSprop(Optimizer):
@@ -53,39 +52,31 @@ class RMSprop(Optimizer):
         averages = {"lr": lr, "alpha": alpha, "eps": eps}
         super().__init__(params, {**averages, "weight_decay": weight_decay, "momentum": momentum, "centered": centered})
 
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        lr, alpha, eps, weight_decay = group["lr"], group["alpha"], group["eps"], group["weight_decay"]
-        momentum, centered = group["momentum"], group["centered"]
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        slots: dict[str, float | None] = {"step": 0.0, "square_avg": 0.0}
+        if settings.on("centered"):
+            slots["grad_avg"] = 0.0
+        if settings.on("momentum"):
+            slots["momentum_buffer"] = 0.0
+        return slots
 
-        def rule(array: Array, g: Array, state: State) -> None:
-            state["step"] = state.get("step", 0) + 1
-            v = zeros_for(array, state, "square_avg")
-            if weight_decay:
-                g = with_decay(g, array, weight_decay)
-            scratch = np.multiply(g, g, out=np.empty_like(array))
-            scratch *= 1.0 - alpha
-            v *= alpha
-            v += scratch
+    def _rule(self, settings: Settings) -> Rule:
+        lr, alpha, eps, weight_decay, momentum = (
+            settings[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")
+        )
+        decays, centered, remembers = map(settings.on, ("weight_decay", "centered", "momentum"))
+
+        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            state["step"] = state["step"] + 1.0
+            v = state["square_avg"] = alpha * state["square_avg"] + (1.0 - alpha) * (g * g)
             if centered:
-                mean = zeros_for(array, state, "grad_avg")
-                np.multiply(g, 1.0 - alpha, out=scratch)
-                mean *= alpha
-                mean += scratch
-                np.multiply(mean, mean, out=scratch)
-                np.subtract(v, scratch, out=scratch)
-                np.maximum(scratch, 0.0, out=scratch)  # a variance near 0 may round to below it
-                np.sqrt(scratch, out=scratch)
-            else:
-                np.sqrt(v, out=scratch)
-            scratch += eps
-            np.divide(g, scratch, out=scratch)
-            if momentum:
-                d = zeros_for(array, state, "momentum_buffer")
-                d *= momentum
-                d += scratch
-                np.multiply(d, lr, out=scratch)
-            else:
-                scratch *= lr
-            array -= scratch
+                mean = state["grad_avg"] = alpha * state["grad_avg"] + (1.0 - alpha) * g
+                v = ops.maximum(v - mean * mean, 0.0)  # a variance near 0 may round to below it
+            d = g / (ops.sqrt(v) + eps)
+            if remembers:
+                d = state["momentum_buffer"] = momentum * state["momentum_buffer"] + d
+            return p - lr * d
 
         return rule

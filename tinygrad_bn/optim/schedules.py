@@ -27,16 +27,22 @@ class Schedule(ABC):
 
     Attributes:
         last_epoch: how often ``step`` was called (PyTorch's name).
-        base_lrs: the learning rates the groups started with.
+        base_lrs: the learning rates the groups started with.  They are kept with the optimizer's groups, so it does not
+            matter whether a schedule is made before or after the optimizer's state is loaded.
     """
 
     described_by: ClassVar[tuple[str, ...]] = ()  # the attributes that make up the formula
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = _optimizer(self, optimizer)
-        self.base_lrs: list[float] = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        self._groups = len(optimizer.param_groups)
         self.last_epoch = 0
         self._set(0)
+
+    @property
+    def base_lrs(self) -> list[float]:
+        groups = self.optimizer.param_groups[: self._groups]
+        return [group.get("initial_lr", group["lr"]) for group in groups]
 
     @abstractmethod
     def settings_at(self, count: int, group: int) -> dict[str, Any]:
@@ -52,13 +58,18 @@ class Schedule(ABC):
 
     def _set(self, count: int) -> None:
         groups = self.optimizer.param_groups
-        if len(groups) != len(self.base_lrs):
-            fix = "add groups before making the schedule"
-            raise ArgumentError(explain(f"{self._name}: a group was added to the optimizer afterwards", fix=fix))
+        self._check_groups()
+        for group in groups:
+            group.setdefault("initial_lr", group["lr"])  # a state that was saved without a schedule has none
         settings = [self.settings_at(count, i) for i in range(len(groups))]
         for group, new in zip(groups, settings):
             group.update(new)
         self.last_epoch = count
+
+    def _check_groups(self) -> None:
+        if len(self.optimizer.param_groups) != self._groups:
+            fix = "add groups before making the schedule"
+            raise ArgumentError(explain(f"{self._name}: a group was added to the optimizer afterwards", fix=fix))
 
     @property
     def _name(self) -> str:
@@ -72,7 +83,7 @@ class Schedule(ABC):
         return {"schedule": self._name, "last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs), **described}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where ``state`` left off.  The rates set last are part of the optimizer's own state.
+        """Continue where ``state`` left off, and set the optimizer to the rates of that count.
 
         Raises:
             ArgumentError: the state of another schedule, of one with other settings, or of another number of groups;
@@ -83,9 +94,15 @@ class Schedule(ABC):
     def prepare_load(self, state: Mapping[str, Any]) -> Callable[[], None]:
         """Check a state, as ``load_state_dict`` does; the result takes it over and cannot fail."""
         self._check(state)
-        return lambda: self._adopt(state)
+
+        def commit() -> None:
+            self._adopt(state)
+            self._set(self.last_epoch)
+
+        return commit
 
     def _check(self, state: Mapping[str, Any]) -> None:
+        self._check_groups()
         own = self.state_dict()
         if not isinstance(state, Mapping) or set(state) != set(own):
             got = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
@@ -100,7 +117,8 @@ class Schedule(ABC):
             raise self._other("last_epoch is not a count of steps", count, f"0 to {self._longest()}")
 
     def _adopt(self, state: Mapping[str, Any]) -> None:
-        self.base_lrs = [float(rate) for rate in state["base_lrs"]]
+        for group, rate in zip(self.optimizer.param_groups, state["base_lrs"]):
+            group["initial_lr"] = float(rate)
         self.last_epoch = state["last_epoch"]
 
     def _longest(self) -> float:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, explain
-from .optimizer import Array, Optimizer, Rule, Setting, State, with_decay
+from .optimizer import Optimizer, Rule, Setting, Settings
 
 
 class SGD(Optimizer):
@@ -57,33 +55,32 @@ class SGD(Optimizer):
             raise ArgumentError(explain("SGD: nesterov needs momentum and no dampening", got=got))
         return checked
 
-    def _rule(self, group: Mapping[str, Any]) -> Rule:
-        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
-        accepted, nesterov = 1.0 - group["dampening"], group["nesterov"]
+    def _slots(self, settings: Settings) -> dict[str, float | None]:
+        if not settings.on("momentum"):
+            return {}
+        return {"momentum_buffer": None if settings.on("dampening") else 0.0}
 
-        def descend(array: Array, g: Array, state: State) -> None:
-            array -= lr * g
+    def _rule(self, settings: Settings) -> Rule:
+        lr, momentum, weight_decay = settings["lr"], settings["momentum"], settings["weight_decay"]
+        accepted = 1.0 - settings["dampening"]
+        decays, remembers, dampens, looks_ahead = map(
+            settings.on, ("weight_decay", "momentum", "dampening", "nesterov")
+        )
 
-        def descend_with_momentum(array: Array, g: Array, state: State) -> None:
-            scratch = None
-            if weight_decay:
-                g = scratch = with_decay(g, array, weight_decay)
-            v = state.get("momentum_buffer")
-            if not momentum:
-                v = g
-            elif v is None:
-                v = state["momentum_buffer"] = np.empty_like(array)
-                v[...] = g
-            else:
-                v *= momentum
-                if accepted != 1.0:
-                    scratch = np.empty_like(array) if scratch is None else scratch
-                    g = np.multiply(g, accepted, out=scratch)
-                v += g
-            if nesterov:
-                array -= np.multiply(g, lr, out=scratch)
-                array -= np.multiply(v, lr * momentum, out=scratch)
-            else:
-                array -= np.multiply(v, lr, out=scratch)
+        def descend(p: Any, g: Any, state: dict[str, Any]) -> Any:
+            if decays:
+                g = g + weight_decay * p
+            if remembers:
+                v = state["momentum_buffer"]
+                if v is None:
+                    v = g
+                else:
+                    v = momentum * v
+                    v += accepted * g if dampens else g
+                state["momentum_buffer"] = v
+                g = g + momentum * v if looks_ahead else v
+            moved = -lr * g
+            moved += p
+            return moved
 
-        return descend_with_momentum if momentum or weight_decay else descend
+        return descend

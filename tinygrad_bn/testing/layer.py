@@ -9,24 +9,25 @@ import time
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import ops
 from ..engine import Variable, dtype_of, gradients, no_grad, record_sites
-from ..errors import ArgumentError, TinygradError, explain
+from ..errors import ArgumentError, GradcheckError, TinygradError, explain
 from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
-from ..nn import Module
 from ..random import generator
 from ..tensor import Parameter, Tensor
+from . import touched
 from .doctor import why_no_grad
+from .layer_variations import batch_of_none, cotangent_size, float32_values, memory_order, values_decide
 from .places import behind, largest, operation
-from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning
-
-Call = Callable[..., Any]
+from .repeats import cause
+from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
+from .sample import failed, is_float
+from .subject import Subject, Twin, as_list, constants_held, copy_of, difference, loss_of, same, shapes
 
 
 def check_layer(
@@ -34,6 +35,7 @@ def check_layer(
     *inputs: Any,
     parameters: Sequence[Variable] = (),
     batched: Sequence[int] | None = None,
+    skip: Iterable[str] = (),
     seed: int = 0,
     max_elements: int = 1000,
     quiet: bool = False,
@@ -41,13 +43,15 @@ def check_layer(
 ) -> Report:
     """Test a layer, or a function of tensors, with everything at once, and print one table.
 
-    What is checked: shapes and dtypes (float32 stays float32), first and second derivatives of inputs and parameters
-    against central differences with random cotangents, a batch of one and of other sizes, training and evaluation,
-    saving and loading, copying, that nothing is written to, that nothing is kept alive, that results repeat.  The time
-    per recorded operation is shown for information.
+    What is checked: shapes and dtypes (float32 stays float32, with the same values), first and second derivatives of
+    inputs and parameters against central differences with random cotangents of every size, a batch of one, an empty one
+    and other sizes, every memory order, training and evaluation, saving and loading, copying, that operations decide and
+    not values, that nothing is written to, that nothing is kept alive, that results repeat.  The time per recorded
+    operation is shown for information.
 
     The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
-    (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.
+    (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.  What it carries
+    from batch to batch belongs into buffers, as running statistics do; they are put back before each call.
 
     Args:
         layer: a ``Module``, whose parameters are checked too, or a function.
@@ -56,6 +60,7 @@ def check_layer(
         parameters: float64 leaves that a function uses without being given them.
         batched: positions of the inputs whose axis 0 is the batch; by default those as long as the first array.  ``()``
             for none.
+        skip: names of checks, as in the table, that are left out.
         seed: of the random cotangents.
         max_elements: more numbers than this, in inputs and parameters together, are refused: the derivative checks
             call the layer several times for each.
@@ -67,9 +72,11 @@ def check_layer(
 
     Raises:
         CheckError: something failed; what, where, got, expected, how to mend it.
-        ArgumentError: a layer that cannot be checked this way: nothing to differentiate, or too much.
+        ArgumentError: a layer that cannot be checked this way: nothing to differentiate, or too much; or no check of a
+            name in ``skip``.
     """
-    subject = _Subject(layer, inputs, parameters, batched, seed)
+    subject = Subject(layer, inputs, parameters, batched, seed)
+    left_out = skipped(skip, ("forward", *BATTERY), f"check_layer of {subject.name}")
     leaves = subject.elements()
     if not 0 < leaves <= max_elements:
         fix = "pass floating-point inputs" if not leaves else "check a small one of the same kind, or set max_elements"
@@ -81,180 +88,51 @@ def check_layer(
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            checks = tuple(_battery(subject))
+            checks = tuple(_battery(subject, left_out))
     finally:
         generator().bit_generator.state = state
-    shapes = ", ".join(str(np.shape(x)) for x in subject.raw if isinstance(x, (np.ndarray, Variable)))
-    return deliver(Report(f"check_layer of {subject.name}, inputs {shapes}", checks), quiet, raise_exception)
-
-
-class _Subject:
-    """The layer under test; every check works on a fresh twin of it."""
-
-    def __init__(
-        self, layer: Any, inputs: Sequence[Any], parameters: Sequence[Variable], batched: Any, seed: int
-    ) -> None:
-        if not callable(layer):
-            raise ArgumentError(explain("check_layer: a Module or a function is needed", got=type(layer).__name__))
-        self.module = layer if isinstance(layer, Module) else None
-        self.function: Call = layer
-        self.name = getattr(layer, "__name__", type(layer).__name__)
-        self.parameters = list(parameters)
-        self.raw = [_raw(x) for x in inputs]
-        self.seed = seed
-        arrays = [i for i, x in enumerate(self.raw) if isinstance(x, (np.ndarray, Variable)) and len(x.shape) > 0]
-        self.size = self.raw[arrays[0]].shape[0] if arrays else 0
-        self.batched = [i for i in arrays if self.raw[i].shape[0] == self.size] if batched is None else list(batched)
-        self.modes = ("training", "evaluation") if self.module is not None else ("",)
-        self.draws = generator().bit_generator.state
-
-    def elements(self) -> int:
-        trained = self.parameters if self.module is None else list(self.module.parameters())
-        return sum(int(x.size) for x in self.raw if _is_float(x)) + sum(p.size for p in trained)
-
-    def twin(self, dtype: Any = np.float64, mode: str = "") -> _Twin:
-        return _Twin(self, dtype, mode)
-
-    def inputs(self, dtype: Any = np.float64, rows: Any = None) -> list[Any]:
-        """Fresh leaves; ``rows`` chooses examples."""
-        made = []
-        for i, x in enumerate(self.raw):
-            chosen = x[rows] if rows is not None and i in self.batched else x
-            if _is_float(x):
-                made.append(Tensor(chosen, requires_grad=True, dtype=dtype, name=f"input {i}"))
-            else:
-                made.append(_copy(chosen))
-        return made
-
-    def repeatable(self) -> None:
-        """Random layers draw the same numbers again."""
-        generator().bit_generator.state = self.draws
-
-
-class _Twin:
-    """A copy of the layer in a dtype and a mode."""
-
-    def __init__(self, subject: _Subject, dtype: Any, mode: str) -> None:
-        self.subject = subject
-        self.module = None if subject.module is None else in_dtype(subject.module, dtype)
-        self.function = subject.function if self.module is None else self.module
-        self.leaves: list[Variable] = list(subject.parameters)
-        self.__name__ = f"{subject.name} in {mode}" if mode else subject.name
-        if self.module is not None:
-            if mode:
-                self.module.train(mode == "training")
-            for name, parameter in self.module.named_parameters():
-                parameter.name = name
-            self.leaves = [p for p in self.module.parameters() if p.requires_grad]
-
-    def __call__(self, *args: Any) -> Any:
-        self.subject.repeatable()
-        return self.function(*args)
-
-    def outputs(self, *args: Any) -> list[Any]:
-        result = self(*args)
-        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
-        for y in outputs:
-            if not isinstance(y, Variable):
-                fix = "compute with ops, operators and NumPy's functions on the variables; .numpy() and .data leave the graph"
-                raise _failed("the layer must return a variable, or a tuple of them", type(y).__name__, None, fix)
-        return outputs
-
-    def state(self) -> dict[str, Any]:
-        return {} if self.module is None else self.module.state_dict()
-
-
-def in_dtype(module: Module, dtype: Any) -> Module:
-    """A copy of a module whose floating-point parameters and buffers have another dtype."""
-    twin = copy.deepcopy(module)
-    made: dict[Variable, Variable] = {}  # a shared parameter stays shared
-    for part in twin.modules():
-        for name, value in list(vars(part).items()):
-            if isinstance(value, Tensor) and value.dtype.kind == "f":
-                if value not in made:
-                    made[value] = type(value)(value.data, value.requires_grad, value.name, dtype)
-                part.__dict__[name] = made[value]
-    return twin
-
-
-def _raw(x: Any) -> Any:
-    """Floating-point input as an array; everything else as it is, lists of numbers as arrays."""
-    if isinstance(x, Variable):
-        return x.numpy() if dtype_of(x).kind == "f" else x
-    return np.array(x) if isinstance(x, (np.ndarray, np.generic, float, list)) else _copy(x)
-
-
-def _copy(x: Any) -> Any:
-    """What a layer could write to, a fresh one for each call."""
-    return copy.deepcopy(x) if isinstance(x, (np.ndarray, list, dict, set)) else x
-
-
-def _is_float(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
-
-
-def _failed(what: str, got: object, expected: object, fix: str) -> CheckError:
-    return CheckError(explain(what, got=got, expected=expected, fix=fix))
-
-
-def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return len(one) == len(other) and all(np.array_equal(a.data, b.data, equal_nan=True) for a, b in zip(one, other))
-
-
-def _difference(one: Sequence[Any], other: Sequence[Any]) -> str:
-    if [y.shape for y in one] != [y.shape for y in other]:
-        return f"shapes {_shapes(one)} and {_shapes(other)}"
-    return f"a difference of up to {max(largest(a.data - b.data) for a, b in zip(one, other)):.3g}"
-
-
-def _shapes(outputs: Sequence[Any]) -> str:
-    return ", ".join(str(y.shape) for y in outputs)
+    told = ", ".join(str(np.shape(x)) for x in subject.raw if isinstance(x, (np.ndarray, Variable)))
+    return deliver(Report(f"check_layer of {subject.name}, inputs {told}", checks), quiet, raise_exception)
 
 
 # -- the battery ----------------------------------------------------------------------------------------------------------
 
 
-def _battery(subject: _Subject) -> Iterator[Check]:
-    first = run("forward", partial(_forward, subject))
+def _battery(subject: Subject, skip: frozenset[str]) -> Iterator[Check]:
+    first = run("forward", partial(_forward, subject), skip)
     yield first
     if first.verdict == "failed":  # everything else would fail in the same words
         return
-    checks: list[tuple[str, Callable[[_Subject], Outcome]]] = [
-        ("float32", _float32),
-        ("first derivatives", partial(_derivatives, check=gradcheck)),
-        ("second derivatives", partial(_derivatives, check=gradgradcheck)),
-        ("gradients arrive", _gradients_arrive),
-        ("batch of one", _batch_of_one),
-        ("other batch sizes", _other_sizes),
-        ("train and eval", _train_and_eval),
-        ("registered", _registered),
-        ("state_dict", _state_dict),
-        ("deepcopy", _deepcopy),
-        ("writes to nothing", _writes_to_nothing),
-        ("keeps nothing alive", _keeps_nothing_alive),
-        ("repeatable", _repeatable),
-        ("cost", _cost),
-    ]
-    for name, check in checks:
-        yield run(name, partial(check, subject))
+    broken: set[str] = set()
+    for name, test in BATTERY.items():
+        before = [other for other in AFTER.get(name, ()) if other in broken]
+        if before:  # it would fail for the same reason
+            yield Check(name, "note", f"not run: it needs {before[0]!r} to pass")
+            continue
+        check = run(name, partial(test, subject), skip)
+        if check.verdict == "failed":
+            broken.add(name)
+        yield check
 
 
-def _forward(subject: _Subject) -> Outcome:
+def _forward(subject: Subject) -> Outcome:
     """It runs, on float64, and returns finite float64 variables."""
     told = ""
+    touched.add(*map(type, subject.module.modules() if subject.module is not None else ()))
     for mode in subject.modes:
         for y in (outputs := subject.twin(np.float64, mode).outputs(*subject.inputs())):
             if dtype_of(y).kind == "f" and dtype_of(y) != np.float64:
                 fix = "convert to the input's dtype, not to a fixed one"
-                raise _failed("float64 inputs and parameters", f"a result of dtype {dtype_of(y)}", "float64", fix)
+                raise failed("float64 inputs and parameters", f"a result of dtype {dtype_of(y)}", "float64", fix)
+            touched.add(*(v.primitive for v in behind([y]) if v.primitive is not None))
             if not np.isfinite(y.data).all():
                 fix = "find_nonfinite(y) names the operation; check with inputs where the function is finite"
-                raise _failed("the result is not finite", "NaN or infinity", "finite numbers", fix)
-        told = told or f"{_shapes(outputs)} {', '.join(sorted({str(dtype_of(y)) for y in outputs}))}"
+                raise failed("the result is not finite", "NaN or infinity", "finite numbers", fix)
+        told = told or f"{shapes(outputs)} {', '.join(sorted({str(dtype_of(y)) for y in outputs}))}"
     return passed(told)
 
 
-def _float32(subject: _Subject) -> Outcome:
+def _float32(subject: Subject) -> Outcome:
     """float32 in, float32 out; where not, which operation widened it."""
     expected = np.result_type(np.float32, *(dtype_of(p) for p in subject.parameters))
     for mode in subject.modes:
@@ -265,45 +143,43 @@ def _float32(subject: _Subject) -> Outcome:
         wide = [v for v in behind(outputs) if v.primitive is not None and dtype_of(v) == np.float64]
         what = f"{operation(wide[0])} made float64 of float32" if wide else "the result is float64"
         fix = "constants: Python numbers, or arrays in x.dtype (np.sqrt(2.0) and np.float64 widen, 2.0**0.5 does not)"
-        raise _failed(what, "float64", "float32 from float32 inputs and parameters", fix)
+        raise failed(what, "float64", "float32 from float32 inputs and parameters", fix)
     return passed(f"stays {expected}" if expected == np.float32 else f"float64, as the parameters= are {expected}")
 
 
-def _derivatives(subject: _Subject, check: Callable[..., bool]) -> Outcome:
+def _derivatives(subject: Subject, check: Callable[..., bool]) -> Outcome:
     """Against central differences, in every mode in which the outputs differ."""
     seen: list[list[Any]] = []
     modes, silent = [], []
     for mode in subject.modes:
         twin = subject.twin(np.float64, mode)
         outputs = twin.outputs(*subject.inputs())
-        if any(_same(outputs, before) for before in seen):
+        if any(same(outputs, before) for before in seen):
             continue
         seen.append(outputs)
         modes.append(mode)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check(twin, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
+            try:
+                with constants_held(twin) as function:
+                    check(function, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
+            except GradcheckError as error:
+                hint = "cut on purpose: write ops.stop_gradient(x), which this check takes for a constant"
+                raise GradcheckError(f"{error}\n            {hint}") from error
         silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
     if silent:
         return warning("a gradient of zero would pass too: proves nothing", "\n".join(silent))
-    count = sum(x.size for x in subject.raw if _is_float(x)), sum(p.size for p in subject.twin().leaves)
+    count = sum(x.size for x in subject.raw if is_float(x)), sum(p.size for p in subject.twin().leaves)
     where = f", in {' and '.join(modes)}" if len(modes) > 1 else ""
     return passed(f"{count[0]} inputs, {count[1]} parameters{where}")
 
 
-def _loss(subject: _Subject, twin: _Twin, inputs: list[Any]) -> Any:
-    """A random combination of all outputs."""
-    rng = np.random.default_rng(subject.seed)
-    parts = [ops.sum(y * rng.uniform(0.5, 1.5, y.shape)) for y in twin.outputs(*inputs) if y.requires_grad]
-    return sum(parts[1:], parts[0]) if parts else None
-
-
-def _gradients_arrive(subject: _Subject) -> Outcome:
+def _gradients_arrive(subject: Subject) -> Outcome:
     """Every input and parameter has an influence; where not, why."""
     twin, inputs = subject.twin(np.float64, subject.modes[0]), subject.inputs()
     leaves = [x for x in inputs if isinstance(x, Variable) and x.requires_grad] + twin.leaves
     with record_sites():
-        loss = _loss(subject, twin, inputs)
+        loss = loss_of(subject, twin, inputs)
     if loss is None:
         return warning("no output requires a gradient", "the outputs are constants to every derivative")
     found = gradients([loss], leaves, retain_graph=True)
@@ -314,7 +190,7 @@ def _gradients_arrive(subject: _Subject) -> Outcome:
     return passed(f"in all {len(leaves)} inputs and parameters")
 
 
-def _batch_of_one(subject: _Subject) -> Outcome:
+def _batch_of_one(subject: Subject) -> Outcome:
     """Works in evaluation; in training it may be refused in words, but not answered with NaN."""
     if not subject.batched or not subject.size:
         return note("no batch axis")
@@ -331,8 +207,14 @@ def _batch_of_one(subject: _Subject) -> Outcome:
         if not all(np.isfinite(y.data).all() for y in outputs):
             fix = "refuse it (raise engine.errors.ShapeError), or divide by n rather than n - 1"
             where = f" in {mode}" if mode else ""
-            raise _failed(f"a batch of one gives NaN or infinity{where}", "not finite", "numbers, or an error", fix)
+            raise failed(f"a batch of one gives NaN or infinity{where}", "not finite", "numbers, or an error", fix)
         whole = twin.outputs(*subject.inputs())
+        for y, z in zip(outputs, whole):
+            expected = tuple(1 if n == subject.size else n for n in z.shape)
+            if len(y.shape) != len(z.shape):
+                fix = "squeeze with an axis: ops.squeeze(x, axis=1); without one it takes the batch away as well"
+                where = f" in {mode}" if mode else ""
+                raise failed(f"the result of a batch of one has another shape{where}", y.shape, expected, fix)
         alone = all(
             y.ndim and len(y.shape) == len(z.shape) and y.shape[0] == 1 and np.allclose(y.data, z.data[:1], 1e-9, 1e-12)
             for y, z in zip(outputs, whole)
@@ -344,37 +226,37 @@ def _batch_of_one(subject: _Subject) -> Outcome:
     return passed("; ".join(reversed(said)))
 
 
-def _other_sizes(subject: _Subject) -> Outcome:
+def _other_sizes(subject: Subject) -> Outcome:
     """Every axis of the output keeps its length, or grows with the batch."""
     if not subject.batched or not subject.size:
         return note("no batch axis")
     sizes = sorted({2, 3, subject.size, 2 * subject.size + 1})
     for mode in subject.modes:
         twin = subject.twin(np.float64, mode)
-        shapes = []
+        seen = []
         for size in sizes:
             rows = np.arange(size) % subject.size
             try:
-                shapes.append([y.shape for y in twin.outputs(*subject.inputs(rows=rows))])
+                seen.append([y.shape for y in twin.outputs(*subject.inputs(rows=rows))])
             except Exception as error:
                 fix = "take sizes from x.shape; no batch size of one's own"
                 what = f"a batch of {size} fails: {type(error).__name__}: {str(error).splitlines()[0]}"
-                raise _failed(what, f"works for {subject.size}", f"works for {size}", fix) from error
-        for found in zip(*shapes):
+                raise failed(what, f"works for {subject.size}", f"works for {size}", fix) from error
+        for found in zip(*seen):
             lengths = list(zip(*found))
             fits = len({len(shape) for shape in found}) == 1 and all(
                 len(set(axis)) == 1 or len({n / size for n, size in zip(axis, sizes)}) == 1 for axis in lengths
             )
             if not fits:
                 got = ", ".join(f"{shape} for {size}" for shape, size in zip(found, sizes))
-                raise _failed(
+                raise failed(
                     "the output's shape does not follow the batch", got, "each axis fixed, or as the batch",
                     "take sizes from x.shape",
                 )  # fmt: skip
     return passed(", ".join(map(str, sizes)))
 
 
-def _train_and_eval(subject: _Subject) -> Outcome:
+def _train_and_eval(subject: Subject) -> Outcome:
     """The parameters survive every forward, the buffers those in evaluation."""
     if subject.module is None:
         return note("a function has no modes")
@@ -391,17 +273,17 @@ def _train_and_eval(subject: _Subject) -> Outcome:
         if kept:
             fix = "parameters are for the optimizer to change" if kept & trained else "update only if self.training"
             names = ", ".join(sorted(kept))
-            raise _failed(f"forward changed {names} in {mode}", "new values", "the values before", fix)
+            raise failed(f"forward changed {names} in {mode}", "new values", "the values before", fix)
         moved |= changed
-    shapes = [[y.shape for y in found] for found in outputs.values()]
-    if shapes[0] != shapes[1]:
-        told = " and ".join(_shapes(found) for found in outputs.values())
-        raise _failed("training and evaluation differ in shape", told, "the same", "change values only")
-    told = "the same" if _same(*outputs.values()) else "different results"
+    found_shapes = [[y.shape for y in found] for found in outputs.values()]
+    if found_shapes[0] != found_shapes[1]:
+        told = " and ".join(shapes(found) for found in outputs.values())
+        raise failed("training and evaluation differ in shape", told, "the same", "change values only")
+    told = "the same" if same(*outputs.values()) else "different results"
     return passed(told + (f"; training updates {', '.join(sorted(moved))}" if moved else ""))
 
 
-def _registered(subject: _Subject) -> Outcome:
+def _registered(subject: Subject) -> Outcome:
     """Parameters and modules are where ``Module`` finds them."""
     if subject.module is None:
         return note("a function registers nothing")
@@ -410,22 +292,18 @@ def _registered(subject: _Subject) -> Outcome:
         for name, value in vars(part).items():
             if isinstance(value, Tensor) and value.requires_grad and not isinstance(value, Parameter):
                 fix = f"self.{name} = nn.Parameter(...); a running value: register_buffer"
-                raise _failed(f"{at}{name} is not trained or saved", "Tensor with requires_grad", "Parameter", fix)
-            parts = list(value.values()) if isinstance(value, dict) else value
-            if isinstance(parts, (list, tuple)) and any(isinstance(p, (Module, Parameter)) for p in parts):
-                fix = "nn.ModuleList or nn.ModuleDict for modules; one attribute per Parameter"
-                raise _failed(f"what is in {at}{name} is not found", type(value).__name__, "registered state", fix)
+                raise failed(f"{at}{name} is not trained or saved", "Tensor with requires_grad", "Parameter", fix)
     count = len(list(subject.module.named_parameters())), len(list(subject.module.named_buffers()))
     return passed(f"{count[0]} parameters, {count[1]} buffers")
 
 
-def _perturbed(twin: _Twin, seed: int) -> None:
+def _perturbed(twin: Twin, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for parameter in twin.leaves:
         parameter.data = parameter.data + rng.uniform(0.1, 0.5, parameter.shape)
 
 
-def _state_dict(subject: _Subject) -> Outcome:
+def _state_dict(subject: Subject) -> Outcome:
     """A fresh copy that loads the state of a used one computes the same."""
     if subject.module is None:
         return note("a function has no state")
@@ -433,19 +311,21 @@ def _state_dict(subject: _Subject) -> Outcome:
     _perturbed(used, subject.seed)
     used.outputs(*subject.inputs())
     state = used.state()
+    used.settle()
     assert used.module is not None  # as the subject has one
     assert fresh.module is not None
     used.module.eval()
     fresh.module.load_state_dict(state)
+    fresh.settle()
     one, other = used.outputs(*subject.inputs()), fresh.outputs(*subject.inputs())
-    if not _same(one, other):
+    if not same(one, other):
         fix = "keep what forward needs as a Parameter, or with register_buffer"
         what = "a fresh layer that loaded the state computes something else"
-        raise _failed(what, _difference(other, one), "the same result", fix)
+        raise failed(what, difference(other, one), "the same result", fix)
     return passed(f"{len(state)} entries, loaded into a fresh layer")
 
 
-def _deepcopy(subject: _Subject) -> Outcome:
+def _deepcopy(subject: Subject) -> Outcome:
     """After it was used, too; and the copy is a layer of its own."""
     if subject.module is None:
         return note("a function is not copied")
@@ -457,28 +337,27 @@ def _deepcopy(subject: _Subject) -> Outcome:
     except Exception as error:
         fix = "keep no result of the graph as an attribute; y.detach() or y.numpy() may be kept"
         what = f"after a forward pass it cannot be copied: {type(error).__name__}: {str(error).splitlines()[0]}"
-        raise _failed(what, "an error", "a copy", fix) from None
+        raise failed(what, "an error", "a copy", fix) from None
     subject.repeatable()
-    again = other(*subject.inputs())
-    copied = list(again) if isinstance(again, (tuple, list)) else [again]
-    if not _same(before, copied):
+    copied = as_list(other(*subject.inputs()))
+    if not same(before, copied):
         fix = "if the class has a __deepcopy__, let it copy everything"
-        raise _failed("the copy computes something else", _difference(copied, before), "the same result", fix)
+        raise failed("the copy computes something else", difference(copied, before), "the same result", fix)
     for parameter in other.parameters():
         parameter.data = parameter.data + 1.0
-    if not _same(before, twin.outputs(*subject.inputs())):
+    if not same(before, twin.outputs(*subject.inputs())):
         fix = "parameters are attributes of the layer, not of its class or of a module around it"
-        raise _failed("a change to the copy changes the original", "a different result", "the same result", fix)
+        raise failed("a change to the copy changes the original", "a different result", "the same result", fix)
     return passed("computes the same, and is independent")
 
 
-def _writes_to_nothing(subject: _Subject) -> Outcome:
+def _writes_to_nothing(subject: Subject) -> Outcome:
     """Neither variables nor raw arrays that come in are changed."""
     twin = subject.twin(np.float64, subject.modes[0])
     inputs = subject.inputs()
     stamps = [x.stamp if isinstance(x, Variable) else 0 for x in inputs]
     twin.outputs(*inputs)
-    arrays = [_copy(x) for x in subject.raw]
+    arrays = [copy_of(x) for x in subject.raw]
     with no_grad():
         try:
             twin(*arrays)
@@ -492,26 +371,28 @@ def _writes_to_nothing(subject: _Subject) -> Outcome:
             kind = "" if _equal(x, original) else f"of type {type(x).__name__}"
         if kind:
             fix = "make a new value: x = x * 2 rather than x *= 2 on an array, ops.where rather than x[mask] = 0"
-            raise _failed(f"forward changed its input {i}, {kind}", "other values", "the values that came in", fix)
+            raise failed(f"forward changed its input {i}, {kind}", "other values", "the values that came in", fix)
     return passed("tensors and raw arrays" if accepted else "tensors (raw arrays are not taken)")
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
-        return np.array_equal(one, other, equal_nan=_is_float(one))
+        return np.array_equal(one, other, equal_nan=is_float(one))
     return one is other or bool(one == other)
 
 
-def _keeps_nothing_alive(subject: _Subject) -> Outcome:
+def _keeps_nothing_alive(subject: Subject) -> Outcome:
     """No reference cycle, and no result that outlives its last name."""
     twin = subject.twin(np.float64, subject.modes[0])
 
     def step(backward: bool) -> list[tuple[str, weakref.ref[Variable]]]:
+        inputs = subject.inputs()
+        watched = [(x.label, weakref.ref(x)) for x, raw in zip(inputs, subject.raw) if is_float(raw)]
         with record_sites():
-            loss = _loss(subject, twin, subject.inputs())
+            loss = loss_of(subject, twin, inputs)
         if loss is None:
-            return []
-        watched = [(operation(v), weakref.ref(v)) for v in behind([loss]) if not v.is_leaf]
+            return watched
+        watched += [(f"made by {operation(v)}", weakref.ref(v)) for v in behind([loss]) if not v.is_leaf]
         if backward:
             loss.backward()
         return watched
@@ -535,43 +416,56 @@ def _keeps_nothing_alive(subject: _Subject) -> Outcome:
     if cycles:
         got = ", ".join(f"{count} {name}" for name, count in cycles.most_common(4))
         fix = "let no result refer to what refers to it (a closure, an attribute, a list of both)"
-        raise _failed("a reference cycle waits for the garbage collector", got, "nothing", fix)
+        raise failed("a reference cycle waits for the garbage collector", got, "nothing", fix)
     if held:
         fix = "keep y.detach() or y.numpy(), not y: it holds the whole graph behind it"
+        if all(name.startswith("'input") for name in held):
+            fix = "keep x.detach() or x.numpy(), not x; or what is needed of it, such as x.shape"
+            raise failed("inputs stay alive after everybody dropped them", ", ".join(held), "none", fix)
         what = "results of the forward pass stay alive after everybody dropped them"
-        raise _failed(what, f"{len(held)}, the last one made by {held[-1]}", "none", fix)
+        raise failed(what, f"{len(held)}, the last one {held[-1]}", "none", fix)
     return passed("no cycle, no result kept")
 
 
-def _repeatable(subject: _Subject) -> Outcome:
+def _repeatable(subject: Subject) -> Outcome:
     """The same result from the same draws; in evaluation, without draws."""
-    random = []
+    told = []
     for mode in subject.modes:
         twin = subject.twin(np.float64, mode)
         first, second = twin.outputs(*subject.inputs()), twin.outputs(*subject.inputs())
-        if not _same(first, second):
+        if not same(first, second):
             where = f" in {mode}" if mode else ""
-            fix = "draw from tinygrad_bn.random.generator(), which manual_seed seeds; keep no state between calls"
-            raise _failed(f"two calls differ{where}", _difference(second, first), "the same result", fix)
+            why, fix = cause(twin.module, lambda twin=twin: twin(*subject.inputs()))  # type: ignore[misc]
+            raise failed(f"two calls differ{where}: {why}", difference(second, first), "the same result", fix)
+        drawn = generator().bit_generator.state
+        twin.outputs(*subject.inputs())
+        subject.repeatable()
+        draws = generator().bit_generator.state != drawn
         with no_grad():
-            free = twin.function(*subject.inputs())  # without going back to the same draws
-        outputs = list(free) if isinstance(free, (tuple, list)) else [free]
-        if not _same(first, outputs):
-            if mode == "evaluation":
-                fix = "use random numbers only if self.training"
-                raise _failed("evaluation is random", _difference(outputs, first), "the same result", fix)
-            random.append(mode)
-    return passed("random, and repeats after manual_seed" if random else "two calls agree")
+            carried = as_list(twin.function(*subject.inputs()))  # with the buffers that the last call left
+        if not same(first, carried):
+            told.append(f"{mode or 'it'} depends on buffers that it moves")
+        for buffer in twin.buffers:
+            buffer.put_back()
+        if draws:
+            with no_grad():
+                free = as_list(twin.function(*subject.inputs()))  # with other draws
+            if not same(first, free):
+                if mode == "evaluation":
+                    fix = "use random numbers only if self.training"
+                    raise failed("evaluation is random", difference(free, first), "the same result", fix)
+                told.append("random, and repeats after manual_seed")
+    return passed("; ".join(told) or "two calls agree")
 
 
-def _cost(subject: _Subject) -> Outcome:
+def _cost(subject: Subject) -> Outcome:
     """For information: times differ between machines and runs."""
     twin = subject.twin(np.float64, subject.modes[0])
     times, count = [], 0
     for _ in range(7):
         inputs = subject.inputs()
         start = time.perf_counter()
-        loss = _loss(subject, twin, inputs)
+        loss = loss_of(subject, twin, inputs)
         middle = time.perf_counter()
         if loss is None:
             return note("nothing is recorded")
@@ -584,3 +478,33 @@ def _cost(subject: _Subject) -> Outcome:
         times.append(middle - start + time.perf_counter() - begin)
     micro = statistics.median(times) * 1e6
     return note(f"{count} operations with the loss, {micro:.0f} µs forward and backward, {micro / count:.1f} µs each")
+
+
+BATTERY: dict[str, Callable[[Subject], Outcome]] = {
+    "float32": _float32,
+    "first derivatives": partial(_derivatives, check=gradcheck),
+    "second derivatives": partial(_derivatives, check=gradgradcheck),
+    "float32 values": float32_values,
+    "size of cotangents": cotangent_size,
+    "gradients arrive": _gradients_arrive,
+    "memory order": memory_order,
+    "batch of one": _batch_of_one,
+    "batch of none": batch_of_none,
+    "other batch sizes": _other_sizes,
+    "train and eval": _train_and_eval,
+    "registered": _registered,
+    "state_dict": _state_dict,
+    "deepcopy": _deepcopy,
+    "writes to nothing": _writes_to_nothing,
+    "keeps nothing alive": _keeps_nothing_alive,
+    "repeatable": _repeatable,
+    "values decide": values_decide,
+    "cost": _cost,
+}
+AFTER = {
+    "float32 values": ("float32", "first derivatives"),
+    "size of cotangents": ("first derivatives",),
+    "batch of none": ("batch of one", "first derivatives"),
+    "memory order": ("first derivatives", "second derivatives"),
+    "values decide": ("first derivatives", "second derivatives", "train and eval", "repeatable"),
+}

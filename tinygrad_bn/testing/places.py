@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Site
-from ..graph.tracing import reachable
+from ..engine.sweep import toposort
 
 
 def behind(roots: Sequence[Variable]) -> list[Variable]:
@@ -19,8 +19,9 @@ def behind(roots: Sequence[Variable]) -> list[Variable]:
     Raises:
         GraphError: the graph was used up by an earlier backward pass.
     """
-    fix = "ask before backward, or call backward(retain_graph=True)"
-    return sorted(reachable(list(dict.fromkeys(roots)), fix=fix), key=attrgetter("stamp"))
+    results = toposort(roots, everything=True)
+    leaves = (arg for result in results for arg in result.inputs or () if isinstance(arg, Variable))
+    return sorted(dict.fromkeys((*results, *leaves, *roots)), key=attrgetter("stamp"))
 
 
 def operation(result: Variable) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -15,20 +15,44 @@ from ..engine import Primitive, Variable, dtype_of, gradients, no_grad
 from ..engine.primitive import WEAK_SCALARS
 from ..engine.unbroadcast import conform
 from ..errors import ArgumentError, explain
-from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck
+from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck, steadiest
 from ..tensor import Scalar, Tensor
+from . import touched
 from .places import largest
-from .report import Check, CheckError, Outcome, Report, deliver, note, passed, run, warning
+from .primitive_variations import (
+    constants,
+    cotangent_size,
+    float32_values,
+    keeps_nothing,
+    memory_order,
+    one_and_none,
+    other_samples,
+    values_decide,
+)
+from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
+from .sample import (
+    Array,
+    Sample,
+    called,
+    copies,
+    failed,
+    few,
+    function_of,
+    is_float,
+    leaves_of,
+    random_like,
+    rules,
+    samples_of,
+)
 
-Array = np.ndarray[Any, Any]
-Sample = tuple[Any, ...]
 STEP = 1e-30
 
 
 def check_primitive(
     primitive: Primitive,
-    samples: Sequence[Any],
+    samples: Any,
     *,
+    skip: Iterable[str] = (),
     seed: int = 0,
     quiet: bool = False,
     raise_exception: bool = True,
@@ -38,13 +62,18 @@ def check_primitive(
 
     What is checked: one rule per argument; plain parameters, no array hidden in a closure; the forward (repeatable,
     float32 stays float32, writes to nothing); shape and dtype of what each rule returns; that a rule is linear in the
-    cotangent and writes to nothing; first derivatives against central differences, and against the complex step where
-    the forward takes complex numbers; second derivatives; that raw values, variables and scalars are read alike.
+    cotangent, whatever its size, and writes to nothing; first derivatives against central differences, and against the
+    complex step where the forward takes complex numbers; second derivatives; that raw values, variables and scalars are
+    read alike; the same values in float32 and in every memory order; a batch of one and an empty one; samples made of the
+    given ones (other values, without axes, broadcasting); that operations decide, not values; that an argument without a
+    rule does not matter; that nothing is kept alive.
 
     Args:
         primitive: what is tested.
         samples: a list of argument lists, each a tuple of arrays and numbers: ``[(x, y), (x, 2.0)]``.  For an operation
             of one argument ``[x]`` will do.  Choose points away from kinks, and shapes that broadcast if it broadcasts.
+            Or a generator of them (20 are taken), or a function that makes them from a ``numpy.random.Generator``.
+        skip: names of checks, as in the table, that are left out.
         seed: of the random cotangents.
         quiet: print nothing.
         raise_exception: raise when something failed.
@@ -55,82 +84,54 @@ def check_primitive(
 
     Raises:
         CheckError: something failed; what, where, got, expected, how to mend it.
-        ArgumentError: not a primitive, no sample, or samples without a floating-point number.
+        ArgumentError: not a primitive, no sample, samples without a floating-point number, or no check of a name in
+            ``skip``.
     """
     if not isinstance(primitive, Primitive):
         fix = "a composed operation is a function: check_layer(function, x) tests it"
         raise ArgumentError(explain("check_primitive: not a Primitive", got=type(primitive).__name__, fix=fix))
-    if not isinstance(samples, (list, tuple)) or not samples:
-        fix = "check_primitive(p, [(x, y)]) for two arguments, [x] for one"
-        raise ArgumentError(explain(f"check_primitive of {primitive.name}: a list of samples", got=samples, fix=fix))
-    listed = [_sample(sample) for sample in samples]
-    for sample in listed:
-        if not any(_is_float(x) for x in sample):
-            got = ", ".join(type(x).__name__ for x in sample)
-            raise ArgumentError(explain(f"check_primitive of {primitive.name}: nothing to differentiate", got=got))
+    listed = samples_of(primitive.name, samples, seed)
+    left_out = skipped(skip, (*CONTRACT, "constants", *BATTERY), f"check_primitive of {primitive.name}")
+    touched.add(primitive)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        checks = tuple(_battery(primitive, listed, params, seed))
+        checks = tuple(_battery(primitive, listed, params, seed, left_out))
     shapes = ", ".join("(" + ", ".join(str(np.shape(x)) for x in sample) + ")" for sample in listed)
     return deliver(Report(f"check_primitive of {primitive.name}, samples {shapes}", checks), quiet, raise_exception)
-
-
-def _sample(sample: Any) -> Sample:
-    args = sample if isinstance(sample, tuple) else (sample,)
-    return tuple(_float64(x.numpy() if isinstance(x, Variable) else x) for x in args)
-
-
-def _float64(x: Any) -> Any:
-    array = np.asarray(x)
-    return array.astype(np.float64) if array.dtype.kind == "f" else x
-
-
-def _is_float(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
-
-
-def _copies(sample: Sample, dtype: Any = np.float64) -> list[Any]:
-    """Fresh arrays that can be written to."""
-    return [np.array(x, dtype if _is_float(x) else None) if isinstance(x, np.ndarray) else x for x in sample]
-
-
-def _random(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Between 0.5 and 1.5 in size, of either sign."""
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
-
-
-def _failed(what: str, got: object, expected: object, fix: str) -> CheckError:
-    return CheckError(explain(what, got=got, expected=expected, fix=fix))
 
 
 # -- the battery ----------------------------------------------------------------------------------------------------------
 
 
-def _battery(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Iterator[Check]:
-    for name, contract in (("arity", _arity), ("plain data", _plain), ("forward", _forward)):
-        check = run(name, partial(contract, primitive, samples, params))
+def _battery(
+    primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int, skip: frozenset[str]
+) -> Iterator[Check]:
+    for name, contract in CONTRACT.items():
+        check = run(name, partial(contract, primitive, samples, params), skip)
         yield check
         if check.verdict == "failed":  # everything else would fail in the same words
             return
+    yield run("constants", partial(constants, primitive, samples, params), skip)
+    result = np.asarray(primitive(*copies(samples[0]), **params))
+    without = ""
     if not primitive.differentiable:
-        yield Check("rules", "note", "none: every derivative takes the result for a constant")
-        return
-    result = np.asarray(primitive(*_copies(samples[0]), **params))
-    if result.dtype.kind != "f":
-        yield Check("rules", "note", f"the result is {result.dtype}, which carries no gradient")
-        return
-    battery: list[tuple[str, Callable[..., Outcome]]] = [
-        ("what rules return", _returned),
-        ("linear in g", _linear),
-        ("rules write to nothing", _writes),
-        ("first derivatives", partial(_derivatives, check=gradcheck)),
-        ("complex step", _complex_step),
-        ("second derivatives", partial(_derivatives, check=gradgradcheck)),
-        ("raw and recorded", _raw_and_recorded),
-        ("scalars", _scalars),
-    ]
-    for name, test in battery:
-        yield run(name, partial(test, primitive, samples, params, seed=seed))
+        without = "none: every derivative takes the result for a constant"
+    elif result.dtype.kind != "f":
+        without = f"the result is {result.dtype}, which carries no gradient"
+    if without:
+        yield Check("rules", "note", without)
+    broken: set[str] = set()
+    for name, test in BATTERY.items():
+        if without and test not in FOR_ANY_FORWARD:
+            continue
+        before = [other for other in ("what rules return", *AFTER.get(name, ())) if other in broken]
+        if before:  # it would fail in the same words
+            yield Check(name, "note", f"not run: it needs {before[0]!r} to pass")
+            continue
+        check = run(name, partial(test, primitive, samples, params, seed=seed), skip)
+        if check.verdict == "failed":
+            broken.add(name)
+        yield check
 
 
 def _arity(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) -> Outcome:
@@ -140,7 +141,7 @@ def _arity(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) 
         if len(sample) != len(primitive.vjps):
             fix = "give Primitive a rule, or None, per argument; a sample for two arguments is a tuple (x, y)"
             got = f"{len(primitive.vjps)} rules, {len(sample)} arguments"
-            raise _failed(f"{primitive.name}: one rule per argument", got, "as many rules as arguments", fix)
+            raise failed(f"{primitive.name}: one rule per argument", got, "as many rules as arguments", fix)
     return passed(f"{len(primitive.vjps)} arguments, {sum(rule is not None for rule in primitive.vjps)} rules")
 
 
@@ -158,7 +159,7 @@ def _plain(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) 
         if not _is_plain(value):
             fix = "arrays are arguments, by position; lists become tuples, dtypes their names"
             expected = "numbers, strings, None, slices and tuples of them"
-            raise _failed(f"{primitive.name}: the parameter {name}=", type(value).__name__, expected, fix)
+            raise failed(f"{primitive.name}: the parameter {name}=", type(value).__name__, expected, fix)
     functions = {"the forward": primitive.forward, "variadic=": primitive.variadic, "scalar=": primitive.scalar}
     functions.update({f"the rule for argument {i}": rule for i, rule in enumerate(primitive.vjps)})
     for what, function in functions.items():
@@ -166,7 +167,7 @@ def _plain(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) 
             if isinstance(value, (np.ndarray, Variable)):
                 fix = "make it an argument: then it is recorded, shown, and differentiated"
                 got = f"{type(value).__name__} of shape {value.shape}"
-                raise _failed(f"{primitive.name}: {what} hides an array in its closure", got, "plain data", fix)
+                raise failed(f"{primitive.name}: {what} hides an array in its closure", got, "plain data", fix)
     return passed("parameters " + (", ".join(params) or "none") + "; nothing hidden")
 
 
@@ -180,39 +181,27 @@ def _hidden(function: Any) -> list[Any]:
 def _forward(primitive: Primitive, samples: list[Sample], params: dict[str, Any]) -> Outcome:
     shapes = []
     for sample in samples:
-        args = _copies(sample)
+        args = copies(sample)
         out = np.asarray(primitive(*args, **params))
         if out.dtype.kind == "f" and not np.isfinite(out).all():
-            raise _failed(f"{primitive.name}: the result is not finite", "NaN or infinity", "finite", "other samples")
+            raise failed(f"{primitive.name}: the result is not finite", "NaN or infinity", "finite", "other samples")
         for i, (arg, original) in enumerate(zip(args, sample)):
             if not np.array_equal(arg, original):
                 fix = "make a new array: out = x * 2 rather than x *= 2"
-                raise _failed(f"{primitive.name}: the forward writes to argument {i}", arg, original, fix)
-        again = np.asarray(primitive(*_copies(sample), **params))
+                raise failed(f"{primitive.name}: the forward writes to argument {i}", arg, original, fix)
+        again = np.asarray(primitive(*copies(sample), **params))
         if not np.array_equal(out, again):
             fix = "a forward has no state and draws nothing; random numbers are an argument"
-            raise _failed(f"{primitive.name}: two calls differ", "another result", "the same", fix)
-        small = _copies(sample, np.float32)
+            raise failed(f"{primitive.name}: two calls differ", "another result", "the same", fix)
+        small = copies(sample, np.float32)
         narrow = np.asarray(primitive(*small, **params))
         asked = "dtype" in params or np.result_type(*map(np.asarray, small)) != np.float32
         numpy_did = narrow.ndim == 0 and not WEAK_SCALARS  # to arrays without axes; the engine undoes it for tensors
         if narrow.dtype == np.float64 and not asked and not numpy_did:
             fix = "constants: Python numbers (np.float64 and arrays of it widen)"
-            raise _failed(f"{primitive.name}: float32 does not stay float32", narrow.dtype, "float32", fix)
+            raise failed(f"{primitive.name}: float32 does not stay float32", narrow.dtype, "float32", fix)
         shapes.append(f"{out.shape}")
     return passed(f"{', '.join(shapes)}; float32 stays float32, writes to nothing")
-
-
-def _rules(primitive: Primitive, sample: Sample) -> Iterator[tuple[int, Callable[..., Any]]]:
-    for i, x in enumerate(sample):
-        rule = primitive.vjp(i)
-        if rule is not None and _is_float(x):
-            yield i, rule
-
-
-def _called(primitive: Primitive, sample: Sample, params: dict[str, Any]) -> tuple[list[Any], Array]:
-    args = _copies(sample)
-    return args, np.array(primitive(*args, **params))
 
 
 def _returned(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
@@ -221,13 +210,17 @@ def _returned(primitive: Primitive, samples: list[Sample], params: dict[str, Any
     wide, count = [], 0
     for sample in samples:
         for dtype in (np.float64, np.float32):
-            args = _copies(sample, dtype)
-            leaves = [Tensor(x, requires_grad=True) if _is_float(x) else x for x in args]
+            args = copies(sample, dtype)
+            leaves = [Tensor(x, requires_grad=True) if is_float(x) else x for x in args]
             out = primitive(*leaves, **params)
             data = out.numpy()
-            g = _random(data.shape, rng).astype(data.dtype)
-            for i, rule in _rules(primitive, sample):
+            g = random_like(data.shape, rng).astype(data.dtype)
+            for i, rule in rules(primitive, sample):
                 cotangent = rule(g, data, *args, **params)
+                if primitive.core_dims is None and np.shape(cotangent) == data.shape != np.shape(args[i]):
+                    fix = "make it with elementwise=True: then the engine undoes the broadcasting of its arguments"
+                    what = f"{primitive.name}: the rule for argument {i} returns the shape of the result"
+                    raise failed(what, data.shape, f"{np.shape(args[i])}, the shape of the argument", fix)
                 conform(cotangent, out, i, leaves[i], False)
                 count += 1
                 numpy_did = np.ndim(cotangent) == 0 and not WEAK_SCALARS
@@ -244,54 +237,35 @@ def _returned(primitive: Primitive, samples: list[Sample], params: dict[str, Any
 def _linear(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     for sample in samples:
-        args, out = _called(primitive, sample, params)
-        g, h = _random(out.shape, rng), _random(out.shape, rng)
-        for i, rule in _rules(primitive, sample):
+        args, out = called(primitive, sample, params)
+        g, h = random_like(out.shape, rng), random_like(out.shape, rng)
+        for i, rule in rules(primitive, sample):
             together = np.asarray(rule(2.0 * g - 3.0 * h, out, *args, **params))
             apart = 2.0 * np.asarray(rule(g, out, *args, **params)) - 3.0 * np.asarray(rule(h, out, *args, **params))
             if not np.allclose(together, apart, rtol=1e-9, atol=1e-9 * (1.0 + largest(apart))):
                 fix = "g enters as a factor once: no square, no absolute value, no constant added"
                 what = f"{primitive.name}: the rule for argument {i} is not linear in g"
-                got, expected = f"rule(2g - 3h) = {_few(together)}", f"2 rule(g) - 3 rule(h) = {_few(apart)}"
-                raise _failed(what, got, expected, fix)
+                got, expected = f"rule(2g - 3h) = {few(together)}", f"2 rule(g) - 3 rule(h) = {few(apart)}"
+                raise failed(what, got, expected, fix)
     return passed("rule(2g - 3h) = 2 rule(g) - 3 rule(h)")
-
-
-def _few(array: Any) -> str:
-    shown = ", ".join(f"{x:.6g}" for x in np.ravel(array)[:4])
-    return f"[{shown}{', ...' if np.size(array) > 4 else ''}]"
 
 
 def _writes(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
     rng = np.random.default_rng(seed)
     for sample in samples:
-        for i, rule in _rules(primitive, sample):
-            args, out = _called(primitive, sample, params)
-            g = _random(out.shape, rng)
+        for i, rule in rules(primitive, sample):
+            args, out = called(primitive, sample, params)
+            g = random_like(out.shape, rng)
             given = [g, out, *args]
             before = [np.array(x) for x in given]
             rule(*given, **params)
             for name, now, then in zip(["g", "out", *(f"argument {k}" for k in range(len(args)))], given, before):
                 if not np.array_equal(now, then):
                     fix = "make a new array; several operations may share what a rule is given"
-                    raise _failed(
-                        f"{primitive.name}: the rule for argument {i} writes to {name}", _few(now), _few(then), fix
+                    raise failed(
+                        f"{primitive.name}: the rule for argument {i} writes to {name}", few(now), few(then), fix
                     )
     return passed("g, the result and the arguments stay as they are")
-
-
-def _function(primitive: Primitive, params: dict[str, Any]) -> Callable[..., Any]:
-    def function(*args: Any) -> Any:
-        return primitive(*args, **params)
-
-    function.__name__ = primitive.name
-    return function
-
-
-def _checked(primitive: Primitive, sample: Sample) -> list[Any]:
-    """Arguments with a rule as leaves, the others as constants, as ``None`` in place of a rule means."""
-    with_rule = {i for i, _ in _rules(primitive, sample)}
-    return [Tensor(x, requires_grad=i in with_rule) if _is_float(x) else x for i, x in enumerate(sample)]
 
 
 def _derivatives(
@@ -301,9 +275,9 @@ def _derivatives(
     for sample in samples:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check(_function(primitive, params), _checked(primitive, sample), seed=seed)
+            check(function_of(primitive, params), leaves_of(primitive, sample), seed=seed)
         silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
-        count += sum(np.size(sample[i]) for i, _ in _rules(primitive, sample))
+        count += sum(np.size(sample[i]) for i, _ in rules(primitive, sample))
     if silent:
         return warning("a gradient of zero would pass too: proves nothing", "\n".join(silent))
     return passed(f"{count} numbers, central differences")
@@ -314,10 +288,10 @@ def _complex_step(primitive: Primitive, samples: list[Sample], params: dict[str,
     rng = np.random.default_rng(seed)
     worst, compared = 0.0, 0
     for sample in samples:
-        args, out = _called(primitive, sample, params)
-        g = _random(out.shape, rng)
-        for i, _ in _rules(primitive, sample):
-            leaves = _checked(primitive, sample)
+        args, out = called(primitive, sample, params)
+        g = random_like(out.shape, rng)
+        for i, _ in rules(primitive, sample):
+            leaves = leaves_of(primitive, sample)
             got = gradients([primitive(*leaves, **params)], [leaves[i]], [g])[0]
             exact = _by_complex_step(primitive, args, params, g, i)
             if exact is None or got is None:
@@ -332,7 +306,7 @@ def _complex_step(primitive: Primitive, samples: list[Sample], params: dict[str,
                 if worst < 1e-3:
                     fix = "right to a few digits only: look for rounded constants, or an approximation in the rule"
                 what = f"{primitive.name}: {where}: the rule and the complex step disagree"
-                raise _failed(what, f"{got.numpy()[at]:.15g}", f"{exact[at]:.15g}", fix)
+                raise failed(what, f"{got.numpy()[at]:.15g}", f"{exact[at]:.15g}", fix)
     if not compared:
         return note("the forward takes no complex numbers, or is not analytic")
     return passed(f"largest relative difference {worst:.0e}")
@@ -354,34 +328,42 @@ def _by_complex_step(primitive: Primitive, args: list[Any], params: dict[str, An
             return None
         if out.dtype.kind != "c":
             return None
+        x = float(args[i][index])
+
+        def point(step: float, x: float = x, at: Callable[[Any], Any] = at) -> tuple[float, list[Any]]:
+            return x + step, [np.asarray(at(x + step - x), float)]
+
         exact[index] = np.sum(g * out.imag) / STEP
-        rough[index] = np.sum(g * (at(1e-6) - at(-1e-6))) / 2e-6
+        rough[index] = steadiest(point, [g], 1e-6, x, (1e-5, 1e-4))[0]
     return exact if np.allclose(exact, rough, rtol=1e-4, atol=1e-4) else None
 
 
 def _raw_and_recorded(primitive: Primitive, samples: list[Sample], params: dict[str, Any], seed: int) -> Outcome:
     """A rule on arrays and the same rule on variables give the same numbers."""
     rng = np.random.default_rng(seed)
-    for sample in samples:
-        leaves = _checked(primitive, sample)
-        _, data = _called(primitive, sample, params)
+    for sample, dtype in itertools.product(samples, (np.float64, np.float32)):
+        leaves = leaves_of(primitive, sample, dtype)
+        data = np.array(primitive(*copies(sample, dtype), **params))
         out = primitive(*leaves, **params)
-        if not np.array_equal(out.numpy(), data):
+        if not np.array_equal(out.numpy(), data, equal_nan=True):
             fix = "branch on shapes and dtypes only"
-            raise _failed(f"{primitive.name}: forward on arrays and on tensors", _few(out.numpy()), _few(data), fix)
-        g = _random(data.shape, rng)
+            raise failed(f"{primitive.name}: forward on arrays and on tensors", few(out.numpy()), few(data), fix)
+        if data.dtype.kind != "f" or not np.isfinite(data).all():  # too large for float32
+            continue
+        g = random_like(data.shape, rng).astype(data.dtype)
+        rtol = 1e-12 if dtype is np.float64 else 1e-4
         recorded = Tensor(g, requires_grad=True)
-        for i, _ in _rules(primitive, sample):
+        for i, _ in rules(primitive, sample):
             found = gradients([out], [leaves[i]], [recorded], create_graph=True)[0]
             plain = gradients([out], [leaves[i]], [g], retain_graph=True)[0]
-            if not np.allclose(found.numpy(), plain.numpy(), rtol=1e-12, atol=1e-13):
+            if not np.allclose(found.numpy(), plain.numpy(), rtol=rtol, atol=rtol / 10, equal_nan=dtype is np.float32):
                 fix = "one text for both: ops and operators, no .data, no test for the type of g"
                 what = f"{primitive.name}: the rule for argument {i} differs between variables and arrays"
-                raise _failed(what, _few(found.numpy()), _few(plain.numpy()), fix)
+                raise failed(what, few(found.numpy()), few(plain.numpy()), fix)
             if not found.requires_grad and found.numpy().any():  # a rule may be 0, as that of sign is
                 fix = "write the rule with ops and operators; .data, .numpy() and float() leave the graph"
                 what = f"{primitive.name}: the rule for argument {i} does not depend on g when it is recorded"
-                raise _failed(what, "a constant", "a result recorded from g", fix)
+                raise failed(what, "a constant", "a result recorded from g", fix)
     return passed("the same numbers")
 
 
@@ -403,14 +385,14 @@ def _scalars(primitive: Primitive, samples: list[Sample], params: dict[str, Any]
             if not np.isclose(value, expected.item(), rtol=1e-12, atol=1e-13):
                 fix = "scalar= computes what the forward computes, on Python floats"
                 what = f"{primitive.name}: scalar= and the forward differ at {', '.join(f'{x:.6g}' for x in point)}"
-                raise _failed(f"{what}, on {how}", repr(value), repr(expected.item()), fix)
-        for i, _ in _rules(primitive, tuple(map(np.asarray, point))):
+                raise failed(f"{what}, on {how}", repr(value), repr(expected.item()), fix)
+        for i, _ in rules(primitive, tuple(map(np.asarray, point))):
             (one,) = gradients([out], [variables[i]], retain_graph=True)
             (other,) = gradients([expected], [leaves[i]], [np.ones(())], retain_graph=True)
             if not np.isclose(one.data, other.item(), rtol=1e-12, atol=1e-13):
                 fix = "one rule serves both: no test for the type of its arguments"
                 what = f"{primitive.name}: the rule for argument {i} differs between scalars and arrays"
-                raise _failed(what, repr(one.data), repr(other.item()), fix)
+                raise failed(what, repr(one.data), repr(other.item()), fix)
     return passed(f"agree at {len(points)} points")
 
 
@@ -420,3 +402,32 @@ def _points(primitive: Primitive, sample: Sample) -> list[list[float]]:
         return [[float(x) for x in sample]] if all(np.shape(x) == () for x in sample) else []
     broadcast = np.broadcast_arrays(*(np.asarray(x, float) for x in sample))
     return [list(map(float, point)) for point in itertools.islice(zip(*(x.ravel() for x in broadcast)), 8)]
+
+
+CONTRACT: dict[str, Callable[..., Outcome]] = {"arity": _arity, "plain data": _plain, "forward": _forward}
+BATTERY: dict[str, Callable[..., Outcome]] = {
+    "what rules return": _returned,
+    "linear in g": _linear,
+    "rules write to nothing": _writes,
+    "size of g": cotangent_size,
+    "first derivatives": partial(_derivatives, check=gradcheck),
+    "complex step": _complex_step,
+    "second derivatives": partial(_derivatives, check=gradgradcheck),
+    "raw and recorded": _raw_and_recorded,
+    "scalars": _scalars,
+    "float32 values": float32_values,
+    "memory order": memory_order,
+    "one and none": one_and_none,
+    "values decide": values_decide,
+    "other samples": other_samples,
+    "keeps nothing alive": keeps_nothing,
+}
+AFTER = {
+    "size of g": ("linear in g", "rules write to nothing"),
+    "float32 values": ("rules write to nothing",),
+    "memory order": ("rules write to nothing", "raw and recorded"),
+    "values decide": ("second derivatives", "raw and recorded"),
+    "other samples": ("first derivatives", "rules write to nothing", "memory order", "values decide"),
+    "one and none": ("first derivatives", "rules write to nothing"),
+}
+FOR_ANY_FORWARD = (float32_values, memory_order, one_and_none, keeps_nothing)

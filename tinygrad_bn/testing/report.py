@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import TinygradError
+from ..errors import ArgumentError, TinygradError, explain
 
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
@@ -105,16 +105,33 @@ class Report:
         return "\n".join([self.subject, *lines, said])
 
     def stories(self, checks: Iterable[Check]) -> str:
-        """The whole messages of some checks."""
-        return "\n".join(f"{check.name}: {check.message}" for check in checks)
+        """The whole messages of some checks; what several say in the same words is told once."""
+        told: dict[str, list[str]] = {}
+        for check in checks:
+            told.setdefault(check.message, []).append(check.name)
+        return "\n".join(f"{', '.join(names)}: {message}" for message, names in told.items())
 
     def __str__(self) -> str:
         told = self.stories([*self.failures, *self.warnings])
         return f"{self.table()}\n{told}" if told else self.table()
 
 
-def run(name: str, check: Callable[[], Outcome]) -> Check:
+def skipped(names: Iterable[str], known: Iterable[str], what: str) -> frozenset[str]:
+    """The checks to leave out.
+
+    Raises:
+        ArgumentError: there is no check of that name.
+    """
+    chosen, valid = frozenset([names] if isinstance(names, str) else names), tuple(known)
+    if unknown := sorted(chosen.difference(valid)):
+        raise ArgumentError(explain(f"{what}: skip= names no check", got=", ".join(unknown), expected=", ".join(valid)))
+    return chosen
+
+
+def run(name: str, check: Callable[[], Outcome], skip: Container[str] = ()) -> Check:
     """Run one check; whatever it raises is its failure."""
+    if name in skip:
+        return Check(name, "note", "left out, as asked")
     try:
         outcome = check()
     except Exception as error:

@@ -7,19 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from demos.datasets import DIGITS
-from demos.lab.demo import (
-    Attachment,
-    Code,
-    Demo,
-    Drawing,
-    Heading,
-    Part,
-    Plot,
-    Settings,
-    Table,
-    Text,
-    Verdict,
-)
+from demos.lab.demo import Demo
+from demos.lab.measure.part import Part, Settings
+from demos.lab.show.blocks import Attachment, Code, Drawing, Heading, Plot, Table, Text, Verdict
 
 EVIL = "<script>alert(\"x\")</script> & 'quotes'"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="40"><rect width="900" height="40"/></svg>'

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import fake
 import pytest
 
 from demos import __main__ as every
-from demos.lab import command, plots
-from demos.lab import run as running
+from demos.lab import command
+from demos.lab.show import plots
 
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
     fake.install(monkeypatch)
-    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
     monkeypatch.setattr(every, "NAMES", ("fake",))
 
 
@@ -44,6 +43,21 @@ def test_all_demos_write_results_and_report(tmp_path, capsys):
     assert every.main(["--out", str(tmp_path / "again"), "--again", str(tmp_path / "results.json")]) == 0
     assert (tmp_path / "again" / "report.html").read_bytes() == report  # the same bytes from the results alone
     assert fake.calls == calls
+
+
+def test_what_was_measured_is_shown_once(tmp_path, monkeypatch):
+    times = []
+
+    def show(measured):
+        times.append(sorted(measured))
+        return fake.show(measured)
+
+    monkeypatch.setattr(sys.modules["demos.fake"], "DEMO", replace(fake.DEMO, show=show), raising=False)
+    assert every.main(["--out", str(tmp_path)]) == 0
+    assert times == [["first", "second"]]
+    assert every.main(["--out", str(tmp_path), "--again", str(tmp_path / "results.json")]) == 0
+    assert command.main("fake", ["--out", str(tmp_path)]) == 0
+    assert times == [["first", "second"]] * 3
 
 
 def test_without_matplotlib_tables_are_printed_and_the_report_says_what_is_missing(tmp_path, capsys, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demos.lab import copies
+from demos.lab.measure import copies
 from tinygrad_bn import functional, nn, no_grad, optim
 
 SIZES = (5, 7, 6, 3)

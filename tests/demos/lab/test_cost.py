@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from demos.lab import copies, cost
+from demos.lab.measure import copies, cost
 from tinygrad_bn import nn
 
 

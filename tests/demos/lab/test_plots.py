@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demos.lab import plots
+from demos.lab.show import plots
 
 pytest.importorskip("matplotlib", exc_type=ImportError)
 

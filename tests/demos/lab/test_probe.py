@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from demos.lab import copies, probe
+from demos.lab.measure import copies, probe
 from tinygrad_bn import nn
 
 SIZES = (5, 7, 6, 4)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import fake
 import pytest
 
 from demos import __main__ as every
-from demos.lab import run as running
 
 
 @pytest.fixture
 def report(tmp_path, monkeypatch, capsys):
     fake.install(monkeypatch)
-    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
     monkeypatch.setattr(every, "NAMES", ("fake",))
     assert every.main(["--out", str(tmp_path)]) == 0
     return tmp_path / "report.html"

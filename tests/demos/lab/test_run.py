@@ -15,8 +15,10 @@ import fake
 import pytest
 
 from demos import datasets
+from demos.lab import kept
 from demos.lab import run as running
-from demos.lab.demo import Demo, Part, Settings
+from demos.lab.demo import Demo
+from demos.lab.measure.part import Part, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = Settings(3)
@@ -25,7 +27,6 @@ DEFAULT = Settings(3)
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
     fake.install(monkeypatch)
-    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__)])
 
 
 def run(folder, settings=DEFAULT, demo: Demo = fake.DEMO):
@@ -55,22 +56,12 @@ def test_other_options_are_measured(tmp_path, other):
 
 def test_other_code_and_other_data_are_measured(tmp_path, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(running, "sources", lambda demo: [Path(fake.__file__), Path(__file__)])
+    monkeypatch.setattr(kept, "code_of", lambda demo: "other code")
     run(tmp_path)
     assert fake.calls == ["second", "first"] * 2
     first, second = fake.DEMO.parts
     run(tmp_path, demo=replace(fake.DEMO, parts=(replace(first, data=(datasets.GERMAN,)), second)))
     assert fake.calls == ["second", "first"] * 2 + ["first"]
-
-
-def test_the_code_that_counts_is_the_engine_the_shared_part_and_the_demos_own(monkeypatch):
-    monkeypatch.undo()
-    files = {path.relative_to(ROOT).as_posix() for path in running.sources(Demo("worked_example", "", "", (), list))}
-    assert {"tinygrad_bn/engine/sweep.py", "demos/lab/copies.py", "demos/worked_example.py"} <= files
-    assert {"demos/datasets/images.py"} <= files
-    assert not {"demos/bn_activity.py", "demos/conv_mnist.py"} & files
-    package = {path.relative_to(ROOT).as_posix() for path in running.sources(Demo("shallow_vs_deep", "", "", (), list))}
-    assert "demos/shallow_vs_deep/regions.py" in package
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"measured": {}}'])
@@ -101,8 +92,8 @@ def test_what_is_finished_stays_when_a_later_part_fails(tmp_path):
         patch.setattr(sys.modules["demos.fake"], "DEMO", broken, raising=False)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, demo=broken)
-    (kept,) = (tmp_path / "parts").iterdir()
-    assert json.loads(kept.read_text())["part"] == "fake: second"
+    (left,) = (tmp_path / "parts").iterdir()
+    assert json.loads(left.read_text())["part"] == "fake: second"
     assert run(tmp_path)["second"].reused
     assert fake.calls == ["second", "first"]
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from demos.lab import statistics as st
+from demos.lab.measure import statistics as st
+from demos.lab.show import texts
 
 
 def test_t_quantiles_of_one_and_two_degrees_are_closed_forms():
@@ -75,15 +76,19 @@ def test_auc_counts_pairs():
 
 
 def test_texts():
-    assert st.steps_text([80, 90, 120]) == "90 (80 to 120)"
-    assert st.steps_text([1200]) == "1,200"
-    assert (st.never_text(1234.4), st.never_text(0.5, ".2f"), st.never_text(None)) == ("1,234", "0.50", "never")
-    assert st.steps_text([80, None, 90]) == "90 (80 to 90), 2/3"
-    assert st.steps_text([None, None, 90]) == "never (90 to 90), 1/3"
-    assert st.steps_text([None, None]) == "never (0/2)"
-    assert st.saved_text([100] * 3, [25] * 3) == "75 % [75, 75]"
-    assert st.saved_text([None] * 3, [25] * 3) == "all: the other never"
-    assert st.saved_text([25] * 3, [None] * 3) == "none: never"
-    assert st.saved_text([None] * 3, [None] * 3) == "neither"
-    assert st.difference_text([0.01, 0.02, 0.03], 100) == "+2.00 ± 2.48"
-    assert st.mean_text([0.5, 0.6], 100, 1) == "55.0 ± 7.1"
+    assert texts.steps_text([80, 90, 120]) == "90 (80 to 120)"
+    assert texts.steps_text([1200]) == "1,200"
+    assert (texts.never_text(1234.4), texts.never_text(0.5, ".2f"), texts.never_text(None)) == (
+        "1,234",
+        "0.50",
+        "never",
+    )
+    assert texts.steps_text([80, None, 90]) == "90 (80 to 90), 2/3"
+    assert texts.steps_text([None, None, 90]) == "never (90 to 90), 1/3"
+    assert texts.steps_text([None, None]) == "never (0/2)"
+    assert texts.saved_text([100] * 3, [25] * 3) == "75 % [75, 75]"
+    assert texts.saved_text([None] * 3, [25] * 3) == "all: the other never"
+    assert texts.saved_text([25] * 3, [None] * 3) == "none: never"
+    assert texts.saved_text([None] * 3, [None] * 3) == "neither"
+    assert texts.difference_text([0.01, 0.02, 0.03], 100) == "+2.00 ± 2.48"
+    assert texts.mean_text([0.5, 0.6], 100, 1) == "55.0 ± 7.1"

@@ -1,7 +1,7 @@
 """Tables in a terminal stand in columns."""
 
-from demos.lab.demo import Heading, Text, Verdict
-from demos.lab.terminal import as_text, columns, letters
+from demos.lab.show.blocks import Heading, Text, Verdict
+from demos.lab.show.terminal import as_text, columns, letters
 
 
 def test_marks_above_letters_take_no_place():

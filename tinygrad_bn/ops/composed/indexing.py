@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, dtype_of
-from ...errors import DTypeError, IndexingError, explain
+from ...errors import DTypeError, IndexingError, explain, unmasked
 from .. import primitives
 from .axes import as_array, one_axis, shape_of
 from .shaping import ravel
@@ -59,7 +59,7 @@ def _plain(part: slice) -> slice:
 
 def _index_array(part: Any, what: str) -> Any:
     """An array-like index as an array of integers or booleans."""
-    array: Any = part if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
+    array: Any = unmasked(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
     if array is not part and array.size == 0:
         array = array.astype(int)  # the empty list
     kind = dtype_of(array).kind
@@ -94,11 +94,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
     if len(shape_of(positions)) != len(shape):
         got = f"{len(shape_of(positions))} axes of indices for {len(shape)}"
         raise IndexingError(explain("take_along_axis: as many axes in the indices as in the array", got=got))
-    grids: list[Any] = []
-    for i, size in enumerate(shape):
-        along = tuple(-1 if j == i else 1 for j in range(len(shape)))
-        grids.append(positions if i == axis else np.arange(size).reshape(along))
-    return primitives.gather(x, *grids, pattern=("array",) * len(shape))
+    return primitives.take_along_axis(x, positions, axis=axis)
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
@@ -108,6 +104,23 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
         x, axis = ravel(x), 0
     axis = one_axis(axis, len(shape_of(x)), "take")
     return primitives.gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
+
+
+def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+    """The positions that put the elements in rising order along an axis, as ``numpy.argsort``; integers, no derivative."""
+    x = as_array(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    return primitives.argsort(x, axis=one_axis(axis, len(shape_of(x)), "argsort"), kind=kind)
+
+
+def sort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+    """The elements in rising order along an axis (of the flattened array for ``None``), as ``numpy.sort``."""
+    x = as_array(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = one_axis(axis, len(shape_of(x)), "sort")
+    return take_along_axis(x, primitives.argsort(x, axis=axis, kind=kind), axis)
 
 
 def _positions(indices: Any, what: str) -> Any:

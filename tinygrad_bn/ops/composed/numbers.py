@@ -11,7 +11,7 @@ from ...engine import Variable, dtype_of
 from ...engine import astype as convert
 from ...errors import ArgumentError, DTypeError, explain
 from .. import primitives
-from .axes import as_array, as_value
+from .axes import as_array, as_value, integers
 
 
 def power(x: Any, exponent: Any) -> Any:
@@ -40,6 +40,18 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
 def _ends(dtype: np.dtype[Any]) -> tuple[float, float]:
     """Bounds that bound nothing, and that leave integers integers."""
     return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-math.inf, math.inf)
+
+
+def round(x: Any, decimals: int = 0) -> Any:  # noqa: A001
+    """To a number of decimals, the even one of two that are as near, as ``numpy.round``; its derivative is 0."""
+    x = as_value(x)
+    (decimals,) = integers(decimals, "round")
+    whole = dtype_of(x).kind in "iu"
+    if decimals == 0 or (whole and decimals > 0):
+        return x if whole else primitives.rint(x)
+    scale = 10.0 ** abs(decimals)
+    rounded = primitives.rint(x * scale) / scale if decimals > 0 else primitives.rint(x / scale) * scale
+    return astype(rounded, dtype_of(x)) if whole else rounded
 
 
 def astype(x: Any, dtype: Any) -> Any:

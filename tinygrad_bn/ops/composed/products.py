@@ -61,6 +61,15 @@ def dot(x: Any, y: Any) -> Any:
     return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 2,), "dot")
 
 
+def inner(x: Any, y: Any) -> Any:
+    """Sum of products over the last axes, as ``numpy.inner``."""
+    x, y = as_value(x), as_value(y)
+    a, b = len(shape_of(x)), len(shape_of(y))
+    if a == 0 or b == 0:
+        return primitives.multiply(x, y)
+    return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 1,), "inner")
+
+
 def outer(x: Any, y: Any) -> Any:
     """All products of two flattened arrays, as ``numpy.outer``."""
     x, y = ravel(x), ravel(y)

@@ -11,6 +11,7 @@ from ...engine import Primitive, astype, dtype_of, scope
 from ...errors import ArgumentError, ShapeError, explain
 from .. import primitives
 from .axes import Axis, as_array, count, many_axes, one_axis, shape_of
+from .precision import DOUBLE, SINGLE, rounded_once
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
@@ -28,7 +29,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "mean")
     n = _some(x, axes, "mean")
-    return primitives.sum(x, axis=axes, keepdims=keepdims) / float(n)
+    return rounded_once(lambda x: primitives.sum(x, axis=axes, keepdims=keepdims) / float(n), x, SINGLE)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -37,7 +38,7 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     Raises:
         ShapeError: fewer than ``ddof + 1`` elements.
     """
-    return _variance(as_array(x), axis, keepdims, ddof, "var")
+    return rounded_once(lambda x: _variance(x, axis, keepdims, ddof, "var"), as_array(x), DOUBLE)
 
 
 def _variance(x: Any, axis: Axis, keepdims: bool, ddof: int, what: str) -> Any:
@@ -53,7 +54,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     Raises:
         ShapeError: fewer than ``ddof + 1`` elements.
     """
-    return _root_or_zero(_variance(as_array(x), axis, keepdims, ddof, "std"))
+    return rounded_once(lambda x: _root_or_zero(_variance(x, axis, keepdims, ddof, "std")), as_array(x), DOUBLE)
 
 
 def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
@@ -72,13 +73,18 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     if dtype_of(x).kind in "biu":
         x = astype(x, dtype="float64")  # squares of small integers would wrap around
     if ord is None or ord == 2:
-        return _root_or_zero(primitives.sum(primitives.square(x), axis=axes, keepdims=keepdims))
+        return rounded_once(
+            lambda x: _root_or_zero(primitives.sum(primitives.square(x), axis=axes, keepdims=keepdims)), x, DOUBLE
+        )
     if ord == np.inf:
         _some(x, axes, "norm")
         return primitives.max(primitives.abs(x), axis=axes, keepdims=keepdims)
     if ord == 1:
         return primitives.sum(primitives.abs(x), axis=axes, keepdims=keepdims)
-    return _root_or_zero(primitives.sum(primitives.abs(x) ** float(ord), axis=axes, keepdims=keepdims), float(ord))
+    p = float(ord)
+    return rounded_once(
+        lambda x: _root_or_zero(primitives.sum(primitives.abs(x) ** p, axis=axes, keepdims=keepdims), p), x, DOUBLE
+    )
 
 
 def _root_or_zero(s: Any, degree: float = 2.0) -> Any:
@@ -133,6 +139,23 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     return primitives.min(x, axis=axes, keepdims=keepdims)
 
 
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether no element is 0, over axes, as ``numpy.all``; booleans, no derivative."""
+    x = as_array(x)
+    return primitives.all(x, axis=many_axes(axis, len(shape_of(x)), "all"), keepdims=keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether some element is not 0, over axes, as ``numpy.any``; booleans, no derivative."""
+    x = as_array(x)
+    return primitives.any(x, axis=many_axes(axis, len(shape_of(x)), "any"), keepdims=keepdims)
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """How many elements are not 0, over axes, as ``numpy.count_nonzero``; integers, no derivative."""
+    return sum(primitives.not_equal(as_array(x), 0), axis, keepdims)
+
+
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
     return _position(primitives.argmax, as_array(x), axis, keepdims)
@@ -170,6 +193,10 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
+    return rounded_once(lambda x: _logsumexp(x, axes, keepdims), x, SINGLE)
+
+
+def _logsumexp(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     with scope("logsumexp"):
         limit = np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max
         shift = primitives.clip(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
@@ -183,6 +210,10 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     """primitives.exp(x) / sum(primitives.exp(x)) over axes, without overflow."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
+    return rounded_once(lambda x: _softmax(x, axes), x, SINGLE)
+
+
+def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
     with scope("softmax"):
         e = primitives.exp(x - _largest(x, axes, "softmax"))
         return e / primitives.sum(e, axis=axes, keepdims=True)
@@ -192,6 +223,10 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """primitives.log(softmax(x)) over axes, without overflow or primitives.log(0)."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
+    return rounded_once(lambda x: _log_softmax(x, axes), x, SINGLE)
+
+
+def _log_softmax(x: Any, axes: tuple[int, ...]) -> Any:
     with scope("log_softmax"):
         shifted = x - _largest(x, axes, "log_softmax")
         return shifted - primitives.log(primitives.sum(primitives.exp(shifted), axis=axes, keepdims=True))

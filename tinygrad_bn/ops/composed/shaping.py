@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -151,6 +152,23 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return primitives.concatenate(*(expand_dims(a, axis) for a in parts), axis=axis)
 
 
+def hstack(arrays: Sequence[Any]) -> Any:
+    """Side by side, as ``numpy.hstack``: along the second axis, or the first of arrays with one axis."""
+    parts = [_with_axes(a, 1) for a in arrays]
+    return concatenate(parts, axis=0 if parts and len(shape_of(parts[0])) == 1 else 1)
+
+
+def vstack(arrays: Sequence[Any]) -> Any:
+    """On top of each other, as ``numpy.vstack``: along the first axis, where an array with one axis is one row."""
+    return concatenate([_with_axes(a, 2) for a in arrays], axis=0)
+
+
+def _with_axes(x: Any, n: int) -> Any:
+    x = as_array(x)
+    shape = shape_of(x)
+    return x if len(shape) >= n else primitives.reshape(x, shape=(1,) * (n - len(shape)) + shape)
+
+
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """Parts along an axis: a number of equal ones, or cut before each given index.  As ``numpy.split``."""
     x = as_array(x)
@@ -230,8 +248,9 @@ def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
     padded = primitives.put_slice(x, index=inside, shape=wide)
     if constant_values == 0.0:
         return padded
-    border = np.ones(wide, bool)
-    border[inside] = False
+    touched = [any(pair) for pair in widths]  # an axis that is left as it is, such as the batch, is broadcast
+    border = np.ones([size if padded_too else 1 for size, padded_too in zip(wide, touched)], bool)
+    border[tuple(cut if padded_too else slice(None) for cut, padded_too in zip(inside, touched))] = False
     return primitives.where(border, constant_values, padded)
 
 
@@ -286,13 +305,15 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
 def tril(x: Any, k: int = 0) -> Any:
     """The lower triangle of the last two axes, zero above diagonal ``k``, as ``numpy.tril``."""
     x = as_array(x)
-    return primitives.where(np.tri(*_matrix(x, "tril"), k=k, dtype=bool), x, 0)
+    _matrix(x, "tril")
+    return primitives.tril(x, k=operator.index(k))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangle of the last two axes, zero below diagonal ``k``, as ``numpy.triu``."""
     x = as_array(x)
-    return primitives.where(np.tri(*_matrix(x, "triu"), k=k - 1, dtype=bool), 0, x)
+    _matrix(x, "triu")
+    return primitives.triu(x, k=operator.index(k))
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -305,15 +326,29 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 def _diagonal(x: Any, offset: int, axis1: int, axis2: int, what: str) -> Any:
-    rows, columns = _matrix(x, what, axis1, axis2)
+    _matrix(x, what, axis1, axis2)
     n_axes = len(shape_of(x))
     if axis1 % n_axes == axis2 % n_axes:
         raise ShapeError(explain(f"{what}: two different axes", got=f"axis1={axis1}, axis2={axis2} of {n_axes} axes"))
     (offset,) = integers(offset, what)
-    down, right = builtin_max(-offset, 0), builtin_max(offset, 0)
-    i = np.arange(builtin_max(0, builtin_min(rows - down, columns - right)))
-    pattern = (slice(None),) * (n_axes - 2) + ("array", "array")
-    return primitives.gather(moveaxis(x, (axis1, axis2), (-2, -1)), i + down, i + right, pattern=pattern)
+    return primitives.take_diagonal(moveaxis(x, (axis1, axis2), (-2, -1)), offset=offset)
+
+
+def diag(x: Any, k: int = 0) -> Any:
+    """A matrix with x on diagonal k, for one axis; diagonal k of x, for two.  As ``numpy.diag``.
+
+    Raises:
+        ShapeError: no axes, or more than two.
+    """
+    x = as_array(x)
+    shape = shape_of(x)
+    (k,) = integers(k, "diag")
+    if len(shape) == 1:
+        n = shape[0] + builtin_max(k, -k)
+        return primitives.put_diagonal(x, offset=k, shape=(n, n))
+    if len(shape) != 2:
+        raise ShapeError(explain("diag: one axis or two", got=f"shape {shape}"))
+    return _diagonal(x, k, 0, 1, "diag")
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:

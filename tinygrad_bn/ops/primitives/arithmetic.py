@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive
-from .compare import equal, where
+from .compare import equal, logical_and, logical_or, nothing, where
+from .elementary import sigmoid
 
 add: Primitive = Primitive(
     "add",
@@ -47,7 +49,7 @@ divide: Primitive = Primitive(
     "divide",
     np.divide,
     lambda g, out, x, y: g / y,
-    lambda g, out, x, y: g * out / -y,
+    lambda g, out, x, y: g * (out / -y),  # not g * out first, which may overflow
     scalar=operator.truediv,
     elementwise=True,
     notation="{0} / {1}",
@@ -64,13 +66,18 @@ negative: Primitive = Primitive(
     doc="``negative(x)``, ``-x``.",
 )
 
-# Where the exponent is 0 the derivative is 0 * x**(-1), which is 0 for every x but would be NaN at x = 0; where the base
-# is 0 the derivative by the exponent is 0, the limit, for positive exponents.
+
+def _both_zero(x: Any, y: Any) -> Any:
+    return logical_and(equal(x, 0.0), equal(y, 0.0))
+
+
+# By the base: 0 * 0**(-1) would be NaN where both are 0, and the derivative of x**0 is 0.  By the exponent: where the result is
+# 0 the logarithm is infinite, and the derivative 0 in the limit; at 0**0 it is taken to be 0, too.
 power: Primitive = Primitive(
     "power",
     np.power,
-    lambda g, out, x, y: g * (y * power(x, where(equal(y, 0.0), 1.0, y - 1.0))),
-    lambda g, out, x, y: g * (out * log(where(equal(x, 0.0), 1.0, x))),
+    lambda g, out, x, y: g * (y * power(x, where(_both_zero(x, y), 1.0, y - 1.0))),
+    lambda g, out, x, y: g * (out * log(where(logical_or(equal(out, 0.0), _both_zero(x, y)), 1.0, x))),
     scalar=math.pow,
     elementwise=True,
     notation="{0} ^ {1}",
@@ -80,7 +87,7 @@ power: Primitive = Primitive(
 power_constant: Primitive = Primitive(
     "power_constant",
     lambda x, exponent: x**exponent,
-    lambda g, out, x, exponent: g * (exponent * power_constant(x, exponent=exponent - 1 if exponent else 1)),
+    lambda g, out, x, exponent: g * (exponent * power_constant(x, exponent=exponent - 1 if exponent else 0)),
     scalar=lambda x, exponent: math.pow(x, exponent),
     elementwise=True,
     notation="{0} ^ {exponent}",
@@ -115,4 +122,38 @@ log: Primitive = Primitive(
     elementwise=True,
     notation="log {0}",
     doc="``log(x)``: natural logarithm.",
+)
+
+# Where both are -inf the result is, too, and both derivatives are 0, as those of logsumexp.
+logaddexp: Primitive = Primitive(
+    "logaddexp",
+    np.logaddexp,
+    lambda g, out, x, y: g * sigmoid(x - where(equal(out, -math.inf), 0.0, y)),
+    lambda g, out, x, y: g * sigmoid(y - where(equal(out, -math.inf), 0.0, x)),
+    scalar=lambda x, y: float(np.logaddexp(x, y)),
+    elementwise=True,
+    notation="log(exp {0} + exp {1})",
+    doc="``logaddexp(x, y)``: log(exp(x) + exp(y)), without overflow.",
+)
+
+floor_divide: Primitive = Primitive(
+    "floor_divide",
+    np.floor_divide,
+    lambda g, out, x, y: nothing(g),
+    lambda g, out, x, y: nothing(g),
+    scalar=operator.floordiv,
+    elementwise=True,
+    notation="⌊{0} / {1}⌋",
+    doc="``floor_divide(x, y)``, ``x // y``: the next integer below the quotient; its derivative is 0.",
+)
+
+remainder: Primitive = Primitive(
+    "remainder",
+    np.remainder,
+    lambda g, out, x, y: g,
+    lambda g, out, x, y: g * -floor_divide(x, y),
+    scalar=operator.mod,
+    elementwise=True,
+    notation="{0} mod {1}",
+    doc="``remainder(x, y)``, ``x % y``: x - floor(x / y) * y, with the sign of y.",
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Primitive, dtype_of, shape_of
+from ...engine import Primitive, Variable, dtype_of, shape_of
+from ...engine.unbroadcast import accumulator
 
 
 def _put_slice(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -39,9 +40,9 @@ def full_index(pattern: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _scatter_add(x: Any, *arrays: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, dtype_of(x))
+    out = np.zeros(shape, accumulator(dtype_of(x)))
     np.add.at(out, full_index(pattern, arrays), x)
-    return out
+    return out.astype(dtype_of(x), copy=False)
 
 
 # Index arrays are arguments, not parameters: they are data, and a recorded program shows them.
@@ -62,18 +63,52 @@ scatter_add: Primitive = Primitive(
 )
 
 
-argmax: Primitive = Primitive(
-    "argmax",
-    lambda x, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims),
-    None,
-    notation="argmax {0}",
-    doc="``argmax(x, axis=0, keepdims=False)``: the first position of the largest element; integers, no derivative.",
+def _put_diagonal(x: Any, offset: int, shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, dtype_of(x))
+    i = np.arange(shape_of(x)[-1])
+    out[..., i + max(-offset, 0), i + max(offset, 0)] = x
+    return out
+
+
+take_diagonal: Primitive = Primitive(
+    "take_diagonal",
+    lambda x, offset: np.diagonal(x, offset, -2, -1),
+    lambda g, out, x, offset: put_diagonal(g, offset=offset, shape=shape_of(x)),
+    notation="diagonal {0}",
+    doc="``take_diagonal(x, offset=0)``: a diagonal of the last two axes, as the last axis.",
 )
 
-argmin: Primitive = Primitive(
-    "argmin",
-    lambda x, axis, keepdims: np.argmin(x, axis=axis, keepdims=keepdims),
-    None,
-    notation="argmin {0}",
-    doc="``argmin(x, axis=0, keepdims=False)``: the first position of the smallest element; integers, no derivative.",
+put_diagonal: Primitive = Primitive(
+    "put_diagonal",
+    _put_diagonal,
+    lambda g, out, x, offset, shape: take_diagonal(g, offset=offset),
+    notation="diagonal ← {0}",
+    doc="``put_diagonal(x, offset=0, shape=...)``: zeros of the shape, with x where ``take_diagonal`` takes from.",
 )
+
+
+def _positions(name: str, words: str) -> Primitive:
+    find = getattr(np, name)
+
+    def forward(x: Any, **params: Any) -> Any:
+        return find(x, **params)
+
+    return Primitive(
+        name,
+        forward,
+        None,
+        unfold=lambda x, **params: find(plain(x), **params),  # Python's comparisons would pass over a NaN
+        notation=f"{name} {{0}}",
+        doc=f"``{name}(x, axis=0, ...)``: {words}; integers, no derivative.",
+    )
+
+
+argmax: Primitive = _positions("argmax", "the first position of the largest element")
+argmin: Primitive = _positions("argmin", "the first position of the smallest element")
+argsort: Primitive = _positions("argsort", "the positions of the elements in rising order")
+
+
+def plain(x: Any) -> np.ndarray[Any, Any]:
+    """The values of an array of scalars and numbers."""
+    values: np.ndarray[Any, Any] = np.frompyfunc(lambda v: v.item() if isinstance(v, Variable) else v, 1, 1)(x)
+    return np.asarray(values, float)

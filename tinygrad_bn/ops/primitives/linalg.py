@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive
+from ...engine.unbroadcast import accumulator
 
 matmul: Primitive = Primitive(
     "matmul",
@@ -19,6 +20,13 @@ matmul: Primitive = Primitive(
 )
 
 
+def _contract(*arrays: Any, inputs: tuple[str, ...], output: str) -> Any:
+    dtype = np.result_type(*arrays)
+    wide = [np.asarray(a, accumulator(dtype)) for a in arrays] if dtype == np.float16 else arrays
+    out = np.einsum(f"{','.join(inputs)}->{output}", *wide, optimize=True)
+    return out if wide is arrays else out.astype(dtype)
+
+
 def _contract_rule(index: int, g: Any, out: Any, *arrays: Any, inputs: tuple[str, ...], output: str) -> Any:
     others = [i for i in range(len(arrays)) if i != index]
     terms = tuple([output] + [inputs[i] for i in others])
@@ -27,7 +35,7 @@ def _contract_rule(index: int, g: Any, out: Any, *arrays: Any, inputs: tuple[str
 
 einsum: Primitive = Primitive(
     "einsum",
-    lambda *arrays, inputs, output: np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=True),
+    _contract,
     variadic=_contract_rule,
     notation="einsum",
     doc="``einsum(x, y, inputs=('ij', 'jk'), output='ik')``: no letter twice in one array, and each letter of an array"

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, broadcast_to, shape_of
-from ...engine.unbroadcast import add_reduce
-from .compare import equal, mask_like, where
+from ...engine.unbroadcast import accumulator, add_reduce
+from .compare import equal, logical_or, mask_like, not_equal, where
+from .index import plain
 from .shape import reshape
 
 
@@ -40,19 +41,24 @@ sum: Primitive = Primitive(  # noqa: A001
 
 
 def _extremum_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """Split equally among ties."""
-    chosen = mask_like(equal(x, spread(out, x, axis, keepdims)), g)
-    return spread(g, x, axis, keepdims) * chosen / sum(chosen, axis=axis, keepdims=True)
+    """Split equally among ties.  An extremum that is NaN has no place: all get NaN."""
+    extremum = spread(out, x, axis, keepdims)
+    chosen = logical_or(equal(x, extremum), not_equal(extremum, extremum))
+    many = sum(mask_like(chosen, g), axis=axis, keepdims=keepdims)
+    share = where(equal(out, out), g / many, out)
+    return where(chosen, spread(share, x, axis, keepdims), 0.0)
 
 
 def _unfold_extremum(pick: Any) -> Any:
     """On scalars: the mean of the elements that equal the extremum, which shares the gradient among ties alike."""
 
     def unfold(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-        values = np.vectorize(float, otypes=[float])(x)
-        chosen = (values == pick(values, axis=axis, keepdims=True)) | np.isnan(values)
+        values = plain(x)
+        extremum = pick(values, axis=axis, keepdims=True)
+        chosen = (values == extremum) | np.isnan(extremum)
         total = where(chosen, x, 0.0).sum(axis=axis, keepdims=keepdims)
-        return total / chosen.sum(axis=axis, keepdims=keepdims).astype(float)
+        many = np.where(np.isnan(extremum), np.nan, chosen.sum(axis=axis, keepdims=True))
+        return total / many.reshape(np.shape(total))
 
     return unfold
 
@@ -79,6 +85,8 @@ min: Primitive = Primitive(  # noqa: A001
 
 
 def _cumulative_sum(x: Any, axis: int, reverse: bool) -> Any:
+    if x.dtype == np.float16:
+        return _cumulative_sum(x.astype(accumulator(x.dtype)), axis, reverse).astype(x.dtype)
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
 
 
@@ -89,3 +97,19 @@ cumsum: Primitive = Primitive(
     notation="cumsum {0}",
     doc="``cumsum(x, axis=0, reverse=False)``: running sums along a non-negative axis, from either end.",
 )
+
+
+def _whether(name: str, forward: Any, words: str) -> Primitive:
+    return Primitive(
+        name,
+        lambda x, axis, keepdims: forward(x, axis=axis, keepdims=keepdims),
+        None,
+        scalar=lambda x, axis, keepdims: float(x != 0.0),
+        unfold=lambda x, axis, keepdims: forward(plain(x), axis=axis, keepdims=keepdims),
+        notation=f"{name} {{0}}",
+        doc=f"``{name}(x, axis=(0,), keepdims=False)``: whether {words}; booleans, without a derivative.",
+    )
+
+
+all: Primitive = _whether("all", np.all, "no element is 0")  # noqa: A001
+any: Primitive = _whether("any", np.any, "some element is not 0")  # noqa: A001

@@ -45,6 +45,23 @@ transpose: Primitive = Primitive(
 )
 
 
+tril: Primitive = Primitive(
+    "tril",
+    lambda x, k: np.tril(x, k),
+    lambda g, out, x, k: tril(g, k=k),
+    notation="lower {0}",
+    doc="``tril(x, k=0)``: the last two axes with zeros above diagonal k.",
+)
+
+triu: Primitive = Primitive(
+    "triu",
+    lambda x, k: np.triu(x, k),
+    lambda g, out, x, k: triu(g, k=k),
+    notation="upper {0}",
+    doc="``triu(x, k=0)``: the last two axes with zeros below diagonal k.",
+)
+
+
 def _concatenate_rule(index: int, g: Any, out: Any, *arrays: Any, axis: int) -> Any:
     start = sum(shape_of(array)[axis] for array in arrays[:index])
     span = slice(start, start + shape_of(arrays[index])[axis])

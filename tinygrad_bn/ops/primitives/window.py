@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
+from ...engine.unbroadcast import accumulator
 
 Ints = tuple[int, ...]
 
@@ -28,14 +29,14 @@ def _windows(x: Any, window: Ints, stride: Ints, dilation: Ints) -> Any:
 
 
 def _overlap_add(x: Any, window: Ints, stride: Ints, dilation: Ints, shape: Ints) -> Any:
-    out = np.zeros(shape, dtype_of(x))
+    out = np.zeros(shape, accumulator(dtype_of(x)))
     n = len(window)
     counts = shape_of(x)[-2 * n : -n]
     for offset in np.ndindex(*window):  # one strided addition per window position, not one per window
         spans = tuple(slice(o * d, o * d + (c - 1) * s + 1, s) for o, d, c, s in zip(offset, dilation, counts, stride))
         place: Any = (..., *spans)
         out[place] += x[(..., *offset)]
-    return out
+    return out.astype(dtype_of(x), copy=False)
 
 
 sliding_window: Primitive = Primitive(

@@ -1,0 +1,395 @@
+"""What there is to say about the inputs of layers: tables, plots and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..lab.measure import probe
+from ..lab.measure.arms import ARMS
+from ..lab.measure.copies import Array
+from ..lab.measure.part import Measured
+from ..lab.show import plots
+from ..lab.show.arms import COLORS, NAMES
+from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
+from ..lab.show.wording import CONDITION, MEASURED, PICTURE, fitting, listed
+from .measure import DEEP, NETS, STARTS, Net, drift_of
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and verdicts of the parts that ran."""
+    blocks: list[Block] = []
+    for part, shown in (("drift", show_drift), ("depth", show_depth), ("shift", show_shift)):
+        if part in measured:
+            blocks += shown(measured[part])
+    return blocks
+
+
+def show_drift(part: Measured) -> list[Block]:
+    """The paper's figure, and the verdict on it."""
+    middle = len(part["rates"]) // 2
+    moved = {arm: drift_of(np.array(part[arm]["unit"][middle])[:, None, None])[0].item() for arm in ARMS}
+    return [
+        Heading("During training: a sigmoid of the last hidden layer"),
+        Text(
+            "R is how far the median of a unit's input moved, by the mean distance from its 15th to its 85th percentile; S "
+            "is the largest such distance by the smallest. Medians over the 100 units. Batch Normalization standardizes "
+            "what it gets, so only its own scale and shift, and the shape, can still move: a small R and S would show that "
+            "the construction works, not that this is why training is faster. The picture shows the unit of median R of the "
+            "first seed."
+        ),
+        drift_table(part),
+        Plot(
+            "percentiles",
+            f"Input of one sigmoid at rate {part['rates'][middle]:g}: its median wanders {moved['plain']:.2g} times its own "
+            f"spread without Batch Normalization, {moved['bn']:.2f} times with it",
+            lambda figure: draw_percentiles(figure, part, middle),
+        ),
+        *running_warning(part),
+        drift_verdict(part),
+    ]
+
+
+WAYS = {**NAMES, "bn_running": "with BN, running statistics"}
+
+
+def drift_table(part: Measured) -> Table:
+    """R and S at each rate."""
+    lines = [
+        (f"{rate:g}", label, *(span(part[way][key][i], digits) for key, digits in (("R", 2), ("S", 1), ("moved", 2))),
+         f"{100 * float(np.mean(part[way]['accuracy'][i])):.1f}")
+        for i, rate in enumerate(part["rates"])
+        for way, label in WAYS.items()
+    ]  # fmt: skip
+    return Table(
+        "drift",
+        f"Drift over {part['at'][-1]} steps of 60 images, 64-100-100-100-10 sigmoid, Xavier start: median over "
+        f"{len(part['plain']['R'][0])} seeds and range",
+        ("rate", "network", "R", "S", "median moved", "test accuracy, %"),
+        lines,
+    )
+
+
+def span(values: Any, digits: int = 2) -> str:
+    """``0.10 (0.09 to 0.11)``: median and range; with a digit more if all are below 0.01."""
+    digits += int(np.max(values) < 0.01)
+    middle, low, high = (f"{v:.{digits}f}" for v in (np.median(values), np.min(values), np.max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def draw_percentiles(figure: Any, part: Measured, rate: int) -> None:
+    """Figure 1 (b, c) of the paper."""
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (arm, color), title in zip(panels, COLORS.items(), ("without BN", "with BN")):
+        low, middle, high = np.array(part[arm]["unit"][rate]).T
+        axes.fill_between(part["at"], low, high, color=color, alpha=0.25, linewidth=0)
+        axes.plot(part["at"], middle, color=color)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=3)
+    panels[0].set_ylabel("input of the sigmoid")
+    panels[1].text(
+        0.97, 0.04, "line: median\nband: 15 % to 85 %", transform=panels[1].transAxes, ha="right", va="bottom"
+    )
+
+
+def running_warning(part: Measured) -> list[Block]:
+    """What the running statistics show instead."""
+    lag, at = np.array(part["lag"]), part["at"]
+    late = [index + 1 for index in (np.nonzero(np.abs(row - 1) > 0.1)[0].max(initial=-1) for row in lag)]
+    until = max(late)
+    gone = f"from step {at[until]} on within 10 % of it" if until < len(at) else "not within 10 % of it at the end"
+    worst, honest = (max(float(np.median(row)) for row in part[way]["S"]) for way in ("bn_running", "bn"))
+    end = next((i for i, step in enumerate(at) if step >= 3 * at[min(until, len(at) - 1)]), len(at) - 1)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for i, (rate, row) in enumerate(zip(part["rates"], lag)):
+            style = {
+                "color": (plots.SKY, plots.BN, plots.GREEN)[i],
+                "marker": plots.MARKERS[i],
+                "label": f"rate {rate:g}",
+            }
+            axes.plot(at[: end + 1], row[: end + 1], **style)
+        axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
+        axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log", ylim=(0.01, 1.4))
+        plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
+        axes.legend(loc="lower right")
+
+    return [
+        Text(
+            f"Probed in evaluation mode, the network with Batch Normalization has an S of up to {worst:.1f} instead of "
+            f"{honest:.1f}. Where these differ it is an artifact, because the network is the same: the running variance starts "
+            f"at 1, whatever the variance of the inputs is, and moves a tenth of the way with each batch. Before training "
+            f"the spread by it is {lag[:, 0].min():.3f} of the true one; it is {gone}."
+        ),
+        Plot(
+            "running_statistics",
+            f"By its running variance, 1 at first, BN's spread is {lag[:, 0].min():.2g} of the true one before training, "
+            f"{gone}",
+            draw,
+            (8, 3.6),
+        ),
+    ]
+
+
+def drift_verdict(part: Measured) -> Verdict:
+    """Drifts: the median moves more than half its spread, or the spread changes fourfold. Stable: less than half of that.
+
+    Both have to be so in every seed.
+    """
+
+    def worst(way: str, key: str, i: int, pick: Any) -> float:
+        return float(pick(part[way][key][i]))
+
+    stable = [worst("bn", "R", i, max) < 0.25 and worst("bn", "S", i, max) < 2.5 for i, _ in enumerate(part["rates"])]
+    drifts = [worst("plain", "R", i, min) > 0.5 or worst("plain", "S", i, min) > 4 for i, _ in enumerate(part["rates"])]
+    good = [f"{rate:g}" for rate, a, b in zip(part["rates"], drifts, stable) if a and b]
+    bad = [f"{rate:g}" for rate in part["rates"] if f"{rate:g}" not in good]
+    worst_moved = max(
+        (float(np.median(part["bn"]["R"][i])) for i, a in enumerate(zip(drifts, stable)) if not all(a)), default=0
+    )
+
+    def over_rates(way: str, key: str, digits: int) -> str:
+        medians = [float(np.median(row)) for row in part[way][key]]
+        low, high = f"{min(medians):.{digits}f}", f"{max(medians):.{digits}f}"
+        return low if low == high else f"{low} to {high}"
+
+    return Verdict(
+        "drift",
+        "A layer's inputs drift while the network trains; with Batch Normalization (BN) they stay stable",
+        f"An input's median wanders {over_rates('plain', 'R', 1)} times the spread, with BN {over_rates('bn', 'R', 2)}; the "
+        f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (learning rates "
+        f"{part['rates'][0]:g} to {part['rates'][-1]:g})",
+        outcome(good, bad),
+        f"the learning rate is {listed(good)}, not {listed(bad)} (the median wanders {worst_moved:.2f} of its spread with BN)"
+        if good and bad
+        else "",
+    )
+
+
+def show_depth(part: Measured) -> list[Block]:
+    """The lecture's figure, and the verdict on it."""
+    lines = [
+        (start, WAYS[arm], when, *(f"{np.median(column):.3g}" for column in zip(*part[arm][start][key])),
+         f"{100 * float(np.mean(part[arm][start]['accuracy'])):.1f}" if key == "trained" else "")
+        for start in STARTS
+        for arm in ARMS
+        for key, when in (("start", "at the start"), ("trained", f"after {part['steps']} steps"))
+    ]  # fmt: skip
+    last = {
+        start: [float(np.median(part[arm][start]["start"], axis=0)[-1]) for arm in ("plain", "bn")] for start in STARTS
+    }
+    said = "; ".join(f"plain {plain:.2g}, with BN {bn:.2g} ({start})" for start, (plain, bn) in last.items())
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for start, style, marker in zip(STARTS, ("-", "--"), "os"):
+            for arm, color in COLORS.items():
+                values = [part["input"], *np.median(part[arm][start]["start"], axis=0)]
+                axes.plot(range(DEEP + 1), values, color=color, linestyle=style, marker=marker)
+                if arm == "plain":
+                    axes.annotate(f"plain, {start}", (3, values[3]), (8, 8), textcoords="offset points", color=color)
+        normalized = float(np.median(part["bn"]["Xavier"]["start"], axis=0)[2])
+        axes.annotate("with BN, either", (3, normalized), (8, -20), textcoords="offset points", color=plots.BN)
+        axes.set(xlabel="layer", ylabel="spread of its input", yscale="log", ylim=(0.001, 15), xticks=range(DEEP + 1))
+        axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
+        plots.log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
+
+    far = [start for start in STARTS if away(part["plain"][start]["start"], part["input"]) > 2]
+    kept = all(away(part["bn"][start]["start"], part["input"]) < 1.1 for start in STARTS)
+    factors = {start: away(part["plain"][start]["start"], part["input"]) for start in STARTS}
+    off = " and ".join(
+        f"{v:.0f} with {start} weights" if v >= 10 else f"{v:.1f} with {start} weights" for start, v in factors.items()
+    )
+    kept_trained = max(away(part["bn"][start]["trained"], part["input"]) for start in STARTS)
+    return [
+        Heading("Across depth: five sigmoid layers of 100 units"),
+        Table(
+            "depth",
+            "Standard deviation over 400 images of the input of each layer's sigmoids (mean over units, median over "
+            f"{len(part['plain']['Xavier']['start'])} seeds); the network's input is standardized; rate {part['rate']:g}",
+            ("initial weights", "network", "when", *(f"layer {i}" for i in range(1, DEEP + 1)), "test accuracy, %"),
+            lines,
+        ),
+        Plot(
+            "depth",
+            f"Spread of the inputs of layer {DEEP} before training (of the network's: {part['input']:.2g}): {said}",
+            draw,
+        ),
+        Verdict(
+            "depth_spread",
+            "The inputs move away from the normalized first one, layer by layer; Batch Normalization (BN) keeps them",
+            f"Before training the spread, 1 in the network's input, is off by a factor of up to {off}; with BN "
+            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, after {part['steps']} steps "
+            f"{kept_trained:.2f}",
+            "does not hold" if not (far and kept) else "holds" if len(far) == len(STARTS) else "holds if",
+            f"the initial weights are {listed(far)}" if far and kept and len(far) < len(STARTS) else "",
+        ),
+    ]
+
+
+def away(spreads: Any, reference: float) -> float:
+    """The largest factor, up or down, between any of these and the reference; the median over seeds."""
+    factors = np.exp(np.abs(np.log(np.asarray(spreads) / reference)))
+    return float(np.median(factors.max(axis=1)))
+
+
+SAME_LOSS, ALL_ALONG = "at the same loss", "all along"
+PLATEAU = 2.0  # a loss above it is still near the log(10) = 2.30 of guessing among ten digits
+
+
+def show_shift(part: Measured) -> list[Block]:
+    """Two definitions of internal covariate shift, and the verdict by the second."""
+    lines: list[tuple[str, ...]] = []
+    cells: list[Cell] = []
+    for name, net in NETS.items():
+        plain, bn = part[name]["plain"], part[name]["bn"]
+        lines.append(
+            (long_name(net), "R: the distribution moved", span(plain["R"]), span(bn["R"]), word(plain["R"], bn["R"]))
+        )
+        for when, pick in phases(part[name]):
+            relative, cosine = (
+                [[float(np.median(np.array(row)[keep])) for row, keep in zip(arm[key], pick)] for arm in (plain, bn)]
+                for key in ("relative", "cosine")
+            )
+            what = word(*relative)
+            cells.append(Cell(short_name(net), when, relative[0], relative[1], what))
+            lines.append((long_name(net), f"gradient changed, {when}", *map(span, relative), what))
+            lines.append((long_name(net), f"cosine, {when}", *map(span, cosine), ""))
+        ratios = probe.ratios_at_same_loss(plain, bn, "relative")
+        if ratios:
+            what = word(ratios, [1.0] * len(ratios))
+            cells.append(Cell(short_name(net), SAME_LOSS, ratios, [1.0] * len(ratios), what))
+            lines.append((long_name(net), "gradient changed, plain by BN at the same loss", span(ratios), "", what))
+    return [
+        Heading("Two definitions of internal covariate shift"),
+        Text(
+            "Is it that the distribution of a layer's input changes (the paper), or that the gradient of a layer changes "
+            "when the layers below it have made their step (Santurkar et al.)? The second compares the gradient of the "
+            "middle layer's weight before and after, on the same minibatch: the norm of the change by the norm of the "
+            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run. Plain "
+            f"still guesses as long as its loss is above {PLATEAU:g}, near the {np.log(10):.1f} of guessing among ten digits."
+        ),
+        Table(
+            "shift",
+            "Both definitions on the same runs, middle hidden layer: median over "
+            f"{len(part['sig3']['plain']['R'])} seeds and range",
+            ("network", "measured", "plain", "with BN", "BN has"),
+            lines,
+        ),
+        Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4)),
+        shift_verdict(cells),
+    ]
+
+
+def short_name(net: Net) -> str:
+    """A network, for a sentence."""
+    return f"{net.layers} {net.activation.__name__.lower()} layers"
+
+
+def long_name(net: Net) -> str:
+    """A network and how it is trained."""
+    return f"{short_name(net)}, rate {net.rate:g}"
+
+
+def phases(runs: Measured) -> list[tuple[str, Array]]:
+    """When to compare: masks (seeds, probes); a phase counts if every seed has three probes in it."""
+    plateau = np.array(runs["plain"]["loss"]) > PLATEAU
+    named = (("while plain still guesses", plateau), ("once plain learns", ~plateau))
+    return [(when if plateau.any() else ALL_ALONG, pick) for when, pick in named if pick.sum(axis=1).min() >= 3]
+
+
+def word(plain: Any, bn: Any) -> str:
+    """What Batch Normalization has of it, if every seed agrees."""
+    less = [b < a for a, b in zip(plain, bn)]
+    return "less" if all(less) else "more" if not any(less) else "less or more"
+
+
+class Cell(NamedTuple):
+    """A comparison: of which network, when, the values of each seed, and whether BN has less, more, or either by the seed."""
+
+    network: str
+    when: str
+    plain: Sequence[float]
+    bn: Sequence[float]
+    bn_has: str
+
+    @property
+    def ratios(self) -> list[float]:
+        """Plain by BN."""
+        return [a / b for a, b in zip(self.plain, self.bn)]
+
+    @property
+    def case(self) -> str:
+        """For a sentence."""
+        return self.network + ("" if self.when == ALL_ALONG else f" {self.when}")
+
+
+def ends(cells: Sequence[Cell]) -> list[Cell]:
+    """The comparison where BN has least beside the plain network, and the one where it has most."""
+    ordered = sorted(cells, key=lambda cell: -float(np.median(cell.ratios)))
+    return [ordered[0], *ordered[1:][-1:]]
+
+
+def shift_caption(cells: Sequence[Cell]) -> str:
+    """What the picture shows, as measured."""
+    told = [
+        (cell, f"{np.median(cell.bn):.2g}", f"{np.median(cell.plain):.2g}")
+        for cell in ends([cell for cell in cells if cell.when != SAME_LOSS])
+    ]
+    said = ", ".join(f"{cell.bn_has} in {cell.case} ({bn}, plain {plain})" for cell, bn, plain in told)
+    short = ", ".join(f"{bn} / {plain} in {cell.case}" for cell, bn, plain in told)
+    return fitting(PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a gradient, BN / plain: {short}")
+
+
+def draw_shift(figure: Any, part: Measured) -> None:
+    """The relative change over training, one panel a network."""
+    panels = figure.subplots(1, len(NETS), sharey=True)
+    for axes, (name, net) in zip(panels, NETS.items()):
+        for arm, color in COLORS.items():
+            plots.band(axes, part[name]["at"], plots.smooth(part[name][arm]["relative"]), color, WAYS[arm])
+        plateau = np.median(part[name]["plain"]["loss"], axis=0) > PLATEAU
+        if plateau.sum() > 2:
+            axes.axvspan(
+                0, part[name]["at"][int(np.nonzero(plateau)[0][-1])], color=plots.GRAY, alpha=0.15, linewidth=0
+            )
+            axes.text(0, 1.19, " plain still guesses", va="top")
+        axes.set(title=long_name(net), xlabel="step", ylim=(0, 1.2))
+        axes.locator_params(axis="x", nbins=4)
+    panels[0].set_ylabel("relative change of gradient")
+    panels[1].legend(loc="lower left")
+
+
+def shift_verdict(cells: list[Cell]) -> Verdict:
+    """By Santurkar's definition: less in every seed, in each network and phase."""
+    less = [cell for cell in cells if cell.bn_has == "less"]
+    rest = [cell for cell in cells if cell.bn_has != "less"]
+
+    def figures(text: Callable[[list[float]], str]) -> str:
+        first, *rest_of = (f"{text(cell.ratios)} times {{}}in {cell.case}" for cell in ends(cells))
+        said = ", ".join([first.format("as much as with it "), *(each.format("") for each in rest_of)])
+        return f"Without BN a layer's gradient changes {said}; BN less in {len(less)} of {len(cells)} cases"
+
+    outside = f"it is not {cases(rest, cells)}" if len(rest) < len(less) else f"it is {cases(less, cells)}"
+    return Verdict(
+        "ics_gradient",
+        "Batch Normalization (BN) reduces internal covariate shift",
+        fitting(MEASURED, figures(span), figures(lambda ratios: f"{np.median(ratios):.2g}")),
+        outcome(less, rest),
+        fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
+        if less and rest
+        else "",
+    )
+
+
+def cases(some: Sequence[Cell], every: Sequence[Cell]) -> str:
+    """``a; b at the same loss or once plain learns``: networks, and when, unless it is always."""
+    said = []
+    for network in dict.fromkeys(cell.network for cell in some):
+        when = [cell.when for cell in some if cell.network == network]
+        always = len(when) == sum(cell.network == network for cell in every)
+        said.append(network if always else f"{network} {listed(when)}")
+    return "; ".join(said)

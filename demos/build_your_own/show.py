@@ -1,0 +1,254 @@
+"""The tour: what is shown of the layer, in the order in which an author meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_bn as tg
+
+from ..lab.measure import statistics
+from ..lab.measure.part import Measured
+from ..lab.show import drawings, plots, texts
+from ..lab.show.blocks import Block, Code, Heading, Plot, Table, Text, Verdict
+from .measure import ARMS, BATCH, EVERY, SIZES, TARGET, small_example
+
+
+def explorer_page(path: Path) -> object:
+    """The layer as a page of the explorer."""
+    y, dy, made = small_example()
+    return tg.explore(path, y, dy, module=made, title="RMSNorm of two examples")
+
+
+def show(measured: Measured) -> list[Block]:
+    """The tour."""
+    blocks: list[Block] = []
+    if "layer" in measured:
+        blocks += layer_blocks(measured["layer"])
+    if "picture" in measured:
+        blocks += picture_blocks(measured["picture"])
+    if "training" in measured:
+        blocks += training_blocks(measured["training"], measured.get("cost"))
+    if "primitive" in measured:
+        blocks += primitive_blocks(measured["primitive"])
+    if "layer" in measured:
+        blocks += [Heading("What became of it"), verdict(measured["layer"], measured.get("training"))]
+    return blocks
+
+
+def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """The layer, its proof, and proofs that fail."""
+    leaves, forgets = part["mistakes"]["LeavesTheGraph"], part["mistakes"]["ForgetsTheRoot"]
+    rows = [
+        (row_text(row), row_text(result))
+        for row, result in zip(part["rows"], part["result"])
+    ]  # fmt: skip
+    return [
+        Heading("1. From a formula to a layer"),
+        Text(
+            "Root mean square normalization divides each example by the root of the mean of its squares and multiplies "
+            "each feature by a learned gain: y = g · x / RMS(x), RMS(x) = √(1/n Σ xᵢ²). As in other normalizations, an ε "
+            "under the root keeps an example of zeros from 0/0. The layer is a `Module` with a `forward`:"
+        ),
+        Code(part["source"]),
+        Text(f"That is {part['lines']} lines of code, and none about derivatives."),
+        Table("values", "What it computes: but for ε, the size of an example does not matter", ("x", "y"), rows),
+        Heading("2. The proof"),
+        Text(
+            "`check_layer(RMSNorm(3), x)` compares first and second derivatives with central differences, and looks for "
+            "what new layers are usually wrong in:"
+        ),
+        Code(part["check"]["table"], "output"),
+        Text(
+            "A sharper eye than central differences: the same forward run on complex numbers, whose imaginary part is the "
+            f"derivative without a subtraction. Largest difference to what the engine derived: {part['error']['RMSNorm']:.0e}."
+        ),
+        Heading("3. Proofs that fail"),
+        Text(
+            "A check that only passes proves little. This layer computes its mean square beside the graph; its values differ "
+            f"from the formula's by {leaves['by_hand']:.2g}:"
+        ),
+        Code(leaves["source"]),
+        Text(check_said(leaves)),
+        Code(leaves["check"]["messages"], "output"),
+        Text("This one forgets the root:"),
+        Code(forgets["source"]),
+        Text(
+            f"{check_said(forgets)} No check of derivatives can know which formula was meant. The values can: compared with "
+            f"the formula worked out row by row, this layer is off by {forgets['by_hand']:.2g}, `RMSNorm` by "
+            f"{part['by_hand']:.2g}. Test both."
+        ),
+    ]  # fmt: skip
+
+
+def row_text(values: Sequence[float]) -> str:
+    """Numbers beside each other."""
+    return "  ".join(f"{value:.4g}" for value in values)
+
+
+def check_said(mistake: Mapping[str, Any]) -> str:
+    """What ``check_layer`` found in a mistake."""
+    failed = mistake["check"]["failed"]
+    return f"`check_layer` fails in: {', '.join(failed)}." if failed else "`check_layer` passes."
+
+
+def picture_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """The graph, and the explorer's page."""
+    return [
+        Heading("4. The picture"),
+        Text(
+            f"`graph.draw(layer(x), dy, module=layer)` draws what ran: {part['forward']} operations forward, from which "
+            f"{part['backward']} backward followed. `explore` writes the same as a page that runs one step at a time."
+        ),
+        *drawings.shown("rms_norm", "RMSNorm of two examples, with values and gradients", part["drawn"]),
+        *drawings.explorer("rms_norm.html", "the layer in a browser, one step at a time", explorer_page),
+    ]
+
+
+def training_blocks(part: Mapping[str, Any], costs: Mapping[str, Any] | None) -> list[Block]:
+    """The race."""
+    reached = {arm: steps_to_target(part, arm) for arm in ARMS}
+    budget = part["steps"][-1]
+    rows = []
+    for arm, name in ARMS.items():
+        middle = statistics.lower_median(reached[arm])
+        each = costs[arm]["seconds"] if costs else None
+        rows.append((
+            name, f"{part[arm]['rate']:g}", texts.steps_text(reached[arm]),
+            "-" if each is None else f"{1e3 * each:.2f}",
+            "-" if each is None else "never" if middle is None else f"{middle * each:.2f}",
+            texts.mean_text([run[-1] for run in part[arm]["accuracy"]], 100),
+        ))  # fmt: skip
+    grid = [
+        (name, *("never" if value > part["tuning_steps"] else f"{value:.0f}" for value in part[arm]["validation"]))
+        for arm, name in ARMS.items()
+    ]
+    edges = [ARMS[arm] for arm in ARMS if part[arm]["rate"] in (part["rates"][0], part["rates"][-1])]
+    blocks: list[Block] = [
+        Heading("5. Training with it"),
+        Text(
+            f"On the 8x8 digits, {'-'.join(map(str, SIZES))} with sigmoids, SGD, {BATCH} examples a batch, {budget} steps; "
+            f"each network with the learning rate that brought it to {100 * TARGET:.0f} % of the validation images first, for "
+            f"two seeds that are not reported. The same initial weights and batches in all four; {len(reached['plain'])} "
+            "seeds, all trained at once: parameters have an axis for them. The other two normalizations, written the same way:"
+        ),
+        *map(Code, part["sources"]),
+        Table(
+            "training", f"Steps and CPU seconds to {100 * TARGET:.0f} % test accuracy, and accuracy after {budget} steps in %",
+            ("network", "rate", "steps", "ms a step", "CPU s", "final accuracy"), rows,
+        ),
+        Table(
+            "rates",
+            f"Choosing the rate: steps to {100 * TARGET:.0f} % validation accuracy, mean of two seeds (never counts as "
+            f"{part['tuning_steps'] + EVERY})",
+            ("network", *(f"{rate:g}" for rate in part["rates"])), grid,
+        ),
+    ]  # fmt: skip
+    if edges:
+        blocks.append(
+            Text(f"The best rate of {' and '.join(edges)} is at the edge of the grid: a wider one may find better.")
+        )
+    return [
+        *blocks,
+        Text(f"{fewer_steps(reached, 'plain', 'rms')} {fewer_steps(reached, 'rms', 'batch')}"),
+        accuracy_plot(part, reached),
+    ]
+
+
+def fewer_steps(reached: Mapping[str, Sequence[float | None]], before: str, after: str) -> str:
+    """How many steps one network saves against another, as a sentence."""
+    share = statistics.saved(reached[before], reached[after])
+    if share is not None:
+        text = texts.saved_text(reached[before], reached[after])
+        return f"{ARMS[after]} saves {text} of the steps of {ARMS[before]}."
+    late = [ARMS[arm] for arm in (before, after) if statistics.lower_median(reached[arm]) is None]
+    return f"Most seeds of {' and of '.join(late)} do not get there."
+
+
+def steps_to_target(part: Mapping[str, Any], arm: str) -> list[int | None]:
+    """Per seed, the first evaluation at the target."""
+    return [statistics.first_at(part["steps"], run, TARGET) for run in part[arm]["accuracy"]]
+
+
+def accuracy_plot(part: Mapping[str, Any], reached: Mapping[str, Sequence[float | None]]) -> Plot:
+    """Accuracy against steps, each network at its best rate."""
+    colors = {"plain": plots.PLAIN, "rms": plots.GREEN, "layer": plots.ORANGE, "batch": plots.BN}
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.axhline(100 * TARGET, color=plots.GRAY, linewidth=1)
+        styles = {"plain": "-", "rms": "-", "layer": "--", "batch": "-"}
+        for arm, name in ARMS.items():
+            runs = 100 * np.array(part[arm]["accuracy"])
+            plots.band(axes, part["steps"], runs, colors[arm], name, linestyle=styles[arm])
+        axes.set(xlabel="steps", ylabel="test accuracy, %", ylim=(0, 100), xlim=(0, None))
+        axes.set_yticks([0, 20, 40, 60, 80, 100 * TARGET], ["0", "20", "40", "60", "80", f"{100 * TARGET:.0f}"])
+        axes.legend(loc="lower right")
+
+    said = ", ".join(f"{name} {texts.never_text(statistics.lower_median(reached[arm]))}" for arm, name in ARMS.items())
+    return Plot("accuracy", f"Steps to {100 * TARGET:.0f} % (median of the seeds): {said}", draw)
+
+
+def primitive_blocks(part: Mapping[str, Any]) -> list[Block]:
+    """The primitive, and what is said to wrong ones."""
+    change = 100 * (part["cost"]["WithRsqrt"]["ratio"] - 1)
+    return [
+        Heading("6. A primitive of its own"),
+        Text(
+            "Most operations should be composed, and have no rule that could be wrong. Where one is worth it, a primitive "
+            "is a forward on arrays and one rule for each argument, in the library's operations, so that it can be "
+            "differentiated again:"
+        ),
+        Code(part["source"]),
+        Text("`check_primitive(rsqrt, samples)`:"),
+        Code(part["check"]["table"], "output"),
+        Text(f"In the layer it stands for a root and a division. {check_said({'check': part['layer_check']})}"),
+        Code(part["layer_source"]),
+        Text(
+            f"It changes the CPU time of forward and backward on {BATCH} x {SIZES[1]} numbers by {change:+.0f} % (median of "
+            f"{part['rounds']} rounds; composed: {1e6 * part['cost']['RMSNorm']['seconds']:.0f} µs). "
+            + (
+                "Not worth it here: composed it is as fast, and has no rule that could be wrong."
+                if change > -5
+                else "Whether that is worth a rule that could be wrong is for the author to say."
+            )
+        ),
+        Heading("7. When a rule is wrong"),
+        Code(part["wrong_source"]),
+        Text("`check_primitive` says:"),
+        Code(part["wrong"]["messages"], "output"),
+        Text("A rule that breaks the contract is reported by the engine itself, in any backward pass:"),
+        Code(part["broken_source"]),
+        Code(part["broken"], "output"),
+    ]
+
+
+def verdict(part: Mapping[str, Any], race: Mapping[str, Any] | None) -> Verdict:
+    """Holds if all checks pass, a planted mistake does not, and the layer trains to the target.
+
+    The gradient has to agree with the complex step to 1e-12; the mistake has to be off by more than a millionth.
+    """
+    error, planted = part["error"]["RMSNorm"], part["mistakes"]["LeavesTheGraph"]
+    right = part["check"]["ok"] and part["gradcheck"] and error < 1e-12
+    noticed = "first derivatives" in planted["check"]["failed"] and part["error"]["LeavesTheGraph"] > 1e-6
+    measured = (
+        f"{part['lines']} lines of forward code; {'all checks pass' if part['check']['ok'] else 'checks fail'}, derivatives "
+        f"off by at most {error:.0e}; a planted mistake (off by {part['error']['LeavesTheGraph']:.1g}) is "
+        f"{'noticed' if noticed else 'not noticed'}"
+    )
+    claim = "Write the forward pass, and the backward pass follows"
+    if not (right and noticed):
+        return Verdict("composed", claim, measured, "does not hold")
+    if race is None:
+        return Verdict("composed", claim, measured, "holds")
+    steps = steps_to_target(race, "rms")
+    measured += f"; trains to {100 * TARGET:.0f} % on the digits in {texts.steps_text(steps)} steps"
+    if None in steps:
+        condition = (
+            f"derivatives are all that is asked: not all seeds reach {100 * TARGET:.0f} % in {race['steps'][-1]} steps"
+        )
+        return Verdict("composed", claim, measured, "holds if", condition)
+    return Verdict("composed", claim, measured, "holds")

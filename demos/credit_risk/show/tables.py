@@ -1,0 +1,200 @@
+"""The tables: learning rates, speed by each definition, costs and quality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ...lab.measure import statistics
+from ...lab.measure.arms import ARMS
+from ...lab.measure.part import Measured
+from ...lab.show import texts
+from ...lab.show.arms import NAMES
+from ...lab.show.blocks import Block, Table, Text
+from ..measure import scores
+from ..measure.networks import NETS, Net
+from ..measure.tables import LENDERS
+from .quality import MEASURES, PLACES, averaged, difference
+from .speed import SHORT, Race
+from .verdicts import by_definition
+
+
+def trained(measured: Measured) -> list[Net]:
+    """The networks of this run."""
+    return [net for net in NETS if net.name in measured]
+
+
+def learning_rates(measured: Measured) -> Table:
+    """What each rate is judged by, and the best."""
+    rows = []
+    for net in trained(measured):
+        part = measured[net.name]
+        for arm in ARMS:
+            judged = ", ".join(f"{rate:g}: {loss:.4f}" for rate, loss in zip(part["rates"], part[arm]["tuning"]))
+            rows.append((PLACES[net.lender], net.title, NAMES[arm], f"{part[arm]['rate']:g}", judged))
+    for lender in LENDERS.values():
+        part = measured.get(f"{lender.name}_logistic")
+        if part:
+            judged = ", ".join(f"{penalty:g}: {loss:.4f}" for penalty, loss in zip(part["penalties"], part["tuning"]))
+            rows.append((PLACES[lender.name], "logistic regression", "", f"{part['penalty']:g}", judged))
+    return Table(
+        "rates",
+        "Learning rates tried, and the validation log-loss of the best network so far, mean over the run and over splits "
+        "that are not reported; for logistic regression λ of a penalty, and its log-loss",
+        ("data", "model", "arm", "best", "tried"),
+        rows,
+    )
+
+
+def edge_warnings(measured: Measured) -> list[Block]:
+    """One for each best value at an edge of what was tried."""
+    tried = [
+        (
+            f"{PLACES[net.lender]} {net.title}, {NAMES[arm]}",
+            measured[net.name]["rates"],
+            measured[net.name][arm]["tuning"],
+        )
+        for net in trained(measured)
+        for arm in ARMS
+    ]
+    for name in LENDERS:
+        part = measured.get(f"{name}_logistic")
+        if part:
+            tried.append((f"{PLACES[name]} logistic regression", part["penalties"], part["tuning"]))
+    found = []
+    for model, values, losses in tried:
+        best = losses.index(min(losses))
+        if best in (0, len(values) - 1):
+            beside = losses[best + 1 if best == 0 else best - 1]
+            found.append(f"{model}: {values[best]:g} (better by {beside - losses[best]:.4f} than the one beside it)")
+    if not found:
+        return [Text("None of the best is at an edge of what was tried.")]
+    return [Text(f"Warning: at the edge of what was tried, so a better one may lie beyond: {'; '.join(found)}.")]
+
+
+def speed_table(lender: str, races: Iterable[Race]) -> Table:
+    """Steps and CPU time to convergence on one table."""
+    rows, last = [], None
+    for race in races:
+        if race.net.lender != lender:
+            continue
+        rows.append(
+            (
+                race.net.title if race.net != last else "",
+                race.definition,
+                texts.steps_text(race.plain),
+                texts.steps_text(race.bn),
+                texts.saved_text(race.plain, race.bn),
+                cpu_ms(race),
+                cpu_saved(race),
+            )
+        )
+        last = race.net
+    return Table(
+        f"steps_{lender}",
+        f"{LENDERS[lender].title}: steps to convergence, and what BN saves",
+        ("network", "by", "steps, plain", "steps, with BN", "steps saved", "CPU ms", "CPU saved"),
+        rows,
+    )
+
+
+def cpu_ms(race: Race) -> str:
+    """``404 / 360``: CPU milliseconds of training to convergence, without and with Batch Normalization."""
+    medians = (statistics.lower_median(race.plain), statistics.lower_median(race.bn))
+    return " / ".join(
+        "never" if steps is None else f"{1000 * cost * steps:,.0f}" for steps, cost in zip(medians, race.seconds)
+    )
+
+
+def cpu_saved(race: Race) -> str:
+    """``37 % [1, 46]``: the share of CPU time saved, and its interval."""
+    if race.saved is None:
+        return ""
+    low, high = (f"{100 * race.cpu(bound):.0f}" for bound in race.interval or (0, 0))
+    return f"{100 * race.cpu(race.saved):.0f} %" + (f" [{low}, {high}]" if race.interval else "")
+
+
+def definitions_table(races: Sequence[Race]) -> Table:
+    """How many networks save 30 %, by definition."""
+    found = {cpu: by_definition(races, cpu) for cpu in (False, True)}
+    rows = [
+        (f"{name}: {SHORT[name]}" if name in SHORT else name, str(len(found[False][name])),
+         *(str(found[cpu][name].count(word)) for cpu in found for word in ("for", "against")))
+        for name in found[False]
+    ]  # fmt: skip
+    return Table(
+        "definitions",
+        "Networks that save at least 30 % with the whole 95 % interval, by what converged means, and networks that clearly "
+        "save less (or never get there with BN)",
+        ("converged", "networks", "30 % of steps", "less", "30 % of CPU time", "less"),
+        rows,
+    )
+
+
+def costs_table(measured: Measured) -> Table:
+    """What a step costs."""
+    rows = []
+    for net in trained(measured):
+        cost = measured["costs"][net.name]
+        plain, bn = (f"{1000 * cost[arm]['seconds']:.2f}" for arm in ARMS)
+        rows.append((PLACES[net.lender], net.title, plain, bn, f"{cost['bn']['ratio']:.2f}"))
+    return Table(
+        "costs",
+        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns",
+        ("data", "network", "plain", "with BN", "ratio"),
+        rows,
+    )
+
+
+def quality_table(measured: Measured) -> Table:
+    """Every model on unseen rows."""
+    rows = []
+    for name in LENDERS:
+        models = []
+        if f"{name}_logistic" in measured:
+            models.append(("logistic regression", measured[f"{name}_logistic"]["test"]))
+        for net in trained(measured):
+            if net.lender == name:
+                models += [(f"{net.title}, {NAMES[arm]}", measured[net.name][arm]["test"]) for arm in ARMS]
+        for i, (title, test) in enumerate(models):
+            rows.append(
+                (
+                    PLACES[name] if i == 0 else "",
+                    title,
+                    *(texts.mean_text(test[measure], digits=4) for measure in ("auc", "accuracy")),
+                    *(f"{np.mean(test[measure]):.4f}" for measure in ("log_loss", "brier")),
+                    f"{scores.calibration_error(test['reliability']):.4f}",
+                )
+            )
+    return Table(
+        "unseen",
+        "On unseen rows, mean ± standard deviation over splits; lower is better for log-loss, Brier score (mean squared "
+        f"error of the probability) and ECE (expected calibration error, {scores.BINS} bins over all splits)",
+        ("data", "model", "AUC", "accuracy", "log-loss", "Brier", "ECE"),
+        rows,
+    )
+
+
+def differences_table(measured: Measured) -> Table:
+    """What Batch Normalization adds, and whether a network was needed."""
+    rows: list[tuple[str, ...]] = [
+        (
+            PLACES[net.lender],
+            net.title,
+            *(difference(measured, net, measure).text() for measure in MEASURES),
+            difference(measured, net, "auc", logistic=True).text(),
+        )
+        for net in trained(measured)
+    ]
+    for name in LENDERS:
+        found = [averaged(measured, name, measure) for measure in MEASURES]
+        found.append(averaged(measured, name, "auc", logistic=True))
+        rows += [(PLACES[name], "mean of the above", *(d.text() for d in found if d))] if all(found) else []
+    return Table(
+        "differences",
+        "Differences on the same unseen rows: mean ± half of the 95 % interval over splits (in brackets: widened, as splits "
+        "share rows; Nadeau and Bengio 2003); means over the default networks",
+        ("data", "network", "AUC: BN - plain", "accuracy: BN - plain", "AUC: BN - logistic"),
+        rows,
+    )

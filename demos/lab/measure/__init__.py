@@ -1,0 +1,1 @@
+"""What the demos' measurements share: parts, training many copies at once, probes, costs, and statistics."""

@@ -1,0 +1,362 @@
+"""What there is to say about the landscape: tables, plots and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..lab.measure import probe, statistics
+from ..lab.measure.arms import ARMS
+from ..lab.measure.copies import Array
+from ..lab.measure.part import Measured
+from ..lab.show import plots
+from ..lab.show.arms import COLORS, NAMES
+from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
+from ..lab.show.wording import CONDITION, fitting, listed
+from .measure import BATCH, EVERY, NETS
+
+SMOOTHER = {"plain": "plain", "bn": "BN", "": "neither"}
+
+MEASURES = {"range": "loss range", "change": "gradient change", "beta": "effective beta"}
+TITLES = {"range": "Loss range", "change": "Gradient change", "beta": "Gradient change by distance"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure of the plain network by that of the one with Batch Normalization, one ratio a seed.
+
+    Attributes:
+        ratios: above 1 where the plain network is the rougher one.
+    """
+
+    ratios: tuple[float, ...]
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """The geometric mean, and the bounds of its 95 % interval (Student's t on the logarithms)."""
+        return statistics.ratio_interval(self.ratios)
+
+    @property
+    def smoother(self) -> str:
+        """Which arm, as far as the interval can tell."""
+        _, low, high = self.interval
+        return "bn" if low > 1 else "plain" if high < 1 else ""
+
+    @property
+    def mean(self) -> str:
+        """Without the interval."""
+        return str(self).split(" ")[0]
+
+    def __str__(self) -> str:
+        middle, low, high = (f"{v:.0f}" if v >= 99.5 else f"{v:.2g}" for v in self.interval)
+        return f"{middle} [{low}, {high}]"
+
+
+def regular(part: Measured, arm: str, measure: str) -> tuple[Array, Array]:
+    """Steps and values of the probes every 20 steps."""
+    at = np.array(part["at"])
+    return at[at % EVERY == 0], np.array(part[arm][measure])[:, at % EVERY == 0]
+
+
+def middle(part: Measured, arm: str, measure: str) -> float:
+    """The median over these probes and the seeds."""
+    return float(np.median(regular(part, arm, measure)[1]))
+
+
+def same_step(part: Measured, measure: str, window: slice = slice(None)) -> Comparison:
+    """Median over the regular probes (of a window of them) of one arm by that of the other."""
+    plain, bn = (np.median(regular(part, arm, measure)[1][:, window], axis=1) for arm in ARMS)
+    return Comparison(tuple((plain / bn).tolist()))
+
+
+def same_loss(part: Measured, measure: str) -> Comparison | None:
+    """At the levels of loss that both arms of a seed passed through; ``None`` where some seed has none."""
+    ratios = probe.ratios_at_same_loss(part["plain"], part["bn"], measure)
+    return Comparison(tuple(ratios)) if ratios else None
+
+
+def trains(part: Measured) -> bool:
+    """Whether both arms are right about more than half of the held-out digits at the end, in most seeds."""
+    return all(float(np.median(part[arm]["accuracy"])) > 0.5 for arm in ARMS)
+
+
+def long_name(name: str) -> str:
+    """A network and how it is trained."""
+    net = NETS[name]
+    return f"{net.layers} {net.activation.__name__.lower()} layers, rate {net.rate:g}"
+
+
+def short_name(name: str) -> str:
+    """For a sentence; the rate only where the same layers are trained at another one by default."""
+    return long_name(name).replace(",", " at") if NETS[name].full else long_name(name).split(",")[0]
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and verdicts of the networks that ran."""
+    parts = {name: measured[name] for name in NETS if name in measured}
+    if not parts:
+        return []
+    seeds = len(next(iter(parts.values()))["plain"]["loss"])
+    stuck = [name for name, part in parts.items() if not trains(part)]
+    return [
+        Heading("Along the training of each network"),
+        Text(
+            "Every 20 steps, from the weights reached so far, a look along the gradient, on the step's own minibatch. Loss "
+            "range: largest minus smallest loss on the way. Gradient change: the largest norm of the change of the "
+            "gradient. Effective beta: the largest such norm by the distance. Small is smooth. Ratios are plain by BN, so "
+            "above 1 where BN is smoother: the geometric mean over the seeds and its 95 % interval. At the same step the "
+            "networks may have different losses, and a smaller loss alone can make all three smaller; so the last column "
+            "compares them where both had the same loss, at whatever step that was."
+        ),
+        landscape_table(parts, seeds),
+        *halves(parts),
+        *pictures(parts, stuck),
+        *(smoother_verdict(parts, measure, name, claim) for measure, (name, claim) in CLAIMS.items()),
+        trainable_verdict(parts),
+    ]
+
+
+def landscape_table(parts: Measured, seeds: int) -> Table:
+    """All measures of all networks."""
+    lines: list[tuple[str, ...]] = []
+    for name, part in parts.items():
+        for measure, label in MEASURES.items():
+            medians = [f"{middle(part, arm, measure):.3g}" for arm in ARMS]
+            level = same_loss(part, measure)
+            lines.append(
+                (long_name(name), label, *medians, str(same_step(part, measure)), str(level or "never the same"))
+            )  # fmt: skip
+        ends = [f"{100 * float(np.median(part[arm]['accuracy'])):.1f}" for arm in ARMS]
+        lines.append((long_name(name), f"test accuracy after {part['at'][-1]} steps, %", *ends, "", ""))
+    return Table(
+        "landscape",
+        f"64-100-...-10 on the digits, SGD, batches of {BATCH}; medians over probes and {seeds} seeds",
+        ("network", "measure", "plain", "with BN", "ratio, same step", "ratio, same loss"),
+        lines,
+    )
+
+
+def halves(parts: Measured) -> list[Block]:
+    """Whether the comparison at the same step depends on which steps."""
+    said = []
+    for name, part in parts.items():
+        if trains(part):
+            half = len(regular(part, "plain", "range")[0]) // 2
+            early, late = (same_step(part, "range", window) for window in (slice(half), slice(half, None)))
+            loss = same_step(part, "loss", slice(half, None))
+            said.append(f"with {short_name(name)} it is {early} in the first half of the run and {late} in the second, where "
+                        f"the plain network's loss is {loss} times the other's")  # fmt: skip
+    return [Text(f"The ratio of the loss range at the same step, early and late: {'; '.join(said)}.")] if said else []
+
+
+CLAIMS = {
+    "range": ("loss_range", "Batch Normalization (BN) makes the landscape smoother: the loss varies less along the gradient"),
+    "change": ("gradient_change", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less"),
+    "beta": ("effective_beta", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less by distance"),
+}  # fmt: skip
+
+
+def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Verdict:
+    """A case is a network, compared at the same step; if it trains in both arms, also at the same loss.
+
+    The claim holds if Batch Normalization is the smoother arm (interval above 1) in every case, not if in none.
+    """
+    steps = {short_name(net): same_step(part, measure) for net, part in parts.items()}
+    levels = {
+        short_name(net): level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
+    }
+    told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
+    result = outcome([arm for arm in told if arm == "bn"], [arm for arm in told if arm != "bn"])
+    cases = {"at the same loss": levels, "at the same step": steps}
+    said = [f"{ends(found)} times BN's {level}" for level, found in cases.items() if found]
+    return Verdict(
+        name,
+        claim,
+        f"The plain network's {TITLES[measure].lower()} is {', '.join(said)}",
+        result,
+        compared(levels, steps) if result == "holds if" else "",
+    )
+
+
+def ends(cases: Mapping[str, Comparison]) -> str:
+    """``2.4 [1.6, 3.5] to 4.8 [4, 5.8]``: the comparisons with the smallest and the largest ratio."""
+    ordered = sorted(cases.values(), key=lambda each: each.interval[0])
+    return " to ".join(str(each) for each in (ordered[0], *ordered[1:][-1:]))
+
+
+def compared(levels: Mapping[str, Comparison], steps: Mapping[str, Comparison]) -> str:
+    """Where Batch Normalization is the smoother arm: in short, or if that is too long, in how many networks."""
+    named, counted = [], []
+    for cases, level in ((levels, "at the same loss"), (steps, "at the same step")):
+        good = [net for net, each in cases.items() if each.smoother == "bn"]
+        if good:
+            named.append(level + where(good, [net for net in cases if net not in good]))
+            counted.append(f"{level} in {len(good)} of {len(cases)} networks")
+    return fitting(CONDITION, *(f"compared {', or '.join(each)}" for each in (named, counted)))
+
+
+def where(good: Sequence[str], rest: Sequence[str]) -> str:
+    """Nothing if there is no exception; the exceptions where they are fewer, or the networks."""
+    if not rest:
+        return ""
+    return f" except with {listed(rest)}" if len(rest) < len(good) else f" with {listed(good)}"
+
+
+def better_arm(part: Measured) -> str:
+    """The arm with the higher accuracy in every seed, by more than 5 points; none if there is no such arm."""
+    gains = [b - a for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
+    return "bn" if min(gains) > 0.05 else "plain" if max(gains) < -0.05 else ""
+
+
+def smooth_and_right(name: str, part: Measured) -> str:
+    """Which arm of a network is smoother, and how often each is right."""
+    plain, bn = (f"{100 * float(np.median(part[arm]['accuracy'])):.0f} %" for arm in ARMS)
+    beta = same_step(part, "beta")
+    return (
+        f"{short_name(name)}: {SMOOTHER[beta.smoother]} is smoother (gradient change by distance, plain by BN: {beta}), digits "
+        f"right: {plain} plain, {bn} with BN"
+    )
+
+
+def trainable_verdict(parts: Measured) -> Verdict:
+    """One network whose smoother arm trains worse speaks against the claim; it holds if there are only such as speak for it.
+
+    Smoother is by effective beta, at the same step: the other two measures shrink with the gradient itself, so that every
+    network which has converged is smooth by them.
+    """
+    arms = {name: (same_step(part, "beta").smoother, better_arm(part)) for name, part in parts.items()}
+    told = {name: pair for name, pair in arms.items() if all(pair)}
+    against = [name for name, (smooth, better) in told.items() if smooth != better]
+    first = (against or list(told) or list(arms))[0]
+    return Verdict(
+        "smooth_is_trainable",
+        "A smoother landscape means that a network is easier to train",
+        f"{smooth_and_right(first, parts[first])}; {len(told) - len(against)} of {len(arms)} networks speak for the claim, "
+        f"{len(against)} against",
+        "does not hold" if against or not told else "holds",
+    )
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------------
+
+
+def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
+    """Loss range, gradient change, effective beta, the comparison at the same loss, and the warning."""
+    blocks: list[Block] = []
+    first = [name for name in parts if name not in stuck and not NETS[name].full]
+    if first:
+        said = ", ".join(f"{same_step(parts[name], 'range').mean} with {short_name(name)}" for name in first)
+        blocks.append(
+            Plot(
+                "loss_range",
+                f"Losses met along the gradient; their range plain, by that with BN: {said}",
+                lambda figure: draw_range(figure, {name: parts[name] for name in first}),
+            )
+        )
+    drawn = {name: part for name, part in parts.items() if not NETS[name].full} or parts  # three panels are enough
+    blocks += [over_steps(drawn, "change"), over_steps(drawn, "beta")]
+    passed = {name: parts[name] for name in first if same_loss(parts[name], "range")}
+    if passed:
+        found = {label: [same_loss(part, m) for part in passed.values()] for m, label in MEASURES.items()}
+        said = ", ".join(f"{label} {low_to_high([each for each in row if each])}" for label, row in found.items())
+        blocks.append(
+            Plot(
+                "same_loss",
+                f"Plain by BN at the same loss (above 1: BN is smoother): {said}",
+                lambda figure: draw_same_loss(figure, passed),
+            )
+        )
+    return blocks + [warning(name, parts[name]) for name in stuck[:1]]
+
+
+def low_to_high(found: Sequence[Comparison]) -> str:
+    """``2.4 to 4.8``: the means alone."""
+    low, high = (pick(found, key=lambda each: each.interval[0]).mean for pick in (min, max))
+    return low if low == high else f"{low} to {high}"
+
+
+def panels(figure: Any, parts: Measured, **options: Any) -> Any:
+    """A panel for each network, with its name."""
+    for axes, name in zip(figure.subplots(1, len(parts), squeeze=False, **options)[0], parts):
+        axes.set(title=long_name(name).replace(", ", "\n"), xlabel="step")
+        axes.locator_params(axis="x", nbins=3)  # labels stay apart on a phone
+        yield axes, parts[name]
+
+
+def draw_range(figure: Any, parts: Measured) -> None:
+    """Santurkar's figure 4 (a)."""
+    for axes, part in panels(figure, parts, sharey=True):
+        for arm, color in COLORS.items():
+            at, low = regular(part, arm, "low")
+            _, high = regular(part, arm, "high")
+            axes.fill_between(at, np.median(low, axis=0), np.median(high, axis=0), color=color, alpha=0.5, linewidth=0,
+                              label=NAMES[arm])  # fmt: skip
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("loss along the gradient")
+    axes.legend(loc="upper right")
+
+
+def over_steps(parts: Measured, measure: str) -> Plot:
+    """A measure over training, one panel a network: Santurkar's figure 4 (b) and (c)."""
+
+    def draw(figure: Any) -> None:
+        for axes, part in panels(figure, parts, sharey=True):
+            for arm, color in COLORS.items():
+                at, values = regular(part, arm, measure)
+                plots.band(axes, at, plots.smooth(values), color, NAMES[arm])
+            axes.set_yscale("log")
+            plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100))
+            if axes.get_subplotspec().is_first_col():
+                axes.set_ylabel(MEASURES[measure])
+        axes.legend()
+
+    said = ", ".join(f"{same_step(part, measure).mean} with {short_name(name)}" for name, part in parts.items())
+    return Plot(
+        {"change": "gradient_change", "beta": "effective_beta"}[measure],
+        f"{TITLES[measure]} (small is smooth), plain by BN: {said}",
+        draw,
+    )
+
+
+def draw_same_loss(figure: Any, parts: Measured) -> None:
+    """The ratio of each measure against the loss, the seeds pooled."""
+    for axes, part in panels(figure, parts, sharey=True):
+        for (measure, label), color, marker in zip(
+            MEASURES.items(), (plots.GREEN, plots.PINK, plots.BLACK), plots.MARKERS
+        ):
+            found = probe.at_same_loss(part["plain"], part["bn"], measure)
+            axes.plot(*zip(*found), color=color, marker=marker, label=label)
+        axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
+        axes.set(xlabel="loss of both", xscale="log", yscale="log")
+        axes.invert_xaxis()
+        plots.log_numbers(axes.xaxis, (2, 1, 0.3, 0.1, 0.03, 0.01))
+        plots.log_numbers(axes.yaxis, (0.3, 1, 3, 10))
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("plain by BN")
+    axes.legend()
+
+
+def warning(name: str, part: Measured) -> Plot:
+    """A network that does not train without Batch Normalization: its smoothness and its loss."""
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2)
+        for axes, measure in ((left, "beta"), (right, "loss")):
+            for arm, color in COLORS.items():
+                at, values = regular(part, arm, measure)
+                plots.band(axes, at, plots.smooth(values), color, NAMES[arm])
+            axes.set(xlabel="step", ylim=(0, None))
+        left.set_title(f"effective beta: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother")
+        right.set_title("loss")
+        right.legend(loc="center right")
+
+    right = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
+    return Plot(
+        "smooth_plateau",
+        f"{short_name(name)}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
+        f"{part['at'][-1]} steps {right[0]:.0f} % of the digits are recognized plain, {right[1]:.0f} % with BN",
+        draw,
+    )

@@ -1,0 +1,234 @@
+"""Growth with the task: what there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from ...lab.measure.part import Measured
+from ...lab.show import plots
+from ...lab.show.blocks import Block, Plot, Table, Verdict
+from ...lab.show.wording import listed
+from ..measure.growth import PARITY, PARITY_RATE, RATES
+
+LEARNED = 1e-3  # mean squared error below which a sawtooth counts as learned; its variance is 1/12
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and the verdict."""
+    blocks: list[Block] = []
+    saw, parity = measured.get("growth_sawtooth"), measured.get("growth_parity")
+    if saw:
+        blocks += [sawtooth_table(saw["rows"]), units_plot(saw["rows"], parity["rows"] if parity else [])]
+    if parity:
+        blocks.append(parity_table(parity["rows"]))
+    if part := measured.get("growth_sawtooth_trained"):
+        blocks += [learned_plot(part), learned_table(part)]
+    if part := measured.get("growth_parity_trained"):
+        blocks.append(parity_learned_table(part))
+    if saw and parity:
+        blocks.append(verdict(measured, saw["rows"], parity["rows"]))
+    return blocks
+
+
+def sawtooth_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Units and parameters of the written networks."""
+    cells = [
+        [
+            f"{2 ** row['k']:,}",
+            *(f"{row[arm]['units']:,} / {row[arm]['parameters']:,}" for arm in ("shallow", "deep")),
+            f"{row['pieces']:,}",
+            f"{max(row['shallow']['difference'], row['deep']['difference']):g}",
+        ]
+        for row in rows
+    ]
+    head = (
+        "pieces of the task",
+        "one layer: units / parameters",
+        "layers of 2",
+        "pieces counted",
+        "largest difference",
+    )
+    return Table("growth_sawtooth", "Sawtooth: networks written down", head, cells)
+
+
+def parity_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Units of the written networks by the number of bits."""
+    bits = sorted({row["bits"] for row in rows})
+    cells = []
+    for name in dict.fromkeys(row["network"] for row in rows):
+        own = {row["bits"]: row for row in rows if row["network"] == name}
+        worst = max(row["difference"] for row in own.values())
+        cells.append([name, *(str(own[b]["units"]) if b in own else "" for b in bits), f"{worst:g}"])
+    head = ("units for the parity of", *(f"{b} bits" for b in bits), "largest difference")
+    return Table("growth_parity", "Parity: networks written down, compared on the whole truth table", head, cells)
+
+
+def learned_counts(part: dict[str, Any], k: str) -> dict[str, int]:
+    """How many starts of the exact-size deep network found the sawtooth, by start."""
+    return {name: sum(error < LEARNED for error in errors) for name, errors in part["exact"][k].items()}
+
+
+def learned_table(part: dict[str, Any]) -> Table:
+    """Success of training on the sawtooth."""
+    rows = []
+    for k, starts in part["exact"].items():
+        counts = learned_counts(part, k)
+        rows += [
+            [
+                f"{2 ** int(k)}",
+                f"{k} x 2, the exact size",
+                "random" if name == "random" else f"written down, {float(name):.0%} noise",
+                f"{count}/{len(starts[name])}",
+            ]
+            for name, count in counts.items()
+        ]
+    rows += [
+        [
+            f"{2 ** int(k)}",
+            f"{depth} x {row['width']}",
+            "random",
+            f"{sum(error < LEARNED for error in row['errors'])}/{len(row['errors'])}",
+        ]
+        for k, depths in part["larger"].items()
+        for depth, row in depths.items()
+    ]
+    rates = " or ".join(f"{rate:g}" for rate in RATES)
+    caption = (
+        f"Sawtooth: how often {part['steps']} steps of Adam, at a rate of {rates}, find it (mean squared error below "
+        f"{LEARNED:g})"
+    )
+    return Table("growth_sawtooth_trained", caption, ("pieces", "layers x units", "start", "found"), rows)
+
+
+def parity_learned_table(part: dict[str, Any]) -> Table:
+    """Success of training on parity."""
+    rows = [
+        [str(row["bits"]), f"{len(row['hidden'])} x {row['hidden'][0]}", f"{sum(row['learned'])}/{len(row['learned'])}"]
+        for row in part["rows"]
+    ]
+    caption = (
+        f"Parity: how often {part['steps']} steps of Adam, at a rate of {PARITY_RATE:g}, learn the whole truth table from "
+        "random weights"
+    )
+    return Table("growth_parity_trained", caption, ("bits", "layers x units", "learned"), rows)
+
+
+def doubles(sizes: Sequence[float]) -> bool:
+    """Whether each size of the later half is at least one and a half times the one before: exponential growth."""
+    later = sizes[len(sizes) // 2 :]
+    return all(after >= 1.5 * before for before, after in pairwise(later))
+
+
+def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Verdict:
+    """Exponential growth of one layer in both families and none of deep networks: holds; in one family: holds if."""
+    shallow = [row["shallow"]["units"] for row in saw]
+    deep = [row["deep"]["units"] for row in saw]
+    right = all(row[arm]["difference"] == 0 for row in saw for arm in ("shallow", "deep"))
+    right = right and all(row["difference"] == 0 for row in parity)
+    by_bits = {name: [row["units"] for row in parity if row["network"] == name] for name in PARITY}
+    bits = [row["bits"] for row in parity if row["network"] == "one layer"]
+    # bits double from row to row: per bit, exponential growth would multiply the size by 1.5**(bits added)
+    parity_shallow = by_bits["one layer"]
+    parity_exponential = all(
+        after >= before * 1.5 ** (more - fewer)
+        for before, after, fewer, more in zip(parity_shallow, parity_shallow[1:], bits, bits[1:])
+    )
+    families = {"the sawtooth": doubles(shallow), "parity": parity_exponential}
+    yes = [name for name, exponential in families.items() if exponential]
+    constant = deep[-1] == deep[0]
+    last = saw[-1]["k"]
+    others = [units[-1] for name, units in by_bits.items() if name != "one layer"]
+    text = (
+        f"Sawtooth of {2**last:,} pieces: {shallow[-1]:,} units in 1 layer, {deep[-1]} in {last}; parity of {bits[-1]} bits: "
+        f"{parity_shallow[-1]} in 1 layer, {listed([str(units) for units in others])} in more; "
+        f"{'all' if right else 'not all'} exact"
+    )
+    no = [name for name in families if name not in yes]
+    conditions = [f"the task is {listed(yes)}" + (f", not {listed(no)}" if no else "")]
+    if not constant:
+        conditions.append(f"{deep[-1] - deep[-2]} more units per doubling count as no growth")
+    if part := measured.get("growth_sawtooth_trained"):
+        k = next(iter(part["exact"]))
+        found, starts = learned_counts(part, k)["random"], len(part["exact"][k]["random"])
+        text += f"; the deep one for {2 ** int(k)} pieces learned from {found}/{starts} random starts"
+        if found < starts / 2:
+            conditions.append("nobody has to learn the weights")
+    holds = right and len(yes) == len(families) and constant
+    some = right and yes and deep[-1] < shallow[-1] and not doubles(deep)
+    return Verdict(
+        "growth",
+        "The size of a shallow network grows exponentially with the complexity of the task; a deep one need not grow.",
+        text,
+        "holds" if holds else "holds if" if some else "does not hold",
+        listed(conditions, "and") if some and not holds else "",
+    )
+
+
+def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Plot:
+    """Units against the size of the task, one panel a family."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, 2 if parity else 1, squeeze=False)[0]
+        pieces_of = [2 ** row["k"] for row in saw]
+        for arm, color, label, marker in (
+            ("shallow", plots.RED, "one layer", "o"),
+            ("deep", plots.BLUE, "layers of 2", "s"),
+        ):
+            values = [row[arm]["units"] for row in saw]
+            axes[0].plot([row["k"] for row in saw], values, color=color, marker=marker, label=label)
+        axes[0].set(title="sawtooth", yscale="log", xlabel="pieces", ylabel="units", ylim=(1.5, 6000))
+        axes[0].set_xticks([row["k"] for row in saw][2::3], [f"{count:,}" for count in pieces_of][2::3])
+        colors, labels = (plots.RED, plots.GREEN, plots.BLUE), ("one layer", "tree", "folded")
+        for name, color, label, marker in zip(PARITY, colors, labels, "oDs"):
+            own = {row["bits"]: row["units"] for row in parity if row["network"] == name}
+            if own:
+                axes[1].plot(list(own), list(own.values()), color=color, marker=marker, label=label)
+        if parity:
+            axes[1].set(title="parity", yscale="log", xlabel="bits", ylim=(1.5, 6000))
+            axes[1].set_xticks(sorted({row["bits"] for row in parity}))
+        for panel in axes:
+            plots.plain_numbers(panel.yaxis, ",.0f")
+            panel.minorticks_off()
+            panel.legend(loc="upper left")
+
+    last = saw[-1]
+    caption = (
+        f"Written down, the sawtooth of {2 ** last['k']:,} pieces takes {last['shallow']['units']:,} units in one layer, "
+        f"{last['deep']['units']} in layers of two"
+    )
+    if parity:
+        most = max(row["bits"] for row in parity)
+        words = {row["network"]: row["units"] for row in parity if row["bits"] == most}
+        caption += f"; the parity of {most} bits {words['one layer']} in one layer"
+    return Plot("growth_units", caption, draw)
+
+
+def learned_plot(part: dict[str, Any]) -> Plot:
+    """The share of starts from which the exact-size network finds the sawtooth."""
+    k = next(iter(part["exact"]))
+    counts, starts = learned_counts(part, k), len(part["exact"][k]["random"])
+    names = [*(name for name in counts if name != "random"), "random"]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        shares = [counts[name] / starts for name in names]
+        labels = [f"{float(name):.0%}" if name != "random" else "random\nstart" for name in names]
+        colors = [plots.BLUE if name != "random" else plots.RED for name in names]
+        bars = axes.bar(labels, shares, color=colors, width=0.65)
+        axes.bar_label(bars, [f"{counts[name]}/{starts}" for name in names], padding=3)
+        axes.set(
+            xlabel="noise added to the written weights",
+            ylabel="share that finds it",
+            ylim=(0, 1.12),
+            yticks=(0, 0.5, 1),
+        )
+        axes.grid(axis="x", visible=False)
+
+    first, found = names[0], counts["random"]
+    caption = (
+        f"The deep network of the exact size finds {2 ** int(k)} pieces from {found} of {starts} random starts, and from "
+        f"{counts[first]} of {starts} that are {float(first):.0%} off the written weights"
+    )
+    return Plot("growth_learned", caption, draw)

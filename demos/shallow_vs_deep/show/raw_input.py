@@ -1,0 +1,169 @@
+"""Raw input: what there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...lab.measure import statistics
+from ...lab.measure.part import Measured
+from ...lab.show import plots, texts
+from ...lab.show.blocks import Block, Outcome, Plot, Table, Text, Verdict
+from ...lab.show.wording import MEASURED, fitting, listed
+from ..measure.raw_input import DENSE1, DENSE3, PREFIX, SMALL, TWICE, WIDE
+
+TITLES = {"digits": "8x8 digits", "placed": "digits at random places", "text": "syllables of a word"}
+SHORT = {"digits": "digits", "placed": "digits anywhere", "text": "words"}
+
+
+CHANGES = {  # what is changed: the network before and after
+    "windows of 5, not 3 dense": (DENSE3, WIDE),
+    "3 dense, not 1": (DENSE1, DENSE3),
+    "windows of 3 twice, not once": (SMALL, TWICE),
+    "twice 3, not once 5": (WIDE, TWICE),
+}
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much one network is more accurate than another, in points: mean and half-width of the 95 % interval."""
+
+    mean: float
+    half: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval leaves out 0, else 0."""
+        return 0 if abs(self.mean) <= self.half else 1 if self.mean > 0 else -1
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f} ± {self.half:.1f}"
+
+
+def gain(part: Mapping[str, Any], before: str, after: str) -> Gain:
+    """The paired differences of two networks of a part, by seed."""
+    pairs = zip(part["nets"][before]["accuracy"], part["nets"][after]["accuracy"])
+    mean, half = statistics.mean_interval([100 * (b - a) for a, b in pairs])
+    return Gain(mean, half)
+
+
+def verdict(parts: Mapping[str, Mapping[str, Any]]) -> tuple[Outcome, str]:
+    """Holds where, on raw input, depth decides rather than the kind of the first layer; see ``depth_decides``."""
+    deep = [TITLES[name] for name, part in parts.items() if depth_decides(part)]
+    if len(deep) == len(parts):
+        return "holds", ""
+    if not deep:
+        return "does not hold", ""
+    return "holds if", f"the input is {listed(deep)}"
+
+
+def depth_decides(part: Mapping[str, Any]) -> bool:
+    """Whether one layer of windows is worse than three without, or gains more from a second than it has over those."""
+    kind, depth = gain(part, DENSE3, WIDE), gain(part, WIDE, TWICE)
+    return kind.sign < 0 or (depth.sign > 0 and depth.mean > kind.mean)
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables of accuracies and of gains, their picture and the verdict."""
+    parts = {name: measured[PREFIX + name] for name in TITLES if PREFIX + name in measured}
+    if not parts:
+        return []
+    outcome, condition = verdict(parts)
+    first = next(iter(parts.values()))
+    return [
+        Text(
+            "All networks get the same raw input: pixels, or letters. Dense layers see all of it at once; windows lay the "
+            f"same weights over every place. {first['steps']:,} steps of Adam with a rate that rises and falls; its highest "
+            f"value is the best of {', '.join(f'{rate:g}' for rate in first['rates'])} on rows and a seed that are not "
+            "reported." + at_edge(parts)
+        ),
+        Table(
+            "raw_input_accuracy",
+            "Test accuracy in percent, mean ± standard deviation over the seeds; the rules for words need no network: the most "
+            "frequent number of syllables, and as many as there are groups of vowels",
+            ("input", "network", "parameters", "rate", "accuracy"),
+            [row for name, part in parts.items() for row in accuracy_rows(name, part)],
+        ),
+        Table(
+            "raw_input_gains",
+            "What a change of the network gains, points of accuracy with 95 % interval (the same seeds in both)",
+            ("input", *CHANGES),
+            [(TITLES[name], *(str(gain(part, *change)) for change in CHANGES.values())) for name, part in parts.items()],
+        ),
+        Plot("raw_input_accuracy", caption(parts), lambda figure: draw(figure, parts), (8.0, 4.4)),
+        Verdict(
+            "raw_input",
+            "A shallow network takes only vectors; raw images and text need a deep one",
+            gains_text(parts),
+            outcome,
+            condition,
+        ),
+    ]  # fmt: skip
+
+
+def gains_text(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """What windows gain over three dense layers, and what a second layer of them adds."""
+    kind = ", ".join(f"{gain(part, DENSE3, WIDE)} ({SHORT[name]})" for name, part in parts.items())
+    second = [gain(part, WIDE, TWICE) for part in parts.values()]
+    texts = (", ".join(map(str, second)), ", ".join(f"{found.mean:+.1f}" for found in second))
+    return fitting(
+        MEASURED,
+        *(
+            f"Points gained by 1 layer of windows over 3 dense ones: {kind}; by a second layer of windows: {t}"
+            for t in texts
+        ),
+    )
+
+
+def at_edge(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """A warning where the best rate is the smallest or the largest that was tried."""
+    edge = [
+        f"{name} ({TITLES[task]})"
+        for task, part in parts.items()
+        for name, run in part["nets"].items()
+        if run["rate"] in (part["rates"][0], part["rates"][-1])
+    ]
+    return f" The best rate is at the edge of the grid for: {'; '.join(edge)}." if edge else ""
+
+
+def accuracy_rows(name: str, part: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The networks of one task, then the rules that need no network."""
+    rows: list[tuple[str, ...]] = []
+    for net, run in part["nets"].items():
+        accuracies = texts.mean_text(run["accuracy"], 100, 1)
+        rows.append((TITLES[name], net, f"{run['parameters']:,}", f"{run['rate']:g}", accuracies))
+    for rule, value in part["rules"].items():
+        rows.append((TITLES[name], f"rule: {rule}", "-", "-", f"{100 * value:.1f}"))
+    return rows
+
+
+def caption(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the picture says, as measured."""
+    said = ", ".join(f"{TITLES[name]} {gain(part, DENSE3, WIDE).mean:+.1f} points" for name, part in parts.items())
+    return f"One hidden layer of windows against three without: {said}"
+
+
+def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Accuracy as bars, one group an input; the lines are the range over the seeds."""
+    axes = figure.subplots()
+    on_top = {DENSE3: "white", TWICE: "white"}  # of the dark bars
+    colors = {DENSE1: plots.SKY, DENSE3: plots.BLUE, SMALL: plots.YELLOW, WIDE: plots.ORANGE, TWICE: plots.RED}
+    width = 0.17
+    for place, part in enumerate(parts.values()):
+        for i, (name, run) in enumerate(part["nets"].items()):
+            x, values = place + (i - 2) * width, 100 * np.asarray(run["accuracy"])
+            axes.bar(x, values.mean(), width * 0.92, color=colors[name], label=name if place == 0 else None)
+            axes.plot([x, x], [values.min(), values.max()], color=plots.BLACK, linewidth=1.5)
+            axes.text(x, 3, f"{values.mean():.0f}", ha="center", color=on_top.get(name, plots.BLACK))
+        for rule, value in part["rules"].items():
+            axes.plot([place - 0.45, place + 0.45], [100 * value] * 2, color=plots.BLACK, linewidth=1.5, linestyle=":")
+            axes.text(place + 0.47, 100 * value, "rule: " + rule.replace(" ", "\n"), va="center")
+    axes.set(ylabel="test accuracy, %", ylim=(0, 104))
+    axes.set_xticks(
+        range(len(parts)), [TITLES[name].replace(" at ", "\nat ").replace(" of ", "\nof ") for name in parts]
+    )
+    axes.grid(axis="x", visible=False)
+    figure.legend(loc="outside lower center", ncols=3)

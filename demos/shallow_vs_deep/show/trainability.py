@@ -1,0 +1,248 @@
+"""Ease of training: what there is to say about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from ...lab.measure import statistics
+from ...lab.measure.part import Measured
+from ...lab.show import plots, texts
+from ...lab.show.blocks import Block, Plot, Table, Text, Verdict
+from ...lab.show.wording import listed
+from ..measure import minima
+from ..measure.trainability import LARGE, SMALL, TARGET, WIDTH
+
+ARMS = {
+    "plain": "sigmoid, SGD",
+    "adam": "sigmoid, Adam",
+    "bn": "sigmoid with BN, SGD",
+    "relu_plain": "relu, SGD",
+    "relu_bn": "relu with BN, SGD",
+}
+
+
+def show(measured: Measured) -> list[Block]:
+    """Tables, plots and the verdict."""
+    arms = {arm: measured[f"trainability_{arm}"] for arm in ARMS if f"trainability_{arm}" in measured}
+    xor, minimum = measured.get("trainability_xor"), measured.get("trainability_minimum")
+    blocks: list[Block] = []
+    if arms:
+        blocks += [digits_table(arms), depth_plot(arms)]
+    if xor:
+        blocks.append(xor_table(xor))
+    if minimum:
+        blocks += [minimum_table(minimum), Text(minimum_text(minimum)), minimum_plot(minimum)]
+    if minimum and "plain" in arms:
+        blocks.append(verdict(arms, xor, minimum))
+    return blocks
+
+
+def success(row: dict[str, Any], budget: int) -> float:
+    """The share of runs that were there within so many steps."""
+    return reached(row, budget) / len(row["first"])
+
+
+def reached(row: dict[str, Any], budget: int) -> int:
+    """How many runs were there within so many steps."""
+    return sum(step is not None and step <= budget for step in row["first"])
+
+
+def digits_table(arms: dict[str, Any]) -> Table:
+    """How many runs reach the target, by depth."""
+    depths = [row["depth"] for row in next(iter(arms.values()))["rows"]]
+    rows = [
+        [
+            ARMS[arm],
+            ", ".join(f"{rate:g}" for rate in part["rates"]),
+            f"{budget:,}",
+            *(f"{reached(row, budget)}/{len(row['first'])}" for row in part["rows"]),
+        ]
+        for arm, part in arms.items()
+        for budget in (SMALL, LARGE)
+    ]
+    rows += [
+        [f"median steps, {ARMS[arm]}", "", "", *(texts.steps_text(row["first"]) for row in part["rows"])]
+        for arm, part in arms.items()
+    ]
+    head = ("network", "learning rates", "steps", *(f"{depth} layer{'s' * (depth > 1)}" for depth in depths))
+    caption = f"Digits: runs that reach {TARGET:.0%} test accuracy, {WIDTH} units a layer, every rate with every seed"
+    return Table("trainability_digits", caption, head, rows)
+
+
+def xor_table(part: dict[str, Any]) -> Table:
+    """How often XOR is solved, and where the others are stuck."""
+    rows = []
+    for row in part["rows"]:
+        stuck = Counter(f"{error:.2f}" for error in row["errors"] if error >= minima.SOLVED)
+        rows.append(
+            [
+                row["activation"],
+                row["shape"],
+                "-".join(map(str, [2, *row["hidden"], 1])),
+                f"{len(row['errors']) - stuck.total()}/{len(row['errors'])}",
+                ", ".join(f"{error} ({count}x)" for error, count in stuck.most_common(3)) or "none",
+            ]
+        )
+    caption = (
+        f"XOR: starts that {part['steps']} steps of Adam (rate {minima.XOR_RATE:g}) solve, and errors of the others; with "
+        "outputs of -1 and 1, two, three and four points taken for one give 0.50, 0.67, 1.00"
+    )
+    return Table("trainability_xor", caption, ("activation", "network", "sizes", "solved", "stuck at"), rows)
+
+
+def minimum_table(part: dict[str, Any]) -> Table:
+    """The written minimum at each depth."""
+    rows = [
+        [
+            str(row["depth"]),
+            f"{row['loss']:.6f}",
+            f"{row['gradient']:.0e}",
+            f"{row['smallest']:.0e} / {row['largest']:.0f}",
+            f"{row['lower']} of {row['tries']:,}",
+            f"{min(row['back']):.4f} to {max(row['back']):.4f}",
+            f"{min(row['random']):.4f} / {statistics.lower_median(row['random']):.4f}",
+        ]
+        for row in part["rows"]
+    ]
+    head = (
+        "layers", "loss", "gradient", "curvature, least / most", "lower nearby", "Adam from nearby",
+        "random starts, best / median",
+    )  # fmt: skip
+    caption = f"A local minimum written down, {minima.WIDTH} relu units a layer: sin(3 pi x) at {len(minima.X)} points, float64"
+    return Table("trainability_minimum", caption, head, rows)
+
+
+def minimum_text(part: dict[str, Any]) -> str:
+    """Why it is one, and where training ends that does not start there."""
+    medians = [float(statistics.lower_median(row["random"]) or 0.0) for row in part["rows"]]
+    better = all(after < before for before, after in pairwise(medians))
+    found = [str(row["depth"]) for row in part["rows"] if is_minimum(row)]
+    where = f"with {listed(found, 'and')} hidden layers" if found else "at none of these depths"
+    ends = ", ".join(f"{median:.3g} with {row['depth']}" for median, row in zip(medians, part["rows"]))
+    return (
+        f"Every unit is active on all data there, so nearby the network is an affine function of its input, and the last "
+        f"layer makes it the best one (least squares: {part['affine']:.6f}; the target's variance is {part['variance']:.4f}). "
+        "Curvature: eigenvalues of the Hessian, which this engine differentiates twice for; zeros among them are directions "
+        f"that change the weights and not the function. From random starts Adam ends at {ends} (medians, layers): "
+        f"on this task deeper networks {'trained better' if better else 'did not train better throughout'}. By these figures "
+        f"it is a local minimum, and not the best there is, {where}."
+    )
+
+
+def is_minimum(row: dict[str, Any]) -> bool:
+    """Whether the measurements say: a local minimum, and not the best there is."""
+    flat = row["gradient"] < 1e-9 and row["smallest"] > -1e-9 * row["largest"]
+    return bool(flat and row["lower"] == 0 and min(row["random"]) < 0.9 * row["loss"])
+
+
+def verdict(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, Any]) -> Verdict:
+    """Four questions: is shallow hard, is deep as easy (plain, with BN), has deep no local minimum?
+
+    Holds with yes to the first, the second and the last; holds if one uses BN, if only the plain ones are not as easy;
+    otherwise it does not hold.
+    """
+    plain = arms["plain"]["rows"]
+    shallow, deep = plain[0], next(row for row in reversed(plain) if row["depth"] <= 8)
+    hard = success(shallow, LARGE) < TARGET
+    easy = min(success(deep, budget) - success(shallow, budget) for budget in (SMALL, LARGE)) >= 0
+    found = [row["depth"] for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
+    text = (
+        f"Digits, {TARGET:.0%} in {SMALL} / {LARGE:,} steps: 1 layer {reached(shallow, SMALL)} / {reached(shallow, LARGE)} of "
+        f"{len(shallow['first'])} runs, {deep['depth']} layers {reached(deep, SMALL)} / {reached(deep, LARGE)}"
+    )
+    easy_with_bn = False
+    if "bn" in arms:
+        own = {row["depth"]: row for row in arms["bn"]["rows"]}
+        easy_with_bn = success(own[deep["depth"]], SMALL) >= success(own[1], SMALL)
+        text += f", BN {reached(own[deep['depth']], SMALL)} / {reached(own[deep['depth']], LARGE)}"
+    if "adam" in arms:
+        with_adam = next(row for row in arms["adam"]["rows"] if row["depth"] == deep["depth"])
+        text += f", Adam {reached(with_adam, SMALL)} / {reached(with_adam, LARGE)}"
+    if xor:
+        solved = {
+            row["shape"].removeprefix("narrow, "): sum(error < minima.SOLVED for error in row["errors"])
+            for row in xor["rows"]
+            if row["activation"] == "sigmoid" and row["shape"].startswith("narrow")
+        }
+        counts = ", ".join(f"{shape} {count}/{xor['starts']}" for shape, count in solved.items())
+        text += f"; narrow XOR nets: {counts}"
+    text += (
+        f"; bad local minima with {listed([*map(str, found)], 'and')} layers" if found else "; no deep local minimum"
+    )
+    holds = hard and easy and not found
+    some = hard and easy_with_bn and not found
+    return Verdict(
+        "trainability",
+        "A shallow network is hard to train, because of local minima; a deep one is easy and has none.",
+        text,
+        "holds" if holds else "holds if" if some else "does not hold",
+        "Batch Normalization is used" if some and not holds else "",
+    )
+
+
+def depth_plot(arms: dict[str, Any]) -> Plot:
+    """The share of runs that get there against depth."""
+    lines = [
+        ("bn", SMALL, plots.BN, "s", "-", "with BN, SGD"),
+        ("adam", LARGE, plots.GREEN, "D", "-", "plain, Adam"),
+        ("plain", LARGE, plots.PLAIN, "o", "-", "plain, SGD"),
+        ("plain", SMALL, plots.PLAIN, "o", ":", "plain, SGD"),
+    ]
+    lines = [line for line in lines if line[0] in arms]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for arm, budget, color, marker, style, label in lines:
+            rows = arms[arm]["rows"]
+            shares = [success(row, budget) for row in rows]
+            axes.plot(
+                range(len(rows)), shares, color=color, marker=marker, ls=style, label=f"{label}, {budget:,} steps"
+            )
+        depths = [row["depth"] for row in arms[lines[0][0]]["rows"]]
+        axes.set_xticks(range(len(depths)), depths)
+        axes.set(
+            xlabel="hidden layers", ylabel=f"share of runs at {TARGET:.0%}", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1)
+        )
+        figure.legend(loc="outside upper center", ncols=2)
+
+    rows = arms[lines[0][0]]["rows"]
+    counts = []
+    for arm, budget, *_, label in lines:
+        first, *_, last = arms[arm]["rows"]
+        name = label.removeprefix("plain, ").removesuffix(", SGD")
+        counts.append(f"{name}, {budget:,} steps: {reached(first, budget)}, {reached(last, budget)}")
+    caption = (
+        f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']} and {rows[-1]['depth']} layers; "
+        + "; ".join(counts)
+    )
+    return Plot("trainability_depth", caption, draw, (8.0, 4.5))
+
+
+def minimum_plot(part: dict[str, Any]) -> Plot:
+    """The loss along random lines through the written minimum, of the shallowest and the deepest network."""
+    rows = [part["rows"][0], part["rows"][-1]]
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, row in zip(panels, rows):
+            for line in row["lines"]:
+                axes.plot(part["along"], line, color=plots.BLUE, lw=1, alpha=0.6)
+            best = min(row["random"])
+            axes.axhline(best, color=plots.RED, ls="--")
+            axes.text(-1, best * 1.15, f"found from a random start: {best:.2g}", color=plots.RED, va="bottom")
+            axes.plot([0], [row["loss"]], "o", color=plots.BLACK)
+            layers = "1 layer" if row["depth"] == 1 else f"{row['depth']} layers"
+            axes.set(title=layers, yscale="log", xlabel="distance from the minimum", xticks=(-1, 0, 1))
+            plots.plain_numbers(axes.yaxis)
+            axes.minorticks_off()
+        panels[0].set_ylabel("loss")
+
+    count = len(rows[0]["lines"])
+    falls = any(min(line) < row["loss"] - minima.ROUNDING - 1e-6 for row in rows for line in row["lines"])
+    caption = (
+        f"From the written minimum (loss {rows[0]['loss']:.3f}) {'not ' if falls else ''}all of {count} random lines rise; "
+        "random starts reach " + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
+    )
+    return Plot("trainability_minimum", caption, draw)

@@ -1,0 +1,88 @@
+"""The one door through which leaves get new values.
+
+Each value replaces the old array, and who has read that keeps it unchanged.  The exchange runs inside of a single call into
+C, where Python handles no signal: an interrupt (Ctrl-C) finds all leaves as they were, or all of them new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from . import messages
+from .mode import current_mode
+from .variable import Variable, next_stamp
+
+_set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
+
+
+def write(moves: Iterable[tuple[Variable, Any]], fresh: bool = False) -> None:
+    """Give leaves new values: all of them, or none.
+
+    Args:
+        moves: leaves and their new values, in the leaf's shape, of a dtype that its dtype can hold.  Inside of a
+            recording the values are variables, and the program repeats the writing.
+        fresh: nobody else holds the values, so they need not be copied.
+
+    Raises:
+        GraphError: a variable that is the result of an operation.
+        ShapeError: a value of another shape.
+        DTypeError: floating-point numbers for integers.
+    """
+    tape = current_mode().tape
+    if tape is not None:
+        tape.write(moves)
+        return
+    leaves, values = [], []
+    for leaf, value in moves:
+        if leaf.inputs is not None:
+            leaf._check_leaf("it cannot be written to")
+        leaves.append(leaf)
+        values.append(fitted(leaf, value._data if isinstance(value, Variable) else value, fresh))
+    exchange(leaves, values)
+
+
+def reading(value: Any) -> Any:
+    """What a formula outside of the graph computes with: raw values; during a recording the variables themselves."""
+    return value._data if isinstance(value, Variable) and current_mode().tape is None else value
+
+
+def exchange(leaves: list[Variable], values: list[Any]) -> None:
+    """Give leaves values that fit them, in one step."""
+    deque(map(_set_stamp, leaves, [next_stamp() for _ in leaves]), 0)
+    deque(map(_set_data, leaves, values), 0)
+
+
+def set_gradients(gradients: dict[Variable, Any]) -> None:
+    """Give all these variables their gradients, in one step."""
+    tape = current_mode().tape
+    if tape is not None:
+        for variable in gradients:
+            tape.will_change(variable, "_grad")
+    deque(map(_set_grad, gradients, gradients.values()), 0)
+
+
+def fitted(leaf: Variable, value: Any, fresh: bool = False) -> Any:
+    """A raw value in the shape, dtype and memory layout of a leaf, which nobody can write to."""
+    if leaf.is_scalar_kind:
+        return leaf.to_data(value)
+    old = leaf._data
+    if type(value) is not np.ndarray:
+        value = np.asarray(value)
+    if value.shape != old.shape:
+        raise messages.other_shape(leaf, value.shape)
+    if value.dtype is old.dtype and value.strides == old.strides and value.base is None:
+        if fresh:
+            value.setflags(False)  # write=False, which takes twice the time by keyword
+            return value
+        if not value.flags.writeable:
+            return value
+    if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
+        raise messages.other_kind(leaf, value.dtype)
+    laid_out = np.empty_like(old)
+    laid_out[...] = value
+    laid_out.setflags(False)
+    return laid_out

@@ -1,0 +1,96 @@
+"""The ways through a tree of modules, and what hides from them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, explain
+from ..tensor import Parameter
+
+if TYPE_CHECKING:
+    from .module import Module
+
+Array = np.ndarray[Any, Any]
+
+
+class Node:
+    """What a tree is made of: ``Module``, and nothing else."""
+
+
+_walking: ContextVar[frozenset[tuple[str, int]]] = ContextVar("tinygrad_bn_walking", default=frozenset())
+
+
+@contextmanager
+def below(module: Module, walk: str) -> Iterator[list[tuple[str, Module]]]:
+    """The children of a module to which a walk goes on, with their names.
+
+    A walk calls the method of its name on each child, so that a child's own version counts.  A child that the walk is in
+    the middle of refers back to a module around it, and is left out.
+    """
+    refuse_hidden(module, module.__dict__)
+    inside = _walking.get() | {(walk, id(module))}
+    token = _walking.set(inside)
+    try:
+        yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
+    finally:
+        _walking.reset(token)
+
+
+def joined(path: str, name: str) -> str:
+    """A dotted name."""
+    return f"{path}.{name}" if path else name
+
+
+class Once:
+    """A function for ``Module.apply`` that remembers where it has been, for a module may stand at several places."""
+
+    def __init__(self, function: Callable[[Module], Any]) -> None:
+        self.function = function
+        self.entered: set[Module] = set()
+
+    def __call__(self, module: Module) -> Any:
+        return self.function(module)
+
+
+# -- what hides -----------------------------------------------------------------------------------------------------------
+
+OWN = {"_buffer_names", "_forward_hooks", "_forward_pre_hooks", "_full_backward_hooks"}  # a module's own lists
+
+
+def refuse_hidden(module: Module, attributes: Mapping[str, Any]) -> None:
+    """Refuse plain lists, dicts and the like with modules or parameters in them: nothing would train or save those.
+
+    Raises:
+        ArgumentError: names the attribute, and what to write.
+    """
+    for name, value in attributes.items():
+        if isinstance(value, (list, tuple, dict, set, frozenset, deque)) and name not in OWN:
+            hidden = _hidden_in(value)
+            if hidden is not None:
+                raise ArgumentError(_hides(module, name, value, hidden))
+
+
+def _hidden_in(value: Any, depth: int = 4) -> Any:
+    """The first module or parameter inside of plain containers, or ``None``."""
+    if isinstance(value, (Parameter, Node)):
+        return value
+    if depth and isinstance(value, (list, tuple, dict, set, frozenset, deque)):
+        inner = (_hidden_in(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value))
+        return next((found for found in inner if found is not None), None)
+    return None
+
+
+def _hides(module: Module, name: str, value: Any, hidden: Any) -> str:
+    kind = "ModuleDict" if isinstance(value, dict) else "ModuleList"
+    fix = f"self.{name} = nn.{kind}(...)"
+    if isinstance(hidden, Parameter):
+        fix = "make each parameter an attribute of its own, or put it into a module"
+    what = f"{type(module).__name__}.{name}: a plain {type(value).__name__} is not looked into"
+    expected = "what is in it to be trained, saved and switched between train() and eval() with the module"
+    return explain(what, got=f"a {type(hidden).__name__} in it", expected=expected, fix=fix)

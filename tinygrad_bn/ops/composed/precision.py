@@ -1,0 +1,21 @@
+"""Narrow floats computed in wider ones and rounded once: a sum of squares leaves the range long before its root does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...engine import astype, dtype_of
+
+Wider = dict[str, str]
+
+SINGLE: Wider = {"e": "float32"}  # sums of halves
+DOUBLE: Wider = {"e": "float64", "f": "float64"}  # sums of squares
+
+
+def rounded_once(compute: Callable[[Any], Any], x: Any, wider: Wider) -> Any:
+    """``compute(x)``, in the wider dtype where the table has one for that of x, and the result in the dtype of x."""
+    dtype = dtype_of(x)
+    if dtype.char not in wider:
+        return compute(x)
+    return astype(compute(astype(x, dtype=wider[dtype.char])), dtype=dtype.name)

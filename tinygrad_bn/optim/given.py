@@ -1,0 +1,34 @@
+"""Parameters as they are given to optimizers and clipping: a tensor, a list, a generator; or something that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..engine import Variable
+from ..errors import ArgumentError, explain
+
+
+def listed(what: str, params: Any) -> list[Any]:
+    """What was given, as a list.
+
+    Raises:
+        ArgumentError: a module, something that is no collection, or a generator that gives nothing any more.
+    """
+    if isinstance(params, Variable):
+        return [params]
+    if not hasattr(params, "__iter__") or callable(getattr(params, "parameters", None)):
+        expected = "tensors, or groups of them"
+        raise ArgumentError(
+            explain(f"{what}: these are no parameters", got=_short(params), expected=expected, fix="model.parameters()")
+        )
+    given = list(params)
+    if not given and isinstance(params, Iterator):
+        fix = "call model.parameters() again, or keep list(model.parameters())"
+        raise ArgumentError(explain(f"{what}: no parameters", got="a generator that is used up, or empty", fix=fix))
+    return given
+
+
+def _short(value: Any) -> str:
+    text = repr(value).split("\n")[0]
+    return f"{type(value).__name__}, {text}" if len(text) < 60 else type(value).__name__

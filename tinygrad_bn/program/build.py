@@ -1,0 +1,269 @@
+"""From what a tape saw, or from what variables remember, to a ``Program``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.mode import Scope, Site
+from ..engine.sweep import toposort
+from ..engine.tape import Made, Place, Same, Tape, Wrote
+from ..errors import RecordingError, explain
+from ..tensor import Parameter
+from .model import Program
+from .parts import NUMBER, Condition, Constant, Input, State, Step
+from .trees import take_apart
+
+Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
+PLAIN = (bool, int, float, str, type(None))
+
+
+def build(
+    tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any, before: Sequence[Made] = ()
+) -> tuple[Program, dict[Variable, int]]:
+    """The program of a recording, and the number of each variable in it.
+
+    Args:
+        tape: what it saw.
+        inputs: the arguments.
+        names: what to call them.
+        result: what the function returned.
+        before: operations before the recording that are part of it all the same.
+    """
+    builder = _Builder(tape)
+    for variable, name in zip(inputs, names):
+        builder.add_input(variable, name)
+    for event in (*before, *tape.events):
+        builder.follow(event)
+    leaves, gives = take_apart(result)
+    outputs = [builder.key_of(leaf) for leaf in leaves]
+    builder.note_gradients()
+    return builder.program(outputs, gives), builder.numbers()
+
+
+def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int]]:
+    """The program behind variables at hand, by what they remember, and the number of each variable in it.
+
+    Leaves are its states; so ``run()`` computes the outputs anew from what the leaves hold then.
+    """
+    builder = _Builder(None)
+    for made in recorded(outputs):
+        builder.follow(made)
+    keys = [builder.key_of(output) for output in outputs]
+    return builder.program(keys, ["list", *["value"] * len(outputs)]), builder.numbers()
+
+
+def recorded(outputs: Sequence[Variable]) -> list[Made]:
+    """The operations behind variables, in the order in which they happened."""
+    return [
+        Made(v, v.primitive, v.inputs or (), v.params or {}, v.scope)
+        for v in reversed(toposort(outputs, everything=True))
+        if v.primitive is not None
+    ]
+
+
+class _Builder:
+    def __init__(self, tape: Tape | None) -> None:
+        self.tape = tape
+        self.keys: dict[Variable, Key] = {}
+        self.inputs: list[Input] = []
+        self.states: list[State] = []
+        self.constants: list[Constant] = []
+        self.steps: list[tuple[Made, tuple[Key, ...]]] = []
+        self.writes: dict[int, Key | None] = {}
+        self._state_of: dict[tuple[int, Any, int | None], int] = {}
+        self._constant_of: dict[Any, int] = {}
+        self._kept: list[Any] = []  # arrays that are known by their id
+        self._taken: dict[str, int] = {}
+        self._dotted = _dotted_names(tape.modules.values()) if tape is not None else {}
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def add_input(self, variable: Variable, name: str) -> None:
+        self.keys[variable] = ("input", len(self.inputs))
+        self.inputs.append(Input(self._unique(name), *_type_of(variable)))
+
+    def follow(self, event: Made | Same | Wrote) -> None:
+        if isinstance(event, Made):
+            args = tuple(map(self.key_of, event.args))
+            self.keys[event.out] = ("step", len(self.steps))
+            self.steps.append((event, args))
+        elif isinstance(event, Same):
+            self.keys[event.new] = self.key_of(event.old)
+        else:
+            value = self.key_of(event.value)
+            leaf: Any = event.place.owner
+            if leaf not in self.keys or self.keys[leaf][0] != "input":
+                self.writes[self._state(event.place, leaf)] = value
+            self.keys[leaf] = value
+
+    def key_of(self, value: Any) -> Key:
+        """The key of a value that a step takes, or that is returned or written."""
+        if not isinstance(value, Variable):
+            return self._constant(value)
+        known = self.keys.get(value)
+        if known is None:
+            known = self.keys[value] = self._new(value)
+        return known
+
+    def _new(self, variable: Variable) -> Key:
+        tape = self.tape
+        if tape is None:
+            return "state", self._state(Place(variable, "_data"), variable)
+        if variable in tape.places:
+            return "state", self._state(tape.places[variable], variable)
+        if not tape.from_outside(variable):
+            return self._constant(variable._data)
+        if variable.inputs is not None:
+            what = f"{variable.label} was computed before the recording, and would not change in a later run"
+            raise RecordingError(explain(what, fix="compute it inside of the function, or pass it as an argument"))
+        return "state", self._state(Place(variable, "_data"), variable)
+
+    def _state(self, place: Place, variable: Variable) -> int:
+        where = (id(place.owner), place.key, place.item)
+        if where not in self._state_of:
+            self._state_of[where] = len(self.states)
+            name, kind = self._named(place, variable)
+            self.states.append(State(self._unique(name), kind, *_type_of(variable), place))
+        return self._state_of[where]
+
+    def _constant(self, value: Any) -> Key:
+        number = isinstance(value, (float, int)) and not isinstance(value, bool)
+        known: Any = (type(value), repr(value)) if number else id(value)
+        if known not in self._constant_of:
+            self._constant_of[known] = len(self.constants)
+            if number:
+                self.constants.append(Constant(value, (), NUMBER))
+            else:
+                self._kept.append(value)
+                self.constants.append(_constant_array(np.asarray(value)))
+        return "constant", self._constant_of[known]
+
+    def note_gradients(self) -> None:
+        """What happened to the gradients of leaves that were there before."""
+        assert self.tape is not None
+        for place, old, new in self.tape.changed():
+            leaf: Any = place.owner
+            if place.key != "_grad" or new is old or self.keys.get(leaf, ("", 0))[0] == "input":
+                continue
+            if self.tape.from_outside(leaf):
+                state = self._state(place, leaf)
+                self.writes[state] = None if new is None else self.key_of(new)
+
+    # -- names --------------------------------------------------------------------------------------------------------
+
+    def _named(self, place: Place, variable: Variable) -> tuple[str, str]:
+        owner, tape = place.owner, self.tape
+        if isinstance(owner, dict):
+            return variable.name or str(place.key), "setting"
+        name = self._dotted.get(owner) or owner.name
+        if tape is not None and owner in tape.belongs:
+            parameter, part = tape.belongs[owner]
+            name = f"{self._dotted.get(parameter) or parameter.name or 'parameter'}.{part}"
+        name = name or "leaf"
+        if place.key == "_grad":
+            return f"{name}.grad", "gradient"
+        if isinstance(owner, Parameter):
+            return name, "parameter"
+        return name, "buffer" if owner._extras is not None and owner._extras.is_buffer else "tensor"
+
+    def _unique(self, name: str) -> str:
+        count = self._taken[name] = self._taken.get(name, 0) + 1
+        return name if count == 1 else self._unique(f"{name}_{count}")
+
+    # -- the whole ----------------------------------------------------------------------------------------------------
+
+    def firsts(self) -> dict[str, int]:
+        """The first number of each kind of value."""
+        inputs, states = len(self.inputs), len(self.states)
+        return {"input": 0, "state": inputs, "constant": inputs + states, "step": inputs + states + len(self.constants)}
+
+    def numbers(self) -> dict[Variable, int]:
+        """The number of each variable."""
+        first = self.firsts()
+        return {variable: first[kind] + i for variable, (kind, i) in self.keys.items()}
+
+    def program(self, outputs: Sequence[Key], gives: Any) -> Program:
+        first = self.firsts()
+
+        def number(key: Key) -> int:
+            return first[key[0]] + key[1]
+
+        steps = tuple(
+            Step(
+                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), _path(made.scope),
+                _site(made.scope),
+            )
+            for made, args in self.steps
+        )  # fmt: skip
+        return Program(
+            inputs=tuple(self.inputs),
+            states=tuple(self.states),
+            constants=tuple(self.constants),
+            steps=steps,
+            outputs=tuple(map(number, outputs)),
+            writes=tuple(
+                (len(self.inputs) + state, None if key is None else number(key)) for state, key in self.writes.items()
+            ),
+            gives=gives,
+            conditions=tuple(self._conditions()),
+        )
+
+    def _conditions(self) -> Iterable[Condition]:
+        tape = self.tape
+        if tape is None:
+            return
+        for place, test, found in tape.conditions.values():
+            owner = place.owner
+            name = str(place.key) if isinstance(owner, dict) else f"{self._dotted.get(owner) or owner.label}.grad"
+            yield Condition(name, place, test, found)
+        for module in tape.modules.values():
+            for key, value in vars(module).items():
+                if isinstance(value, PLAIN):
+                    yield Condition(f"{module._scope}.{key}", Place(vars(module), key), _itself, value)
+        for state in self.states:
+            leaf = state.place.owner
+            if isinstance(leaf, Variable):
+                yield Condition(
+                    f"requires_grad of {state.name}", Place(leaf, "_requires_grad"), bool, leaf._requires_grad
+                )
+                yield Condition(f"a hook of {state.name}", Place(leaf, "_extras"), _hooks, _hooks(leaf._extras))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _hooks(extras: Any) -> tuple[Callable[..., Any], ...]:
+    return () if extras is None else tuple(extras.hooks)
+
+
+def _type_of(variable: Variable) -> tuple[tuple[int, ...], str]:
+    return ((), NUMBER) if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
+
+
+def _constant_array(array: np.ndarray[Any, Any]) -> Constant:
+    """One that repeats a single number is remembered as that number."""
+    if array.size > 1 and (array == array.flat[0]).all():
+        return Constant(np.array(array.flat[0]), array.shape, array.dtype.name)
+    return Constant(array, array.shape, array.dtype.name)
+
+
+def _path(scope: Scope | None) -> tuple[str, ...]:
+    return () if scope is None else scope.path
+
+
+def _site(scope: Scope | None) -> str:
+    return f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else ""
+
+
+def _dotted_names(modules: Iterable[Any]) -> dict[Variable, str]:
+    """Names as in ``state_dict`` of the outermost module that was called."""
+    found: dict[Variable, str] = {}
+    for module in modules:
+        for name, variable in (*module.named_parameters(), *module.named_buffers()):
+            found.setdefault(variable, name)
+    return found

@@ -1,0 +1,110 @@
+"""From programs of one function at three batch sizes to one program for all: what differs has to be a multiple of N."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .model import Program
+from .parts import Constant, Size, Step
+
+
+class NotFree(Exception):  # noqa: N818 (an answer, which never leaves the room)
+    """The program is for one size only; says why."""
+
+
+def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) -> Program:
+    """The program for any N, given programs recorded at ``n`` and at two other sizes.
+
+    Raises:
+        NotFree: they differ in more than multiples of N.
+    """
+    sizes = (n, *(m for m, _ in others))
+    programs = (first, *(program for _, program in others))
+    counts = [len(program.steps) for program in programs]
+    if len(set(counts)) > 1:
+        raise NotFree(f"{counts[0]} operations for N = {n}, {counts[1]} for N = {sizes[1]}")
+    if any(_skeleton(program) != _skeleton(first) for program in programs):
+        raise NotFree("its operations depend on N")
+
+    def merged(get: Any, where: str) -> Any:
+        return _merged([get(program) for program in programs], sizes, where)
+
+    inputs = tuple(
+        replace(entry, shape=merged(lambda p, i=i: p.inputs[i].shape, f"the shape of {entry.name}"))
+        for i, entry in enumerate(first.inputs)
+    )
+    constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
+    steps = tuple(
+        step._replace(
+            params=merged(lambda p, i=i: dict(p.steps[i].params), _place(step)),
+            shape=merged(lambda p, i=i: p.steps[i].shape, _place(step)),
+        )
+        for i, step in enumerate(first.steps)
+    )
+    free = inputs != first.inputs
+    return replace(first, inputs=inputs, constants=constants, steps=steps, recorded_n=n, free=free)
+
+
+def first_difference(one: Program, other: Program) -> str:
+    """What is not the same in two recordings, in words; "" for nothing."""
+    try:
+        generalize(one, 0, [(0, other)])
+    except NotFree as error:
+        return str(error)
+    return ""
+
+
+def _skeleton(program: Program) -> Any:
+    """What must not differ at all."""
+    return (
+        [(s.primitive, s.args, s.dtype) for s in program.steps],
+        [(type(c.value), c.dtype) for c in program.constants],
+        program.states,
+        program.outputs,
+        program.writes,
+        program.gives,
+    )
+
+
+def _merged(values: list[Any], sizes: tuple[int, ...], where: str) -> Any:
+    one = values[0]
+    if isinstance(one, (tuple, list)) and all(type(v) is type(one) and len(v) == len(one) for v in values):
+        return type(one)(_merged([v[i] for v in values], sizes, where) for i in range(len(one)))
+    if isinstance(one, dict):
+        return {key: _merged([v.get(key) for v in values], sizes, where) for key in one}
+    if isinstance(one, slice):
+        return slice(*(_merged([getattr(v, part) for v in values], sizes, where) for part in ("start", "stop", "step")))
+    if all(type(v) is type(one) and (v == one or v != v) for v in values):
+        return one
+    if all(isinstance(v, (int, float)) and v == int(v) for v in values if v == v and abs(v) != np.inf):
+        size = _linear([int(v) for v in values], sizes)
+        if size is not None:
+            return size
+    got = ", ".join(f"{value} for N = {n}" for value, n in zip(values, sizes))
+    raise NotFree(f"{where} depends on N: {got}" if len(set(sizes)) > 1 else f"{where}: {values[0]}, then {values[1]}")
+
+
+def _linear(values: list[int], sizes: tuple[int, ...]) -> Size | None:
+    if sizes[0] == sizes[1]:
+        return None
+    scale, rest = divmod(values[1] - values[0], sizes[1] - sizes[0])
+    size = Size(scale, values[0] - scale * sizes[0])
+    return size if not rest and all(size.at(n) == value for value, n in zip(values, sizes)) else None
+
+
+def _merged_constant(constants: list[Constant], sizes: tuple[int, ...]) -> Constant:
+    one = constants[0]
+    if not isinstance(one.value, np.ndarray):
+        return replace(one, value=_merged([c.value for c in constants], sizes, f"the number {one.value}"))
+    if not all(np.array_equal(c.value, one.value, equal_nan=one.value.dtype.kind == "f") for c in constants):
+        shown = np.array2string(one.value.ravel()[:4], precision=4)
+        raise NotFree(f"a constant array of shape {one.value.shape}, {shown} ..., is another one each time")
+    return replace(one, shape=_merged([c.shape for c in constants], sizes, "the shape of a constant"))
+
+
+def _place(step: Step) -> str:
+    return f"{step.primitive.name} ({step.site})" if step.site else step.primitive.name

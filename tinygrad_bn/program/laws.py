@@ -1,0 +1,163 @@
+"""Laws that leave every number as it is: each is a function that returns the value a step is equal to, if it applies.
+
+Used by ``simplify``.  None of them adds up, multiplies or rounds anything in another way, so the shorter program gives the
+same bits (a zero may lose its sign).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..ops import primitives
+from ..ops.primitives.shape import inverse
+from .parts import NUMBER, Constant, Step
+from .shapes import broadcast, kept, without_leading_ones
+
+if TYPE_CHECKING:
+    from .simplify import Table
+
+Law = Callable[["Table", Step], "int | None"]
+
+FOLDED = {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt", "reciprocal"}
+
+
+def nothing_done(table: Table, step: Step) -> int | None:
+    """identity(x) = x, stop_gradient(x) = x; reshape, broadcast_to, sum_to, sum, astype that change nothing = x."""
+    name, source = step.primitive.name, step.args[0] if step.args else None
+    if source is None or table[source].shape != step.shape or table[source].dtype != step.dtype:
+        return None
+    if name in ("identity", "stop_gradient", "reshape", "broadcast_to", "sum_to", "astype"):
+        return source
+    if name == "sum" and not step.params["axis"]:
+        return source
+    if name == "transpose" and step.params["axes"] == tuple(range(len(step.shape))):
+        return source
+    return None
+
+
+def moved_twice(table: Table, step: Step) -> int | None:
+    """reshape(reshape(x)) = reshape(x); broadcast_to(broadcast_to(x)) = broadcast_to(x); transposes become one."""
+    inner = table.step(step.args[0]) if step.args else None
+    if inner is None or inner.primitive is not step.primitive:
+        return None
+    if step.primitive.name in ("reshape", "broadcast_to"):
+        return table.make(step, args=inner.args)
+    if step.primitive.name == "transpose":
+        axes = tuple(inner.params["axes"][i] for i in step.params["axes"])
+        return table.make(step, args=inner.args, params={"axes": axes})
+    return None
+
+
+def sum_to_is_a_sum(table: Table, step: Step) -> int | None:
+    """sum_to(x, shape) = sum of x over the axes that were stretched; every sum keeps its axes, and is reshaped after it."""
+    if step.primitive.name == "sum_to":
+        source = table[step.args[0]].shape
+        lead = len(source) - len(step.shape)
+        axes = (*range(lead), *(lead + i for i, n in enumerate(step.shape) if n == 1 and source[lead + i] != 1))
+    elif step.primitive.name == "sum" and not step.params["keepdims"]:
+        source, axes = table[step.args[0]].shape, step.params["axis"]
+    else:
+        return None
+    whole = table.make(
+        step, primitive=primitives.sum, params={"axis": axes, "keepdims": True}, shape=kept(source, axes)
+    )
+    return table.reshaped(whole, step)
+
+
+def broadcast_last(table: Table, step: Step) -> int | None:
+    """f(broadcast(x), y) = f(x, y) where f broadcasts by itself; f(broadcast(x), broadcast(y)) = broadcast(f(x, y))."""
+    if not step.primitive.elementwise or step.dtype == NUMBER or not step.primitive.pure:
+        return None
+    thin = tuple(table.thin(i) for i in step.args)
+    small = broadcast(table[i].shape for i in thin)
+    if small is None:
+        return None
+    if without_leading_ones(small) != without_leading_ones(step.shape):
+        return table.stretched(table.make(step, args=thin, shape=small), step)
+    if thin == step.args:
+        return None
+    return table.reshaped(table.make(step, args=thin, shape=small), step)
+
+
+def neutral_elements(table: Table, step: Step) -> int | None:
+    """x + 0 = x, x - 0 = x, x * 1 = x, x / 1 = x."""
+    name = step.primitive.name
+    if name not in ("add", "subtract", "multiply", "divide"):
+        return None
+    neutral = 0.0 if name in ("add", "subtract") else 1.0
+    x, y = step.args
+    if table.number_at(y) == neutral:
+        return table.shaped(x, step)
+    if name in ("add", "multiply") and table.number_at(x) == neutral:
+        return table.shaped(y, step)
+    return None
+
+
+def signs(table: Table, step: Step) -> int | None:
+    """-(-x) = x, -(x - y) = y - x; x + (-y) = x - y, x - (-y) = x + y; (-x) * y = -(x * y), and so for a quotient."""
+    name = step.primitive.name
+    inner = [table.step(i) for i in step.args]
+    negated = [s.args[0] if s is not None and s.primitive.name == "negative" else None for s in inner]
+    if name == "negative":
+        if negated[0] is not None:
+            return table.shaped(negated[0], step)
+        if inner[0] is not None and inner[0].primitive.name == "subtract":
+            return table.make(inner[0], args=inner[0].args[::-1])
+    elif name in ("add", "subtract") and negated[1] is not None:
+        other = primitives.subtract if name == "add" else primitives.add
+        return table.make(step, primitive=other, args=(step.args[0], negated[1]))
+    elif name == "add" and negated[0] is not None:
+        return table.make(step, primitive=primitives.subtract, args=(step.args[1], negated[0]))
+    elif name in ("multiply", "divide"):
+        for i, x in enumerate(negated):
+            if x is not None:
+                args = (x, step.args[1]) if i == 0 else (step.args[0], x)
+                return table.make(step, primitive=primitives.negative, args=(table.make(step, args=args),))
+    return None
+
+
+def numbers(table: Table, step: Step) -> int | None:
+    """An operation on Python numbers alone is a number."""
+    if step.dtype != NUMBER or step.primitive.name not in FOLDED:
+        return None
+    values = [table.number_at(i) for i in step.args]
+    if not all(isinstance(value, float) for value in values):
+        return None
+    result = step.primitive.on_floats(values, {})
+    return table.number(result) if math.isfinite(result) else None
+
+
+def transposes_outward(table: Table, step: Step) -> int | None:
+    """f(transpose(x), transpose(y)) = transpose(f(x, y)) for an elementwise f; a number stays as it is."""
+    if not step.primitive.elementwise or not step.primitive.pure or step.dtype == NUMBER:
+        return None
+    axes = None
+    args = []
+    for i in step.args:
+        inner = table.step(i)
+        if isinstance(table[i], Constant) and table.number_at(i) is not None and not table[i].shape:
+            args.append(i)
+        elif inner is not None and inner.primitive.name == "transpose" and axes in (None, inner.params["axes"]):
+            axes = inner.params["axes"]
+            args.append(inner.args[0])
+        else:
+            return None
+    if axes is None:
+        return None
+    shape = tuple(step.shape[i] for i in inverse(axes))
+    inside = table.make(step, args=tuple(args), shape=shape)
+    return table.make(step, primitive=primitives.transpose, args=(inside,), params={"axes": axes})
+
+
+EXACT: tuple[Law, ...] = (
+    nothing_done,
+    moved_twice,
+    sum_to_is_a_sum,
+    broadcast_last,
+    transposes_outward,
+    numbers,
+    neutral_elements,
+    signs,
+)

@@ -1,0 +1,130 @@
+"""``record``: a function is run once, and every operation of it becomes a step of a program.
+
+Whether the program also holds for other batch sizes is not guessed: the function is recorded at two more, and what differs
+between the three has to be a whole multiple of the batch size, plus a whole number.  What cannot be said so, the program
+refuses to run for.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.mode import current_mode, switched
+from ..engine.tape import Tape
+from ..errors import RecordingError, explain
+from ..random import generator
+from ..tensor import Scalar, Tensor
+from .build import build
+from .generalize import NotFree, first_difference, generalize
+from .model import Program
+from .trees import names, put_together, take_apart
+
+
+def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> Program:
+    """Record a function as a program.
+
+    Inside of it may be a forward pass, ``backward`` or ``grad``, an optimizer's ``step``, modules, running statistics,
+    random draws.  Parameters, buffers, settings such as a learning rate, and the state of an optimizer are read at each
+    run of the program, and written where the function writes them.  The recording itself changes none of them.
+
+    Args:
+        function: called with variables in place of the examples: tensors for tensors and arrays, scalars for numbers,
+            arrays of scalars for such; tuples, lists and dicts of them; anything else as it is.  It is called several
+            times, see ``free``.
+        examples: arguments in the shapes and dtypes that the program is for.
+        free: find out whether the program holds for another length of the first axis of the first array, and of all
+            arrays of the same length, by recording it at two other lengths.
+
+    Returns:
+        The program; ``program.run(...)`` takes arguments like the examples.
+
+    Raises:
+        RecordingError: a value leaves the graph to decide something (``float(loss)``, ``if loss > 3``, ``.data``), with
+            the line; or two recordings differ, as when something is drawn outside of the library's own generator.
+    """
+    if current_mode().tape is not None:
+        raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
+    first = _record(function, examples)
+    leaves, _ = take_apart(examples)
+    lengths = [leaf.shape[0] for leaf in leaves if getattr(leaf, "ndim", 0) and not isinstance(leaf, Scalar)]
+    why_not = "there is no array among the arguments"
+    if free and lengths:
+        n = lengths[0]
+        sizes = (n + 1, 2 * n + 1)
+        try:
+            return generalize(first, n, [(m, _record(function, _resized(examples, n, m))) for m in sizes])
+        except NotFree as error:
+            why_not = str(error)
+        except Exception as error:  # of the function itself, which need not work for another size
+            why_not = f"recording it with N = {n + 1} failed: {str(error).splitlines()[0]}"
+    again = _record(function, examples)
+    difference = first_difference(first, again)
+    if difference:
+        fix = "draw with ops.uniform_like or functional.dropout, or pass what changes as an argument"
+        raise RecordingError(explain("record(): two recordings of the function differ", got=difference, fix=fix))
+    return replace(
+        first, recorded_n=lengths[0] if lengths else 0, why_not=why_not if free else "it was not asked to be"
+    )
+
+
+def _record(function: Callable[..., Any], examples: Sequence[Any]) -> Program:
+    """One run of the function, and the program of it, without what depends on N being told apart."""
+    leaves, plan = take_apart(tuple(examples))
+    inputs = [_variable(leaf) for leaf in leaves]
+    called = [leaf.name if isinstance(leaf, Variable) and leaf.name else None for leaf in leaves]
+    titles = [own or name for own, name in zip(called, _argument_names(function, plan))]
+    tape = Tape(Scalar)
+    bits = generator().bit_generator
+    state = bits.state
+    try:
+        with switched(tape=tape, sites=True):
+            result = function(*put_together(plan, iter(inputs), scalars=True))
+        program, _ = build(tape, inputs, titles, result)
+    finally:
+        tape.put_back()
+        bits.state = state
+    return replace(program, takes=plan)
+
+
+def _variable(leaf: Any) -> Variable:
+    """A fresh variable at an example's value."""
+    if isinstance(leaf, Variable):
+        fresh = leaf.kind.wrap(leaf._data)
+        if leaf.requires_grad:
+            fresh.requires_grad = True
+        if leaf.name:
+            fresh.name = leaf.name
+        return fresh
+    return Tensor(leaf) if isinstance(leaf, np.ndarray) else Scalar(float(leaf), requires_grad=False)
+
+
+def _argument_names(function: Callable[..., Any], plan: Any) -> list[str]:
+    try:
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    except (TypeError, ValueError):  # some callables do not tell
+        parameters = []
+    found: list[str] = []
+    for i, part in enumerate(plan[1:]):
+        named = i < len(parameters) and parameters[i].kind is not inspect.Parameter.VAR_POSITIONAL
+        found.extend(names(part, parameters[i].name if named else f"x{i}"))
+    return found
+
+
+def _resized(examples: Sequence[Any], n: int, m: int) -> Any:
+    """The examples with m rows, taken round and round, in place of n."""
+    leaves, plan = take_apart(tuple(examples))
+    return put_together(plan, iter([_rows(leaf, n, m) for leaf in leaves]), scalars=True)
+
+
+def _rows(leaf: Any, n: int, m: int) -> Any:
+    if isinstance(leaf, Scalar) or not getattr(leaf, "ndim", 0) or leaf.shape[0] != n:
+        return leaf
+    raw = leaf._data if isinstance(leaf, Variable) else leaf
+    taken = raw[np.arange(m) % n] if n else np.zeros((m, *raw.shape[1:]), raw.dtype)
+    return Tensor(taken, leaf.requires_grad, leaf.name) if isinstance(leaf, Variable) else taken

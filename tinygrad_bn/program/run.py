@@ -1,0 +1,159 @@
+"""Running a program: on the raw values that eager code would compute with, step by step, so with the same bits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.messages import step_not_finite
+from ..engine.mode import current_mode
+from ..engine.write import exchange, fitted
+from ..errors import RecordingError, explain
+from .parts import NUMBER, Input, State, resolved
+from .trees import by_plan, put_together
+
+if TYPE_CHECKING:
+    from .model import Program
+
+
+def run(program: Program, arguments: Sequence[Any]) -> Any:
+    """``Program.run``."""
+    given = by_plan(program.takes, tuple(arguments))
+    values = [_as_input(entry, value) for entry, value in zip(program.inputs, given)]
+    n = _free_size(program, values)
+    for entry, value in zip(program.inputs, values):
+        _check(program, entry, value, n)
+    for condition in program.conditions:
+        if not condition.holds():
+            got = f"{condition.name} has changed since the recording"
+            raise RecordingError(
+                explain("program.run: not as it was recorded", got=got, fix="record the function again")
+            )
+    first = len(program.inputs)
+    states = [_read(state) if first + i in program.reads else None for i, state in enumerate(program.states)]
+    results = evaluate(program, [*values, *states], n)
+    _commit(program, results)
+    return put_together(program.gives, iter([results[number] for number in program.outputs]))
+
+
+def evaluate(
+    program: Program, values: Sequence[Any], n: int | None = None, held: Mapping[int, Any] | None = None
+) -> list[Any]:
+    """The value of every number, given those of the inputs and states; nothing is read or written outside.
+
+    Args:
+        program: what to run.
+        values: raw values of the inputs, then of the states.
+        n: the free size; that of the recording by default.
+        held: results of steps that are not to be computed, such as a random draw that is to be the same again.
+    """
+    n = program.recorded_n if n is None else n
+    checks_shapes = n != program.recorded_n
+    anomaly = current_mode().anomaly
+    results = [*values, *(constant.at(n) for constant in program.constants)]
+    for step in program.steps:
+        if held is not None and len(results) in held:
+            results.append(held[len(results)])
+            continue
+        args = [results[i] for i in step.args]
+        params: Any = resolved(step.params, n) if program.free else step.params
+        if step.dtype == NUMBER:
+            data = step.primitive.on_floats(args, params)
+            data = data if type(data) is float else float(data)
+        else:
+            data = step.primitive.on_arrays(args, params)
+            data.setflags(False)
+            if checks_shapes and data.shape != resolved(step.shape, n):
+                got, expected = f"shape {data.shape}", f"shape {resolved(step.shape, n)}"
+                what = f"program.run: {step.primitive.name} ({step.site}) does not work for N = {n}"
+                raise RecordingError(explain(what, got=got, expected=expected))
+        if anomaly and not np.isfinite(data).all():
+            raise step_not_finite(step.primitive, data, args, step.site)
+        results.append(data)
+    return results
+
+
+def _read(state: State) -> Any:
+    """The raw value of a state now.
+
+    Raises:
+        RecordingError: it is gone, or of another shape or dtype.
+    """
+    value = state.place.read()
+    if isinstance(value, Variable):
+        value = value._data
+    if state.dtype == NUMBER:
+        return float(value)
+    if not isinstance(value, np.ndarray) or value.shape != state.shape or value.dtype.name != state.dtype:
+        got = f"shape {value.shape}, dtype {value.dtype}" if isinstance(value, np.ndarray) else repr(value)
+        expected = f"shape {state.shape}, dtype {state.dtype}"
+        raise RecordingError(explain(f"program.run: {state.name} has changed", got=got, expected=expected))
+    return value
+
+
+def _commit(program: Program, results: list[Any]) -> None:
+    """Write the states: all values, then all gradients, each in one step; nothing can fail from here on."""
+    leaves, values, gradients = [], [], []
+    for number, value in program.writes:
+        state = program.states[number - len(program.inputs)]
+        owner: Any = state.place.owner
+        result = None if value is None else results[value]
+        if state.place.key == "_data":
+            leaves.append(owner)
+            values.append(fitted(owner, result))
+        else:
+            gradients.append((owner, None if value is None else owner.kind.wrap(result)))
+    if leaves:
+        exchange(leaves, values)
+    if gradients:
+        owners, found = zip(*gradients)
+        deque(map(setattr, owners, ["_grad"] * len(owners), found), 0)
+
+
+# -- arguments ----------------------------------------------------------------------------------------------------------
+
+
+def _as_input(entry: Input, value: Any) -> Any:
+    """A raw value for an input, never shared with somebody who can write to it."""
+    raw = value._data if isinstance(value, Variable) else value
+    if entry.dtype == NUMBER:
+        if np.shape(raw) != ():
+            raise RecordingError(
+                explain(f"program.run: {entry.name} is a number", got=f"shape {np.shape(raw)}", expected="a number")
+            )
+        return float(raw)
+    array = np.asarray(raw)
+    if array.flags.writeable:
+        array = array.view()
+        array.setflags(write=False)
+    return array
+
+
+def _free_size(program: Program, values: Sequence[Any]) -> int:
+    from_first = next(
+        (i for i, entry in enumerate(program.inputs) if entry.shape and hasattr(entry.shape[0], "at")), None
+    )
+    if from_first is None:
+        return program.recorded_n
+    shape = values[from_first].shape
+    return shape[0] if shape else program.recorded_n
+
+
+def _check(program: Program, entry: Input, value: Any, n: int) -> None:
+    if entry.dtype == NUMBER:
+        return
+    if value.shape != resolved(entry.shape, n) or value.dtype.name != entry.dtype:
+        expected = f"shape ({', '.join(map(str, entry.shape))}), dtype {entry.dtype}"
+        why = program.why_not and f"; it is not free in its first axis: {program.why_not}"
+        raise RecordingError(
+            explain(
+                f"program.run: {entry.name} is not what the program was recorded for",
+                got=f"shape {value.shape}, dtype {value.dtype.name}",
+                expected=expected + why,
+                fix="record the function again with such an example",
+            )
+        )

@@ -1,0 +1,222 @@
+"""``simplify``: an equal program with fewer steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import Primitive
+from ..ops import primitives
+from .algebra import ALGEBRA, Product
+from .laws import EXACT, Law
+from .model import Program
+from .parts import NUMBER, Constant, Input, Shape, Size, State, Step
+from .shapes import broadcast, without_leading_ones
+
+COMMUTATIVE = {"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"}
+DEEPEST = 60  # laws that call each other
+
+
+def simplify(program: Program, exact: bool = False) -> Program:
+    """The program with equal steps merged, the laws of ``laws`` and ``algebra`` applied, and what nobody needs left out.
+
+    Linear in the number of steps.  Random draws are neither merged nor left out.
+
+    Args:
+        program: what to make shorter.
+        exact: only laws that leave every number as it is; otherwise also those of ``algebra``, by which last bits differ.
+    """
+    return simplified(program, exact)[0]
+
+
+def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
+    """As ``simplify``; also the new number of each old value that is still there."""
+    found = [_once(program, EXACT)]
+    if not exact and any(step.dtype != NUMBER for step in program.steps):
+        laws = (*EXACT, *ALGEBRA)
+        first = _once(found[0][0], laws)
+        second = _once(first[0], laws)
+        found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
+    return min(found, key=lambda pair: len(pair[0]))
+
+
+def _after(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    return {old: other[new] for old, new in one.items() if new in other}
+
+
+def _once(program: Program, laws: tuple[Law, ...]) -> tuple[Program, dict[int, int]]:
+    table = Table(laws)
+    now: list[int] = []
+    for _, entry in program.entries():
+        if isinstance(entry, Step):
+            now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]))))
+        elif isinstance(entry, Constant):
+            now.append(table.constant(entry))
+        else:
+            now.append(table.add(entry))
+    return table.program(program, now)
+
+
+class Table:
+    """Values by number, each only once; ``make`` applies the laws before it adds a step.
+
+    Attributes:
+        products: values taken apart, as ``algebra`` does.
+    """
+
+    def __init__(self, laws: tuple[Law, ...]) -> None:
+        self.products: dict[int, Product] = {}
+        self._laws = laws
+        self._entries: list[Input | State | Constant | Step] = []
+        self._numbers: dict[Any, int] = {}
+        self._depth = 0
+
+    def __getitem__(self, i: int) -> Any:
+        return self._entries[i]
+
+    def add(self, entry: Input | State | Constant | Step) -> int:
+        self._entries.append(entry)
+        return len(self._entries) - 1
+
+    def step(self, i: int) -> Step | None:
+        """The step that makes a value; ``None`` for what is given."""
+        entry = self._entries[i]
+        return entry if isinstance(entry, Step) else None
+
+    # -- constants ----------------------------------------------------------------------------------------------------
+
+    def constant(self, constant: Constant) -> int:
+        """A constant, the same one for the same number."""
+        value = constant.value
+        one = not isinstance(value, np.ndarray) or not value.shape
+        key = ("constant", repr(value), constant.shape, constant.dtype) if one else ("array", id(value))
+        if key not in self._numbers:
+            self._numbers[key] = self.add(constant)
+        return self._numbers[key]
+
+    def number(self, value: float | Size) -> int:
+        """A Python number, or a count that depends on N."""
+        return self.constant(Constant(value if isinstance(value, Size) else float(value), (), NUMBER))
+
+    def number_at(self, i: int) -> float | Size | None:
+        """The one number that a constant consists of, if it does."""
+        entry = self._entries[i]
+        if not isinstance(entry, Constant):
+            return None
+        if isinstance(entry.value, np.ndarray):
+            one = not entry.value.shape and entry.value.dtype.kind == "f"
+            return float(entry.value) if one else None
+        return entry.value if isinstance(entry.value, Size) else float(entry.value)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def make(self, step: Step, **changes: Any) -> int:
+        """The value of a step, by whichever law applies first; of a step like this one, with changes."""
+        if changes:
+            step = step._replace(**({"params": {}} if "primitive" in changes else {}) | changes)
+        known = self.known(step)
+        if known is not None:
+            return known
+        if self._depth < DEEPEST:
+            self._depth += 1
+            try:
+                for law in self._laws:
+                    found = law(self, step)
+                    if found is not None:
+                        self._remember(step, found)
+                        return found
+            finally:
+                self._depth -= 1
+        number = self.add(step)
+        self._remember(step, number)
+        return number
+
+    def known(self, step: Step) -> int | None:
+        """The value of such a step, if there is one; draws are each their own."""
+        return self._numbers.get(_key(step)) if step.primitive.pure else None
+
+    def _remember(self, step: Step, number: int) -> None:
+        if step.primitive.pure:
+            self._numbers[_key(step)] = number
+
+    def elementwise(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> int:
+        """A step without parameters whose arguments broadcast, in the scope of another."""
+        made = self._elementwise_step(primitive, args, like)
+        known = self.known(made)
+        if known is not None:
+            return known
+        number = self.add(made)
+        self._remember(made, number)
+        return number
+
+    def known_elementwise(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> int | None:
+        """The value of such a step, if there is one."""
+        return self.known(self._elementwise_step(primitive, args, like))
+
+    def _elementwise_step(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> Step:
+        shape = broadcast(self._entries[i].shape for i in args)
+        assert shape is not None  # parts of one product or sum
+        dtypes = {self._entries[i].dtype for i in args}
+        dtype = NUMBER if dtypes == {NUMBER} else next(d for d in dtypes if d != NUMBER)
+        return like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype)
+
+    # -- shapes -------------------------------------------------------------------------------------------------------
+
+    def thin(self, i: int) -> int:
+        """What a value was broadcast from, or reshaped from by leading axes of length 1 alone."""
+        while True:
+            step = self.step(i)
+            if step is None:
+                return i
+            name, source = step.primitive.name, step.args[0] if step.args else i
+            if name != "broadcast_to" and not (name == "reshape" and _alike(step.shape, self._entries[source].shape)):
+                return i
+            i = source
+
+    def shaped(self, i: int, step: Step) -> int:
+        """A value in the shape of a step that it is equal to, up to broadcasting."""
+        shape = self._entries[i].shape
+        if shape == step.shape:
+            return i
+        return self.reshaped(i, step) if _alike(shape, step.shape) else self.stretched(i, step)
+
+    def reshaped(self, i: int, step: Step) -> int:
+        return self.make(step, primitive=primitives.reshape, args=(i,), params={"shape": step.shape})
+
+    def stretched(self, i: int, step: Step) -> int:
+        return self.make(step, primitive=primitives.broadcast_to, args=(i,), params={"shape": step.shape})
+
+    # -- the end --------------------------------------------------------------------------------------------------------
+
+    def program(self, program: Program, now: list[int]) -> tuple[Program, dict[int, int]]:
+        """What is needed of the table, as the program whose values stand at ``now``; and their numbers in it."""
+        needed = {now[i] for i in program.outputs}
+        needed.update(now[value] for _, value in program.writes if value is not None)
+        needed.update(i for i, e in enumerate(self._entries) if isinstance(e, Step) and not e.primitive.pure)
+        for i in range(len(self._entries) - 1, -1, -1):
+            step = self.step(i)
+            if i in needed and step is not None:
+                needed.update(step.args)
+        given = range(len(program.inputs) + len(program.states))
+        constants = [i for i in sorted(needed) if isinstance(self._entries[i], Constant)]
+        steps = [i for i in sorted(needed) if self.step(i) is not None]
+        new = {i: place for place, i in enumerate([*given, *constants, *steps])}
+
+        def placed(step: Step) -> Step:
+            return step._replace(args=tuple([new[i] for i in step.args]))
+
+        shorter = program.with_steps(
+            tuple(self[i] for i in constants), tuple(placed(self[i]) for i in steps), lambda number: new[now[number]]
+        )
+        return shorter, {old: new[i] for old, i in enumerate(now) if i in new}
+
+
+def _key(step: Step) -> Any:
+    args = tuple(sorted(step.args)) if step.primitive.name in COMMUTATIVE else step.args
+    params = repr(sorted(step.params.items())) if step.params else ""
+    return step.primitive.name, args, params, step.shape, step.dtype
+
+
+def _alike(one: Shape, other: Shape) -> bool:
+    return without_leading_ones(one) == without_leading_ones(other)

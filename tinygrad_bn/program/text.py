@@ -1,0 +1,61 @@
+"""A program as lines of text: one a value, as a reader of a paper would write it down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .parts import NUMBER, Constant, Input, State, Step
+
+if TYPE_CHECKING:
+    from .model import Program
+
+
+def text(program: Program) -> str:
+    """Inputs, states and steps with their formulas, shapes and dtypes; then what is returned and written."""
+    names = symbols(program)
+    lines = []
+    for number, entry in program.entries():
+        if isinstance(entry, Constant) and not entry.shape:
+            continue  # it stands in the formulas
+        lines.append((_head(names, number, entry), _type(entry), "/".join(getattr(entry, "scope", ()))))
+    widths = [max((len(line[i]) for line in lines), default=0) for i in range(3)]
+    body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    body.append("returns " + (", ".join(names[number] for number in program.outputs) or "nothing"))
+    body += [f"{names[state]} ← {'nothing' if value is None else names[value]}" for state, value in program.writes]
+    return "\n".join(body)
+
+
+def symbols(program: Program) -> list[str]:
+    """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
+    found: list[str] = []
+    taken = {entry.name for entry in program.inputs} | {entry.name for entry in program.states}
+    count = {"c": 0, "v": 0}
+    for _, entry in program.entries():
+        if isinstance(entry, (Input, State)):
+            found.append(entry.name)
+        elif isinstance(entry, Constant) and not entry.shape:
+            found.append(f"{entry.value:g}" if isinstance(entry.value, float) else str(entry.value))
+        else:
+            letter = "c" if isinstance(entry, Constant) else "v"
+            name = f"{letter}{count[letter]}"
+            while name in taken:
+                count[letter] += 1
+                name = f"{letter}{count[letter]}"
+            count[letter] += 1
+            found.append(name)
+    return found
+
+
+def _head(names: list[str], number: int, entry: Input | State | Constant | Step) -> str:
+    if isinstance(entry, Step):
+        settings = ", ".join(f"{key}={value}" for key, value in entry.params.items())
+        inside = ", ".join(names[i] for i in entry.args)
+        return f"{names[number]} = {entry.primitive.name}({inside}{', ' * bool(settings and inside)}{settings})"
+    kind = {Input: "input", Constant: "constant"}.get(type(entry)) or getattr(entry, "kind", "")
+    return f"{names[number]}  [{kind}]"
+
+
+def _type(entry: Any) -> str:
+    if entry.dtype == NUMBER:
+        return NUMBER
+    return f"({', '.join(map(str, entry.shape))}{',' * (len(entry.shape) == 1)}) {entry.dtype}"
