@@ -276,7 +276,7 @@ def _read(path: FilePath) -> dict[str, Any]:
     if KEY not in metadata:
         return {"parts": {"model": tensors}, "rng": None, "extra": None}
     try:
-        text = _unflattened(json.loads(metadata[KEY]), path, tensors)
+        text: dict[str, Any] = _unflattened(json.loads(metadata[KEY]), path, tensors)
     except CheckpointError:
         raise
     except (ValueError, RecursionError) as error:
