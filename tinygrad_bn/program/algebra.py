@@ -108,6 +108,17 @@ def _both(step: Step, left: list[Product], right: list[Product]) -> list[Product
 # -- laws ---------------------------------------------------------------------------------------------------------------
 
 
+def means(table: Table, step: Step) -> int | None:
+    """mean(x) = Σ x / n, for the count n of what is averaged."""
+    if step.primitive.name != "mean" or not _fits(table, step):
+        return None
+    n = count(table[step.args[0]].shape, step.params["axis"])
+    if n is None:
+        return None
+    total = table.make(step, primitive=primitives.sum, params=step.params)
+    return table.make(step, primitive=primitives.divide, args=(total, table.number(n)))
+
+
 def products(table: Table, step: Step) -> int | None:
     """a * (b * x) = (a * b) * x: numbers and small factors together, before they meet a large array; x / s found again.
 
@@ -164,7 +175,7 @@ def sums_of_sums(table: Table, step: Step) -> int | None:
     return None if terms is None else table.shaped(build_sum(table, terms, step), step)
 
 
-ALGEBRA = (sums_of_sums, factors_out_of_sums, sums, products)
+ALGEBRA = (means, sums_of_sums, factors_out_of_sums, sums, products)
 
 
 # -- sums along axes ----------------------------------------------------------------------------------------------------
