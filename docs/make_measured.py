@@ -31,6 +31,7 @@ sys.path.insert(0, str(DOCS.parent))
 from demos.lab import results  # noqa: E402
 from demos.lab.show import plots  # noqa: E402
 from demos.lab.show.blocks import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+from tinygrad_bn.files import write_whole  # noqa: E402
 
 RESULTS = DOCS / "measured" / "results.json"
 PYTORCH = DOCS / "measured" / "pytorch.json"
@@ -131,7 +132,7 @@ class Pages:
             for block in blocks:
                 if isinstance(block, (Plot, Drawing)) and (demo, block.name) in self.used:
                     content = plots.render(block) if isinstance(block, Plot) else block.svg.encode()
-                    (IMAGES / image(demo, block)).write_bytes(content)
+                    write_whole(IMAGES / image(demo, block), content)
 
 
 def pages() -> Iterator[Path]:
@@ -183,10 +184,10 @@ def main(files: list[str]) -> None:
         contents = [results.read(Path(file)) for file in files]
         documents = [results.judged(content, results.shown(content)) for content in contents]
         results.write(RESULTS, documents[0])
-        VERDICTS.write_text(json.dumps([outcomes(each) for each in documents], indent=1) + "\n", encoding="utf-8")
+        write_whole(VERDICTS, (json.dumps([outcomes(each) for each in documents], indent=1) + "\n").encode())
     writer = Pages()
     for path in pages():
-        path.write_text(writer.filled(path), encoding="utf-8")
+        write_whole(path, writer.filled(path).encode())
     writer.draw()
 
 

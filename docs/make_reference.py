@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_bn import Primitive
+from tinygrad_bn.files import write_whole
 
 # module: (heading, names); without names the module's own __all__
 ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -111,5 +112,5 @@ def _anchor(heading: str) -> str:
 
 if __name__ == "__main__":
     target = Path(__file__).with_name("reference.md")
-    target.write_text(reference(), encoding="utf-8")
+    write_whole(target, reference().encode())
     print(f"wrote {target}")

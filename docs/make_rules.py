@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_bn import ops
 from tinygrad_bn.engine import Primitive
+from tinygrad_bn.files import write_whole
 from tinygrad_bn.graph.rules import as_text, rule_formula
 from tinygrad_bn.graph.tracing import filled
 from tinygrad_bn.ops.primitives import TABLE, factor
@@ -99,4 +100,4 @@ def page(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_whole(PAGE, page(PAGE.read_text(encoding="utf-8")).encode())

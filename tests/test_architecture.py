@@ -298,7 +298,7 @@ def test_pictures_are_made_of_snapshots() -> None:
     others = [f for f in own(sources()) if room_of(f.source) == "graph" and f.source not in readers]
     from_package = {f"{PACKAGE}.graph": f"{PACKAGE}.engine.sweep"}  # which hands on a name of the engine's
     targets = {f.target for f in others if room_of(f.target) != "graph" and f.target != from_package.get(f.source)}
-    assert targets == {f"{PACKAGE}.errors"}
+    assert targets == {f"{PACKAGE}.errors", f"{PACKAGE}.files"}
     assert len({f.source for f in others}) > 3
 
 

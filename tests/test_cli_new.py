@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_bn.cli.new as command
 from tinygrad_bn.cli import main
+from tinygrad_bn.errors import FileError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -147,15 +148,15 @@ def test_both_files_or_none(
     failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second file cannot be written: the first one goes again."""
-    opened = Path.open
+    write_whole = command.write_whole
 
-    def failing(self: Path, *arguments: object, **keywords: object) -> object:
-        if self.parent == tmp_path and self.name.startswith("test_"):
+    def failing(path: Path, content: bytes, *, new: bool) -> Path:
+        if path.name.startswith("test_"):
             assert listing(tmp_path) == ["soft_sign.py"]
             raise failure
-        return opened(self, *arguments, **keywords)  # type: ignore[call-overload]
+        return write_whole(path, content, new=new)
 
-    monkeypatch.setattr(Path, "open", failing)
+    monkeypatch.setattr(command, "write_whole", failing)
     assert new("primitive", "soft_sign", "--dir", tmp_path) == (2 if isinstance(failure, OSError) else 130)
     assert listing(tmp_path) == []
 
@@ -163,7 +164,7 @@ def test_both_files_or_none(
 def test_a_file_that_appears_in_between_stays(tmp_path: Path) -> None:
     mine = tmp_path / "test_x.py"
     mine.write_text("mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileError, match="is there already"):
         command._write({tmp_path / "x.py": "a", mine: "b"})
     assert listing(tmp_path) == ["test_x.py"]
     assert mine.read_text() == "mine"

@@ -60,17 +60,45 @@ class AnomalyError(TinygradError, FloatingPointError):
     """Anomaly mode: the first operation that made a NaN or an infinity."""
 
 
+class FileError(ArgumentError, OSError):
+    """A file that cannot be written where it was asked for; ``errno`` says why, if the operating system did."""
+
+
+class MissingFolderError(FileError, FileNotFoundError):
+    """The folder of a file to be written does not exist."""
+
+
+class MissingPackageError(TinygradError, ImportError):
+    """A package that this library does without until it is needed, such as one that only an extra brings."""
+
+
 class GradcheckError(TinygradError, AssertionError):
     """A derivative rule disagrees with the numerical derivative."""
 
 
 def explain(what: str, *, got: object = None, expected: object = None, fix: str | None = None) -> str:
-    """Lay out an error message; lines without content are left out."""
+    """Lay out an error message; lines without content are left out, and characters that steer a terminal are spelled out."""
     lines = [what]
     for label, content in (("got", got), ("expected", expected), ("to fix", fix)):
         if content is not None:
             lines.append(f"  {label + ':':<10}{content}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """The text with what is neither printable nor a line's end as an escape: a name from a file may hold anything.
+
+    Control characters would steer the terminal, marks of direction would show another text than there is, and half a
+    surrogate pair could not be written at all.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def missing_package(what: str, package: str, install: str) -> MissingPackageError:
+    """The error that says what to install."""
+    return MissingPackageError(explain(f"{what} needs the package {package}", fix=f"pip install {install}"))
 
 
 def unmasked(value: Any, what: str) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tinygrad_bn.errors import explain
+from tinygrad_bn import files
+from tinygrad_bn.errors import FileError, explain
 
 
 class OutputError(Exception):
@@ -31,17 +31,17 @@ def prepare(folder: Path) -> Path:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` make the file under a temporary name with the same suffix, then rename it.
+    """Let ``write`` make the file in a folder of its own, under the same name, and put what it made in its place.
 
     Raises:
         OutputError: nothing was written, the disk is full, ...; what stood at ``path`` before still does.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        write(temporary)
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / path.name
+            write(made)
+            return files.write_whole(path, made.read_bytes())
+    except FileError as error:
+        raise OutputError(str(error)) from error
     except OSError as error:
         raise OutputError(explain(f"cannot write {path}", got=error.strerror or error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

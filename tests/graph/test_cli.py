@@ -90,7 +90,7 @@ def test_bad_options(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
 
 def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["graph", "bn", "-o", str(tmp_path / "missing" / "bn.dot")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "the folder does not exist" in capsys.readouterr().err
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from ..errors import ArgumentError, explain
+from ..files import write_whole
 
 EPILOG = """examples:
   tinygrad-bn new layer LayerScale           writes layer_scale.py and test_layer_scale.py
@@ -95,9 +96,7 @@ def _write(texts: dict[Path, str]) -> None:
     made: list[Path] = []
     try:
         for path, text in texts.items():
-            with path.open("x", encoding="utf-8") as file:
-                made.append(path)
-                file.write(text)
+            made.append(write_whole(path, text.encode(), new=True))
     except BaseException:
         for path in made:
             with suppress(OSError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..graph.picture import write_whole
+from ..files import write_whole
 from .page import page as as_page
 from .payload import payload as all_of
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, explain
+from ..files import write_whole
 from .dot import to_dot
 from .layout import LayoutError, lay_out
 from .model import Graph
@@ -57,7 +57,7 @@ class Picture:
 
         .svg, .png and .pdf are pictures, .dot their source, .txt and .mmd the text and Mermaid forms, .json the graph.
 
-        The file is complete or not there: it is written beside its place and then moved.
+        The file is complete or not there, see ``files.write_whole``.
 
         Returns:
             The path written to.
@@ -65,7 +65,7 @@ class Picture:
         Raises:
             ArgumentError: another ending.
             LayoutError: no layout program, or it failed.
-            OSError: the folder is missing or cannot be written to.
+            FileError: the folder is missing or cannot be written to.
         """
         target = Path(path)
         ending = target.suffix[1:].lower()
@@ -85,21 +85,6 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<picture of {len(self.graph)} nodes and {len(self.graph.edges)} edges>"
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file so that it is complete or not there: beside its place first, then moved."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
 
 
 def draw(

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, TinygradError, explain
+from ..errors import ArgumentError, DTypeError, TinygradError, explain, missing_package
+from ..files import FilePath, write_whole
 from ..random import generator
-from .files import FilePath, write_atomically
 
 Array = np.ndarray[Any, Any]
 
@@ -34,16 +34,12 @@ class CheckpointError(TinygradError, ValueError):
     """A file that is no checkpoint, is damaged, or does not fit what it is loaded into."""
 
 
-class MissingPackageError(TinygradError, ImportError):
-    """A package that only an extra of this library brings."""
-
-
 def save_checkpoint(path: FilePath, *, rng: bool = True, extra: Any = None, **parts: Any) -> None:
     """Write the state of all parts into one file.
 
     >>> save_checkpoint("run.safetensors", model=model, optimizer=optimizer, loader=loader)  # doctest: +SKIP
 
-    A process killed at any moment leaves the old file or the new one (see ``files.write_atomically``).
+    A process killed at any moment leaves the old file or the new one (see ``files.write_whole``).
 
     Args:
         path: the file; its folder exists.
@@ -75,7 +71,7 @@ def save_checkpoint(path: FilePath, *, rng: bool = True, extra: Any = None, **pa
         "rng": _flattened(generator().bit_generator.state, "rng", tensors) if rng else None,
         "extra": _flattened(extra, "extra", tensors),
     }
-    write_atomically(path, save(tensors, metadata={KEY: json.dumps(text)}))
+    write_whole(path, save(tensors, metadata={KEY: json.dumps(text)}))
 
 
 def load_checkpoint(path: FilePath, *, rng: bool = True, **parts: Any) -> Any:
@@ -139,8 +135,7 @@ def need_safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        fix = "pip install 'tinygrad-bn[train]'"
-        raise MissingPackageError(explain("checkpoints need the package safetensors", fix=fix)) from error
+        raise missing_package("reading or writing a checkpoint", "safetensors", "'tinygrad-bn[train]'") from error
     return safetensors
 
 

@@ -15,11 +15,11 @@ from typing import Any, Literal
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
+from ..files import FilePath, check_writable, write_whole
 from ..nn import Module
 from ..optim import Optimizer, Schedule, clip_grad_norm_
 from .checkpoint import load_checkpoint, need_safetensors, save_checkpoint
 from .evaluation import Metric, add_to, evaluate, rows_of
-from .files import FilePath, check_folder, write_atomically
 
 Callback = Callable[[str, "Run"], Any]
 
@@ -151,7 +151,7 @@ def fit(
     if checkpoint is not None and continues:
         load_checkpoint(checkpoint, **parts)
         if log is not None:  # as it was at the checkpoint
-            write_atomically(log, "".join(map(_line, run.history)).encode())
+            write_whole(log, "".join(map(_line, run.history)).encode())
     model.train()
 
     whole = True  # whether model, optimizer, loader and run are all at the same step
@@ -291,7 +291,7 @@ def _continues(checkpoint: FilePath | None, every: Any, log: FilePath | None, re
         raise ArgumentError(explain(f"fit: {there[0]} is there already, of another run", fix=fix))
     for path in (checkpoint, log):
         if path is not None:
-            check_folder(path)
+            check_writable(path)
     return continues
 
 
