@@ -142,7 +142,7 @@ def test_without_a_layout_program_the_message_says_what_to_install(monkeypatch: 
 def test_notebooks_get_the_svg() -> None:
     bundle = picture("tensor")._repr_mimebundle_()
     assert bundle["image/svg+xml"].count("<svg") == 1
-    assert bundle["text/plain"] == "<picture of 17 nodes and 18 edges>"
+    assert bundle["text/plain"] == "<picture of 13 nodes and 14 edges>"
 
 
 @pytest.fixture
