@@ -1,6 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
-from . import data, functional, graph, nn, ops, optim, testing, train
+from . import data, functional, graph, nn, ops, optim, program, testing, train
 from .engine import (
     Primitive,
     Variable,
@@ -10,6 +10,7 @@ from .engine import (
     no_grad,
     record_sites,
     scope,
+    write,
 )  # fmt: skip
 from .errors import TinygradError
 from .explorer import explore
@@ -24,5 +25,5 @@ __all__ = [
     "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable",
     "data", "detect_anomaly", "enable_grad", "explore", "functional", "grad", "gradcheck", "gradgradcheck", "gradients_of",
     "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad", "ops", "optim",
-    "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp",
+    "program", "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad", "values_of", "vjp", "write",
 ]  # fmt: skip

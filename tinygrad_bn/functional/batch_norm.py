@@ -122,7 +122,7 @@ def _moved(
     with no_grad(), scope("running statistics"):
         dtype = running_mean.dtype
         keep, take = 1.0 - momentum, momentum
-        if not isinstance(momentum, float):
+        if type(momentum) not in (float, int):  # of another dtype, such as float64, it would widen what it meets
             keep, take = (ops.astype(part, dtype) for part in (keep, take))
         moves = []
         for running, batch in ((running_mean, mean), (running_var, variance)):

@@ -50,6 +50,16 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     """
     if current_mode().tape is not None:
         raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
+    bits = generator().bit_generator
+    state = bits.state
+    try:
+        return _recorded(function, examples, free)
+    finally:
+        bits.state = state
+
+
+def _recorded(function: Callable[..., Any], examples: Sequence[Any], free: bool) -> Program:
+    """``record``; each of its recordings draws other numbers, so that a draw that is no operation shows."""
     first = _record(function, examples)
     leaves, _ = take_apart(examples)
     lengths = [leaf.shape[0] for leaf in leaves if getattr(leaf, "ndim", 0) and not isinstance(leaf, Scalar)]
@@ -80,15 +90,12 @@ def _record(function: Callable[..., Any], examples: Sequence[Any]) -> Program:
     called = [leaf.name if isinstance(leaf, Variable) and leaf.name else None for leaf in leaves]
     titles = [own or name for own, name in zip(called, _argument_names(function, plan))]
     tape = Tape(Scalar)
-    bits = generator().bit_generator
-    state = bits.state
     try:
         with switched(tape=tape, sites=True):
             result = function(*put_together(plan, iter(inputs), scalars=True))
         program, _ = build(tape, inputs, titles, result)
     finally:
         tape.put_back()
-        bits.state = state
     return replace(program, takes=plan)
 
 

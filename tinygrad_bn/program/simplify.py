@@ -33,6 +33,8 @@ def simplify(program: Program, exact: bool = False) -> Program:
 def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
     """As ``simplify``; also the new number of each old value that is still there."""
     found = [_once(program, EXACT)]
+    if len(found[0][0]) > len(program):  # a law made a step of one that others need, too
+        found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*EXACT, *ALGEBRA)
         first = _once(found[0][0], laws)
