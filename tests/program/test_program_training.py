@@ -188,7 +188,7 @@ def test_gradients_that_are_not_finite_spread_as_in_eager_code():
 
 
 def test_gradients_that_accumulate_over_two_batches():
-    (eager, one), (model, other) = pair(mlp, OPTIMIZERS["Adam"])
+    (eager, _), (model, _) = pair(mlp, OPTIMIZERS["Adam"])
 
     def step_of(model):
         def step(x, labels):
@@ -262,6 +262,7 @@ def test_dropout_draws_anew_from_the_same_generator():
         expected = stepping(eager, one)(tg.Tensor(x), tg.Tensor(labels))
         tg.manual_seed(i)
         losses.add(float(recorded.run(x, labels)))
+        assert expected.item() in losses
         same_bits(snapshot(model, other), snapshot(eager, one))
     assert len(losses) == STEPS
     shorter = program.simplify(recorded)
@@ -430,4 +431,4 @@ def test_a_step_of_scalars_on_moons():
         assert [p.grad.data for p in nets[0]] == [p.grad.data for p in nets[1]]
     read = Program.from_json(recorded.to_json())
     assert read.run(x, y) == recorded.run(x, y)
-    assert len(program.simplify(recorded)) < len(recorded)
+    assert len(program.simplify(recorded)) <= len(recorded)

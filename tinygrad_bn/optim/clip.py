@@ -61,7 +61,7 @@ def clip_grad_norm_(
                 )
             )
         factor = ops.minimum(max_norm / (total + 1e-6), 1.0)  # a NaN spreads, as in PyTorch, rather than pass for small
-        if recording or not factor.item() == 1.0:
+        if recording or factor.item() != 1.0:
             for p in with_gradient:
                 p.grad = p.grad.detach() * ops.astype(factor, p.grad.dtype)
     return total if recording else float(total.item())

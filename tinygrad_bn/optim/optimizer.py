@@ -208,6 +208,8 @@ class Optimizer(ABC):
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
         tape = current_mode().tape
+        if tape is not None:
+            tape.holds(vars(self), "params", len, len(self.params))
         moves: list[tuple[Variable, Any]] = []
         for group in self.param_groups:
             settings = Settings(group, tape)
@@ -244,15 +246,20 @@ class Optimizer(ABC):
         kept = self.state.get(p)
         if kept is None:
             kept = self.state[p] = {}
+            if tape is not None:
+                tape.made.append((self.state, p))
         for name, first in slots.items():
             if name in kept:
                 continue
             if first is not None:
                 kept[name] = _slot(p, name, first)
+                if tape is not None:
+                    tape.made.append((kept, name))
             elif tape is not None:
                 what = f"{self._name}: the first step of {p.label} is not like the others, and cannot be recorded"
                 raise RecordingError(explain(what, fix="take one step before recording"))
         if tape is not None:
+            tape.holds(self.state, p, id, id(kept))
             for name in slots:
                 tape.belongs[kept[name]] = (p, name)
                 tape.holds(kept, name, id, id(kept[name]))

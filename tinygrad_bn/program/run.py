@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 
 def run(program: Program, arguments: Sequence[Any]) -> Any:
     """``Program.run``."""
+    if current_mode().tape is not None:
+        fix = "record the function that the program is of"
+        raise RecordingError(explain("program.run: inside of a function that is being recorded", fix=fix))
     given = by_plan(program.takes, tuple(arguments))
     values = [_as_input(entry, value) for entry, value in zip(program.inputs, given)]
     n = _free_size(program, values)
     for entry, value in zip(program.inputs, values):
         _check(program, entry, value, n)
+    if program.free and n < program.smallest_n:
+        expected = f"N at least {program.smallest_n}, the smallest for which it was recorded"
+        raise RecordingError(explain("program.run: too small a batch", got=f"N = {n}", expected=expected))
     for condition in program.conditions:
         if not condition.holds():
             got = f"{condition.name} has changed since the recording"
@@ -125,7 +131,13 @@ def _as_input(entry: Input, value: Any) -> Any:
             raise RecordingError(
                 explain(f"program.run: {entry.name} is a number", got=f"shape {np.shape(raw)}", expected="a number")
             )
-        return float(raw)
+        try:
+            return float(raw)
+        except (TypeError, ValueError):
+            expected = "a number"
+            raise RecordingError(
+                explain(f"program.run: {entry.name}", got=type(raw).__name__, expected=expected)
+            ) from None
     array = np.asarray(raw)
     if array.flags.writeable:
         array = array.view()
