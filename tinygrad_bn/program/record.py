@@ -54,7 +54,7 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     state = bits.state
     made: list[tuple[dict[Any, Any], Any]] = []
     try:
-        return _recorded(lambda arguments: _record(function, arguments, made), examples, free)
+        return _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
     except BaseException:
         for entries, key in made:
             entries.pop(key, None)
@@ -63,23 +63,23 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
         bits.state = state
 
 
-def _recorded(recorded: Callable[[Any], Program], examples: Sequence[Any], free: bool) -> Program:
+def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any], free: bool) -> Program:
     """``record``; each of its recordings draws other numbers, so that a draw that is no operation shows."""
-    first = recorded(examples)
+    first = recorded(examples, True)
     leaves, _ = take_apart(examples)
     lengths = [leaf.shape[0] for leaf in leaves if getattr(leaf, "ndim", 0) and not isinstance(leaf, Scalar)]
     why_not = "there is no array among the arguments"
     if free and lengths:
         n = lengths[0]
         try:
-            others = [(m, recorded(_resized(examples, n, m))) for m in (n + 1, 2 * n + 1)]
+            others = [(m, recorded(_resized(examples, n, m), False)) for m in (n + 1, 2 * n + 1)]
             found = generalize(first, n, others)
             return replace(found, smallest_n=_smallest(recorded, examples, first, n, others))
         except NotFree as error:
             why_not = str(error)
         except Exception as error:  # of the function itself, which need not work for another size
             why_not = f"recording it with N = {n + 1} failed: {str(error).splitlines()[0]}"
-    again = recorded(examples)
+    again = recorded(examples, False)
     difference = first_difference(first, again)
     if difference:
         fix = "draw with ops.uniform_like or functional.dropout, or pass what changes as an argument"
@@ -90,7 +90,7 @@ def _recorded(recorded: Callable[[Any], Program], examples: Sequence[Any], free:
 
 
 def _smallest(
-    recorded: Callable[[Any], Program],
+    recorded: Callable[[Any, bool], Program],
     examples: Sequence[Any],
     first: Program,
     n: int,
@@ -101,14 +101,16 @@ def _smallest(
     for m in (2, 1):
         if m < n:
             try:
-                generalize(first, n, [*others, (m, recorded(_resized(examples, n, m)))])
+                generalize(first, n, [*others, (m, recorded(_resized(examples, n, m), False))])
             except Exception:  # of the function itself, or because it is another program
                 break
             smallest = m
     return smallest
 
 
-def _record(function: Callable[..., Any], examples: Sequence[Any], made: list[tuple[dict[Any, Any], Any]]) -> Program:
+def _record(
+    function: Callable[..., Any], examples: Sequence[Any], made: list[tuple[dict[Any, Any], Any]], sites: bool
+) -> Program:
     """One run of the function, and the program of it, without what depends on N being told apart."""
     leaves, plan = take_apart(tuple(examples))
     inputs = [_variable(leaf) for leaf in leaves]
@@ -116,7 +118,7 @@ def _record(function: Callable[..., Any], examples: Sequence[Any], made: list[tu
     titles = [own or name for own, name in zip(called, _argument_names(function, plan))]
     tape = Tape(Scalar, made)
     try:
-        with switched(tape=tape, sites=True):
+        with switched(tape=tape, sites=sites):
             try:
                 result = function(*put_together(plan, iter(inputs), scalars=True))
             except Exception:

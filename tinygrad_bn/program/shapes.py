@@ -18,6 +18,9 @@ def without_leading_ones(shape: Shape) -> Shape:
 
 def broadcast(shapes: Iterable[Shape]) -> Shape | None:
     """The common shape, or ``None`` where there is none for every N."""
+    shapes = list(shapes)
+    if shapes.count(shapes[0]) == len(shapes):  # nearly always
+        return tuple(shapes[0])
     found: list[Any] = []
     for shape in shapes:
         padded = (1,) * (len(found) - len(shape)) + tuple(shape)

@@ -38,8 +38,9 @@ def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*EXACT, *ALGEBRA)
         first = _once(found[0][0], laws)
-        second = _once(first[0], laws)
-        found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
+        if len(first[0]) < len(found[0][0]):  # else there is nothing that a second round could build on
+            second = _once(first[0], laws)
+            found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
     return min(found, key=lambda pair: len(pair[0]))
 
 
@@ -64,11 +65,12 @@ class Table:
     """Values by number, each only once; ``make`` applies the laws before it adds a step.
 
     Attributes:
-        products: values taken apart, as ``algebra`` does.
+        products, terms: values taken apart, as ``algebra`` does.
     """
 
     def __init__(self, laws: tuple[Law, ...]) -> None:
         self.products: dict[int, Product] = {}
+        self.terms: dict[int, list[Product]] = {}
         self._laws = laws
         self._entries: list[Input | State | Constant | Step] = []
         self._numbers: dict[Any, int] = {}
