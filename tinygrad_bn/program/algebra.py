@@ -360,7 +360,7 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             return value
         if number == -1.0:
             return make(primitives.negative, (value,), like)
-        if abs(1.0 / number) > 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
+        if 0.0 < abs(number) < 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
             return make(primitives.divide, (value, table.number(1.0 / number)), like)
         return make(primitives.multiply, (value, table.number(number)), like)
 

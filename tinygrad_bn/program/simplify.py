@@ -178,9 +178,14 @@ class Table:
                 return i
             i = source
 
-    def shaped(self, i: int, step: Step) -> int:
-        """A value in the shape of a step that it is equal to, up to broadcasting."""
-        shape = self._entries[i].shape
+    def shaped(self, i: int, step: Step) -> int | None:
+        """A value in the shape of a step that it is equal to, up to broadcasting; ``None`` for a number that varies."""
+        shape, dtype = self._entries[i].shape, self._entries[i].dtype
+        if dtype != step.dtype:  # a Python number where the step gives an array
+            number = self.number_at(i)
+            if not isinstance(number, float):
+                return None
+            return self.constant(Constant(np.array(number, step.dtype), step.shape, step.dtype))
         if shape == step.shape:
             return i
         return self.reshaped(i, step) if _alike(shape, step.shape) else self.stretched(i, step)
