@@ -27,8 +27,7 @@ def whole(loss):
 
 
 def decide(loss):
-    if loss > 3:
-        return 1
+    return 1 if loss > 3 else 0
 
 
 def truth(loss):

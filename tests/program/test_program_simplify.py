@@ -46,7 +46,7 @@ LAWS = {
     ),
     "zero": (lambda x: 0.0 + (x + 0.0 - 0.0), (X,), lambda x: x, []),
     "one": (lambda x: 1.0 * (x * 1.0 / 1.0), (X,), lambda x: x, []),
-    "minus minus": (lambda x: -(-x), (X,), lambda x: x, []),
+    "minus minus": (lambda x: ops.negative(ops.negative(x)), (X,), lambda x: x, []),
     "minus a difference": (lambda x, y: -(x - y), (X, Y), lambda x, y: y - x, ["subtract"]),
     "plus minus": (lambda x, y: x + (-y), (X, Y), np.subtract, ["subtract"]),
     "minus plus": (lambda x, y: (-x) + y, (X, Y), lambda x, y: y - x, ["subtract"]),
@@ -153,13 +153,8 @@ def wrong_zero(table, step):
 @pytest.mark.parametrize("wrong", [wrong_sign, wrong_zero])
 def test_a_wrong_law_is_caught(wrong, monkeypatch):
     monkeypatch.setitem(simplify.__globals__, "EXACT", (wrong, *laws.EXACT))
-    caught = 0
-    for name in LAWS:
-        try:
-            test_an_exact_law(name)
-        except AssertionError:
-            caught += 1
-    assert caught
+    with pytest.raises(AssertionError):
+        [test_an_exact_law(name) for name in LAWS]
 
 
 def test_random_draws_are_neither_merged_nor_dropped():

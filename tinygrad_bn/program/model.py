@@ -15,11 +15,11 @@ from typing import Any
 from ..engine import Primitive
 from .parts import Condition, Constant, Input, State, Step
 from .run import run
-from .text import text
+from .text import summary, text
 from .written import from_json, to_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """A recorded function; see the module.  ``program.record`` makes one.
 
@@ -124,6 +124,9 @@ class Program:
             RecordingError: it is not such a text.
         """
         return from_json(text, cls, primitives)
+
+    def __repr__(self) -> str:
+        return summary(self)
 
     def __str__(self) -> str:
         return text(self)
