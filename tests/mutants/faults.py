@@ -82,7 +82,7 @@ FAULTS = (
           "tests/optim/test_sgd.py"),
     Fault("optim/optimizer.py", 'group.pop("initial_lr", None)', 'group.get("initial_lr", None)',
           "a stale initial_lr outlives loading", "tests/optim/test_schedules.py"),
-    Fault("graph/labels.py", "len(safe) <= longest", "len(safe) < longest", "a name just at its limit is cut",
+    Fault("program/text.py", "len(safe) <= longest", "len(safe) < longest", "a name just at its limit is cut",
           "tests/graph/test_draw.py tests/graph/test_labels.py"),
     Fault("graph/dot.py", "= known[:same]", "= known", "a parameter shared by two scopes stays in the first one",
           "tests/graph/test_draw.py tests/graph/test_labels.py"),

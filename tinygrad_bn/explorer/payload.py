@@ -20,11 +20,12 @@ from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, explain
 from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
-from ..graph.labels import clean, formula, number, shape_text, symbol
+from ..graph.labels import formula, number, shape_text, symbol
 from ..graph.layout import lay_out
 from ..graph.rules import as_mathml, rule_formula
 from ..graph.tracing import as_seeds, as_variables, trace_ids
 from ..program import replay
+from ..program.text import clean
 
 LARGEST = 64  # arrays with more elements are summarized
 MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed

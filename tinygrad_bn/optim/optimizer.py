@@ -212,6 +212,8 @@ class Optimizer(ABC):
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
         tape = current_mode().tape
+        if tape is not None:
+            tape.holds(vars(self), "params", len, len(self.params))
         coming = iter(gradients)
         moves: list[tuple[Variable, Any]] = []
         for group in self.param_groups:
@@ -238,14 +240,24 @@ class Optimizer(ABC):
 
     def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:
         """The state of a parameter, with what is missing at its first step."""
-        kept = self.state.setdefault(p, {})
+        kept = self.state.get(p)
+        if kept is None:
+            kept = self.state[p] = {}
+            if tape is not None:
+                tape.made.append((self.state, p))
         for name, first in slots.items():
-            if name not in kept and first is not None:
+            if name in kept:
+                continue
+            if first is not None:
                 kept[name] = _slot(p, name, first)
-            elif name not in kept and tape is not None:
+                if tape is not None:
+                    tape.made.append((kept, name))
+            elif tape is not None:
                 what = f"{self._name}: the first step of {p.label} is not like the others, and cannot be recorded"
                 raise RecordingError(explain(what, fix="take one step before recording"))
-            if tape is not None:
+        if tape is not None:
+            tape.holds(self.state, p, id, id(kept))
+            for name in slots:
                 tape.belongs[kept[name]] = (p, name)
                 tape.holds(kept, name, id, id(kept[name]))
         return kept

@@ -90,12 +90,17 @@ def _cancelled(table: Table, product: Product) -> Product:
 
 def terms_of(table: Table, i: int) -> list[Product]:
     """A value as a sum: what add, subtract and negative made it of."""
-    step = table.step(table.thin(i))
-    if step is not None and step.primitive.name in ("add", "subtract") and _fits(table, step):
-        terms = _both(step, *(terms_of(table, j) for j in step.args))
-        if len(terms) <= MOST:
-            return terms
-    return [product_of(table, i)]
+    i = table.thin(i)
+    known = table.terms.get(i)
+    if known is None:
+        step = table.step(i)
+        known = [product_of(table, i)]
+        if step is not None and step.primitive.name in ("add", "subtract") and _fits(table, step):
+            terms = _both(step, *(terms_of(table, j) for j in step.args))
+            if len(terms) <= MOST:
+                known = terms
+        table.terms[i] = known
+    return known
 
 
 def _both(step: Step, left: list[Product], right: list[Product]) -> list[Product]:
@@ -366,7 +371,7 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             return value
         if number == -1.0:
             return make(primitives.negative, (value,), like)
-        if abs(1.0 / number) > 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
+        if 0.0 < abs(number) < 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
             return make(primitives.divide, (value, table.number(1.0 / number)), like)
         return make(primitives.multiply, (value, table.number(number)), like)
 
