@@ -6,6 +6,10 @@ the built-in exception that NumPy or PyTorch would raise, so ``except ValueError
 
 from __future__ import annotations
 
+import unicodedata
+
+LONGEST = 40  # characters of a user's name that are shown
+
 
 class TinygradError(Exception):
     """Base of all errors of this library."""
@@ -62,3 +66,14 @@ def explain(what: str, *, got: object = None, expected: object = None, fix: str 
         if content is not None:
             lines.append(f"  {label + ':':<10}{content}")
     return "\n".join(lines)
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """A name fit to be shown: no control or formatting characters, no lone surrogates, and not too long."""
+    safe = "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp") else c
+        for c in text[: longest + 1]
+    )
+    if not safe.strip():
+        return "(blank)"
+    return safe if len(safe) <= longest else safe[: longest - 1] + "…"

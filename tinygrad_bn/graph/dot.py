@@ -12,7 +12,8 @@ from html import escape
 
 import graphviz
 
-from .labels import clean, formula, number, shape_text, symbol, value_lines
+from ..errors import clean
+from .labels import formula, number, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 
 # kind: (fill, border, style, pen width)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine import scope
+from ..engine import scope, write
 from ..engine.extras import HookHandle
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
@@ -256,8 +256,7 @@ class Module:
             got = "\n            ".join(problems)
             raise ShapeError(explain(f"load_state_dict of {type(self).__name__} does not fit", got=got))
         converted = {name: tensor.to_data(arrays[name], tensor.dtype) for name, tensor in own.items()}
-        for name, tensor in own.items():  # nothing can fail from here on
-            tensor.data = converted[name]
+        write([(tensor, converted[name]) for name, tensor in own.items()])  # all of them, also when interrupted
 
     # -- showing ----------------------------------------------------------------------------------------------------------
 

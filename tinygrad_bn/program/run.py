@@ -12,9 +12,8 @@ from ..engine import Variable
 from ..engine.messages import step_not_finite
 from ..engine.mode import current_mode
 from ..engine.write import exchange, fitted
-from ..errors import RecordingError, explain
+from ..errors import RecordingError, clean, explain
 from .parts import NUMBER, Input, State, resolved
-from .text import clean
 from .trees import by_plan, put_together
 
 if TYPE_CHECKING:

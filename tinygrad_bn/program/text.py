@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from ..errors import clean
 from .parts import NUMBER, Constant, Input, State, Step
 
 if TYPE_CHECKING:
     from .model import Program
-
-
-LONGEST = 40  # characters of a user's name that are shown
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """A name fit to be shown: no control or formatting characters, no lone surrogates, and not too long."""
-    safe = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp") else c
-        for c in text[: longest + 1]
-    )
-    if not safe.strip():
-        return "(blank)"
-    return safe if len(safe) <= longest else safe[: longest - 1] + "…"
 
 
 def summary(program: Program) -> str:
@@ -55,7 +41,7 @@ def text(program: Program) -> str:
 def symbols(program: Program) -> list[str]:
     """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
     found: list[str] = []
-    taken = {clean(entry.name) for entry in (*program.inputs, *program.states)}
+    taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
         if isinstance(entry, (Input, State)):
