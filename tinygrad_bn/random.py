@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine.mode import current_mode
-from .errors import RecordingError, explain
-
 _generator = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> None:
     """Make all later draws, of initial values and of what dropout drops, repeatable.
 
-    Raises:
-        RecordingError: during a recording, as a program draws from whatever generator there is when it runs.
+    Not inside of a function that is recorded: a program draws from whatever generator there is when it runs.
     """
-    if current_mode().tape is not None:
-        fix = "call it before program.record, or before program.run"
-        raise RecordingError(explain("manual_seed() in a function that is being recorded", fix=fix))
     global _generator
     _generator = np.random.default_rng(seed)
 
@@ -26,3 +19,9 @@ def manual_seed(seed: int) -> None:
 def generator() -> np.random.Generator:
     """The generator that layers draw from."""
     return _generator
+
+
+def put_back(before: np.random.Generator) -> None:
+    """Draw from a generator that was there before."""
+    global _generator
+    _generator = before

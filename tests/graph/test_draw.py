@@ -17,11 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_bn as tg
-from tinygrad_bn.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError, clean
 from tinygrad_bn.graph import LayoutError, Value, collapse, draw, to_dot, trace, trace_backward, trace_reduced
 from tinygrad_bn.graph import layout as layout_module
 from tinygrad_bn.graph.labels import number, value_lines
-from tinygrad_bn.program.text import clean
 
 from .programs import COTANGENT, HOSTILE, batch_norm, batch_norm_of_scalars, network
 

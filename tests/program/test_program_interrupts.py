@@ -1,5 +1,6 @@
 """Ctrl-C at any line: states are as they were, or all of them new; no array can be written to."""
 
+import contextvars
 import sys
 
 import numpy as np
@@ -12,7 +13,10 @@ from tinygrad_bn import nn, optim, program
 
 
 def interrupted(action, at):
-    """Run an action; at the at-th line that Python starts in the library, raise KeyboardInterrupt.  Whether it was raised."""
+    """Run an action; at the at-th line that Python starts in the library, raise KeyboardInterrupt.  Whether it was raised.
+
+    In a context of its own: an interrupt inside of the very line that opens a block leaves the block open.
+    """
     left = [at]
 
     def trace(frame, event, arg):
@@ -25,9 +29,10 @@ def interrupted(action, at):
         return trace
 
     before = sys.gettrace()
+    context = contextvars.copy_context()
     sys.settrace(trace)
     try:
-        action()
+        context.run(action)
     except KeyboardInterrupt:
         return True
     finally:

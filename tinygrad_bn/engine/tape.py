@@ -30,13 +30,6 @@ class Place(NamedTuple):
         found: Any = self.owner.get(self.key) if isinstance(self.owner, dict) else getattr(self.owner, self.key)
         return found if self.item is None else found[self.item]
 
-    def write(self, value: Any) -> None:
-        """Put another value there."""
-        if isinstance(self.owner, dict):
-            self.owner[self.key] = value
-        else:
-            setattr(self.owner, self.key, value)
-
 
 class Made(NamedTuple):
     """An operation: ``out`` is what the primitive made of the arguments."""
@@ -174,7 +167,7 @@ class Tape:
     def put_back(self) -> None:
         """Restore what the function has changed outside."""
         for place, old in self._before.values():
-            place.write(old)
+            setattr(place.owner, place.key, old)
 
 
 def is_none(value: Any) -> bool:

@@ -12,7 +12,7 @@ from html import escape
 
 import graphviz
 
-from ..program.text import clean
+from ..errors import clean
 from .labels import formula, number, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 

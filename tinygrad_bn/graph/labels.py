@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..program.text import clean
+from ..errors import clean
 from .model import Graph, Node, Value
 
 

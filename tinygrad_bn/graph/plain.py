@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ..program.text import clean
+from ..errors import clean
 from .labels import formula, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine import Primitive, Variable, dtype_of, no_grad
 from ..engine.mode import switched
 from ..engine.tape import Made, Same, Tape
-from ..program.text import clean
+from ..errors import clean
 from ..tensor import Scalar, Tensor
 from .labels import number
 from .tracing import filled

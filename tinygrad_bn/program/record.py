@@ -18,7 +18,7 @@ from ..engine import Variable
 from ..engine.mode import current_mode, switched
 from ..engine.tape import Tape
 from ..errors import RecordingError, explain
-from ..random import generator
+from ..random import generator, put_back
 from ..tensor import Scalar, Tensor
 from .build import build
 from .generalize import NotFree, first_difference, generalize
@@ -50,8 +50,8 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     """
     if current_mode().tape is not None:
         raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
-    bits = generator().bit_generator
-    state = bits.state
+    before = generator()
+    state = before.bit_generator.state
     made: list[tuple[dict[Any, Any], Any]] = []
     try:
         return _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
@@ -60,7 +60,8 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
             entries.pop(key, None)
         raise
     finally:
-        bits.state = state
+        put_back(before)
+        before.bit_generator.state = state
 
 
 def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any], free: bool) -> Program:
@@ -117,6 +118,7 @@ def _record(
     called = [leaf.name if isinstance(leaf, Variable) and leaf.name else None for leaf in leaves]
     titles = [own or name for own, name in zip(called, _argument_names(function, plan))]
     tape = Tape(Scalar, made)
+    drawn_from = generator()
     try:
         with switched(tape=tape, sites=sites):
             try:
@@ -126,6 +128,9 @@ def _record(
                     raise
         if tape.refused is not None:  # also where somebody has caught it
             raise tape.refused
+        if generator() is not drawn_from:
+            fix = "call it before program.record, or before program.run"
+            raise RecordingError(explain("manual_seed() in a function that is being recorded", fix=fix))
         program, _ = build(tape, inputs, titles, result)
     finally:
         tape.put_back()

@@ -12,9 +12,8 @@ from ..engine import Variable
 from ..engine.messages import step_not_finite
 from ..engine.mode import current_mode
 from ..engine.write import exchange, fitted
-from ..errors import RecordingError, explain
+from ..errors import RecordingError, clean, explain
 from .parts import NUMBER, Input, State, resolved
-from .text import clean
 from .trees import by_plan, put_together
 
 if TYPE_CHECKING:
@@ -141,10 +140,10 @@ def _as_input(entry: Input, value: Any) -> Any:
             raise RecordingError(
                 explain(f"program.run: {clean(entry.name)}", got=type(raw).__name__, expected=expected)
             ) from None
-    array = np.asarray(raw)
-    if array.flags.writeable:
-        array = array.view()
-        array.setflags(write=False)
+    if isinstance(value, Variable):
+        return raw
+    array = np.array(raw)  # laid out as a Tensor lays it out, so that the last bits are the same
+    array.setflags(write=False)
     return array
 
 

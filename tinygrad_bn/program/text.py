@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from ..errors import clean
 from .parts import NUMBER, Constant, Input, State, Step
 
 if TYPE_CHECKING:
     from .model import Program
-
-
-LONGEST = 40  # characters of a user's name that are shown
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """A name fit to be shown: no control or formatting characters, no lone surrogates, and not too long."""
-    safe = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp") else c
-        for c in text[: longest + 1]
-    )
-    if not safe.strip():
-        return "(blank)"
-    return safe if len(safe) <= longest else safe[: longest - 1] + "…"
 
 
 def summary(program: Program) -> str:
