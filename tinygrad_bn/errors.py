@@ -11,6 +11,8 @@ from typing import Any
 from numpy.linalg import LinAlgError
 from numpy.ma import MaskedArray
 
+LONGEST = 40  # characters of a user's name that are shown
+
 
 class TinygradError(Exception):
     """Base of all errors of this library."""
@@ -111,3 +113,11 @@ def unmasked(value: Any, what: str) -> Any:
         fix = "x.filled(value) puts numbers in the place of what is masked"
         raise DTypeError(explain(f"{what}: a masked array would lose its mask", got=type(value).__name__, fix=fix))
     return value
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """A name fit to be shown: what is not printable replaced, and not too long."""
+    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: longest + 1])
+    if not safe.strip():
+        return "(blank)"
+    return safe if len(safe) <= longest else safe[: longest - 1] + "…"

@@ -8,7 +8,10 @@ _generator = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> None:
-    """Make all later draws, of initial values and of what dropout drops, repeatable."""
+    """Make all later draws, of initial values and of what dropout drops, repeatable.
+
+    Not inside of a function that is recorded: a program draws from whatever generator there is when it runs.
+    """
     global _generator
     _generator = np.random.default_rng(seed)
 
@@ -16,3 +19,9 @@ def manual_seed(seed: int) -> None:
 def generator() -> np.random.Generator:
     """The generator that layers draw from."""
     return _generator
+
+
+def put_back(before: np.random.Generator) -> None:
+    """Draw from a generator that was there before."""
+    global _generator
+    _generator = before

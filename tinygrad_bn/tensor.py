@@ -309,6 +309,9 @@ class Tensor(Arithmetic):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """What ``numpy.asarray`` gets.  Refused where that would silently drop the graph."""
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, "an ndarray")
         if self._requires_grad:
             raise GraphError(
                 explain(

@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
+from tinygrad_bn.errors import LONGEST, clean
 from tinygrad_bn.graph import draw
-from tinygrad_bn.graph.labels import LONGEST, clean
 
 
 @pytest.mark.parametrize("length", [1, LONGEST - 1, LONGEST])

@@ -229,6 +229,7 @@ case(ops.argsort, None, (2, 5), call=lambda f, x: f(x, axis=1))
 case(ops.argmax, None, (2, 3), call=lambda f, x: f(x, axis=1))
 case(ops.argmin, None, (2, 3), call=lambda f, x: f(x, axis=1))
 case(reduce.sum, lambda x: x.sum((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
+case(reduce.mean, lambda x: x.mean((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
 case(reduce.max, lambda x: x.amax((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
 case(reduce.min, lambda x: x.amin((0, 2)), (2, 3, 2), call=lambda f, x: f(x, axis=(0, 2), keepdims=False))
 for reverse in (False, True):

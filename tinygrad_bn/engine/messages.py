@@ -182,7 +182,7 @@ def step_not_finite(primitive: Primitive, data: Any, values: list[Any], place: s
 # -- recordings -------------------------------------------------------------------------------------------------------
 
 
-def leaves_recording(variable: Variable, how: str) -> TinygradError:
+def leaves_recording(variable: Variable, how: str) -> RecordingError:
     site = Site.here(None)
     what = f"{how} of {variable.label}, in a function that is being recorded ({site.filename}:{site.line})"
     got = "a value that would be the same in every later run of the program"

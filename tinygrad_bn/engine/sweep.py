@@ -192,7 +192,7 @@ def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph:
                 if variable.inputs is None and (so_far := variable.grad) is not None:
                     g = _so_far(variable, so_far, on_variables) + g
                 kept[variable] = as_gradient(variable, g)
-            set_gradients(kept)
+            set_gradients(kept.keys(), kept.values())
     if not (retain_graph or create_graph):
         free(order)
 

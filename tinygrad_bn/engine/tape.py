@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from ..errors import RecordingError
 from . import messages
 from .mode import Scope, Site, current_mode, current_scope
 from .primitive import Primitive
@@ -28,13 +29,6 @@ class Place(NamedTuple):
         """What stands there now; ``None`` for an entry that is gone."""
         found: Any = self.owner.get(self.key) if isinstance(self.owner, dict) else getattr(self.owner, self.key)
         return found if self.item is None else found[self.item]
-
-    def write(self, value: Any) -> None:
-        """Put another value there."""
-        if isinstance(self.owner, dict):
-            self.owner[self.key] = value
-        else:
-            setattr(self.owner, self.key, value)
 
 
 class Made(NamedTuple):
@@ -66,17 +60,21 @@ class Tape:
 
     Args:
         number_kind: the kind of variable that holds a single number.
+        made: where to note entries of dicts that are made just now, to be taken out again should the recording fail.
 
     Attributes:
         events: what happened, in order.
         places: variables that stand for something outside: a gradient that was there before, a setting.
         conditions: what was looked at to decide what to do: where, which test, and what it gave.
         modules: the modules that were called, for the names and settings of their parts.
+        refused: the first refusal, even if the function has caught it.
         belongs: state of an optimizer, with the parameter that it is of and its name there; it counts as having been
             there before, although it may have been made just now.
     """
 
-    def __init__(self, number_kind: type[Variable]) -> None:
+    def __init__(self, number_kind: type[Variable], made: list[tuple[dict[Any, Any], Any]] | None = None) -> None:
+        self.made = [] if made is None else made
+        self.refused: RecordingError | None = None
         self._start = next_stamp()
         self._number_kind = number_kind
         self.events: list[Made | Same | Wrote] = []
@@ -156,7 +154,9 @@ class Tape:
         Raises:
             RecordingError: always.
         """
-        raise messages.leaves_recording(variable, how)
+        error = messages.leaves_recording(variable, how)
+        self.refused = self.refused or error
+        raise error
 
     # -- the end ----------------------------------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class Tape:
     def put_back(self) -> None:
         """Restore what the function has changed outside."""
         for place, old in self._before.values():
-            place.write(old)
+            setattr(place.owner, place.key, old)
 
 
 def is_none(value: Any) -> bool:

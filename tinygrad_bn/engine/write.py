@@ -7,7 +7,7 @@ C, where Python handles no signal: an interrupt (Ctrl-C) finds all leaves as the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -56,13 +56,13 @@ def exchange(leaves: list[Variable], values: list[Any]) -> None:
     deque(map(_set_data, leaves, values), 0)
 
 
-def set_gradients(gradients: dict[Variable, Any]) -> None:
-    """Give all these variables their gradients, in one step."""
+def set_gradients(variables: Collection[Variable], gradients: Iterable[Any]) -> None:
+    """Give all these variables their gradients, in one step; ``repeat(None)`` clears them."""
     tape = current_mode().tape
     if tape is not None:
-        for variable in gradients:
+        for variable in variables:
             tape.will_change(variable, "_grad")
-    deque(map(_set_grad, gradients, gradients.values()), 0)
+    deque(map(_set_grad, variables, gradients), 0)
 
 
 def fitted(leaf: Variable, value: Any, fresh: bool = False) -> Any:

@@ -17,10 +17,10 @@ import numpy as np
 from ..engine import Variable
 from ..engine.sweep import seed_for
 from ..engine.unbroadcast import shape_of
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, clean, explain
 from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
-from ..graph.labels import clean, formula, number, shape_text, symbol
+from ..graph.labels import formula, number, shape_text, symbol
 from ..graph.layout import lay_out
 from ..graph.rules import as_mathml, rule_formula
 from ..graph.tracing import as_seeds, as_variables, trace_ids

@@ -134,7 +134,7 @@ def _statistics(
     moved = []
     for running, batch, factor in ((running_mean, mean, momentum), (running_var, variance, momentum * correction)):
         keep = 1.0 - momentum
-        if not isinstance(momentum, float):
+        if type(momentum) not in (float, int):  # of another dtype, such as float64, it would widen what it meets
             keep, factor = keep.astype(running.dtype), factor.astype(running.dtype)
         moved.append((running, keep * reading(running) + factor * _numbers(batch, running)))
     return moved

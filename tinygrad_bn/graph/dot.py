@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..errors import missing_package
-from .labels import clean, formula, number, shape_text, symbol, value_lines
+from ..errors import clean, missing_package
+from .labels import formula, number, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 
 if TYPE_CHECKING:

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 
+from ..errors import clean
 from .model import Graph, Node, Value
-
-LONGEST = 40  # characters of a user's name that a picture shows
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """A name fit for a picture: no control characters or lone surrogates, and not too long."""
-    safe = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") else c
-        for c in text[: longest + 1]
-    )
-    if not safe.strip():
-        return "(blank)"
-    return safe if len(safe) <= longest else safe[: longest - 1] + "…"
 
 
 def number(value: float) -> str:

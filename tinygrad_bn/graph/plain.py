@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from .labels import clean, formula, shape_text, symbol, value_lines
+from ..errors import clean
+from .labels import formula, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 
 MERMAID_CLASSES = {

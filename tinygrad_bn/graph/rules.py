@@ -15,8 +15,9 @@ import numpy as np
 from ..engine import Primitive, Variable, dtype_of, no_grad
 from ..engine.mode import switched
 from ..engine.tape import Made, Same, Tape
+from ..errors import clean
 from ..tensor import Scalar, Tensor
-from .labels import clean, number
+from .labels import number
 from .tracing import filled
 
 

@@ -60,13 +60,19 @@ def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tu
     return forward, _derived_graph(forward, derived, program, {i: i for i, _ in program.entries()}, ids)
 
 
-def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
-    """As ``trace_backward``, with the backward pass simplified (``program.simplify``); its values are computed by it.
+def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None, exact: bool = False) -> tuple[Graph, Graph]:
+    """As ``trace_backward``, with the backward pass simplified; its values are computed by the shorter program.
 
     What the forward pass has computed already is taken from there: a quotient, say, that a rule forms again.
+
+    Args:
+        outputs: as for ``trace``.
+        gradient: as for ``trace_backward``.
+        module: as for ``trace``.
+        exact: leave out the laws by which last bits differ; see ``program.simplify``.
     """
     forward, derived, ids = _both(outputs, gradient, module)
-    return forward, _derived_graph(forward, derived, *simplified(derived.program), ids)
+    return forward, _derived_graph(forward, derived, *simplified(derived.program, exact), ids)
 
 
 def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..engine import write
 from ..errors import DTypeError, ShapeError, explain, unmasked
 from ..tensor import Tensor
 
@@ -75,13 +76,11 @@ class Loading:
         held = [tensor for module, _ in self._own_way for tensor in (*module.parameters(), *module.buffers())]
         before = [(tensor, tensor.data) for tensor in [*(tensor for tensor, _ in converted), *held]]
         try:
-            for tensor, data in converted:
-                tensor.data = data
+            write(converted)  # all of them, also when interrupted
             for module, part in self._own_way:
                 module.load_state_dict(part) if self._strict else module.load_state_dict(part, strict=False)
         except BaseException:
-            for tensor, data in before:
-                tensor.data = data
+            write(before)
             raise
         return self._report
 

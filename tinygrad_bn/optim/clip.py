@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from ..engine import Variable
+from .. import ops
+from ..engine import Variable, no_grad
+from ..engine.mode import current_mode
 from ..errors import ArgumentError, GraphError, explain
 from .given import listed
-from .optimizer import Array, as_float
+from .optimizer import as_float
 
 
 def clip_grad_norm_(
@@ -18,7 +21,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
-) -> float:
+) -> Any:
     """Scale all gradients by one factor, so that together they are no longer than ``max_norm``.
 
     As torch.nn.utils.clip_grad_norm_: the factor is ``max_norm / (norm + 1e-6)``, or 1 where that is larger.  Each
@@ -28,10 +31,12 @@ def clip_grad_norm_(
         parameters: whose gradients; those without one are passed over.
         max_norm: the largest norm allowed, > 0.
         norm_type: p of the p-norm, > 0; ``math.inf`` for the largest absolute value.
-        error_if_nonfinite: raise, and change nothing, when the norm is NaN or infinite.
+        error_if_nonfinite: raise, and change nothing, when the norm is NaN or infinite (not during a recording, where
+            no value is known).
 
     Returns:
-        The norm before, computed in float64; 0.0 without gradients.
+        The norm before, computed in float64; 0.0 without gradients.  During a recording a tensor, as it differs from
+        run to run.
 
     Raises:
         ArgumentError: a norm that is not positive, or a generator of parameters that is used up.
@@ -41,22 +46,26 @@ def clip_grad_norm_(
         got = f"max_norm={max_norm!r}, norm_type={norm_type!r}"
         raise ArgumentError(explain("clip_grad_norm_: both are numbers > 0", got=got))
     with_gradient = _with_gradient("clip_grad_norm_", parameters)
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = [_norm(p.grad._data, norm_type) for p in with_gradient]
-        total = _norm(np.array(norms), norm_type)
-        if error_if_nonfinite and not math.isfinite(total):
-            bad = [p.label for p, norm in zip(with_gradient, norms) if not math.isfinite(norm)]
+    recording = current_mode().tape is not None
+    with no_grad(), np.errstate(over="ignore", invalid="ignore"):
+        norms = [_norm(p.grad.detach(), norm_type) for p in with_gradient if p.size]
+        if not norms:
+            return 0.0
+        total = _norm(ops.stack(norms), norm_type)
+        if error_if_nonfinite and not math.isfinite(total.item()):
+            bad = [p.label for p, norm in zip(with_gradient, norms) if not math.isfinite(norm.item())]
             raise GraphError(
                 explain(
-                    "clip_grad_norm_: the gradients cannot be scaled", got=f"norm {total}, from {', '.join(bad) or 'all'}",
+                    "clip_grad_norm_: the gradients cannot be scaled",
+                    got=f"norm {total.item()}, from {', '.join(bad) or 'all'}",
                     fix="lower the learning rate, or find the operation: with tg.detect_anomaly(): ...",
                 )
-            )  # fmt: skip
-        factor = max_norm / (total + 1e-6)
-        if not factor >= 1.0:  # so that a NaN spreads, as in PyTorch, instead of passing for a small norm
+            )
+        factor = ops.minimum(max_norm / (total + 1e-6), 1.0)  # a NaN spreads, as in PyTorch, rather than pass for small
+        if recording or factor.item() != 1.0:
             for p in with_gradient:
-                p.grad = p.grad.kind.wrap(np.asarray(p.grad._data * p.grad.dtype.type(factor)))
-    return total
+                p.grad = p.grad.detach() * ops.astype(factor, p.grad.dtype)
+    return total if recording else float(total.item())
 
 
 def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: float) -> None:
@@ -71,9 +80,9 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     """
     if not as_float(clip_value) >= 0:
         raise ArgumentError(explain("clip_grad_value_: the bound is a number >= 0", got=f"clip_value={clip_value!r}"))
-    for p in _with_gradient("clip_grad_value_", parameters):
-        bound = p.grad.dtype.type(clip_value)  # of the gradient's dtype, which a Python number widens in NumPy 1
-        p.grad = p.grad.kind.wrap(np.asarray(np.clip(p.grad._data, -bound, bound)))
+    with no_grad():
+        for p in _with_gradient("clip_grad_value_", parameters):
+            p.grad = ops.clip(p.grad.detach(), -float(clip_value), float(clip_value))
 
 
 def _with_gradient(what: str, parameters: Variable | Iterable[Variable]) -> list[Variable]:
@@ -84,11 +93,11 @@ def _with_gradient(what: str, parameters: Variable | Iterable[Variable]) -> list
     return [p for p in given if p.grad is not None]
 
 
-def _norm(array: Array, norm_type: float) -> float:
-    if array.size == 0:
-        return 0.0
+def _norm(x: Any, norm_type: float) -> Any:
+    """The norm of all elements, at least one, in float64."""
     if norm_type == math.inf:
-        return float(np.max(np.abs(array)))
+        return ops.astype(ops.max(ops.abs(x)), float)
+    x = ops.astype(x, float)
     if norm_type == 2.0:
-        return math.sqrt(np.sum(np.square(array, dtype=np.float64)))
-    return float(np.sum(np.abs(array, dtype=np.float64) ** norm_type) ** (1.0 / norm_type))
+        return ops.sqrt(ops.sum(ops.square(x)))
+    return ops.sum(ops.abs(x) ** float(norm_type)) ** (1.0 / norm_type)

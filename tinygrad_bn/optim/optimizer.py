@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ import numpy as np
 from ..engine import Variable, write
 from ..engine.mode import current_mode
 from ..engine.tape import Tape
+from ..engine.write import set_gradients
 from ..errors import ArgumentError, DTypeError, RecordingError, ShapeError, explain
 from ..tensor import Scalar, Tensor
 from .given import listed
@@ -196,57 +198,66 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        for p in self.params:
-            p.grad = None
+        set_gradients(self.params, repeat(None))
 
     def step(self) -> None:
-        """Move every parameter that has a gradient, in place.
+        """Move every parameter that has a gradient: all of them, or none when something fails.
 
         Raises:
             ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
             DTypeError: a gradient that is not a tensor; likewise.
         """
-        gradients = {p: p.grad for p in self.params}
-        for p, grad in gradients.items():
+        gradients = [p.grad for p in self.params]  # the parameters group by group
+        for p, grad in zip(self.params, gradients):
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
         tape = current_mode().tape
+        if tape is not None:
+            tape.holds(vars(self), "params", len, len(self.params))
+        coming = iter(gradients)
         moves: list[tuple[Variable, Any]] = []
         for group in self.param_groups:
             settings = Settings(group, tape)
             slots, rule = self._slots(settings), self._rule(settings)
-            for p in group["params"]:
-                grad = gradients[p]
+            for p, grad in zip(group["params"], coming):
                 if grad is None:
                     continue
-                if not slots:
-                    moves.append((p, rule(p, grad, {}) if tape is not None else rule(p._data, grad._data, {})))
-                    continue
-                kept = self.state.get(p)
-                if kept is None or len(kept) < len(slots) or tape is not None:
+                kept = self.state.get(p) if slots else {}
+                if kept is None or tape is not None or not slots.keys() <= kept.keys():
                     kept = self._kept(p, slots, tape)
                 if tape is None:
-                    state: Any = {name: kept[name]._data if name in kept else None for name in slots}
+                    state: Any = {name: slot._data for name, slot in kept.items()}
                     moves.append((p, rule(p._data, grad._data, state)))
                 else:
-                    state = {name: kept[name] for name in slots}
+                    state = dict(kept)
                     moves.append((p, rule(p, grad, state)))
-                for name, value in state.items():
-                    if name not in kept:
-                        kept[name] = _slot(p, name, 0.0)
-                    moves.append((kept[name], value))
+                for name in slots:
+                    slot = kept.get(name)
+                    if slot is None:  # what has no value before the first step
+                        slot = kept[name] = _slot(p, name, 0.0)
+                    moves.append((slot, state[name]))
         write(moves, fresh=True)
 
     def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:
         """The state of a parameter, with what is missing at its first step."""
-        kept = self.state.setdefault(p, {})
+        kept = self.state.get(p)
+        if kept is None:
+            kept = self.state[p] = {}
+            if tape is not None:
+                tape.made.append((self.state, p))
         for name, first in slots.items():
-            if name not in kept and first is not None:
+            if name in kept:
+                continue
+            if first is not None:
                 kept[name] = _slot(p, name, first)
-            elif name not in kept and tape is not None:
+                if tape is not None:
+                    tape.made.append((kept, name))
+            elif tape is not None:
                 what = f"{self._name}: the first step of {p.label} is not like the others, and cannot be recorded"
                 raise RecordingError(explain(what, fix="take one step before recording"))
-            if tape is not None:
+        if tape is not None:
+            tape.holds(self.state, p, id, id(kept))
+            for name in slots:
                 tape.belongs[kept[name]] = (p, name)
                 tape.holds(kept, name, id, id(kept[name]))
         return kept

@@ -71,7 +71,7 @@ class SGD(Optimizer):
             if decays:
                 g = g + weight_decay * p
             if remembers:
-                v = state["momentum_buffer"]
+                v = state.get("momentum_buffer")
                 if v is None:
                     v = g
                 else:

@@ -90,12 +90,17 @@ def _cancelled(table: Table, product: Product) -> Product:
 
 def terms_of(table: Table, i: int) -> list[Product]:
     """A value as a sum: what add, subtract and negative made it of."""
-    step = table.step(table.thin(i))
-    if step is not None and step.primitive.name in ("add", "subtract") and _fits(table, step):
-        terms = _both(step, *(terms_of(table, j) for j in step.args))
-        if len(terms) <= MOST:
-            return terms
-    return [product_of(table, i)]
+    i = table.thin(i)
+    known = table.terms.get(i)
+    if known is None:
+        step = table.step(i)
+        known = [product_of(table, i)]
+        if step is not None and step.primitive.name in ("add", "subtract") and _fits(table, step):
+            terms = _both(step, *(terms_of(table, j) for j in step.args))
+            if len(terms) <= MOST:
+                known = terms
+        table.terms[i] = known
+    return known
 
 
 def _both(step: Step, left: list[Product], right: list[Product]) -> list[Product]:
@@ -106,6 +111,17 @@ def _both(step: Step, left: list[Product], right: list[Product]) -> list[Product
 
 
 # -- laws ---------------------------------------------------------------------------------------------------------------
+
+
+def means(table: Table, step: Step) -> int | None:
+    """mean(x) = Σ x / n, for the count n of what is averaged."""
+    if step.primitive.name != "mean" or not _fits(table, step):
+        return None
+    n = count(table[step.args[0]].shape, step.params["axis"])
+    if n is None:
+        return None
+    total = table.make(step, primitive=primitives.sum, params=step.params)
+    return table.make(step, primitive=primitives.divide, args=(total, table.number(n)))
 
 
 def products(table: Table, step: Step) -> int | None:
@@ -164,7 +180,7 @@ def sums_of_sums(table: Table, step: Step) -> int | None:
     return None if terms is None else table.shaped(build_sum(table, terms, step), step)
 
 
-ALGEBRA = (sums_of_sums, factors_out_of_sums, sums, products)
+ALGEBRA = (means, sums_of_sums, factors_out_of_sums, sums, products)
 
 
 # -- sums along axes ----------------------------------------------------------------------------------------------------
@@ -355,7 +371,7 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             return value
         if number == -1.0:
             return make(primitives.negative, (value,), like)
-        if abs(1.0 / number) > 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
+        if 0.0 < abs(number) < 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
             return make(primitives.divide, (value, table.number(1.0 / number)), like)
         return make(primitives.multiply, (value, table.number(number)), like)
 

@@ -18,7 +18,7 @@ from .parts import NUMBER, Condition, Constant, Input, State, Step
 from .trees import take_apart
 
 Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
-PLAIN = (bool, int, float, str, type(None))
+PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 def build(
@@ -75,7 +75,7 @@ class _Builder:
         self.steps: list[tuple[Made, tuple[Key, ...]]] = []
         self.writes: dict[int, Key | None] = {}
         self._state_of: dict[tuple[int, Any, int | None], int] = {}
-        self._constant_of: dict[Any, int] = {}
+        self._constant_of: dict[int, int] = {}
         self._kept: list[Any] = []  # arrays that are known by their id
         self._taken: dict[str, int] = {}
         self._dotted = _dotted_names(tape.modules.values()) if tape is not None else {}
@@ -131,16 +131,15 @@ class _Builder:
         return self._state_of[where]
 
     def _constant(self, value: Any) -> Key:
-        number = isinstance(value, (float, int)) and not isinstance(value, bool)
-        known: Any = (type(value), repr(value)) if number else id(value)
-        if known not in self._constant_of:
-            self._constant_of[known] = len(self.constants)
-            if number:
-                self.constants.append(Constant(value, (), NUMBER))
-            else:
-                self._kept.append(value)
-                self.constants.append(_constant_array(np.asarray(value)))
-        return "constant", self._constant_of[known]
+        """A number is a constant each time, since another number may come to be equal at one batch size."""
+        if isinstance(value, (float, int)) and not isinstance(value, bool):
+            self.constants.append(Constant(value, (), NUMBER))
+            return "constant", len(self.constants) - 1
+        if id(value) not in self._constant_of:
+            self._constant_of[id(value)] = len(self.constants)
+            self._kept.append(value)
+            self.constants.append(_constant_array(np.asarray(value)))
+        return "constant", self._constant_of[id(value)]
 
     def note_gradients(self) -> None:
         """What happened to the gradients of leaves that were there before."""
@@ -218,12 +217,17 @@ class _Builder:
             return
         for place, test, found in tape.conditions.values():
             owner = place.owner
-            name = str(place.key) if isinstance(owner, dict) else f"{self._dotted.get(owner) or owner.label}.grad"
+            if isinstance(place.key, Variable):
+                name = f"the optimizer's state of {self._dotted.get(place.key) or place.key.label}"
+            else:
+                name = str(place.key) if isinstance(owner, dict) else f"{self._dotted.get(owner) or owner.label}.grad"
             yield Condition(name, place, test, found)
         for module in tape.modules.values():
             for key, value in vars(module).items():
                 if isinstance(value, PLAIN):
                     yield Condition(f"{module._scope}.{key}", Place(vars(module), key), _itself, value)
+                elif isinstance(value, Variable) or id(value) in tape.modules:
+                    yield Condition(f"{module._scope}.{key}", Place(vars(module), key), id, id(value))
         for state in self.states:
             leaf = state.place.owner
             if isinstance(leaf, Variable):

@@ -27,7 +27,7 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     counts = [len(program.steps) for program in programs]
     if len(set(counts)) > 1:
         raise NotFree(f"{counts[0]} operations for N = {n}, {counts[1]} for N = {sizes[1]}")
-    if any(_skeleton(program) != _skeleton(first) for program in programs):
+    if not all(_alike(program, first) for program in programs[1:]):
         raise NotFree("its operations depend on N")
 
     def merged(get: Any, where: str) -> Any:
@@ -39,11 +39,15 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     )
     constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
     steps = tuple(
-        step._replace(
-            params=merged(lambda p, i=i: dict(p.steps[i].params), _place(step)),
-            shape=merged(lambda p, i=i: p.steps[i].shape, _place(step)),
-        )
-        for i, step in enumerate(first.steps)
+        [
+            step
+            if all(other.shape == step.shape and other.params == step.params for other in others_of_it)
+            else step._replace(
+                params=_merged([dict(s.params) for s in (step, *others_of_it)], sizes, _place(step)),
+                shape=_merged([s.shape for s in (step, *others_of_it)], sizes, _place(step)),
+            )
+            for step, *others_of_it in zip(*(program.steps for program in programs))
+        ]
     )
     free = inputs != first.inputs
     return replace(first, inputs=inputs, constants=constants, steps=steps, recorded_n=n, free=free)
@@ -58,15 +62,15 @@ def first_difference(one: Program, other: Program) -> str:
     return ""
 
 
-def _skeleton(program: Program) -> Any:
-    """What must not differ at all."""
+def _alike(one: Program, other: Program) -> bool:
+    """Whether they agree in what must not differ at all."""
     return (
-        [(s.primitive, s.args, s.dtype) for s in program.steps],
-        [(type(c.value), c.dtype) for c in program.constants],
-        program.states,
-        program.outputs,
-        program.writes,
-        program.gives,
+        (one.states, one.outputs, one.writes, one.gives) == (other.states, other.outputs, other.writes, other.gives)
+        and [(type(c.value), c.dtype) for c in one.constants] == [(type(c.value), c.dtype) for c in other.constants]
+        and all(
+            a.args == b.args and a.primitive is b.primitive and a.dtype == b.dtype
+            for a, b in zip(one.steps, other.steps)
+        )
     )
 
 

@@ -15,11 +15,11 @@ from typing import Any
 from ..engine import Primitive
 from .parts import Condition, Constant, Input, State, Step
 from .run import run
-from .text import text
+from .text import summary, text
 from .written import from_json, to_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """A recorded function; see the module.  ``program.record`` makes one.
 
@@ -34,6 +34,7 @@ class Program:
         gives: how what it returns is made of the outputs.
         recorded_n: N at the recording.
         free: whether it can run for another N; sizes that depend on N are ``Size`` then.
+        smallest_n: the smallest N that it can run for, where it is free.
         why_not: why it cannot.
         conditions: what has to be as it was at the recording.
     """
@@ -48,6 +49,7 @@ class Program:
     gives: Any = None
     recorded_n: int = 0
     free: bool = False
+    smallest_n: int = 0
     why_not: str = ""
     conditions: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
 
@@ -122,6 +124,9 @@ class Program:
             RecordingError: it is not such a text.
         """
         return from_json(text, cls, primitives)
+
+    def __repr__(self) -> str:
+        return summary(self)
 
     def __str__(self) -> str:
         return text(self)

@@ -2,7 +2,7 @@
 
 Whether the program also holds for other batch sizes is not guessed: the function is recorded at two more, and what differs
 between the three has to be a whole multiple of the batch size, plus a whole number.  What cannot be said so, the program
-refuses to run for.
+refuses to run for; and batches smaller than the smallest for which a recording gave the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..engine import Variable
 from ..engine.mode import current_mode, switched
 from ..engine.tape import Tape
 from ..errors import RecordingError, explain
-from ..random import generator
+from ..random import generator, put_back
 from ..tensor import Scalar, Tensor
 from .build import build
 from .generalize import NotFree, first_difference, generalize
@@ -50,20 +50,37 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     """
     if current_mode().tape is not None:
         raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
-    first = _record(function, examples)
+    before = generator()
+    state = before.bit_generator.state
+    made: list[tuple[dict[Any, Any], Any]] = []
+    try:
+        return _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
+    except BaseException:
+        for entries, key in made:
+            entries.pop(key, None)
+        raise
+    finally:
+        put_back(before)
+        before.bit_generator.state = state
+
+
+def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any], free: bool) -> Program:
+    """``record``; each of its recordings draws other numbers, so that a draw that is no operation shows."""
+    first = recorded(examples, True)
     leaves, _ = take_apart(examples)
     lengths = [leaf.shape[0] for leaf in leaves if getattr(leaf, "ndim", 0) and not isinstance(leaf, Scalar)]
     why_not = "there is no array among the arguments"
     if free and lengths:
         n = lengths[0]
-        sizes = (n + 1, 2 * n + 1)
         try:
-            return generalize(first, n, [(m, _record(function, _resized(examples, n, m))) for m in sizes])
+            others = [(m, recorded(_resized(examples, n, m), False)) for m in (n + 1, 2 * n + 1)]
+            found = generalize(first, n, others)
+            return replace(found, smallest_n=_smallest(recorded, examples, first, n, others))
         except NotFree as error:
             why_not = str(error)
         except Exception as error:  # of the function itself, which need not work for another size
             why_not = f"recording it with N = {n + 1} failed: {str(error).splitlines()[0]}"
-    again = _record(function, examples)
+    again = recorded(examples, False)
     difference = first_difference(first, again)
     if difference:
         fix = "draw with ops.uniform_like or functional.dropout, or pass what changes as an argument"
@@ -73,22 +90,50 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     )
 
 
-def _record(function: Callable[..., Any], examples: Sequence[Any]) -> Program:
+def _smallest(
+    recorded: Callable[[Any, bool], Program],
+    examples: Sequence[Any],
+    first: Program,
+    n: int,
+    others: list[tuple[int, Program]],
+) -> int:
+    """The smallest N for which it is known to be the same program: a batch of one may be refused, or be another case."""
+    smallest = n
+    for m in (2, 1):
+        if m < n:
+            try:
+                generalize(first, n, [*others, (m, recorded(_resized(examples, n, m), False))])
+            except Exception:  # of the function itself, or because it is another program
+                break
+            smallest = m
+    return smallest
+
+
+def _record(
+    function: Callable[..., Any], examples: Sequence[Any], made: list[tuple[dict[Any, Any], Any]], sites: bool
+) -> Program:
     """One run of the function, and the program of it, without what depends on N being told apart."""
     leaves, plan = take_apart(tuple(examples))
     inputs = [_variable(leaf) for leaf in leaves]
     called = [leaf.name if isinstance(leaf, Variable) and leaf.name else None for leaf in leaves]
     titles = [own or name for own, name in zip(called, _argument_names(function, plan))]
-    tape = Tape(Scalar)
-    bits = generator().bit_generator
-    state = bits.state
+    tape = Tape(Scalar, made)
+    drawn_from = generator()
     try:
-        with switched(tape=tape, sites=True):
-            result = function(*put_together(plan, iter(inputs), scalars=True))
+        with switched(tape=tape, sites=sites):
+            try:
+                result = function(*put_together(plan, iter(inputs), scalars=True))
+            except Exception:
+                if tape.refused is None:
+                    raise
+        if tape.refused is not None:  # also where somebody has caught it
+            raise tape.refused
+        if generator() is not drawn_from:
+            fix = "call it before program.record, or before program.run"
+            raise RecordingError(explain("manual_seed() in a function that is being recorded", fix=fix))
         program, _ = build(tape, inputs, titles, result)
     finally:
         tape.put_back()
-        bits.state = state
     return replace(program, takes=plan)
 
 

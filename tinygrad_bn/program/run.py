@@ -12,7 +12,7 @@ from ..engine import Variable
 from ..engine.messages import step_not_finite
 from ..engine.mode import current_mode
 from ..engine.write import exchange, fitted
-from ..errors import RecordingError, explain
+from ..errors import RecordingError, clean, explain
 from .parts import NUMBER, Input, State, resolved
 from .trees import by_plan, put_together
 
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 def run(program: Program, arguments: Sequence[Any]) -> Any:
     """``Program.run``."""
+    if current_mode().tape is not None:
+        fix = "record the function that the program is of"
+        raise RecordingError(explain("program.run: inside of a function that is being recorded", fix=fix))
     given = by_plan(program.takes, tuple(arguments))
     values = [_as_input(entry, value) for entry, value in zip(program.inputs, given)]
     n = _free_size(program, values)
     for entry, value in zip(program.inputs, values):
         _check(program, entry, value, n)
+    if program.free and n < program.smallest_n:
+        expected = f"N at least {program.smallest_n}, the smallest for which it was recorded"
+        raise RecordingError(explain("program.run: too small a batch", got=f"N = {n}", expected=expected))
     for condition in program.conditions:
         if not condition.holds():
-            got = f"{condition.name} has changed since the recording"
+            got = f"{clean(condition.name, 200)} has changed since the recording"
             raise RecordingError(
                 explain("program.run: not as it was recorded", got=got, fix="record the function again")
             )
@@ -69,7 +75,7 @@ def evaluate(
             data.setflags(False)
             if checks_shapes and data.shape != resolved(step.shape, n):
                 got, expected = f"shape {data.shape}", f"shape {resolved(step.shape, n)}"
-                what = f"program.run: {step.primitive.name} ({step.site}) does not work for N = {n}"
+                what = f"program.run: {step.primitive.name} ({clean(step.site, 200)}) does not work for N = {n}"
                 raise RecordingError(explain(what, got=got, expected=expected))
         if anomaly and not np.isfinite(data).all():
             raise step_not_finite(step.primitive, data, args, step.site)
@@ -91,7 +97,7 @@ def _read(state: State) -> Any:
     if not isinstance(value, np.ndarray) or value.shape != state.shape or value.dtype.name != state.dtype:
         got = f"shape {value.shape}, dtype {value.dtype}" if isinstance(value, np.ndarray) else repr(value)
         expected = f"shape {state.shape}, dtype {state.dtype}"
-        raise RecordingError(explain(f"program.run: {state.name} has changed", got=got, expected=expected))
+        raise RecordingError(explain(f"program.run: {clean(state.name)} has changed", got=got, expected=expected))
     return value
 
 
@@ -123,13 +129,21 @@ def _as_input(entry: Input, value: Any) -> Any:
     if entry.dtype == NUMBER:
         if np.shape(raw) != ():
             raise RecordingError(
-                explain(f"program.run: {entry.name} is a number", got=f"shape {np.shape(raw)}", expected="a number")
+                explain(
+                    f"program.run: {clean(entry.name)} is a number", got=f"shape {np.shape(raw)}", expected="a number"
+                )
             )
-        return float(raw)
-    array = np.asarray(raw)
-    if array.flags.writeable:
-        array = array.view()
-        array.setflags(write=False)
+        try:
+            return float(raw)
+        except (TypeError, ValueError):
+            expected = "a number"
+            raise RecordingError(
+                explain(f"program.run: {clean(entry.name)}", got=type(raw).__name__, expected=expected)
+            ) from None
+    if isinstance(value, Variable):
+        return raw
+    array = np.array(raw)  # laid out as a Tensor lays it out, so that the last bits are the same
+    array.setflags(write=False)
     return array
 
 
@@ -148,10 +162,10 @@ def _check(program: Program, entry: Input, value: Any, n: int) -> None:
         return
     if value.shape != resolved(entry.shape, n) or value.dtype.name != entry.dtype:
         expected = f"shape ({', '.join(map(str, entry.shape))}), dtype {entry.dtype}"
-        why = program.why_not and f"; it is not free in its first axis: {program.why_not}"
+        why = program.why_not and f"; it is not free in its first axis: {clean(program.why_not, 300)}"
         raise RecordingError(
             explain(
-                f"program.run: {entry.name} is not what the program was recorded for",
+                f"program.run: {clean(entry.name)} is not what the program was recorded for",
                 got=f"shape {value.shape}, dtype {value.dtype.name}",
                 expected=expected + why,
                 fix="record the function again with such an example",

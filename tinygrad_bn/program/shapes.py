@@ -18,6 +18,9 @@ def without_leading_ones(shape: Shape) -> Shape:
 
 def broadcast(shapes: Iterable[Shape]) -> Shape | None:
     """The common shape, or ``None`` where there is none for every N."""
+    shapes = list(shapes)
+    if shapes.count(shapes[0]) == len(shapes):  # nearly always
+        return tuple(shapes[0])
     found: list[Any] = []
     for shape in shapes:
         padded = (1,) * (len(found) - len(shape)) + tuple(shape)
@@ -30,7 +33,8 @@ def broadcast(shapes: Iterable[Shape]) -> Shape | None:
 
 
 def is_invariant(shape: Shape, axes: tuple[int, ...], ndim: int) -> bool:
-    """Whether a value of this shape is the same along some axes of an array with ``ndim`` axes."""
+    """Whether a value of this shape is the same along some axes of an array with ``ndim`` axes; the last ones meet."""
+    shape = without_leading_ones(shape)
     padded = (1,) * (ndim - len(shape)) + tuple(shape)
     return all(padded[axis] == 1 for axis in axes)
 

@@ -33,11 +33,14 @@ def simplify(program: Program, exact: bool = False) -> Program:
 def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
     """As ``simplify``; also the new number of each old value that is still there."""
     found = [_once(program, EXACT)]
+    if len(found[0][0]) > len(program):  # a law made a step of one that others need, too
+        found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*EXACT, *ALGEBRA)
         first = _once(found[0][0], laws)
-        second = _once(first[0], laws)
-        found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
+        if len(first[0]) < len(found[0][0]):  # else there is nothing that a second round could build on
+            second = _once(first[0], laws)
+            found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
     return min(found, key=lambda pair: len(pair[0]))
 
 
@@ -62,11 +65,12 @@ class Table:
     """Values by number, each only once; ``make`` applies the laws before it adds a step.
 
     Attributes:
-        products: values taken apart, as ``algebra`` does.
+        products, terms: values taken apart, as ``algebra`` does.
     """
 
     def __init__(self, laws: tuple[Law, ...]) -> None:
         self.products: dict[int, Product] = {}
+        self.terms: dict[int, list[Product]] = {}
         self._laws = laws
         self._entries: list[Input | State | Constant | Step] = []
         self._numbers: dict[Any, int] = {}
@@ -174,9 +178,14 @@ class Table:
                 return i
             i = source
 
-    def shaped(self, i: int, step: Step) -> int:
-        """A value in the shape of a step that it is equal to, up to broadcasting."""
-        shape = self._entries[i].shape
+    def shaped(self, i: int, step: Step) -> int | None:
+        """A value in the shape of a step that it is equal to, up to broadcasting; ``None`` for a number that varies."""
+        shape, dtype = self._entries[i].shape, self._entries[i].dtype
+        if dtype != step.dtype:  # a Python number where the step gives an array
+            number = self.number_at(i)
+            if not isinstance(number, float):
+                return None
+            return self.constant(Constant(np.array(number, step.dtype), step.shape, step.dtype))
         if shape == step.shape:
             return i
         return self.reshaped(i, step) if _alike(shape, step.shape) else self.stretched(i, step)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import clean
 from .parts import NUMBER, Constant, Input, State, Step
 
 if TYPE_CHECKING:
     from .model import Program
+
+
+def summary(program: Program) -> str:
+    """One line: how many steps, what goes in and what comes out."""
+
+    def listed(values: list[str]) -> str:
+        return ", ".join(values[:4]) + f", and {len(values) - 4} more" * (len(values) > 4)
+
+    takes = listed([f"{clean(entry.name, 20)} {_type(entry)}" for entry in program.inputs]) or "nothing"
+    gives = listed([_type(program.entry(number)) for number in program.outputs]) or "nothing"
+    writes = f", writes {len(program.writes)} states" * bool(program.writes)
+    return f"<Program: {takes} -> {gives}; {len(program.steps)} steps{writes}>"
 
 
 def text(program: Program) -> str:
@@ -17,7 +30,7 @@ def text(program: Program) -> str:
     for number, entry in program.entries():
         if isinstance(entry, Constant) and not entry.shape:
             continue  # it stands in the formulas
-        lines.append((_head(names, number, entry), _type(entry), "/".join(getattr(entry, "scope", ()))))
+        lines.append((_head(names, number, entry), _type(entry), "/".join(map(clean, getattr(entry, "scope", ())))))
     widths = [max((len(line[i]) for line in lines), default=0) for i in range(3)]
     body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     body.append("returns " + (", ".join(names[number] for number in program.outputs) or "nothing"))
@@ -28,11 +41,11 @@ def text(program: Program) -> str:
 def symbols(program: Program) -> list[str]:
     """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
     found: list[str] = []
-    taken = {entry.name for entry in program.inputs} | {entry.name for entry in program.states}
+    taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
         if isinstance(entry, (Input, State)):
-            found.append(entry.name)
+            found.append(clean(entry.name))
         elif isinstance(entry, Constant) and not entry.shape:
             found.append(f"{entry.value:g}" if isinstance(entry.value, float) else str(entry.value))
         else:
@@ -48,7 +61,9 @@ def symbols(program: Program) -> list[str]:
 
 def _head(names: list[str], number: int, entry: Input | State | Constant | Step) -> str:
     if isinstance(entry, Step):
-        settings = ", ".join(f"{key}={value}" for key, value in entry.params.items())
+        settings = (
+            clean(", ".join(f"{key}={value}" for key, value in entry.params.items()), 200) if entry.params else ""
+        )
         inside = ", ".join(names[i] for i in entry.args)
         return f"{names[number]} = {entry.primitive.name}({inside}{', ' * bool(settings and inside)}{settings})"
     kind = {Input: "input", Constant: "constant"}.get(type(entry)) or getattr(entry, "kind", "")

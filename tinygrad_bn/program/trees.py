@@ -48,7 +48,10 @@ def by_plan(plan: Any, tree: Any, name: str = "the arguments") -> list[Any]:
     """
     if plan == VALUE:
         if not isinstance(tree, (Variable, np.ndarray, np.number, float, int)):
-            tree = np.asarray(tree)
+            try:
+                tree = np.asarray(tree)
+            except ValueError:
+                raise _misfit(name, type(tree).__name__, "a number or an array") from None
         return [tree]
     kind, *parts = plan
     if kind == "scalars":

@@ -59,6 +59,7 @@ def to_json(program: Program) -> str:
         "gives": _plain(program.gives),
         "n": program.recorded_n,
         "free": program.free,
+        "smallest_n": program.smallest_n,
         "why_not": program.why_not,
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
@@ -92,6 +93,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
         return make(
             inputs=inputs, states=states, constants=constants, steps=steps, outputs=outputs, writes=writes, takes=takes,
             gives=gives, recorded_n=_number(document["n"], LARGEST), free=document["free"] is True,
+            smallest_n=_number(document["smallest_n"], LARGEST),
             why_not=_text(document["why_not"]),
         )  # fmt: skip
     except RecordingError:

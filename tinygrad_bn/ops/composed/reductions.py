@@ -28,8 +28,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "mean")
-    n = _some(x, axes, "mean")
-    return rounded_once(lambda x: primitives.sum(x, axis=axes, keepdims=keepdims) / float(n), x, SINGLE)
+    _some(x, axes, "mean")
+    return primitives.mean(x, axis=axes, keepdims=keepdims)
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,31 @@ sum: Primitive = Primitive(  # noqa: A001
     scalar=_only,
     notation="Σ {0}",
     doc="``sum(x, axis=(0,), keepdims=False)``.",
+)
+
+
+def count(shape: tuple[int, ...], axis: tuple[int, ...]) -> float:
+    """How many elements each reduction over ``axis`` takes in."""
+    return float(math.prod(shape[i] for i in axis))
+
+
+def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    n = count(x.shape, axis)
+    if x.dtype == np.float16:  # rounded once: the sum may be out of range where the mean is not
+        total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))  # type: ignore[call-overload]
+        return (total / n).astype(x.dtype)
+    return add_reduce(x, axis, keepdims) / n
+
+
+mean: Primitive = Primitive(
+    "mean",
+    _mean,
+    lambda g, out, x, axis, keepdims: spread(g / count(shape_of(x), axis), x, axis, keepdims),
+    scalar=_only,
+    unfold=lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims) / count(x.shape, axis),
+    notation="mean {0}",
+    doc="``mean(x, axis=(0,), keepdims=False)``: the sum divided by the count of its own argument, which is no part of a"
+    " recorded program.",
 )
 
 
