@@ -243,6 +243,32 @@ def test_names_of_any_length_and_letters(tmp_path, name):
     assert contents(tmp_path) == {name: b"x"}
 
 
+# -- adding to a file -------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_added_whole_or_not_at_all(tmp_path):
+    path, link = tmp_path / "log", tmp_path / "link"
+    link.symlink_to(path)
+    for line in (b"first\n", b"second\n"):
+        files.append(link, line)
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert link.is_symlink()
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)); import signal; "
+    limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from tinygrad_bn import files; "
+    code = f"{limited}\ntry: files.append({str(path)!r}, b'x' * 100)\nexcept files.FileError as e: print(e.errno)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{errno.EFBIG}\n"
+    assert path.read_bytes() == b"first\nsecond\n"  # not seven letters more
+
+
+def test_lines_go_to_devices_and_nowhere_else(tmp_path):
+    files.append("/dev/null", b"x")
+    with pytest.raises(FileError, match="No space left"):
+        files.append("/dev/full", b"x")
+    with pytest.raises(FileError, match="cannot be written"):
+        files.append(tmp_path / "missing" / "log", b"x")
+
+
 # -- where no file can be ---------------------------------------------------------------------------------------------------
 
 

@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, explain
-from .graph import Program, add_program_options, load_program
+from .program import add_program_options, load_program, refuse_unused
 
 EPILOG = """examples:
   tinygrad-bn explore examples --dir out
   tinygrad-bn explore bn -o bn.html
   tinygrad-bn explore model.py:net --shape 4,3 -o net.html
 """
+PROGRAM = {"rows": "--rows", "features": "--features", "given": "--shape and --input", "seed": "--seed"}
 
 
 def add_to(commands: Any) -> None:
@@ -26,30 +26,29 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_program_options(parser, "examples, bn, or FILE.py:NAME of a function, a Module, or a class of Module")
-    parser.add_argument("--dir", type=Path, default=Path(), help="examples: the folder to write to (default: this one)")
-    parser.add_argument("-o", "--output", type=Path, default=Path("explore.html"), help="default: %(default)s")
-    parser.set_defaults(run=run)
+    parser.add_argument("--dir", type=Path, help="examples: the folder to write to (default: this one)")
+    parser.add_argument("-o", "--output", type=Path, help="the page (default: explore.html)")
+    parser.set_defaults(run=run, sites=True)  # a reader of the page sees the line of code beside each node
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the page, or all examples."""
     from ..explorer import explore
+    from ..explorer.examples import EXAMPLES, batch_norm
 
     if arguments.target == "examples":
-        from ..explorer.examples import EXAMPLES
-
-        arguments.dir.mkdir(parents=True, exist_ok=True)
+        refuse_unused(arguments, "the examples", output="-o", **PROGRAM)
+        folder = arguments.dir or Path()
+        folder.mkdir(parents=True, exist_ok=True)
         for name, write in EXAMPLES.items():
-            print(f"wrote {write(arguments.dir / f'{name}.html')}")
+            print(f"wrote {write(folder / f'{name}.html')}")
+        print("open them in a browser")
         return
-    if arguments.target == "bn" and (arguments.rows, arguments.features) == (4, 1):
-        from ..explorer.examples import batch_norm
-
-        print(f"wrote {batch_norm(arguments.output)}")
-        return
-    arguments.sites = True  # a reader of the page sees the line of code beside each node
-    program: Program = load_program(arguments)
-    if program.outputs is None:
-        raise ArgumentError(explain("nothing to explore: the program returned None", got=arguments.target))
-    path = explore(arguments.output, program.outputs, program.gradient, module=program.module, title=program.title)
-    print(f"wrote {path}")
+    refuse_unused(arguments, arguments.target, dir="--dir")
+    output = arguments.output or Path("explore.html")
+    if arguments.target == "bn" and all(getattr(arguments, name) is None for name in PROGRAM):
+        path = batch_norm(output)
+    else:
+        program = load_program(arguments)
+        path = explore(output, program.outputs, program.gradient, module=program.module, title=program.title)
+    print(f"wrote {path}; open it in a browser")

@@ -77,6 +77,9 @@ class Run:
         if list(sums) != list(self.sums) or not all(type(total) is float for total in sums.values()):
             got, expected = ", ".join(map(str, sums)), ", ".join(self.sums)
             raise ArgumentError(explain("progress of a run with other metrics", got=got, expected=expected))
+        if (state["rows"] == 0) != (state["batch"] == 0):
+            got = f"{state['batch']} batches of {state['rows']} rows"
+            raise ArgumentError(explain("progress of a run: batches have rows", got=got))
         if not all(isinstance(record, dict) for record in history):
             raise ArgumentError(explain("progress of a run: history is a list of records"))
 
