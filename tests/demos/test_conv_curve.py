@@ -67,7 +67,7 @@ def test_missing_files_folders_formats_and_packages_are_named(tmp_path, capsys, 
     there = str(results(tmp_path / "r.json"))
     for arguments, complaint in (
         ([str(tmp_path / "none.json"), "--out", str(tmp_path / "c.svg")], "cannot be read"),
-        ([there, "--out", str(tmp_path / "none" / "c.svg")], "cannot write"),
+        ([there, "--out", str(tmp_path / "none" / "c.svg")], "the folder does not exist"),
         ([there, "--out", str(tmp_path / "c.xyz")], "cannot draw"),
     ):
         assert main(arguments) == 2
