@@ -51,6 +51,27 @@ def write_whole(path: FilePath, content: bytes, *, new: bool = False) -> Path:
     return Path(path)
 
 
+def append(path: FilePath, content: bytes) -> None:
+    """Add ``content`` at the end of a file, such as a line of a log; all of it or, when the disk is full, nothing.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        with open(path, "ab", buffering=0) as file:
+            end = 0 if is_pipe_or_device(path) else os.fstat(file.fileno()).st_size
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), end)
+                raise
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
 def check_writable(path: FilePath) -> None:
     """Say now what ``write_whole`` would say later, after hours of work; writes nothing.
 

@@ -5,6 +5,8 @@ from itertools import chain
 
 import numpy as np
 import pytest
+import torch
+import torch.utils.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -255,3 +257,135 @@ def test_a_state_that_does_not_fit_changes_nothing(state, message):
         loader.load_state_dict(state)
     assert loader.state_dict() == before
     assert len(rows_of(loader)) == 3
+
+
+# -- rows one by one ------------------------------------------------------------------------------------------------------
+
+
+class Rows:
+    """PyTorch's map-style dataset: takes whole numbers and nothing else."""
+
+    def __init__(self, make, length=10):
+        self.make, self.length, self.asked = make, length, []
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, i):
+        if type(i) is not int:
+            raise TypeError("only whole numbers")
+        self.asked.append(i)
+        return self.make(i)
+
+
+ROWS = {
+    "pairs": lambda i: (np.full(3, i, np.float32), i % 2),
+    "lists": lambda i: [np.full(3, i, np.float32), i % 2],
+    "three fields": lambda i: (np.full((2, 2), i), float(i), i > 4),
+    "numbers": lambda i: (i, 0.5 * i),
+    "nested lists": lambda i: ([float(i), 1.0], i),
+    "numpy numbers": lambda i: (np.float32(i), np.int16(i)),
+}
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("make", ROWS.values(), ids=ROWS)
+def test_rows_become_the_batches_that_pytorch_makes(make, shuffle):
+    order = next(iter(DataLoader(ArrayDataset(np.arange(10)), 10, shuffle, seed=3)))[0].tolist()
+    for dataset in (Rows(make), [make(i) for i in range(10)], tuple(make(i) for i in range(10))):
+        found = list(DataLoader(dataset, 4, shuffle, seed=3))
+        their_rows = [[torch.tensor(field) for field in make(i)] for i in order]
+        theirs = [torch.utils.data.default_collate(their_rows[a : a + 4]) for a in (0, 4, 8)]
+        assert len(found) == len(theirs) == 3
+        for batch, their_batch in zip(found, theirs):
+            assert type(batch) is tuple
+            for ours, other in zip(batch, their_batch, strict=True):
+                assert_array_equal(ours, other.numpy())
+                assert isinstance(ours, np.ndarray)
+        for ours, field in zip(found[0], make(0)):
+            assert ours.dtype == np.asarray(field).dtype
+
+
+def test_rows_of_tensors_and_rows_without_a_target():
+    tensors = [(tg.Tensor(np.full(2, i, np.float32), requires_grad=True), i) for i in range(4)]
+    batch, labels = next(iter(DataLoader(tensors, 4)))
+    assert type(batch) is np.ndarray
+    assert batch.dtype == np.float32
+    assert_array_equal(labels, [0, 1, 2, 3])
+    (alone,) = next(iter(DataLoader(np.arange(6).reshape(3, 2), 2)))
+    assert_array_equal(alone, [[0, 1], [2, 3]])
+
+
+def test_an_array_dataset_is_not_asked_row_by_row():
+    class Counting(ArrayDataset):
+        calls = 0
+
+        def __getitem__(self, index):
+            self.calls += 1
+            return super().__getitem__(index)
+
+    data = Counting(np.arange(10), np.arange(10))
+    assert len(list(DataLoader(data, 5, shuffle=True))) == 2
+    assert data.calls == 2
+
+
+def test_a_batch_is_what_collate_fn_makes():
+    texts = ["a", "bb", "ccc", "dddd", "e"]
+    batches = list(DataLoader(texts, 2, collate_fn=lambda rows: {"text": rows, "length": [len(row) for row in rows]}))
+    assert batches[1] == {"text": ["ccc", "dddd"], "length": [3, 4]}
+    assert batches[2] == {"text": ["e"], "length": [1]}
+    data = ArrayDataset(np.arange(4), np.arange(4) * 2)
+    pairs = next(iter(DataLoader(data, 2, collate_fn=list)))
+    assert [tuple(map(int, pair)) for pair in pairs] == [(0, 0), (1, 2)]
+    with pytest.raises(ArgumentError, match="collate_fn is a function"):
+        DataLoader(texts, collate_fn="stack")
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "message"),
+    [([(np.ones(2), 0), (np.ones(3), 1)], ShapeError, r"field 0 .* other shapes\n.*\(2,\) and \(3,\)"),
+     ([(1, 2), (1, 2, 3)], ShapeError, "2 and 3 fields"), ([(), ()], ShapeError, "0 fields"),
+     (["text", "more"], DTypeError, "str"), ([{"x": 1}] * 2, DTypeError, "dict"), ([None, None], DTypeError, "NoneType"),
+     ([(1, "a"), (2, "b")], DTypeError, "field 1"), ([([1, [2]], 0)] * 2, ShapeError, "field 0 of the rows is no array"),
+     ([(1j,), (2j,)], DTypeError, "complex")],
+)  # fmt: skip
+def test_rows_that_make_no_batch(rows, kind, message):
+    with pytest.raises(kind, match=message) as error:
+        next(iter(DataLoader(rows, 2)))
+    assert "collate_fn=" in str(error.value)
+
+
+@pytest.mark.parametrize("dataset", [(i for i in range(3)), {0: 1}, {1, 2}, 5, None, iter([1])], ids=repr)
+def test_what_has_no_numbered_rows(dataset):
+    with pytest.raises(DTypeError, match="a length and numbered rows"):
+        DataLoader(dataset)
+
+
+def test_an_error_of_the_dataset_is_told_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        next(iter(DataLoader(Rows(lambda i: 1 / 0))))
+
+
+# -- probes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("probe", [iter, lambda loader: [iter(loader), iter(loader)], len, repr, DataLoader.state_dict])
+@pytest.mark.parametrize("taken", [0, 1, 2, 3])
+def test_a_probe_loses_no_place(probe, taken):
+    def loader():
+        return DataLoader(ArrayDataset(np.arange(10)), 4, shuffle=True, seed=3)
+
+    first = loader()
+    batches = iter(first)
+    for _ in range(taken):
+        next(batches)
+    state = first.state_dict()
+    plain, probed = loader(), loader()
+    for each in (plain, probed):
+        each.load_state_dict(state)
+    probe(probed)
+    assert probed.state_dict() == state
+    for _ in range(2):
+        for (a,), (b,) in zip(plain, probed, strict=True):
+            assert_array_equal(a, b)
+    assert plain.state_dict() == probed.state_dict()

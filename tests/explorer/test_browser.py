@@ -491,3 +491,32 @@ def test_on_paper_there_are_no_controls_and_the_whole_picture(visit: Callable[..
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("#holder svg").get_attribute("viewBox") == enlarged
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_picture_cannot_be_lost(visit: Callable[..., Any]) -> None:
+    page = visit("diamond")
+    box = lambda: [float(v) for v in page.locator("#holder svg").get_attribute("viewBox").split()]  # noqa: E731
+    home = box()
+    turn = """([times, delta, ctrl]) => { const holder = document.getElementById('holder'), r = holder.getBoundingClientRect();
+        let kept = 0;
+        for (let i = 0; i < times; i += 1) kept += holder.dispatchEvent(new WheelEvent('wheel', {deltaY: delta, ctrlKey: ctrl,
+            clientX: r.left + 30, clientY: r.top + 30, bubbles: true, cancelable: true}));
+        return kept; }"""
+    assert page.evaluate(turn, [200, 100, False]) == 0  # the page took them all
+    assert home[2] < box()[2] < 5 * home[2]
+    page.locator("#smaller").click()
+    assert box()[2] < 5 * home[2]
+    page.locator("#fit").click()
+    page.evaluate(turn, [500, -100, False])
+    assert home[2] / 1000 < box()[2] < home[2] / 20
+    page.locator("#fit").click()
+    assert page.evaluate(turn, [20, 100, True]) == 20  # with Ctrl they are the browser's
+    assert page.evaluate(turn, [20, 0, False]) == 20  # a turn to the side is no zoom
+    assert box() == home
+    page.mouse.move(300, 300)
+    page.mouse.down()
+    page.mouse.move(-5000, 9000)
+    page.mouse.up()
+    x, y, width, height = box()
+    assert home[0] <= x + width / 2 <= home[0] + home[2]
+    assert home[1] <= y + height / 2 <= home[1] + home[3]

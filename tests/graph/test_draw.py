@@ -126,6 +126,42 @@ def test_an_installed_dot_comes_last_and_alone_makes_pdf(monkeypatch: pytest.Mon
     assert layout_module.programs("pdf") == ["/usr/bin/dot"]
 
 
+def test_a_program_in_the_current_folder_is_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("dot", "graphviz-pure"):
+        (tmp_path / name).write_text("#!/bin/sh\ntouch was-run\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYGRAD_BN_DOT", raising=False)
+    monkeypatch.setattr(layout_module.sysconfig, "get_path", lambda name: str(tmp_path / "nothing"))
+    for path in ("", ".", os.pathsep, f".{os.pathsep}", f"{os.pathsep}nowhere", "../" + tmp_path.name):
+        monkeypatch.setenv("PATH", path)
+        assert shutil.which("dot") or path != "."  # others would find it
+        assert layout_module.programs("svg") == []
+    monkeypatch.setenv("PATH", f".{os.pathsep}{tmp_path}")  # named in full it is meant
+    assert layout_module.programs("svg") == [str(tmp_path / "graphviz-pure"), str(tmp_path / "dot")]
+    monkeypatch.setenv("TINYGRAD_BN_DOT", "./dot")
+    assert layout_module.programs("svg")[0] == "./dot"
+
+
+def test_without_the_package_graphviz_all_but_drawing_works() -> None:
+    code = """
+import sys
+sys.modules["graphviz"] = None
+import tinygrad_bn as tg
+y = tg.Tensor([2.0], requires_grad=True).exp()
+assert "exp" in tg.graph.to_text(tg.graph.trace(y))
+for draw in (tg.graph.draw, lambda y: tg.graph.to_dot(tg.graph.trace(y)), lambda y: tg.explore("x.html", y)):
+    try:
+        draw(y)
+    except tg.TinygradError as error:
+        assert isinstance(error, ImportError)
+        assert "pip install graphviz" in str(error)
+        print("said")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.stdout, done.stderr) == ("said\n" * 3, "")
+
+
 def test_without_a_layout_program_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout_module.shutil, "which", lambda *args, **kwargs: None)
     monkeypatch.delenv("TINYGRAD_BN_DOT", raising=False)

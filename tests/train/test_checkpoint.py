@@ -1,11 +1,14 @@
 """Checkpoints: everything comes back, PyTorch's weights load, no moment leaves half a file, bad files change nothing."""
 
+import gzip
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import zipfile
 from itertools import chain, islice
 from pathlib import Path
 
@@ -269,7 +272,7 @@ ALL = ["model", "optimizer", "schedule", "loader", "scaler"]
 def test_truncated_anywhere(good, tmp_path):
     content = good.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
-    for length in [0, 1, 7, 8, 9, start - 1, start, start + 1, (start + len(content)) // 2, len(content) - 1]:
+    for length in [1, 7, 8, 9, start - 1, start, start + 1, (start + len(content)) // 2, len(content) - 1]:
         (tmp_path / "cut").write_bytes(content[:length])
         assert "not a whole safetensors file" in refused(tmp_path / "cut", ALL)
     (tmp_path / "cut").write_bytes(content + b"\0")
@@ -279,8 +282,6 @@ def test_truncated_anywhere(good, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"PK\x03\x04 a zip file, such as torch.save writes",
-        b"\x80\x04\x95 a pickle",
         (2**64 - 1).to_bytes(8, "little") + b"{}",
         (10**8 + 1).to_bytes(8, "little") + b"{}",
         (2).to_bytes(8, "little") + b"[]",
@@ -288,11 +289,191 @@ def test_truncated_anywhere(good, tmp_path):
         (10**5).to_bytes(8, "little") + b"[" * 10**5,
         (61).to_bytes(8, "little") + b'{"w":{"dtype":"F32","shape":[4294967295,4294967295,99],"data_offsets":[0,4]}}',
     ],
-    ids=["zip", "pickle", "huge", "large", "list", "no text", "deep", "overflow"],
+    ids=["huge", "large", "list", "no text", "deep", "overflow"],
 )
 def test_foreign_and_hostile_files(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     assert "not a whole safetensors file" in refused(tmp_path / "file", ALL)
+
+
+def saved_by_numpy(path):
+    np.savez(path, a=np.ones(1))
+    Path(f"{path}.npz").rename(path)
+
+
+def saved_as_array(path):
+    with open(path, "wb") as file:
+        np.save(file, np.ones(3))
+
+
+def zipped(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "text")
+
+
+OTHER_KINDS = {
+    "npz": (saved_by_numpy, ".npz"),
+    "npy": (saved_as_array, ".npy"),
+    "pt": (lambda path: torch.save({"a": torch.ones(1)}, path), "torch.save"),
+    "old pt": (lambda path: torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False), "pickle"),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "pickle"),
+    "zip": (zipped, "zip archive"),
+    "cut zip": (lambda path: path.write_bytes(b"PK\x03\x04 cut"), "damaged zip archive"),
+    "gzip": (lambda path: path.write_bytes(gzip.compress(b"x")), "gzip"),
+    "hdf5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n and so on"), "HDF5"),
+    "gguf": (lambda path: path.write_bytes(b"GGUF\3\0\0\0 and so on"), "GGUF"),
+    "log": (lambda path: path.write_text('{"epoch": 1, "loss": 0.5}\n'), "log of a run"),
+    "list": (lambda path: path.write_text(" [1, 2]"), "JSON"),
+    "empty": (lambda path: path.write_bytes(b""), "empty"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, kind):
+    make, name = OTHER_KINDS[kind]
+    make(tmp_path / "file")
+    message = refused(tmp_path / "file", ["model"])
+    assert name in message
+    assert "to fix:" in message
+    assert "not a whole" not in message
+
+
+def test_any_lost_bit_is_noticed(good, tmp_path):
+    content = good.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(0, start, 7), *range(start, len(content), 41), len(content) - 1]
+    marks = [content.index(mark) for mark in (b"tinygrad_bn", b"sha256", b"version", b"__metadata__")]
+    places += [mark + i for mark in marks for i in range(12)]
+    setup = Setup(1)
+    before = setup.everything()
+    for number, place in enumerate(places):
+        changed = bytearray(content)
+        changed[place] ^= 1 << number % 8
+        (tmp_path / "changed").write_bytes(changed)
+        for parts in (setup.parts, {"model": setup.model}):  # a model alone would load from a foreign file, too
+            with pytest.raises(CheckpointError):
+                load_checkpoint(tmp_path / "changed", **parts)
+    assert setup.everything() == before
+
+
+def test_files_without_a_checksum_are_those_of_version_1(good, tmp_path):
+    load_checkpoint(changes(good, tmp_path, lambda text: None), **Setup(1).parts)
+    assert "no checksum" in refused(changes(good, tmp_path, put("version", to=2)), ALL)
+    text = {**text_of(good), "sha256": "0" * 64}
+    path = written(tmp_path / "forged", safetensors.numpy.load(good.read_bytes()), **text)
+    assert "checksum does not fit" in refused(path, ALL)
+
+
+def test_a_checksum_among_what_is_saved_is_not_taken_for_the_files_own(tmp_path):
+    part = Counter('{"sha256": "' + "0" * 64)
+    for extra in (part.count, {'{"sha256": "': '\\"sha256\\": \\"' + "0" * 64}):
+        save_checkpoint(tmp_path / "run", part=part, extra=extra)
+        assert load_checkpoint(tmp_path / "run", part=part) == extra
+
+
+def mutated(content, rng):
+    """Bytes with something wrong: bits, stretches of zeros or noise, pieces cut out, moved or put in twice."""
+    out = bytearray(content)
+    start = 8 + int.from_bytes(content[:8], "little")
+    for _ in range(rng.integers(1, 4)):
+        end = start if rng.random() < 0.7 else len(out)
+        a = int(rng.integers(0, end))
+        b = min(len(out), a + int(rng.integers(1, 40)))
+        kind = rng.integers(6)
+        if kind == 0:
+            out[a] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            out[a:b] = bytes(b - a)
+        elif kind == 2:
+            out[a:b] = rng.bytes(b - a)
+        elif kind == 3:
+            del out[a:b]
+        elif kind == 4:
+            out[a:a] = out[a:b]
+        else:
+            swapped = rng.choice([b'"', b"}", b"-1", b"1e999", b"null", b"\\u001b[2J", b"\\ud800", b"9" * 30])
+            out[a:b] = swapped
+    return bytes(out)
+
+
+HOSTILE = [
+    -1, 0, 2**63, 10**400, 1e308, math.inf, -math.inf, math.nan, None, True, "", "\x1b[2J\x07", "\ud800", [], {}, [[]],
+    {"$tensor": "0.weight"}, {"$tensor": "1.num_batches_tracked"}, {"$tensor": "nowhere"}, {"\x1b[2J": 1},
+]  # fmt: skip
+
+
+def poisoned(rng):
+    """A change of the text: one value anywhere in it becomes something hostile, or an entry goes."""
+
+    def change(text):
+        holder = text
+        while True:
+            keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+            key = keys[rng.integers(len(keys))]
+            if isinstance(holder[key], (dict, list)) and holder[key] and rng.random() < 0.9:
+                holder = holder[key]
+                continue
+            if rng.random() < 0.1:
+                del holder[key]
+            else:
+                holder[key] = HOSTILE[rng.integers(len(HOSTILE))]
+            return
+
+    return change
+
+
+def attacked(good, path, count, seed):
+    """Load damaged files; returns how many were refused and how many loaded.
+
+    Nothing but the library's own error may come, nothing may have changed then, and no message may steer a terminal.
+    Without a checksum a damaged number may load; with it nothing does.
+    """
+    rng = np.random.default_rng(seed)
+    content = good.read_bytes()
+    weights = safetensors.numpy.save(Setup(0).model.state_dict())
+    refusals = 0
+    for number in range(count):
+        if number % 3 == 1:  # without a checksum, so that what stands behind it is tried
+            damaged = changes(good, path.parent, poisoned(rng)).read_bytes()
+        else:
+            damaged = mutated(content if number % 3 == 0 else weights, rng)
+        path.write_bytes(damaged)
+        setup = Setup(1)
+        parts = setup.parts if number % 2 else {"model": setup.model}
+        before = setup.everything()
+        said = None
+        try:
+            load_checkpoint(path, strict=bool(number % 5), **parts)
+        except CheckpointError as error:
+            said = str(error)
+        if said is None:
+            assert number % 3 or damaged == content, number
+            continue
+        refusals += 1
+        assert all(c.isprintable() or c == "\n" for c in said)
+        assert setup.everything() == before, number
+    return refusals, count - refusals
+
+
+def test_damaged_files_are_refused_in_our_words_and_change_nothing(good, tmp_path):
+    refusals, loads = attacked(good, tmp_path / "file", 120, seed=0)
+    assert refusals > 60
+    assert loads > 0
+
+
+def test_what_a_file_says_never_steers_a_terminal(tmp_path):
+    nasty = "\x1b]0;gone\x07\x1b[2J\u202e\x9b"
+    save_checkpoint(tmp_path / "run", **{nasty: Counter(1)})
+    for path, parts in (("run", {"model": nn.Linear(2, 2)}), ("arrays", {"model": nn.Linear(2, 2)})):
+        if path == "arrays":
+            written(tmp_path / path, {nasty: np.ones(1), f"{nasty}2": np.ones((1, 2))})
+        with pytest.raises(CheckpointError) as error:
+            load_checkpoint(tmp_path / path, **parts)
+        assert all(c.isprintable() or c == "\n" for c in str(error.value))
+        assert "\\x1b]0;gone" in str(error.value)
+    written(tmp_path / "arrays", {nasty: np.ones(1), "bias": np.ones(2, np.float32)})
+    report = load_checkpoint(tmp_path / "arrays", model=nn.Linear(2, 2), strict=False)
+    assert "\x1b" not in str(report)
 
 
 @settings(max_examples=60, deadline=None)
@@ -316,6 +497,8 @@ def test_a_changed_byte_in_the_header_never_does_anything_else(good, tmp_path_fa
 def changes(good, tmp_path, change, drop=()):
     tensors = safetensors.numpy.load(good.read_bytes())
     text = text_of(good)
+    text["version"] = 1  # without a checksum, so that what comes after it is reached
+    del text["sha256"]
     text = change(text) or text
     for name in drop:
         del tensors[name]
@@ -332,7 +515,7 @@ def put(*path, to):
 
 
 BROKEN = {
-    "version": (put("version", to=2), "another version"),
+    "version": (put("version", to=3), "another version"),
     "missing version": (lambda text: text.pop("version") and None, "another version"),
     "unknown entry": (put("more", to=1), "metadata is damaged"),
     "parts no dict": (put("parts", to=[]), "metadata is damaged"),
@@ -351,6 +534,8 @@ BROKEN = {
     ),
     "negative rate": (put("parts", "optimizer", "param_groups", 0, "lr", to=-1.0), "lr is out of range"),
     "huge rate": (put("parts", "optimizer", "param_groups", 0, "lr", to=10**4000), "lr is out of range"),
+    "huge base rate": (put("parts", "schedule", "base_lrs", to=[10**400]), "base_lrs do not fit"),
+    "infinite base rate": (put("parts", "schedule", "base_lrs", to=[math.inf]), "base_lrs do not fit"),
     "schedule": (put("parts", "schedule", "last_epoch", to=31), "last_epoch"),
     "loader": (put("parts", "loader", "position", to=-1), "state for loader"),
     "scaler": (put("parts", "scaler", "scale", to=None), "state for scaler"),
@@ -436,6 +621,161 @@ def test_parts_of_ones_own_come_back_and_are_put_back_when_a_later_one_does_not_
     assert counter.count == 1
 
 
+class HalfLoading(Counter):
+    """Changes something before it finds out that the rest does not fit."""
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+        if self.count < 0:
+            raise ValueError("below zero")
+
+
+def test_a_part_that_loads_half_is_put_back_too(tmp_path):
+    save_checkpoint(tmp_path / "run", first=Counter(5), half=HalfLoading(-1), model=nn.Linear(2, 2))
+    first, half = Counter(1), HalfLoading(2)
+    with pytest.raises(CheckpointError, match=r"state for half does not fit\nbelow zero"):
+        load_checkpoint(tmp_path / "run", first=first, half=half)
+    assert (first.count, half.count) == (1, 2)
+
+
+class Failing(Counter):
+    """A part whose check was not the conversion itself: it fails, or is interrupted, when the others have changed."""
+
+    error = ValueError("late")
+
+    def prepare_load(self, state):
+        def commit():
+            self.count = "half"
+            raise self.error
+
+        return commit
+
+
+@pytest.mark.parametrize("error", [ValueError("late"), KeyboardInterrupt()])
+def test_nothing_is_half_loaded_even_if_a_part_fails_late(good, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(Failing, "error", error)
+    saved = Setup(0, steps=3)
+    saved.scaler.fit(X)
+    save_checkpoint(tmp_path / "run", **saved.parts, zlast=Failing(5))
+    setup, failing = Setup(1, steps=2), Failing(1)
+    failing.load_state_dict = lambda state: setattr(failing, "count", state["count"])
+    before = setup.everything()
+    with pytest.raises(CheckpointError if isinstance(error, ValueError) else KeyboardInterrupt):
+        load_checkpoint(tmp_path / "run", **setup.parts, zlast=failing)
+    assert setup.everything() == before
+    assert failing.count == 1
+
+
+def interrupted_at(line, action):
+    """Run an action with a Ctrl-C at the n-th line that it executes in the package; returns how many it executed."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame, event, arg):
+        nonlocal count
+        if "tinygrad_bn" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            count += 1
+            if count == line:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        assert count == line
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_ctrl_c_at_any_line_of_loading_leaves_the_old_state_or_the_new(good):
+    new = Setup(1)
+    lines = interrupted_at(0, lambda: load_checkpoint(good, **new.parts))
+    after = new.everything()
+    assert Setup(1).everything() != after
+    late = range(lines - 200, lines, 9)  # where the changes are
+    for line in [*np.random.default_rng(0).integers(1, lines, 20), *late]:
+        setup = Setup(1)
+        before = setup.everything()
+        assert interrupted_at(int(line), lambda setup=setup: load_checkpoint(good, **setup.parts)) == line
+        assert setup.everything() in (before, after)
+
+
+# -- a part of a file -----------------------------------------------------------------------------------------------------
+
+
+def test_what_fits_is_loaded_and_what_did_not_is_said(tmp_path):
+    path = written(
+        tmp_path / "file",
+        {"0.weight": np.ones((3, 2), np.float32), "0.bias": np.zeros(3, np.float32), "aux": np.ones(1),
+         "1.weight": np.ones((10, 3), np.float32)},
+    )  # fmt: skip
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    before = model.state_dict()
+    report = load_checkpoint(path, model=model, strict=False)
+    assert report.loaded == ["0.weight", "0.bias"]
+    assert report.missing == ["1.bias"]
+    assert report.unexpected == ["aux"]
+    assert report.misfit == ["1.weight (10, 3), expected (2, 3)"]
+    assert report.extra is None
+    assert str(report).splitlines() == [
+        "loaded 2 of 4 arrays", "  missing: 1.bias", "  unexpected: aux", "  misfit: 1.weight (10, 3), expected (2, 3)",
+    ]  # fmt: skip
+    after = model.state_dict()
+    assert_array_equal(after["0.weight"], np.ones((3, 2)))
+    for name in ("1.weight", "1.bias"):
+        assert_array_equal(after[name], before[name])
+
+
+def test_pytorch_takes_and_leaves_the_same_arrays(tmp_path):
+    theirs = torch_model()
+    their_state = {name: t for name, t in theirs.state_dict().items() if not name.startswith("4")}
+    their_state["5.weight"] = torch.ones(2)
+    safetensors.torch.save_file(their_state, tmp_path / "file")
+    ours, other = Setup(1).model, torch_model()
+    found = other.load_state_dict(their_state, strict=False)
+    report = load_checkpoint(tmp_path / "file", model=ours, strict=False)
+    assert (sorted(report.missing), report.unexpected) == (sorted(found.missing_keys), found.unexpected_keys)
+    for name in report.loaded:
+        assert_array_equal(ours.state_dict()[name], their_state[name].numpy())
+
+
+def test_a_shared_array_is_loaded_under_any_of_its_names(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    model[1].weight = model[0].weight
+    for name in ("0.weight", "1.weight"):
+        model[0].weight.data = np.zeros((2, 2), np.float32)
+        path = written(tmp_path / "file", {name: np.ones((2, 2), np.float32)})
+        load_checkpoint(path, model=model, strict=False)
+        assert_array_equal(model[1].weight.numpy(), np.ones((2, 2)))
+
+
+def test_a_file_of_which_nothing_fits_is_a_mistake(tmp_path):
+    path = written(tmp_path / "file", {"encoder.weight": np.ones((2, 2))})
+    model = nn.Linear(2, 2)
+    before = frozen(model.state_dict())
+    with pytest.raises(CheckpointError, match=r"no array fits the model\n.*encoder.weight\n.*weight, bias"):
+        load_checkpoint(path, model=model, strict=False)
+    assert frozen(model.state_dict()) == before
+
+
+def test_other_parts_fit_as_a_whole_or_not_at_all(tmp_path):
+    saved, setup = Setup(0, steps=3), Setup(1)
+    save_checkpoint(tmp_path / "run", **saved.parts, extra=7)
+    report = load_checkpoint(tmp_path / "run", strict=False, **setup.parts)
+    assert report.extra == 7
+    assert report.missing == report.unexpected == report.misfit == []
+    assert setup.everything() == saved.everything()
+    setup.optimizer = optim.SGD(setup.model.parameters(), lr=0.1)
+    setup.schedule = None
+    before = frozen(setup.model.state_dict())
+    with pytest.raises(CheckpointError, match="state for optimizer does not fit"):
+        load_checkpoint(tmp_path / "run", strict=False, model=setup.model, optimizer=setup.optimizer)
+    assert frozen(setup.model.state_dict()) == before
+
+
 # -- what cannot be saved -------------------------------------------------------------------------------------------------
 
 
@@ -476,6 +816,18 @@ def test_big_endian_arrays_come_back(tmp_path):
 def test_two_arrays_of_one_name(tmp_path):
     with pytest.raises(ArgumentError, match=r"two arrays of one name.*\n.*part/count"):
         save_checkpoint(tmp_path / "run", model=Stateful({"part/count": np.ones(1)}), part=Counter(np.ones(1)))
+
+
+@pytest.mark.parametrize("call", [save_checkpoint, load_checkpoint])
+@pytest.mark.parametrize(
+    ("unnamed", "parts", "message"),
+    [([nn.Linear(2, 2)], {}, "name each part"), ([], {"model": nn.Linear(2, 2).state_dict()}, "model= has no state"),
+     ([], {"model": nn.Linear}, "the class Linear"), ([], {"model": 5}, "got:      int"), ([], {"a": "text"}, "a= has")],
+)  # fmt: skip
+def test_parts_without_a_state_are_refused_in_words(tmp_path, call, unnamed, parts, message):
+    with pytest.raises(ArgumentError, match=message):
+        call(tmp_path / "run", *unnamed, **parts)
+    assert os.listdir(tmp_path) == []
 
 
 def test_nothing_to_save_and_nowhere(tmp_path):

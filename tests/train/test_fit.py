@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,7 +20,9 @@ from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.errors import AnomalyError, ArgumentError, GraphError, ShapeError
 from tinygrad_bn.functional import cross_entropy
-from tinygrad_bn.train import accuracy, evaluate, fit, load_checkpoint
+from tinygrad_bn.random import generator
+from tinygrad_bn.train import BestCheckpoint, EarlyStopping, accuracy, evaluate, fit, load_checkpoint
+from tinygrad_bn.train import progress as progress_module
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((22, 4)), RNG.integers(0, 3, 22)
@@ -175,12 +178,54 @@ def test_a_bar_per_epoch_on_a_terminal(monkeypatch):
     assert "loss" in shown.getvalue()
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_no_bar_elsewhere(monkeypatch, capsys, installed):
+LINE = re.compile(r"epoch (\d)/2: loss [\d.]+, accuracy [\d.]+, val_loss [\d.]+, val_accuracy [\d.]+, [\d.]+ s")
+
+
+def lines(**arguments):
+    trained(progress=True, metrics={"accuracy": accuracy}, validation=loader(8), **arguments)
+
+
+@pytest.mark.parametrize(("installed", "terminal"), [(True, False), (False, True), (False, False)])
+def test_plain_lines_where_there_is_no_bar(monkeypatch, installed, terminal):
+    shown = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     if not installed:
         monkeypatch.setitem(sys.modules, "tqdm", None)
+    lines()
+    found = shown.getvalue().splitlines()
+    assert [LINE.fullmatch(line)[1] for line in found] == ["1", "2"]
+
+
+def test_a_long_epoch_says_that_it_goes_on(monkeypatch, capsys):
+    clock = iter(range(0, 10_000, 25))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
+    trained(progress=True, epochs=1)
+    found = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"epoch 1/1: batch 3/6, loss [\d.]+", found[0])
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO, lambda: None])
+@pytest.mark.parametrize("how", ["TQDM_DISABLE", "argument", "neither"])
+def test_progress_can_be_turned_off(monkeypatch, stream, how):
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    if how == "TQDM_DISABLE":
+        monkeypatch.setenv("TQDM_DISABLE", "1")
+    run = trained(progress=how != "argument")
+    assert run.step == 12
+    assert shown is None or (shown.getvalue() == "") == (how != "neither")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError("I/O operation on closed file")])
+def test_nobody_has_to_read_the_lines(monkeypatch, error):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise error
+
+    monkeypatch.setattr(sys, "stderr", Closed())
     assert trained(progress=True).step == 12
-    assert capsys.readouterr() == ("", "")
 
 
 def test_an_import_error_of_the_data_is_not_taken_for_a_missing_bar(monkeypatch):
@@ -310,7 +355,7 @@ def test_an_interruption_during_validation_is_followed_by_validation(tmp_path):
 
     def nosy(output, target):
         calls.append(tg.is_grad_enabled())
-        if len(calls) == 8:  # six batches of training, then the second of validation
+        if len(calls) == 9:  # one to try, six batches of training, then the second of validation
             raise KeyboardInterrupt
         return 0.0
 
@@ -320,9 +365,80 @@ def test_an_interruption_during_validation_is_followed_by_validation(tmp_path):
     assert not any(calls)
     calls.clear()
     run = trained(**arguments, resume=True, log=tmp_path / "log")
-    assert len(calls) == 3
+    assert len(calls) == 1 + 3
     assert run.history[0]["step"] == 6
     assert (tmp_path / "log").read_text().count("\n") == 1
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("where", ["callback", "step", "validation", "epoch"])
+def test_a_run_that_is_terminated_saves_first(tmp_path, where):
+    expected = trained(loader=loader(shuffle=True, seed=5), validation=loader(8))
+    step = []
+
+    def loss(output, target):
+        if where == "step" and len(step) == 4 and tg.is_grad_enabled():
+            terminate()
+        return cross_entropy(output, target)
+
+    def metric(output, target):
+        if where == "validation" and len(step) == 6 and len(target) == 8:
+            terminate()
+        return 0.0
+
+    def callback(event, run):
+        step.append(event)
+        if where == {"step": "callback", "epoch": "epoch"}[event] and run.step in (3, 6):
+            terminate()
+
+    arguments = {"validation": loader(8), "checkpoint": tmp_path / "run", "metrics": {"m": metric}, "loss": loss}
+    with pytest.raises(SystemExit) as stopped:
+        trained(loader=loader(shuffle=True, seed=5), callbacks=[callback], **arguments)
+    assert stopped.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert step.count("step") == {"callback": 3, "step": 5, "validation": 6, "epoch": 6}[where]
+    where = ""
+    seen = []
+    run = trained(
+        loader=loader(shuffle=True), resume=True, callbacks=[lambda e, run: seen.append(run.step)], **arguments
+    )
+    assert seen[0] == step.count("step") + (step.count("step") < 6 or "epoch" in step)
+    for ours, theirs in zip(run.model.parameters(), expected.model.parameters()):
+        assert ours.numpy().tobytes() == theirs.numpy().tobytes()
+
+
+def test_sigterm_is_left_alone_without_a_checkpoint_and_with_a_handler_of_ones_own(tmp_path):
+    seen = []
+    trained(callbacks=[lambda event, run: seen.append(signal.getsignal(signal.SIGTERM))])
+    assert set(seen) == {signal.SIG_DFL}
+
+    def own(number, frame):
+        raise SystemExit(7)
+
+    signal.signal(signal.SIGTERM, own)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            trained(callbacks=[interrupt(4, terminate)], checkpoint=tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert stopped.value.code == 7
+    other = model()
+    load_checkpoint(tmp_path / "run", model=other)
+    assert other[0].num_batches_tracked.item() == 4  # saved on the way out, too
+
+
+def test_a_second_sigterm_does_not_wait(tmp_path):
+    def loss(output, target):
+        terminate()
+        terminate()
+        pytest.fail("the second one waited")
+
+    with pytest.raises(SystemExit):
+        trained(loss=loss, checkpoint=tmp_path / "run")
+    assert os.listdir(tmp_path) == []
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------------
@@ -342,6 +458,91 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path):
     other = model()
     load_checkpoint(tmp_path / "run", model=other)
     assert_array_equal(other[1].weight.numpy(), steps[-1])
+
+
+def everything(network, optimizer):
+    """Parameters, running statistics, gradients, the optimizer and the generator, to compare bit for bit."""
+    tensors = [*network.parameters(), *network.buffers()]
+    gradients = [None if p.grad is None else p.grad.numpy().tobytes() for p in network.parameters()]
+    return (
+        [t.numpy().tobytes() for t in tensors],
+        gradients,
+        repr(optimizer.state_dict()),
+        repr(generator().bit_generator.state),
+    )
+
+
+def with_dropout():
+    tg.manual_seed(0)
+    return nn.Sequential(
+        nn.BatchNorm1d(4, dtype=float), nn.Dropout(0.3), nn.Linear(4, 5, dtype=float), nn.BatchNorm1d(5, dtype=float),
+        nn.Linear(5, 3, dtype=float),
+    )  # fmt: skip
+
+
+def fail(error):
+    raise error
+
+
+BAD = {
+    "NaN scores": lambda output, target: cross_entropy(output * np.array([1.0, np.nan, 1.0]), target),
+    "infinite loss": lambda output, target: cross_entropy(output, target) * np.inf,
+    "NaN gradient": lambda output, target: cross_entropy(output, target) + tg.ops.sum(tg.ops.sqrt(output * 0.0)),
+    "error in the loss": lambda output, target: fail(ZeroDivisionError()),
+    "no gradient": lambda output, target: cross_entropy(output, target).detach(),
+    "interrupted": lambda output, target: fail(KeyboardInterrupt()),
+}
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_batch_that_is_refused_changes_nothing(make, bad):
+    network = with_dropout()
+    optimizer = make(network.parameters(), lr=0.1)
+    steps = []
+
+    def note(event, run):
+        steps.append(everything(network, optimizer))
+
+    def loss(output, target):
+        return bad(output, target) if len(steps) == 3 else cross_entropy(output, target)
+
+    with np.errstate(all="ignore"), pytest.raises((AnomalyError, ZeroDivisionError, GraphError, KeyboardInterrupt)):
+        trained(model=network, optimizer=optimizer, loss=loss, callbacks=[note])
+    assert len(steps) == 3
+    assert everything(network, optimizer) == steps[-1]
+
+
+def test_a_batch_with_nan_spoils_no_running_statistics():
+    bad = np.array(X)
+    bad[13, 2] = np.nan
+    network = with_dropout()
+    with pytest.raises(AnomalyError, match="loss is nan in step 4"):
+        trained(model=network, loader=DataLoader(ArrayDataset(bad, Y), 4))
+    assert all(np.isfinite(buffer.numpy()).all() for buffer in network.buffers())
+    assert network[0].num_batches_tracked.item() == 3
+
+
+def test_a_metric_that_fails_refuses_the_batch():
+    network = with_dropout()
+    optimizer = sgd(network)
+    before = everything(network, optimizer)
+    for metric, error in ((lambda o, t: 1 / 0, ZeroDivisionError), (lambda o, t: o.numpy(), ShapeError)):
+        with pytest.raises(error):
+            trained(model=network, optimizer=optimizer, metrics={"m": metric})
+        assert everything(network, optimizer) == before
+    with pytest.raises(ShapeError, match="metric 'm' gives one number"):
+        evaluate(network, loader(), {"m": lambda output, target: "text"})
+
+
+def test_a_finite_gradient_whose_sum_overflows_is_no_anomaly():
+    network = nn.Linear(4, 1, bias=False, dtype=float)
+    huge = DataLoader(ArrayDataset(np.full((4, 4), 1e308), np.zeros(4)), 4)
+    optimizer = optim.SGD(network.parameters(), lr=1e-300)
+    with np.errstate(over="ignore"):
+        run = trained(model=network, loader=huge, optimizer=optimizer, loss=lambda o, t: tg.ops.mean(o * 1e-10) * 1e10,
+                      epochs=1)  # fmt: skip
+    assert run.step == 1
 
 
 @pytest.mark.parametrize("loss", [lambda output, target: 1.0, lambda output, target: output.detach().sum()])
@@ -365,6 +566,19 @@ LOADER = loader()
         ({"loss": 1.0}, "functions of output and target"),
         ({"metrics": {"accuracy": None}}, "functions of output and target"),
         ({"metrics": {"loss": accuracy}}, "'loss' is measured anyway"),
+        ({"metrics": {"lr": accuracy}}, "a 'lr' of its own"), ({"metrics": {"epoch": accuracy}}, "a 'epoch' of its own"),
+        ({"metrics": {"val_loss": accuracy}}, "a 'val_loss' of its own"),
+        ({"metrics": {"a": accuracy, "val_a": accuracy}}, "'val_a'"),
+        ({"metrics": {1: accuracy}}, "name of a metric is text"), ({"metrics": [accuracy]}, "functions by name"),
+        ({"validation": []}, "validation has no batches"), ({"validation": ((X, Y) for _ in range(3))}, "used up"),
+        ({"validation": iter([(X, Y)])}, "used up"), ({"validation": 5}, "batches to go through"),
+        ({"callbacks": [BestCheckpoint("best")]}, "no value 'val_loss'"),
+        ({"callbacks": [EarlyStopping("accuracy")]}, "no value 'accuracy'"),
+        ({"log": "run", "checkpoint": "run"}, "checkpoint and log are one file"),
+        ({"log": "./run", "checkpoint": "run"}, "checkpoint and log are one file"),
+        ({"checkpoint": "run", "callbacks": [BestCheckpoint("run", "loss")]}, "are one file"),
+        ({"callbacks": [BestCheckpoint("no/such/run", "loss")]}, "folder does not exist"),
+        ({"log": "."}, "is a folder"), ({"checkpoint": "."}, "is a folder"),
         ({"epochs": 0}, "epochs"), ({"epochs": 2.0}, "epochs"),
         ({"validation": LOADER}, "cannot train and validate"),
         ({"schedule": optim.StepLR(sgd(model()), 1)}, "schedule of this optimizer"),
@@ -389,6 +603,60 @@ def test_arguments_that_do_not_go_together_change_nothing(arguments, message, tm
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_two_names_of_one_file_are_seen_through(tmp_path, link):
+    (tmp_path / "log").write_text("")
+    if link == "hard":
+        os.link(tmp_path / "log", tmp_path / "run")
+    else:
+        (tmp_path / "run").symlink_to(tmp_path / "log")
+    with pytest.raises(ArgumentError, match="checkpoint and log are one file"):
+        trained(log=tmp_path / "log", checkpoint=tmp_path / "run", resume=True)
+
+
+def test_a_device_is_no_file_of_another_run():
+    assert trained(log="/dev/null", checkpoint="/dev/null").step == 12
+
+
+def test_validation_that_does_not_fit_is_found_before_the_first_step():
+    steps = []
+    bad = {
+        "columns": ([(X[:, :3], Y)], ShapeError),
+        "batch": ([(X,)], ShapeError),
+        "no tuple": ([X], ShapeError),
+        "no rows": ([(X[:0], Y[:0])], ShapeError),
+        "labels": ([(X, Y + 9)], tg.TinygradError),
+    }
+    network = model()
+    before = everything(network, sgd(network))
+    for validation, error in bad.values():
+        with pytest.raises(error):
+            trained(model=network, validation=validation, callbacks=[lambda event, run: steps.append(event)])
+    assert steps == []
+    assert everything(network, sgd(network)) == before
+    assert network.training
+
+
+def test_trying_the_validation_data_changes_no_result():
+    class Drawing(nn.Dropout):
+        """Drops in evaluation, too."""
+
+        def forward(self, x):
+            return tg.functional.dropout(x, 0.5, training=True)
+
+    def run(validation):
+        tg.manual_seed(3)
+        network = nn.Sequential(nn.Linear(4, 5, dtype=float), Drawing(0.5), nn.Linear(5, 3, dtype=float))
+        weights = []
+        trained(model=network, validation=validation, epochs=1,
+                callbacks=[lambda event, run: weights.append(network[0].weight.numpy().tobytes())])  # fmt: skip
+        return weights[:6]
+
+    shuffled = loader(8, shuffle=True, seed=1)
+    assert run(shuffled) == run(None)
+    assert shuffled.epoch == 1
+
+
 @pytest.mark.parametrize("name", ["checkpoint", "log"])
 def test_no_run_writes_over_another(tmp_path, name):
     path = tmp_path / "file"
@@ -409,6 +677,122 @@ def test_a_run_that_fails_in_its_first_step_leaves_no_files(tmp_path):
     with pytest.raises(ZeroDivisionError):
         trained(loss=lambda output, target: 1 / 0, checkpoint=tmp_path / "run", log=tmp_path / "log")
     assert os.listdir(tmp_path) == []
+
+
+# -- best and enough --------------------------------------------------------------------------------------------------------
+
+
+def scripted(values):
+    """A metric that is the next of these values after each epoch, whatever the model."""
+
+    def metric(output, target):
+        return values[metric.epoch]
+
+    metric.epoch = 0
+    return metric
+
+
+def monitored(values, callbacks, **arguments):
+    metric = scripted(values)
+
+    def count(event, run):
+        metric.epoch = min(run.epoch, len(values) - 1)
+
+    return trained(metrics={"m": metric}, epochs=len(values), callbacks=[count, *callbacks], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "epochs"),
+    [([3, 2, 1, 2, 2, 2, 2], {"patience": 2, "mode": "min"}, 5), ([3, 2, 1, 2, 0, 2, 2], {"patience": 2, "mode": "min"}, 7),
+     ([1, 2, 3, 3, 3], {"patience": 2, "mode": "max"}, 5), ([1, 1, 1], {"patience": 1, "mode": "max"}, 2),
+     ([5, 4.9, 4.8, 4.7, 4.6], {"patience": 2, "mode": "min", "min_delta": 0.5}, 3),
+     ([math.nan, math.nan, math.nan], {"patience": 2, "mode": "min"}, 2),
+     ([2, math.nan, 1, math.nan, math.inf, 0], {"patience": 2, "mode": "min"}, 5)],
+)  # fmt: skip
+def test_a_run_stops_when_it_gets_no_better(values, settings, epochs):
+    run = monitored(values, [EarlyStopping("m", **settings)])
+    assert run.epoch == epochs
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "best"),
+    [([3, 1, 2, 1], "min", 2), ([1, 3, 2, 3], "max", 2), ([math.nan, 5, 6], "min", 2), ([1, 2, 3], "max", 3)],
+)
+def test_the_best_weights_are_kept(tmp_path, values, mode, best):
+    weights = []
+    run = monitored(
+        values,
+        [BestCheckpoint(tmp_path / "best", "m", mode), lambda event, run: weights.append(run.model.state_dict())],
+    )
+    network = model()
+    assert load_checkpoint(tmp_path / "best", model=network) == {"epoch": best, "m": values[best - 1]}
+    kept = weights[best * 7 - 1]  # six steps and the end of an epoch
+    for name, array in network.state_dict().items():
+        assert_array_equal(array, kept[name])
+    assert run.epoch == len(values)
+
+
+def test_no_number_no_best(tmp_path):
+    monitored([math.nan, math.inf], [BestCheckpoint(tmp_path / "best", "m", "min")])
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("stop", range(1, 20))
+def test_a_resumed_run_keeps_and_stops_as_an_unbroken_one(tmp_path, stop):
+    values = [3.0, 1.0, 2.0, 2.0, 0.5]
+
+    def run(folder, *more, **arguments):
+        folder.mkdir(exist_ok=True)
+        ready = [EarlyStopping("m", 2, "min"), BestCheckpoint(folder / "best", "m", "min")]
+        metric = scripted(values)
+        count = lambda event, run: setattr(metric, "epoch", min(run.epoch, 4))  # noqa: E731
+        return trained(
+            metrics={"m": metric}, epochs=5, checkpoint=folder / "run", callbacks=[*more, count, *ready], **arguments
+        )
+
+    whole = run(tmp_path / "whole")
+    assert (whole.epoch, whole.step) == (4, 24)
+    events = []
+
+    def leave(event, run):
+        events.append(event)
+        if len(events) == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", leave)
+    metric_epochs = events.count("epoch")
+    again = scripted(values)
+    again.epoch = metric_epochs
+    count = lambda event, run: setattr(again, "epoch", min(run.epoch, 4))  # noqa: E731
+    folder = tmp_path / "broken"
+    rest = trained(metrics={"m": again}, epochs=5, checkpoint=folder / "run", resume=True,
+                   callbacks=[count, EarlyStopping("m", 2, "min"), BestCheckpoint(folder / "best", "m", "min")])  # fmt: skip
+    assert (rest.epoch, rest.step) == (4, 24)
+    found = [model(), model()]
+    for place, network in zip(("whole", "broken"), found):
+        assert load_checkpoint(tmp_path / place / "best", model=network)["epoch"] == 2
+    for a, b in zip(found[0].parameters(), found[1].parameters()):
+        assert_array_equal(a.numpy(), b.numpy())
+    done = trained(metrics={"m": again}, epochs=5, checkpoint=folder / "run", resume=True,
+                   callbacks=[EarlyStopping("m", 2, "min")])  # fmt: skip
+    assert done.epoch == 4  # it had stopped, and stays so
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: EarlyStopping("m"), lambda: BestCheckpoint("p", "m"), lambda: EarlyStopping("m", mode="least"),
+     lambda: EarlyStopping(patience=0), lambda: EarlyStopping(patience=1.5), lambda: EarlyStopping(min_delta=-1),
+     lambda: EarlyStopping(min_delta="x")],
+)  # fmt: skip
+def test_settings_of_callbacks(make):
+    with pytest.raises(ArgumentError):
+        make()
+
+
+def test_losses_are_to_be_small_and_accuracies_large():
+    assert EarlyStopping("val_loss").mode == "min"
+    assert BestCheckpoint("p", "val_accuracy").mode == "max"
 
 
 # -- evaluation -----------------------------------------------------------------------------------------------------------
@@ -456,3 +840,17 @@ def test_accuracy():
             accuracy(scores, wrong)
     with pytest.raises(ShapeError, match="accuracy"):
         accuracy(np.ones((0, 2)), np.ones(0, int))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_accuracy_is_never_a_plausible_wrong_number(kind):
+    with pytest.raises(ShapeError, match="at least two classes"):
+        accuracy(np.array([[-3.0], [4.0], [5.0], [2.0]], kind), np.array([0, 1, 1, 1]))
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.4]], kind)
+    for row in range(3):
+        for column in range(2):
+            spoilt = np.array(scores)
+            spoilt[row, column] = np.nan
+            assert math.isnan(accuracy(spoilt, np.array([1, 1, 0])))
+    assert math.isnan(accuracy(np.full((4, 2), np.nan), np.zeros(4, int)))
+    assert accuracy(np.array([[np.inf, 0.0], [-np.inf, 0.0]], kind), np.array([0, 1])) == 1.0

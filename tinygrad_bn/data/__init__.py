@@ -4,5 +4,6 @@ from .dataset import ArrayDataset
 from .loader import DataLoader
 from .scaling import StandardScaler
 from .splits import random_split
+from .stacking import collate
 
-__all__ = ["ArrayDataset", "DataLoader", "StandardScaler", "random_split"]
+__all__ = ["ArrayDataset", "DataLoader", "StandardScaler", "collate", "random_split"]

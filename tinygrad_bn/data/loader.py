@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, DTypeError, explain
 from ..random import generator
+from .dataset import ArrayDataset
+from .stacking import collate
 
 State = Mapping[str, Any]
 
@@ -20,19 +22,22 @@ class DataLoader:
     says where an epoch is; a loader that takes it over gives the batches that were still to come, then new epochs.
 
     Args:
-        dataset: an ``ArrayDataset``, or anything with a length whose ``dataset[rows]``, for a slice or integers, is a
-            tuple of arrays.
+        dataset: an ``ArrayDataset``; or anything with a length whose ``dataset[i]`` is one row, such as a list of
+            ``(input, label)`` or PyTorch's map-style datasets.
         batch_size: rows per batch, >= 1.
         shuffle: a new order for each epoch; otherwise the dataset's own.
         drop_last: leave out a last batch that is not full.
         seed: of the order, >= 0; by default drawn from the generator that ``tinygrad_bn.manual_seed`` seeds.
+        collate_fn: makes a batch of a list of rows; by default the rows' fields are stacked, see ``data.collate``.
 
     Attributes:
-        epoch: the number of the epoch begun last, from 1; 0 before the first.
+        epoch: the number of the epoch begun last, from 1; 0 before the first.  An epoch begins when its first batch is
+            asked for, not when the loop is set up.
         position: how many of its batches were handed out.
 
     Raises:
         ArgumentError: a batch size below 1, a seed below 0, or not a single batch to give.
+        DTypeError: something that has no length or no rows, such as a generator.
     """
 
     def __init__(
@@ -43,17 +48,21 @@ class DataLoader:
         *,
         drop_last: bool = False,
         seed: int | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         if not _is_count(batch_size, 1):
             raise ArgumentError(explain("DataLoader: batch_size is a whole number >= 1", got=repr(batch_size)))
         if seed is not None and not _is_count(seed, 0):
             raise ArgumentError(explain("DataLoader: seed is a whole number >= 0", got=repr(seed)))
-        rows = len(dataset)
+        if collate_fn is not None and not callable(collate_fn):
+            raise ArgumentError(explain("DataLoader: collate_fn is a function of a list of rows", got=repr(collate_fn)))
+        rows = _length(dataset)
         if rows < (batch_size if drop_last else 1):
             got = f"{rows} rows, batch_size={batch_size}, drop_last={drop_last}"
             raise ArgumentError(explain("DataLoader: not a single batch", got=got, fix="more rows, or a smaller batch"))
         self.dataset, self.batch_size = dataset, int(batch_size)
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
+        self.collate_fn = collate_fn
         if seed is None:
             seed = int(generator().integers(2**63)) if shuffle else 0
         self.seed = int(seed)
@@ -65,19 +74,24 @@ class DataLoader:
         rows = len(self.dataset)
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Any]:
+        # All of this runs when the first batch is asked for: an iterator that is made and dropped loses no place.
         if not self._continues or self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
         self._continues = False
-        return self._batches(self.epoch, self.position)
-
-    def _batches(self, epoch: int, first: int) -> Iterator[tuple[Any, ...]]:
+        epoch, first = self.epoch, self.position
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset)) if self.shuffle else None
         for i in range(first, len(self)):
             rows = slice(i * self.batch_size, min((i + 1) * self.batch_size, len(self.dataset)))
-            batch = self.dataset[rows if order is None else order[rows]]
+            batch = self._fetched(rows, order)
             self.epoch, self.position = epoch, i + 1
             yield batch
+
+    def _fetched(self, rows: slice, order: Any) -> Any:
+        if isinstance(self.dataset, ArrayDataset) and self.collate_fn is None:
+            return self.dataset[rows if order is None else order[rows]]
+        numbers = range(rows.start, rows.stop) if order is None else order[rows].tolist()
+        return (self.collate_fn or collate)([self.dataset[i] for i in numbers])
 
     # -- saving and loading ---------------------------------------------------------------------------------------------
 
@@ -122,6 +136,14 @@ class DataLoader:
     def __repr__(self) -> str:
         settings = f"batch_size={self.batch_size}, shuffle={self.shuffle}, drop_last={self.drop_last}, seed={self.seed}"
         return f"DataLoader({self.dataset!r}, {settings})  # {len(self)} batches"
+
+
+def _length(dataset: Any) -> int:
+    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        expected = "an ArrayDataset, a list of rows, or an object with __len__ and __getitem__"
+        got = type(dataset).__name__
+        raise DTypeError(explain("DataLoader: a dataset has a length and numbered rows", got=got, expected=expected))
+    return len(dataset)
 
 
 def _is_count(value: Any, least: int) -> bool:

@@ -257,12 +257,17 @@ function setViewBox(box) { svg.setAttribute("viewBox", box.join(" ")); }
 function scale(factor, x, y) {
   const box = viewBox();
   const [cx, cy] = x === undefined ? [box[0] + box[2] / 2, box[1] + box[3] / 2] : [x, y];
-  setViewBox([cx - (cx - box[0]) * factor, cy - (cy - box[1]) * factor, box[2] * factor, box[3] * factor]);
+  factor = Math.min(Math.max(factor, home[2] / 200 / box[2]), Math.max(1, (3 * home[2]) / box[2])); // zoom has an end
+  keepInSight([cx - (cx - box[0]) * factor, cy - (cy - box[1]) * factor, box[2] * factor, box[3] * factor]);
+}
+function keepInSight(box) { // the middle of what is seen stays on the picture, so that it cannot be lost
+  const at = (i) => Math.min(Math.max(box[i] + box[i + 2] / 2, home[i]), home[i] + home[i + 2]) - box[i + 2] / 2;
+  setViewBox([at(0), at(1), box[2], box[3]]);
 }
 function pan(pixelsX, pixelsY) {
   const box = viewBox();
   const unitsPerPixel = Math.max(box[2] / holder.clientWidth, box[3] / holder.clientHeight);
-  setViewBox([box[0] - pixelsX * unitsPerPixel, box[1] - pixelsY * unitsPerPixel, box[2], box[3]]);
+  keepInSight([box[0] - pixelsX * unitsPerPixel, box[1] - pixelsY * unitsPerPixel, box[2], box[3]]);
 }
 function bring(...choices) { // into view: the first choice of boxes that fits
   const seen = holder.getBoundingClientRect();
@@ -377,6 +382,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key in keys) { event.preventDefault(); keys[event.key](); }
 });
 holder.addEventListener("wheel", (event) => {
+  if (event.ctrlKey || event.metaKey || !event.deltaY) return; // the browser's own zoom, a turn to the side
   event.preventDefault();
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   scale(event.deltaY > 0 ? 1.1 : 1 / 1.1, at.x, at.y);

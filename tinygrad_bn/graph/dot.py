@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from html import escape
+from typing import TYPE_CHECKING, Any
 
-import graphviz
-
-from ..errors import clean
+from ..errors import clean, missing_package
 from .labels import formula, number, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
+
+if TYPE_CHECKING:
+    import graphviz
 
 # kind: (fill, border, style, pen width)
 LOOKS = {
@@ -54,8 +56,11 @@ def to_dot(
         legend: whether to explain kinds and borders.
         fills: fill colours by node id, instead of those of the kinds.
         show: which rows a box has: "shape", "value", "grad", "line".
+
+    Raises:
+        ImportError: the package graphviz is missing.
     """
-    dot = graphviz.Digraph("graph")
+    dot = _graphviz().Digraph("graph")
     kinds = sorted({node.kind for node in graph.nodes}, key=list(LOOKS).index) if legend else []
     heading = _heading(title, note, kinds)
     dot.attr("graph", rankdir=rankdir, fontname=FONT, fontsize="16", label=heading, labelloc="t")
@@ -69,6 +74,15 @@ def to_dot(
         dot.edge(edge.source, edge.target, headlabel=str(edge.slot) if several else "", labeldistance="1.4")
     source: str = dot.source
     return source
+
+
+def _graphviz() -> Any:
+    """The package, imported when something is drawn: nothing else needs it."""
+    try:
+        import graphviz
+    except ImportError as error:
+        raise missing_package("drawing a graph", "graphviz", "graphviz") from error
+    return graphviz
 
 
 def _fill_clusters(

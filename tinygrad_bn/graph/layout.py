@@ -26,20 +26,32 @@ def programs(format: str) -> list[str]:  # noqa: A002
     """Layout programs that can make ``format``, the one to use first.
 
     In this order: the environment variable TINYGRAD_BN_DOT, the bundled program of the ``graphviz-pure`` package (SVG and
-    PNG only), ``dot`` on PATH.
+    PNG only), ``dot`` in a folder of PATH; never a program in the current folder.
     """
     found = []
     chosen = os.environ.get("TINYGRAD_BN_DOT")
     if chosen:
         found.append(chosen)
     if format in BUNDLED_FORMATS:
-        bundled = shutil.which("graphviz-pure", path=sysconfig.get_path("scripts")) or shutil.which("graphviz-pure")
+        bundled = shutil.which("graphviz-pure", path=sysconfig.get_path("scripts")) or _on_path("graphviz-pure")
         if bundled:
             found.append(bundled)
-    system = shutil.which("dot")
+    system = _on_path("dot")
     if system:
         found.append(system)
     return found
+
+
+def _on_path(name: str) -> str | None:
+    """A program in one of the folders of PATH, never in the folder that happens to be the current one.
+
+    An empty or relative entry of PATH means that folder, and Windows looks there before anywhere else.
+    """
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which(name, path=folder) if os.path.isabs(folder) else None
+        if found and os.path.isabs(found):
+            return found
+    return None
 
 
 def lay_out(source: str, format: str) -> bytes:  # noqa: A002

@@ -111,8 +111,12 @@ class Schedule(ABC):
             if state[name] != own[name]:
                 raise self._other(f"{name} differs", state[name], own[name])
         rates, count = state["base_lrs"], state["last_epoch"]
-        if type(rates) is not list or len(rates) != len(own["base_lrs"]) or not all(as_float(r) >= 0 for r in rates):
-            raise self._other("base_lrs do not fit", rates, f"{len(own['base_lrs'])} numbers >= 0")
+        if (
+            type(rates) is not list
+            or len(rates) != len(own["base_lrs"])
+            or not all(0 <= as_float(r) < math.inf for r in rates)
+        ):
+            raise self._other("base_lrs do not fit", rates, f"{len(own['base_lrs'])} finite numbers >= 0")
         if type(count) is not int or not 0 <= count <= self._longest():
             raise self._other("last_epoch is not a count of steps", count, f"0 to {self._longest()}")
 

@@ -3,8 +3,12 @@
 A package of its own, because it is the one floor that knows models, optimizers, data and the random generator at once.
 """
 
-from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from .callbacks import BestCheckpoint, EarlyStopping
+from .checkpoint import CheckpointError, LoadedPart, load_checkpoint, save_checkpoint
 from .evaluation import accuracy, evaluate
 from .loop import Run, fit
 
-__all__ = ["CheckpointError", "Run", "accuracy", "evaluate", "fit", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "BestCheckpoint", "CheckpointError", "EarlyStopping", "LoadedPart", "Run", "accuracy", "evaluate", "fit",
+    "load_checkpoint", "save_checkpoint",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,17 +19,26 @@ def accuracy(scores: Any, target: Any) -> float:
     """The share of rows whose largest score is that of the target.
 
     Args:
-        scores: shape (N, C).
+        scores: shape (N, C), C at least 2.
         target: class indices, shape (N,).
 
+    Returns:
+        The share; NaN if any score is NaN, because such a row has no largest score.
+
     Raises:
-        ShapeError: other shapes, or no rows.
+        ShapeError: other shapes, or no rows.  One score per row is no choice between classes.
     """
     raw = scores.numpy() if isinstance(scores, Variable) else np.asarray(scores)
     labels = target.numpy() if isinstance(target, Variable) else np.asarray(target)
     if raw.ndim != 2 or labels.shape != raw.shape[:1] or not labels.size:
         got = f"scores {raw.shape}, target {labels.shape}"
         raise ShapeError(explain("accuracy: shapes do not fit", got=got, expected="(N, C) and (N,), N at least 1"))
+    if raw.shape[1] < 2:
+        what = "accuracy: scores of at least two classes"
+        fix = "for one score per row: lambda scores, target: np.mean((scores.numpy()[:, 0] > 0) == target)"
+        raise ShapeError(explain(what, got=f"scores {raw.shape}", expected="(N, C) with C at least 2", fix=fix))
+    if np.isnan(raw).any():
+        return math.nan
     return float(np.mean(raw.argmax(axis=1) == labels))
 
 
@@ -54,10 +64,11 @@ def evaluate(model: Module, loader: Iterable[Any], metrics: Mapping[str, Metric]
     model.eval()
     try:
         with no_grad():
-            for *inputs, target in loader:
-                count = rows_of(target)
+            for batch in loader:
+                inputs, target, count = parts_of(batch)
                 output = model(*inputs)
-                add_to(sums, metrics, output, target, count)
+                for name, value in measured(metrics, output, target).items():
+                    sums[name] += value * count
                 rows += count
     finally:
         for module, training in modes:
@@ -67,15 +78,35 @@ def evaluate(model: Module, loader: Iterable[Any], metrics: Mapping[str, Metric]
     return {name: total / rows for name, total in sums.items()}
 
 
-def rows_of(target: Any) -> int:
-    """How many rows a batch has, by its target."""
-    shape = shape_of(target)
-    if not shape:
-        raise ShapeError(explain("a batch's target has a first axis of rows", got="shape ()"))
-    return shape[0]
+def parts_of(batch: Any) -> tuple[list[Any], Any, int]:
+    """Inputs, target, and how many rows the batch has by its target.
+
+    Raises:
+        ShapeError: something else than ``(*inputs, target)``, or no rows.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        fix = "a dataset of (input, target), or a collate_fn that gives such a tuple"
+        raise ShapeError(explain("a batch is (*inputs, target)", got=got, fix=fix))
+    *inputs, target = batch
+    shape = shape_of(target) if isinstance(target, Variable) else np.shape(target)
+    if not shape or not shape[0]:
+        raise ShapeError(explain("a batch's target has a first axis of rows", got=f"shape {shape}"))
+    return inputs, target, int(shape[0])
 
 
-def add_to(sums: dict[str, float], metrics: Mapping[str, Metric], output: Any, target: Any, count: int) -> None:
-    """Add each metric's value for a batch of ``count`` rows to its sum over rows."""
+def measured(metrics: Mapping[str, Metric], output: Any, target: Any) -> dict[str, float]:
+    """Each metric's value for a batch.
+
+    Raises:
+        ShapeError: a metric that gives something else than one number.
+    """
+    found = {}
     for name, metric in metrics.items():
-        sums[name] += float(metric(output, target)) * count
+        value = metric(output, target)
+        raw = value.numpy() if isinstance(value, Variable) else np.asarray(value)
+        if raw.size != 1 or raw.dtype.kind not in "fiub":
+            got = f"shape {raw.shape}" if raw.dtype.kind in "fiub" else type(value).__name__
+            raise ShapeError(explain(f"metric {name!r} gives one number for a batch, a mean over its rows", got=got))
+        found[name] = float(raw.reshape(()))
+    return found

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import json
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
+
+import numpy as np
 
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
-from ..files import FilePath, check_writable, write_whole
+from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
 from ..nn import Module
 from ..optim import Optimizer, Schedule, clip_grad_norm_
+from ..random import generator
+from .callbacks import Monitor
 from .checkpoint import load_checkpoint, need_safetensors, save_checkpoint
-from .evaluation import Metric, add_to, evaluate, rows_of
+from .evaluation import Metric, evaluate, measured, parts_of
+from .interruption import put_off
+from .progress import Progress
+
+RESERVED = ("epoch", "step", "seconds", "lr", "loss")  # what a record has anyway
 
 Callback = Callable[[str, "Run"], Any]
 
@@ -104,6 +111,10 @@ def fit(
     With ``checkpoint``, a run that was killed at any moment and is called again with ``resume=True`` ends with the
     same weights, bit for bit, as one that was never interrupted.  Ctrl-C waits for the step under way, writes the
     checkpoint and raises ``KeyboardInterrupt``; a second Ctrl-C does not wait and leaves the checkpoint as it was.
+    With ``checkpoint``, SIGTERM does the same and raises ``SystemExit``.
+
+    A batch that is refused, because the loss or a gradient is not finite or because something raises, changes nothing:
+    parameters, their gradients, running statistics, the optimizer and the generator are as before it.
 
     Args:
         model: called on a batch's inputs, in training mode.
@@ -111,20 +122,23 @@ def fit(
         optimizer: over the model's parameters.
         loss: of output and target, one number to make small.
         epochs: how many in all, those before a resumed checkpoint included.
-        validation: batches to ``evaluate`` loss and metrics on after each epoch.
+        validation: batches to ``evaluate`` loss and metrics on after each epoch; its first batch is tried before the
+            first step, too.
         metrics: more functions of output and target, each a mean over the batch, by name.
         schedule: stepped after each epoch, or with ``schedule_each="step"`` after each step.
         schedule_each: see ``schedule``.
         clip_norm: the largest norm of all gradients together, see ``optim.clip_grad_norm_``.
-        callbacks: each called as ``callback("step", run)`` after each step, ``callback("epoch", run)`` after each epoch.
+        callbacks: each called as ``callback("step", run)`` after each step, ``callback("epoch", run)`` after each epoch;
+            ready ones are ``BestCheckpoint`` and ``EarlyStopping``.
         log: a file that gets one JSON object per line and epoch: epoch, step, seconds, lr (one per group), loss and
             metrics as means over the rows of the epoch, ``val_...`` for those of ``validation``; null for what is
             not finite.
-        checkpoint: a file written after the first step, after each epoch, and on Ctrl-C.
+        checkpoint: a file written after the first step, after each epoch, and on Ctrl-C or SIGTERM.
         checkpoint_every: write it after each so many steps, too.
         resume: continue from ``checkpoint`` if it exists.  Without it, an existing checkpoint or log is an error, so
             that no run writes over another's.
-        progress: show a bar per epoch, where the package tqdm is installed and the output is a terminal.
+        progress: on standard error, a bar per epoch where the package tqdm is installed and that is a terminal, else a
+            line per epoch; nothing if ``TQDM_DISABLE`` is set.
 
     Returns:
         The run, with ``history``.
@@ -133,15 +147,24 @@ def fit(
         ArgumentError: arguments that do not go together; nothing has been changed then.
         CheckpointError: a checkpoint of something else; likewise.
         GraphError: a loss that depends on no parameter.
-        AnomalyError: a loss that is not finite.  The step was not taken, and the checkpoint is from before it.
+        AnomalyError: a loss or a gradient that is not finite.  The step was not taken, and the checkpoint is from before.
+        FileError: a file that cannot be written.
         KeyboardInterrupt: see above.
     """
-    callbacks, metrics = list(callbacks), dict(metrics or {})
-    measured = {"loss": loss, **metrics}
+    callbacks, metrics = list(callbacks), _metrics(metrics)
     _check(model, loader, optimizer, loss, epochs, validation, metrics, schedule, schedule_each, clip_norm)
-    continues = _continues(checkpoint, checkpoint_every, log, resume)
+    every = {"loss": loss, **metrics}
+    shown = [*every, *(f"val_{name}" for name in every if validation is not None)]
+    monitors = [callback for callback in callbacks if isinstance(callback, Monitor)]
+    for monitor in monitors:
+        monitor.check(shown)
+    files = {"checkpoint": checkpoint, "log": log}
+    files |= {f"{type(m).__name__}'s file": path for m in monitors for path in m.files()}
+    continues = _continues(checkpoint, checkpoint_every, {k: f for k, f in files.items() if f is not None}, resume)
+    if validation is not None:
+        _try(model, validation, every)
     run = Run(model, loader, optimizer)
-    run.sums = dict.fromkeys(measured, 0.0)
+    run.sums = dict.fromkeys(every, 0.0)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader, "run": run}
 
     def save() -> None:
@@ -150,17 +173,21 @@ def fit(
 
     if checkpoint is not None and continues:
         load_checkpoint(checkpoint, **parts)
-        if log is not None:  # as it was at the checkpoint
+        if log is not None and not is_pipe_or_device(log):  # as it was at the checkpoint
             write_whole(log, "".join(map(_line, run.history)).encode())
+        if run.history and run.batch == 0:  # the last run may have ended before they saw its last epoch
+            for monitor in monitors:
+                monitor.at_epoch(run)
     model.train()
 
+    word = Progress(progress, epochs)
     whole = True  # whether model, optimizer, loader and run are all at the same step
-    with _interrupt_put_off() as interrupted:
+    with put_off(terminate=checkpoint is not None) as ask:
         try:
             while run.epoch < epochs and not run.stop:
                 began = time.perf_counter() - run.seconds
                 if run.batch < len(loader):
-                    for batch in _bar(loader, run, epochs, progress):
+                    for batch in word.batches(loader, run):
                         whole = False
                         _step(run, batch, loss, metrics, clip_norm)
                         if schedule is not None and schedule_each == "step":
@@ -171,14 +198,13 @@ def fit(
                             callback("step", run)
                         if run.step == 1 or (checkpoint_every is not None and run.step % checkpoint_every == 0):
                             save()
-                        if interrupted():
-                            raise KeyboardInterrupt
+                        ask()
                         if run.stop:
                             break
                 if run.batch < len(loader):
                     save()
                     break
-                record = _record(run, validation, measured)
+                record = _record(run, None if validation is None else _interruptible(validation, ask), every)
                 whole = False
                 if schedule is not None and schedule_each == "epoch":
                     schedule.step()
@@ -188,13 +214,12 @@ def fit(
                 whole = True
                 save()
                 if log is not None:
-                    with open(log, "a", encoding="utf-8") as file:
-                        file.write(_line(record))
+                    append(log, _line(record).encode())
+                word.epoch(record, shown)
                 for callback in callbacks:
                     callback("epoch", run)
-                if interrupted():
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
+                ask()
+        except (KeyboardInterrupt, SystemExit):
             if whole:
                 save()
             raise
@@ -202,40 +227,127 @@ def fit(
 
 
 def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
-    *inputs, target = batch
-    count = rows_of(target)
-    run.optimizer.zero_grad()
-    output = run.model(*inputs)
-    value = loss(output, target)
-    if not isinstance(value, Variable) or not value.requires_grad:
-        got = f"a {type(value).__name__} that requires no gradient"
-        raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
-    run.loss = float(value)
-    if not math.isfinite(run.loss):
-        what = f"fit: the loss is {run.loss} in step {run.step + 1}, batch {run.batch + 1} of epoch {run.epoch + 1}"
-        fix = "lower the learning rate or clip_norm; with tg.detect_anomaly(): ... names the operation"
-        raise AnomalyError(explain(what, fix=fix))
-    value.backward()
-    if clip_norm is not None:
-        clip_grad_norm_(run.optimizer.params, clip_norm)
-    run.optimizer.step()
-    run.sums["loss"] += run.loss * count
-    with no_grad():
-        add_to(run.sums, metrics, output, target, count)
+    inputs, target, count = parts_of(batch)
+    put_back = _as_it_is(run)
+    try:
+        output = run.model(*inputs)
+        value = loss(output, target)
+        if not isinstance(value, Variable) or not value.requires_grad:
+            got = f"a {type(value).__name__} that requires no gradient"
+            raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
+        number = measured({"loss": lambda output, target: value}, output, target)["loss"]
+        if not math.isfinite(number):
+            raise _anomaly(run, f"the loss is {number}")
+        with no_grad():
+            found = {"loss": number, **measured(metrics, output, target)}
+        run.optimizer.zero_grad()
+        value.backward()
+        for p in run.optimizer.params:
+            if p.grad is not None and not _is_finite(p.grad.numpy()):
+                raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
+        if clip_norm is not None:
+            clip_grad_norm_(run.optimizer.params, clip_norm)
+        run.optimizer.step()
+    except BaseException:
+        put_back()
+        raise
+    run.loss = number
+    for name, mean in found.items():
+        run.sums[name] += mean * count
     run.rows += count
     run.batch += 1
     run.step += 1
 
 
-def _record(run: Run, validation: Iterable[Any] | None, measured: Mapping[str, Metric]) -> dict[str, Any]:
+def _as_it_is(run: Run) -> Callable[[], None]:
+    """What a forward and a backward pass change; the result puts it back."""
+    buffers = [(buffer, np.array(buffer.data, order="K")) for buffer in run.model.buffers()]
+    gradients = [(p, p.grad) for p in run.optimizer.params]
+    bits = generator().bit_generator
+    state = bits.state
+
+    def put_back() -> None:
+        bits.state = state
+        for buffer, data in buffers:
+            buffer.data = data
+        for p, grad in gradients:
+            p.grad = grad
+
+    return put_back
+
+
+def _is_finite(array: Any) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())  # a sum of finite numbers may overflow
+
+
+def _anomaly(run: Run, what: str) -> AnomalyError:
+    where = f"in step {run.step + 1}, batch {run.batch + 1} of epoch {run.epoch + 1}"
+    fix = "lower the learning rate or clip_norm; with tg.detect_anomaly(): ... names the operation"
+    return AnomalyError(explain(f"fit: {what} {where}", fix=fix))
+
+
+def _interruptible(validation: Iterable[Any], ask: Callable[[], None]) -> Iterator[Any]:
+    """The batches; what was put off is raised between two of them, since an evaluation can be made again."""
+    for batch in validation:
+        ask()
+        yield batch
+
+
+def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metric]) -> dict[str, Any]:
     """The line of the log for the epoch that all batches have been trained on."""
     rates = [group["lr"] for group in run.optimizer.param_groups]
     record: dict[str, Any] = {"epoch": run.epoch + 1, "step": run.step, "seconds": run.seconds, "lr": rates}
     record |= {name: total / run.rows for name, total in run.sums.items()}
     if validation is not None:
-        found = evaluate(run.model, validation, measured)
+        found = evaluate(run.model, validation, every)
         record |= {f"val_{name}": value for name, value in found.items()}
     return record
+
+
+# -- before the first step --------------------------------------------------------------------------------------------------
+
+
+def _metrics(metrics: Any) -> dict[str, Metric]:
+    if metrics is not None and not isinstance(metrics, Mapping):
+        fix = "metrics={'accuracy': tg.train.accuracy}"
+        raise ArgumentError(explain("fit: metrics are functions by name", got=type(metrics).__name__, fix=fix))
+    found = dict(metrics or {})
+    for name in found:
+        if not isinstance(name, str) or not name:
+            raise ArgumentError(explain("fit: the name of a metric is text", got=repr(name)))
+        what = f"fit: {name!r} is measured anyway" if name == "loss" else f"fit: the log has a {name!r} of its own"
+        if name in RESERVED or (name.startswith("val_") and name[4:] in ("loss", *found)):
+            raise ArgumentError(explain(what, fix="give the metric another name"))
+    return found
+
+
+def _try(model: Module, validation: Any, every: Mapping[str, Metric]) -> None:
+    """Evaluate the first batch of the validation data: what cannot work is to be found before hours of training.
+
+    Raises:
+        ArgumentError: no batches, or an iterator, which could be gone through once only.
+        Exception: whatever the model or a metric raises on that batch.
+    """
+    fix = "a DataLoader or a list of batches"
+    if not hasattr(validation, "__iter__"):
+        got = type(validation).__name__
+        raise ArgumentError(explain("fit: validation is batches to go through", got=got, fix=fix))
+    if iter(validation) is validation:
+        what = "fit: validation is gone through after every epoch, and this is used up after the first"
+        raise ArgumentError(explain(what, got=type(validation).__name__, fix=fix))
+    # A copy of a loader, so that the epochs of the loader itself are counted as if nobody had looked.
+    batches = iter(copy.copy(validation) if isinstance(validation, DataLoader) else validation)
+    try:
+        first = next(batches)
+    except StopIteration:
+        raise ArgumentError(explain("fit: validation has no batches", fix=fix)) from None
+    bits = generator().bit_generator
+    state = bits.state
+    try:
+        evaluate(model, [first], every)
+    finally:
+        bits.state = state
 
 
 def _check(
@@ -257,8 +369,6 @@ def _check(
             raise ArgumentError(explain(f"fit: {name}", got=type(value).__name__, expected=f"a {kind.__name__}"))
     if not all(callable(function) for function in (loss, *metrics.values())):
         raise ArgumentError(explain("fit: loss and metrics are functions of output and target"))
-    if "loss" in metrics:
-        raise ArgumentError(explain("fit: 'loss' is measured anyway", fix="give the metric another name"))
     if type(epochs) is not int or epochs < 1:
         raise ArgumentError(explain("fit: epochs is a whole number >= 1", got=repr(epochs)))
     if not set(model.parameters()) & set(optimizer.params):
@@ -275,77 +385,50 @@ def _check(
         clip_grad_norm_([], clip_norm)  # refuses what is not a bound
 
 
-def _continues(checkpoint: FilePath | None, every: Any, log: FilePath | None, resume: bool) -> bool:
+def _continues(checkpoint: FilePath | None, every: Any, files: Mapping[str, FilePath], resume: bool) -> bool:
     """Whether there is a checkpoint to continue from; refuses to write over the files of another run."""
     if every is not None and (type(every) is not int or every < 1):
         raise ArgumentError(explain("fit: checkpoint_every is a whole number >= 1", got=repr(every)))
     if checkpoint is None and (resume or every is not None):
         fix = "checkpoint='run.safetensors'"
         raise ArgumentError(explain("fit: resume and checkpoint_every need a checkpoint", fix=fix))
-    if checkpoint is not None:
+    if set(files) - {"log"}:
         need_safetensors()
-    there = [path for path in (checkpoint, log) if path is not None and os.path.exists(path)]
-    continues = resume and checkpoint in there
+    for path in files.values():
+        check_writable(path)
+    kept = {what: path for what, path in files.items() if not is_pipe_or_device(path)}
+    _check_different(kept)
+    there = {what: path for what, path in kept.items() if os.path.exists(path)}
+    continues = resume and "checkpoint" in there
     if there and not continues:
         fix = "resume=True continues from a checkpoint; or move the file away"
-        raise ArgumentError(explain(f"fit: {there[0]} is there already, of another run", fix=fix))
-    for path in (checkpoint, log):
-        if path is not None:
-            check_writable(path)
+        what = f"fit: {next(iter(there.values()))} is there already, of another run"
+        raise ArgumentError(explain(what, fix=fix))
     return continues
 
 
+def _check_different(files: Mapping[str, FilePath]) -> None:
+    """No two of them are one file, whatever links and ways of writing it lead there."""
+    seen: dict[str, str] = {}
+    for what, path in files.items():
+        place = os.path.normcase(os.path.realpath(path))
+        with suppress(OSError):
+            there = os.stat(path)
+            place = f"{there.st_dev}, {there.st_ino}"  # two names of one file
+        if place in seen:
+            fix = "give each a file of its own"
+            raise ArgumentError(explain(f"fit: {seen[place]} and {what} are one file", got=str(path), fix=fix))
+        seen[place] = what
+
+
 def _line(record: Mapping[str, Any]) -> str:
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-    return json.dumps(finite, allow_nan=False) + "\n"
+    return json.dumps(_finite(record), allow_nan=False) + "\n"
 
 
-def _bar(loader: DataLoader, run: Run, epochs: int, progress: bool) -> Iterator[Any]:
-    """The batches, with a bar that shows how far they are where that is possible."""
-    tqdm = _tqdm() if progress else None
-    if tqdm is None:
-        yield from loader
-        return
-    first, title = run.batch, f"epoch {run.epoch + 1}/{epochs}"
-    with tqdm(total=len(loader), initial=first, desc=title, unit="batch", disable=None) as bar:
-        for batch in loader:
-            yield batch
-            bar.set_postfix_str(f"loss {run.sums['loss'] / run.rows:.4g}", refresh=False)
-            bar.update()
-
-
-def _tqdm() -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm
-
-
-@contextlib.contextmanager
-def _interrupt_put_off() -> Iterator[Callable[[], bool]]:
-    """Note a first Ctrl-C, for the loop to ask about when all is whole; a second one is raised at once.
-
-    Only where Ctrl-C would raise ``KeyboardInterrupt`` anyway: in the main thread, with Python's own handler.
-    """
-    noted = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal noted
-        if noted:
-            raise KeyboardInterrupt
-        noted = True
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: noted
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    if noted:  # after the last time the loop asked
-        raise KeyboardInterrupt
+def _finite(value: Any) -> Any:
+    """The value with ``None`` for what JSON has no number for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
