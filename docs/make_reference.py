@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import tinygrad_bn
 from tinygrad_bn import Primitive
 from tinygrad_bn.files import write_whole
 
@@ -15,12 +16,14 @@ from tinygrad_bn.files import write_whole
 ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tinygrad_bn": ("Variables, gradients and transforms", ()),
     "tinygrad_bn.ops": ("Operations", ()),
+    "tinygrad_bn.ops.linalg": ("Matrices", ()),
     "tinygrad_bn.functional": ("Formulas and losses", ()),
     "tinygrad_bn.nn": ("Layers", ()),
     "tinygrad_bn.nn.init": ("Initial values", ()),
     "tinygrad_bn.optim": ("Optimizers and schedules", ()),
     "tinygrad_bn.data": ("Data", ()),
     "tinygrad_bn.train": ("Training and checkpoints", ()),
+    "tinygrad_bn.program": ("Programs", ()),
     "tinygrad_bn.graph": ("Graphs and pictures", ()),
     "tinygrad_bn.explorer": ("The explorer", ()),
     "tinygrad_bn.testing": ("Checking layers and primitives", ()),
@@ -59,7 +62,7 @@ def _public(room: Any) -> list[str]:
 def _entry(name: str, value: Any) -> list[str]:
     parts = [f"### `{name}{_signature(value)}`", _markdown(inspect.getdoc(value) or "")]
     if inspect.isclass(value) and not issubclass(value, BaseException):
-        for method, function in vars(value).items():
+        for method, function in _members(value).items():
             if method.startswith("_") or not (inspect.isfunction(function) or isinstance(function, property)):
                 continue
             text = inspect.getdoc(function)
@@ -67,6 +70,15 @@ def _entry(name: str, value: Any) -> list[str]:
                 signature = "" if isinstance(function, property) else _signature(function)
                 parts += [f"#### `{name}.{method}{signature}`", _markdown(text)]
     return parts
+
+
+def _members(kind: type) -> dict[str, Any]:
+    """What a class defines, with what it has from bases that are not public themselves."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if base is kind or (base.__module__.startswith("tinygrad_bn") and not hasattr(tinygrad_bn, base.__name__)):
+            found |= vars(base)
+    return found
 
 
 def _signature(value: Any) -> str:

@@ -22,7 +22,7 @@ def test_the_reference_has_every_room_and_sections_as_lists() -> None:
         "### `BatchNorm1d(",
         "### `gradcheck(",
         "### `exp`",
-        "#### `Variable.backward(",
+        "#### `Tensor.backward(",
     ):
         assert heading in text
     assert "**Args:**\n\n- " in text

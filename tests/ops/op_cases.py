@@ -18,6 +18,7 @@ from tinygrad_bn import engine, ops
 from tinygrad_bn.ops.primitives import (
     along,
     arithmetic,
+    check,
     compare,
     elementary,
     factor,
@@ -411,8 +412,12 @@ for places, note in ((PLACES, "repeats"), (PLACES[:, :1], "one a row")):
         lambda x, at=places: torch.zeros(2, 4, dtype=x.dtype).scatter_add(1, torch.tensor(at), x), places.shape,
         call=lambda f, x, at=places: f(x, at, axis=1, shape=(2, 4)), note=note,
     )  # fmt: skip
-LABELS = {"classes": 4, "ignore_index": -100, "some": True, "what": "a loss"}
-case(along.class_index, None, (2, 3), call=lambda f, x: f(ops.argmax(x, axis=1), **LABELS))
+LABELS = {"count": 4, "ignore_index": -100, "some": True, "what": "a loss: no such class"}
+case(
+    check.checked_range, lambda x: x.clone(), (2, 3),
+    call=lambda f, x: f(x, low=-9.0, high=9.0, what="a loss: probabilities", fix="none"),
+)  # fmt: skip
+case(check.checked_index, None, (2, 3), call=lambda f, x: f(ops.argmax(x, axis=1), **LABELS))
 case(ops.uniform_like, None, (2, 3), call=lambda f, x: (tg.manual_seed(0), f(x))[1])
 case(ops.sort, lambda x: x.sort(1)[0], (2, 5), call=lambda f, x: f(x, axis=1), analytic=False)
 case(

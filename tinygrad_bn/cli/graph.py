@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Picture, draw, trace_backward
+from ..graph import Picture, draw, trace_reduced
 from ..graph.views import VIEWS
 from .inputs import whole
 from .program import add_program_options, load_program, refuse_unused
@@ -76,10 +76,12 @@ def _closed_form_gap(outputs: Any, x: Any, dy: Any) -> float:
     sigma = np.sqrt(x.var(axis=0) + 1e-5)
     x_hat = (x - x.mean(axis=0)) / sigma
     paper = (m * dy - dy.sum(axis=0) - x_hat * (dy * x_hat).sum(axis=0)) / (m * sigma)
-    _, backward = trace_backward(outputs, dy)
+    _, backward = trace_reduced(outputs, dy)
     shown = [backward[node_id] for node_id in backward.outputs]
-    derived = next(node.value.elements for node in shown if node.name == "∂x")
-    return float("nan") if derived is None else float(np.max(np.abs(np.reshape(derived, x.shape) - paper)))
+    derived = next(node.value for node in shown if node.name == "∂x")
+    if derived is None or derived.elements is None:
+        return float("nan")
+    return float(np.max(np.abs(np.reshape(derived.elements, x.shape) - paper)))
 
 
 def _deliver(picture: Picture, output: Path | None) -> None:

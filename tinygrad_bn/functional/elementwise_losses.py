@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, dtype_of, scope, shape_of
-from ..errors import ArgumentError, ShapeError, explain
+from ..engine import dtype_of, reading, scope, shape_of
+from ..engine.mode import current_mode
+from ..errors import ShapeError, explain
 from ..ops.composed.axes import as_value
+from ..ops.primitives import checked_range
 from .reduction import check_reduction, reduced
 from .settings import above_zero, number
 
@@ -88,12 +90,10 @@ def binary_cross_entropy(prediction: Any, target: Any, weight: Any = None, reduc
     what = "binary_cross_entropy"
     prediction, target = _pair(what, prediction, target, reduction)
     weight = _weight(what, "weight", weight, prediction)
-    raw = prediction.data if isinstance(prediction, Variable) else np.asarray(prediction)
-    if raw.dtype.kind == "f" and raw.size and not (raw.min() >= 0.0 and raw.max() <= 1.0):
-        fix = "apply a sigmoid, or use binary_cross_entropy_with_logits"
-        raise ArgumentError(
-            explain(f"{what}: probabilities", got=f"{raw.min():.4g} to {raw.max():.4g}", expected="0 to 1", fix=fix)
-        )
+    fix = "apply a sigmoid, or use binary_cross_entropy_with_logits"
+    checked = checked_range(reading(prediction), low=0.0, high=1.0, what=f"{what}: probabilities", fix=fix)
+    if current_mode().tape is not None:
+        prediction = checked  # so that the program checks it, too
     with scope("binary cross entropy"):
         loss = -(target * _limited_log(prediction) + (1.0 - target) * _limited_log(1.0 - prediction))
         return reduced(loss if weight is None else loss * weight, reduction)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine import Variable, dtype_of, scope, shape_of
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
+from ..engine import Variable, dtype_of, reading, scope, shape_of
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
 from ..ops.composed.axes import as_value
+from ..ops.primitives import checked_index
 from .settings import whole
 
 
@@ -37,12 +38,9 @@ def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
     if dtype_of(x).kind not in "iu":
         fix = "x.astype(int)"
         raise DTypeError(explain("embedding: indices are integers", got=f"dtype {dtype_of(x)}", fix=fix))
-    raw = np.asarray(x.data if isinstance(x, Variable) else x)
-    outside = (raw < 0) | (raw >= table[0])
-    if outside.any():
-        where = tuple(int(i) for i in np.argwhere(outside)[0])
-        expected = f"0 to {table[0] - 1}" if table[0] else "nothing: the table is empty"
-        raise IndexingError(explain("embedding: no such row", got=f"{raw[where]} at {where}", expected=expected))
+    checked = checked_index(reading(x), count=table[0], ignore_index=None, some=False, what="embedding: no such row")
+    if isinstance(checked, Variable):
+        x = checked  # during a recording: the program checks it, too
     with scope("embedding"):
         rows = ops.take(weight, x, axis=0)
         if padding_row is None:

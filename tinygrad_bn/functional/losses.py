@@ -11,7 +11,7 @@ from .. import ops
 from ..engine import Variable, dtype_of, reading, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..ops.composed.axes import as_value
-from ..ops.primitives import class_index, take_along_axis
+from ..ops.primitives import checked_index, take_along_axis
 from .reduction import check_reduction, reduced
 
 
@@ -140,7 +140,9 @@ def _labels(what: str, scores: Any, target: Any, rule: _Rule) -> tuple[Any, Any]
         raise DTypeError(explain(f"{what}: class indices are integers", got=f"dtype {labels.dtype}", fix=fix))
     classes = shape[1] if len(shape) > 1 else shape[0]
     some = rule.reduction == "mean"
-    return labels, class_index(labels, classes=classes, ignore_index=rule.ignore_index, some=some, what=what)
+    return labels, checked_index(
+        labels, count=classes, ignore_index=rule.ignore_index, some=some, what=f"{what}: no such class"
+    )
 
 
 def _class_weight(what: str, weight: Any, scores: Any) -> Any:

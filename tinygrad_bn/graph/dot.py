@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..errors import clean, missing_package
-from .labels import formula, number, shape_text, symbol, value_lines
+from .labels import formula, number, only_number, shape_text, symbol, value_lines
 from .model import Graph, Node, Value
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def _draw_node(
 ) -> None:
     fill, border, style, width = LOOKS[node.kind]
     fill = own_fill or fill
-    if node.value.nonfinite or (node.grad is not None and node.grad.nonfinite):
+    if any(value is not None and value.nonfinite for value in (node.value, node.grad)):
         border, width = NONFINITE, "3"
     look = {"fillcolor": fill, "color": border, "style": style, "penwidth": width}
-    if node.kind == "constant" and node.value.elements is not None and len(node.value.elements) == 1:
+    if only_number(node) is not None:
         dot.node(node.id, label=_html(_text(symbol(node))), **look)
         return
     expression = formula(graph, node, graph.inputs_of(node.id))
@@ -151,7 +151,7 @@ def _draw_node(
         rows.append(_row("from", [f"{node.rule}"]))
     if node.shape != () and "shape" in show:
         rows.append(_row("shape", [shape_text(node)]))
-    if "value" in show:
+    if "value" in show and node.value is not None:
         rows.append(_row("value", _with_warning(node.value, node.shape)))
     if node.requires_grad and "grad" in show:
         rows.append(_row("grad", ["not run yet"] if node.grad is None else _with_warning(node.grad, node.shape)))

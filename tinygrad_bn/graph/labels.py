@@ -32,12 +32,19 @@ def value_lines(value: Value, shape: tuple[int, ...]) -> list[str]:
     return [f"{number(value.low)} … {number(value.mean)} … {number(value.high)}"]
 
 
+def only_number(node: Node) -> float | None:
+    """The one number that a constant consists of, if it does."""
+    elements = None if node.value is None or node.kind != "constant" else node.value.elements
+    return elements[0] if elements is not None and len(elements) == 1 else None
+
+
 def symbol(node: Node) -> str:
     """What a formula calls this node: its name, a constant's number, or a letter with its id (b in a backward graph)."""
     if node.name:
         return clean(node.name)
-    if node.kind == "constant" and node.value.elements is not None and len(node.value.elements) == 1:
-        return number(node.value.elements[0])
+    constant = only_number(node)
+    if constant is not None:
+        return number(constant)
     return f"{'v' if node.rule is None else 'b'}{node.id.lstrip('bng')}"
 
 

@@ -70,10 +70,10 @@ class Node:
         notation: how to write the operation, with ``{0}``, ``{1}`` for its arguments.
         params: the operation's parameters as plain data.
         scope: names of the modules and formulas around it, outermost first.
-        shape: as in NumPy.
+        shape: as in NumPy; in the graph of a program that is free in its batch size also text, such as "N".
         dtype: NumPy's name of it.
         requires_grad: whether gradients flow to it.
-        value: summary of its value.
+        value: summary of its value, ``None`` in the graph of a program that has not been run.
         grad: summary of its gradient, ``None`` when no backward pass has reached it.
         site: ``"file:line"`` of the code that made it, where that was recorded.
         pair: in a backward graph, the id of the forward node it belongs to.
@@ -88,10 +88,10 @@ class Node:
     notation: str | None
     params: Mapping[str, Any]
     scope: tuple[str, ...]
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     dtype: str
     requires_grad: bool
-    value: Value
+    value: Value | None
     grad: Value | None = None
     site: str | None = None
     pair: str | None = None
@@ -211,9 +211,6 @@ def _optional(text: Any) -> str | None:
 def _node(entry: Any) -> Node:
     if entry["kind"] not in KINDS:
         raise ArgumentError(explain("unknown kind of node", got=str(entry["kind"])[:60], expected=", ".join(KINDS)))
-    value = _value(entry["value"])
-    if value is None:
-        raise ArgumentError(explain(f"node {str(entry['id'])[:20]} has no value"))
     return Node(
         id=str(entry["id"]),
         kind=entry["kind"],
@@ -222,10 +219,10 @@ def _node(entry: Any) -> Node:
         notation=_optional(entry["notation"]),
         params=dict(entry["params"]),
         scope=tuple(map(str, entry["scope"])),
-        shape=tuple(map(int, entry["shape"])),
+        shape=tuple(str(n)[:20] if isinstance(n, str) else int(n) for n in entry["shape"]),
         dtype=str(entry["dtype"]),
         requires_grad=bool(entry["requires_grad"]),
-        value=value,
+        value=_value(entry["value"]),
         grad=_value(entry["grad"]),
         site=_optional(entry["site"]),
         pair=_optional(entry["pair"]),

@@ -58,7 +58,9 @@ def to_mermaid(graph: Graph) -> str:
     return "\n".join(lines)
 
 
-def _one_line(value: Value, node: Node) -> str:
+def _one_line(value: Value | None, node: Node) -> str:
+    if value is None:
+        return ""
     text = " / ".join(value_lines(value, node.shape))
     return f"{text} ({value.nonfinite} not finite)" if value.nonfinite else text
 

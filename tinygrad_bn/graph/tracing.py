@@ -10,7 +10,7 @@ import numpy as np
 from ..engine import Variable, no_grad
 from ..engine.sweep import seed_for, sweep
 from ..errors import ArgumentError, explain
-from ..program import Constant, Derived, Input, Program, State, Step, derive, evaluate, program_of
+from ..program import Constant, Derived, Input, Program, Size, State, Step, derive, evaluate, program_of
 from ..program.parts import NUMBER, resolved
 from ..program.simplify import simplified
 from .labels import symbol
@@ -36,7 +36,7 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
         GraphError: the graph was already used up by ``backward``.
     """
     if isinstance(outputs, Program):
-        return _Snapshot(outputs).graph
+        return _Snapshot(outputs, shows_sites=False).graph  # every step of a program knows its line
     return _forward(as_variables(outputs), gradient, module)[0]
 
 
@@ -148,8 +148,9 @@ class _Snapshot:
         cut: values that are shown under a name, without what they are made of.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, shows_sites: bool = True) -> None:
         self.program = program
+        self.shows_sites = shows_sites
         self.values: dict[int, Any] = {}
         self.more: dict[int, dict[str, Any]] = {}
         self.cut: dict[int, str] = {}
@@ -197,18 +198,21 @@ class _Snapshot:
         more = self.more.get(number, {})
         step = entry if isinstance(entry, Step) and number not in self.cut else None
         params = dict(resolved(step.params, n)) if step is not None else {}
-        site = step.site if step is not None and step.site else None
+        site = step.site if step is not None and step.site and self.shows_sites else None
+        name = getattr(entry, "name", None)
+        if isinstance(entry, Constant) and isinstance(entry.value, Size):
+            name = str(entry.value)
         self._nodes.append(
             Node(
                 **{
                     "id": node_id,
                     "kind": self._kind(number, entry),
-                    "name": self.cut.get(number) or getattr(entry, "name", None),
+                    "name": self.cut.get(number) or name,
                     "op": None if step is None else step.primitive.name,
                     "notation": None if step is None else filled(step.primitive.notation, params),
                     "params": params,
                     "scope": () if step is None else step.scope,
-                    "shape": entry.shape if self.program.free else resolved(entry.shape, n),
+                    "shape": tuple(size if isinstance(size, int) else str(size) for size in entry.shape),
                     "dtype": "float64" if entry.dtype == NUMBER else entry.dtype,
                     "requires_grad": False,
                     "value": None if value is None else Value.of(value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -200,13 +201,11 @@ class Table:
 
     def program(self, program: Program, now: list[int]) -> tuple[Program, dict[int, int]]:
         """What is needed of the table, as the program whose values stand at ``now``; and their numbers in it."""
-        needed = {now[i] for i in program.outputs}
-        needed.update(now[value] for _, value in program.writes if value is not None)
-        needed.update(i for i, e in enumerate(self._entries) if isinstance(e, Step) and not e.primitive.pure)
-        for i in range(len(self._entries) - 1, -1, -1):
-            step = self.step(i)
-            if i in needed and step is not None:
-                needed.update(step.args)
+        kept = {now[i] for i in program.outputs}
+        kept.update(now[value] for _, value in program.writes if value is not None)
+        kept.update(i for i, e in enumerate(self._entries) if isinstance(e, Step) and not e.primitive.pure)
+        self._drop_axes(kept)
+        needed = self._behind(kept)
         given = range(len(program.inputs) + len(program.states))
         constants = [i for i in sorted(needed) if isinstance(self._entries[i], Constant)]
         steps = [i for i in sorted(needed) if self.step(i) is not None]
@@ -219,6 +218,32 @@ class Table:
             tuple(self[i] for i in constants), tuple(placed(self[i]) for i in steps), lambda number: new[now[number]]
         )
         return shorter, {old: new[i] for old, i in enumerate(now) if i in new}
+
+    def _behind(self, kept: set[int]) -> set[int]:
+        needed = set(kept)
+        for i in range(len(self._entries) - 1, -1, -1):
+            step = self.step(i)
+            if i in needed and step is not None:
+                needed.update(step.args)
+        return needed
+
+    def _drop_axes(self, kept: set[int]) -> None:
+        """reshape(sum(x, keepdims)) = sum(x), where nobody else needs the axes of length 1."""
+        needed = self._behind(kept)
+        steps = [step for step in map(self.step, needed) if step is not None]
+        uses = Counter(arg for step in steps for arg in step.args)
+        for i in needed:
+            step = self.step(i)
+            if step is None or step.primitive.name != "reshape":
+                continue
+            total = self.step(step.args[0])
+            if total is None or total.primitive.name not in ("sum", "mean") or uses[step.args[0]] > 1:
+                continue
+            axes = total.params["axis"]
+            dropped = tuple(n for axis, n in enumerate(total.shape) if axis not in axes)
+            if step.args[0] not in kept and total.params["keepdims"] and dropped == step.shape:
+                params = {"axis": axes, "keepdims": False}
+                self._entries[i] = total._replace(params=params, shape=step.shape, scope=step.scope)
 
 
 def _key(step: Step) -> Any:

@@ -7,9 +7,23 @@ by name (a program read from a file, a translation into another language, the ta
 from typing import TYPE_CHECKING
 
 from ...engine import Primitive, unbroadcast
-from . import along, arithmetic, compare, draw, elementary, factor, index, linalg, reduce, shape, window
+from . import along, arithmetic, check, compare, draw, elementary, factor, index, linalg, reduce, shape, window
 
-FAMILIES = (arithmetic, elementary, compare, reduce, linalg, factor, shape, index, along, window, draw, unbroadcast)
+FAMILIES = (
+    arithmetic,
+    elementary,
+    compare,
+    reduce,
+    linalg,
+    factor,
+    shape,
+    index,
+    along,
+    window,
+    draw,
+    check,
+    unbroadcast,
+)
 
 TABLE: dict[str, Primitive] = {
     thing.name: thing for family in FAMILIES for thing in vars(family).values() if isinstance(thing, Primitive)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
-from ...errors import ArgumentError, IndexingError, explain
 
 
 @lru_cache(maxsize=256)
@@ -56,29 +55,4 @@ add_along_axis: Primitive = Primitive(
     None,
     notation="0 at {1} += {0}",
     doc="``add_along_axis(x, positions, axis=1, shape=(4, 3))``: zeros of the shape, plus x at the positions; repeats add up.",
-)
-
-
-def _class_index(labels: Any, classes: int, ignore_index: int, some: bool, what: str) -> Any:
-    labels = np.asarray(labels)
-    kept = labels != ignore_index
-    outside = ((labels < 0) | (labels >= classes)) & kept
-    if outside.any():
-        position = tuple(int(i) for i in np.unravel_index(np.argmax(outside), labels.shape))
-        place = "" if not position else f" in row {position[0]}" if len(position) == 1 else f" at {position}"
-        expected = f"0 to {classes - 1}" if classes else "at least one class"
-        raise IndexingError(explain(f"{what}: no such class", got=f"{labels[position]}{place}", expected=expected))
-    if some and not kept.any():
-        fix = "leave such a batch out, or use reduction='sum'"
-        raise ArgumentError(explain(f"{what}: every target is ignored, the mean of nothing", got=ignore_index, fix=fix))
-    return np.where(kept, labels, 0)
-
-
-class_index: Primitive = Primitive(
-    "class_index",
-    _class_index,
-    None,
-    notation="class {0}",
-    doc="``class_index(labels, classes=10, ignore_index=-100, some=True, what='cross_entropy')``: the labels, 0 where they"
-    " are to be ignored; an error where one is no class, or (``some``) where all are ignored.",
 )
