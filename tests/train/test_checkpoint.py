@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import tinygrad_bn as tg
+from tests.train.interrupted import interrupted_at
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader, StandardScaler
 from tinygrad_bn.errors import ArgumentError, DTypeError, TinygradError
@@ -664,30 +665,6 @@ def test_nothing_is_half_loaded_even_if_a_part_fails_late(good, tmp_path, monkey
         load_checkpoint(tmp_path / "run", **setup.parts, zlast=failing)
     assert setup.everything() == before
     assert failing.count == 1
-
-
-def interrupted_at(line, action):
-    """Run an action with a Ctrl-C at the n-th line that it executes in the package; returns how many it executed."""
-    count, before = 0, sys.gettrace()
-
-    def trace(frame, event, arg):
-        nonlocal count
-        if "tinygrad_bn" not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            count += 1
-            if count == line:
-                raise KeyboardInterrupt
-        return trace
-
-    sys.settrace(trace)
-    try:
-        action()
-    except KeyboardInterrupt:
-        assert count == line
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def test_ctrl_c_at_any_line_of_loading_leaves_the_old_state_or_the_new(good):

@@ -16,6 +16,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
+from tests.train.interrupted import interrupted_at
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.errors import AnomalyError, ArgumentError, GraphError, ShapeError
@@ -511,6 +512,31 @@ def test_a_batch_that_is_refused_changes_nothing(make, bad):
         trained(model=network, optimizer=optimizer, loss=loss, callbacks=[note])
     assert len(steps) == 3
     assert everything(network, optimizer) == steps[-1]
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam])
+def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make):
+    def setup():
+        network = with_dropout()
+        return network, make(network.parameters(), lr=0.1)
+
+    def state(network, optimizer):
+        tensors, _, *others = everything(network, optimizer)  # gradients may be those of the step under way
+        return tensors, others
+
+    def run(network, optimizer, callbacks=()):
+        trained(model=network, optimizer=optimizer, epochs=1, callbacks=callbacks)
+
+    parts = setup()
+    whole = [state(*parts)]
+    run(*parts, [lambda event, run: whole.append(state(*parts))])
+    assert len({repr(found) for found in whole}) == 7  # the start and six steps
+    parts = setup()
+    lines = interrupted_at(0, lambda: run(*parts))
+    for line in np.random.default_rng(0).integers(1, lines, 25):
+        parts = setup()
+        assert interrupted_at(int(line), lambda: run(*parts)) == line
+        assert state(*parts) in whole, line
 
 
 def test_a_batch_with_nan_spoils_no_running_statistics():

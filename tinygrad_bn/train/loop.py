@@ -232,6 +232,7 @@ def fit(
 def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
     inputs, target, count = parts_of(batch)
     put_back = _as_it_is(run)
+    weights: list[Any] = []
     try:
         output = run.model(*inputs)
         value = loss(output, target)
@@ -250,9 +251,11 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
         if clip_norm is not None:
             clip_grad_norm_(run.optimizer.params, clip_norm)
+        weights = [p.data for p in run.optimizer.params]
         run.optimizer.step()
     except BaseException:
-        put_back()
+        if all(p.data is data for p, data in zip(run.optimizer.params, weights)):  # else Ctrl-C came after the step
+            put_back()
         raise
     run.loss = number
     for name, mean in found.items():
@@ -263,9 +266,10 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
 
 
 def _as_it_is(run: Run) -> Callable[[], None]:
-    """What a forward and a backward pass change; the result puts it back."""
+    """What a step may change before the weights move; the result puts it back."""
     buffers = [(buffer, np.array(buffer.data, order="K")) for buffer in run.model.buffers()]
-    gradients = [(p, p.grad) for p in run.optimizer.params]
+    weights = [(p, p.data, p.grad) for p in run.optimizer.params]
+    slots = {p: dict(kept) for p, kept in run.optimizer.state.items()}
     bits = generator().bit_generator
     state = bits.state
 
@@ -273,8 +277,12 @@ def _as_it_is(run: Run) -> Callable[[], None]:
         bits.state = state
         for buffer, data in buffers:
             buffer.data = data
-        for p, grad in gradients:
+        for p, data, grad in weights:
+            if p.data is not data:
+                p.data = data
             p.grad = grad
+        run.optimizer.state.clear()
+        run.optimizer.state.update(slots)
 
     return put_back
 

@@ -1,0 +1,27 @@
+"""Ctrl-C at a chosen line."""
+
+import sys
+
+
+def interrupted_at(line, action):
+    """Run an action with a Ctrl-C at the n-th line that it executes in the package; returns how many it executed."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame, event, arg):
+        nonlocal count
+        if "tinygrad_bn" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            count += 1
+            if count == line:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        assert count == line
+    finally:
+        sys.settrace(before)
+    return count
