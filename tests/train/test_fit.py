@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -535,7 +536,7 @@ def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make):
     lines = interrupted_at(0, lambda: run(*parts))
     for line in np.random.default_rng(0).integers(1, lines, 25):
         parts = setup()
-        assert interrupted_at(int(line), lambda: run(*parts)) == line
+        assert interrupted_at(int(line), partial(run, *parts)) == line
         assert state(*parts) in whole, line
 
 
