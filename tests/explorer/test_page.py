@@ -179,7 +179,7 @@ def test_bn_of_other_sizes_and_a_function_of_ones_own(tmp_path: Path, capsys: py
     assert main(["explore", f"{tmp_path}/model.py:product", "--shape", "2", "--shape", "2", "-o", str(made)]) == 0
     nodes = Page(made.read_text(encoding="utf-8")).data()["nodes"].values()
     assert "return (x * y).sum()" in {node["code"] for node in nodes}
-    assert capsys.readouterr().out == f"wrote {made}\n" * 3
+    assert capsys.readouterr().out == f"wrote {made}; open it in a browser\n" * 3
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_bn_of_other_sizes_and_a_function_of_ones_own(tmp_path: Path, capsys: py
     [
         (["nothing"], "nothing to draw"),
         (["{model}:nothing"], "returned None"),
-        (["bn", "-o", "no/such/folder.html"], "No such file"),
+        (["bn", "-o", "no/such/folder.html"], "the folder does not exist"),
     ],
 )
 def test_mistakes_are_explained(
