@@ -1,6 +1,6 @@
 """The names of types in signatures.
 
-Three of them are ``Any`` to a type checker, which cannot follow operators through NumPy; they tell a reader what is meant.
+Some are ``Any`` to a type checker, because NumPy gives the operators in a way it cannot follow; they speak to the reader.
 """
 
 from __future__ import annotations
@@ -16,5 +16,6 @@ Raw: TypeAlias = Any  # the data of a variable: an ndarray, or a float for a sca
 Shape: TypeAlias = tuple[int, ...]  # the lengths of the axes
 DType: TypeAlias = np.dtype[Any]  # what numbers are stored as
 DTypeLike: TypeAlias = npt.DTypeLike  # what names one: np.float32, "float32"
-Params: TypeAlias = dict[str, Any]  # the parameters of an operation by name: plain data, no variables
+Plain: TypeAlias = Any  # plain data as a parameter of an operation: a number, text, None, a tuple of them; no variable
+Params: TypeAlias = dict[str, Plain]  # the parameters of an operation, by name
 Json: TypeAlias = Any  # what json.loads returns, not looked at yet

@@ -19,6 +19,7 @@ from ..errors import ArgumentError, explain
 from ..functional import batch_norm
 from ..graph import Picture, draw, trace_reduced
 from ..graph.views import VIEWS
+from ..kinds import Shape
 from ..nn import BatchNorm1d, Module
 from ..tensor import Tensor, scalarize
 
@@ -172,7 +173,7 @@ def _random(shapes: list[tuple[int, ...]], seed: int) -> list[Any]:
     return [rng.standard_normal(shape) for shape in shapes]
 
 
-def _cotangent(shape: tuple[int, ...], seed: int) -> Any:
+def _cotangent(shape: Shape, seed: int) -> Any:
     """1 for a single number; else random, because symmetric cotangents hide what a backward pass does."""
     return np.ones(shape) if np.prod(shape) == 1 else np.round(np.random.default_rng(seed).uniform(-1, 1, shape), 2)
 

@@ -237,11 +237,11 @@ def _largest(x: Value, axes: tuple[int, ...], what: str) -> Value:
     return primitives.stop_gradient(primitives.max(x, axis=axes, keepdims=True))
 
 
-def _reduced(shape: Shape, axes: tuple[int, ...]) -> tuple[int, ...]:
+def _reduced(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(1 if i in axes else size for i, size in enumerate(shape))
 
 
-def _dropped(shape: Shape, axes: tuple[int, ...]) -> tuple[int, ...]:
+def _dropped(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(size for i, size in enumerate(shape) if i not in axes)
 
 

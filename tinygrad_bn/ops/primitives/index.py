@@ -8,7 +8,7 @@ import numpy as np
 
 from ...engine import Primitive, Variable, dtype_of, shape_of
 from ...engine.unbroadcast import accumulator
-from ...kinds import Array, Raw, Shape
+from ...kinds import Array, Plain, Raw, Shape
 
 
 def _put_slice(x: Raw, index: tuple[Any, ...], shape: Shape) -> Raw:
@@ -91,7 +91,7 @@ put_diagonal: Primitive = Primitive(
 def _positions(name: str, words: str) -> Primitive:
     find = getattr(np, name)
 
-    def forward(x: Raw, **params: Any) -> Raw:
+    def forward(x: Raw, **params: Plain) -> Raw:
         return find(x, **params)
 
     return Primitive(
