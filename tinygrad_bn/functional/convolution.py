@@ -10,7 +10,6 @@ Performance Convolutional Neural Networks for Document Processing").
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from .. import ops
 from ..engine import dtype_of, scope, shape_of
@@ -156,7 +155,15 @@ def conv_transpose3d(
 
 
 def _convolve(
-    x: Value, weight: Value, bias: Value, stride: Any, padding: Any, dilation: Any, groups: int, n: int, what: str
+    x: Value,
+    weight: Value,
+    bias: Value,
+    stride: Sizes,
+    padding: Sizes | str,
+    dilation: Sizes,
+    groups: int,
+    n: int,
+    what: str,
 ) -> Value:
     x, weight = as_value(x), as_value(weight)
     batched = check_layout(x, n, what)
@@ -194,11 +201,11 @@ def _convolve_transposed(
     x: Value,
     weight: Value,
     bias: Value,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
     groups: int,
-    dilation: Any,
+    dilation: Sizes,
     n: int,
     what: str,
 ) -> Value:
@@ -239,7 +246,9 @@ def _finished(y: Value, bias: Value, batched: bool, n: int) -> Value:
     return y if batched else ops.squeeze(y, 0)
 
 
-def _padding(padding: Any, window: list[int], steps: Any, gaps: Any, n: int, what: str) -> Pairs:
+def _padding(
+    padding: Sizes | str, window: list[int], steps: tuple[int, ...], gaps: tuple[int, ...], n: int, what: str
+) -> Pairs:
     """Zeros before and after, per axis."""
     if not isinstance(padding, str):
         return [(p, p) for p in per_axis(padding, n, what, "padding", 0)]

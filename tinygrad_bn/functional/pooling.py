@@ -126,7 +126,14 @@ def adaptive_avg_pool3d(x: Value, output_size: Any) -> Value:
 
 
 def _max_pool(
-    x: Value, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, n: int, what: str
+    x: Value,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Sizes,
+    dilation: Sizes,
+    ceil_mode: bool,
+    n: int,
+    what: str,
 ) -> Value:
     x = as_value(x)
     check_layout(x, n, what)
@@ -140,7 +147,7 @@ def _max_pool(
 
 
 def _avg_pool(
-    x: Value, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
+    x: Value, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool, count_include_pad: bool,
     divisor_override: int | None, n: int, what: str,
 ) -> Value:  # fmt: skip
     x = as_value(x)
@@ -189,7 +196,7 @@ def _adaptive(x: Value, output_size: Any, n: int, what: str) -> Value:
         return y
 
 
-def _check_divisor(divisor_override: Any, what: str) -> None:
+def _check_divisor(divisor_override: int | None, what: str) -> None:
     if divisor_override is not None and number(what, "divisor_override", divisor_override) == 0:
         raise ArgumentError(explain(f"{what}: divisor_override cannot be 0", got=divisor_override))
 
@@ -203,7 +210,7 @@ def _tiles(size: int, length: int) -> Array:
     return means
 
 
-def _window(kernel_size: Any, stride: Any, padding: Any, n: int, what: str) -> tuple[Ints, Ints, Ints]:
+def _window(kernel_size: Sizes, stride: Sizes | None, padding: Sizes, n: int, what: str) -> tuple[Ints, Ints, Ints]:
     window = per_axis(kernel_size, n, what, "kernel_size", 1)
     steps = window if stride is None else per_axis(stride, n, what, "stride", 1)
     margins = per_axis(padding, n, what, "padding", 0)
