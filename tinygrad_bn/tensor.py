@@ -123,7 +123,7 @@ class Arithmetic(Elementwise):
 
     __hash__ = Variable.__hash__
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+    def backward(self, gradient: Value = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
 
         Args:
@@ -180,7 +180,7 @@ class Scalar(Arithmetic):
     __slots__ = ()
     is_scalar_kind = True
 
-    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
+    def __init__(self, data: Value, requires_grad: bool = True, name: str | None = None) -> None:
         super().__init__(self.to_data(data), requires_grad, name)
 
     @staticmethod
@@ -240,7 +240,7 @@ class Tensor(Arithmetic):
     is_scalar_kind = False
 
     def __init__(
-        self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: DTypeLike | None = None
+        self, data: Value, requires_grad: bool = False, name: str | None = None, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__(self.to_data(data, dtype), requires_grad, name)
 
@@ -459,7 +459,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(
-        self, data: Any, requires_grad: bool = True, name: str | None = None, dtype: DTypeLike | None = None
+        self, data: Value, requires_grad: bool = True, name: str | None = None, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__(data, requires_grad, name, dtype)
 
@@ -483,7 +483,7 @@ def _suffix(variable: Variable) -> str:
     return "".join(", " + part for part in parts)
 
 
-def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) -> Array:
+def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) -> Array:
     """An object array of ``Scalar``, one per element, on which tensor code runs unchanged, scalar by scalar.
 
     >>> x = scalarize([1.0, 2.0, 3.0, 4.0], name="x")
@@ -503,20 +503,20 @@ def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) ->
     return scalars
 
 
-def values_of(scalars: Any) -> Array:
+def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
     values: Array = np.vectorize(float, otypes=[float])(scalars)
     return values
 
 
-def gradients_of(scalars: Any) -> Array:
+def gradients_of(scalars: Value) -> Array:
     """The gradients of an (object) array of scalars as floats.
 
     Raises:
         GraphError: a scalar that has none; run backward first.
     """
 
-    def gradient(scalar: Any) -> float:
+    def gradient(scalar: Value) -> float:
         if scalar.grad is None:
             raise GraphError(
                 explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used")

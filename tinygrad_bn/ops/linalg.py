@@ -5,7 +5,7 @@ All of it can be differentiated again.  Single scalars and object arrays have no
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Value
@@ -17,15 +17,15 @@ from .composed.shaping import swapaxes
 class SlogdetResult(NamedTuple):
     """What ``slogdet`` returns: the determinant is ``sign * exp(logabsdet)``."""
 
-    sign: Any
-    logabsdet: Any
+    sign: Value
+    logabsdet: Value
 
 
 class EighResult(NamedTuple):
     """What ``eigh`` returns: ``x @ eigenvectors = eigenvectors * eigenvalues``."""
 
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Value
+    eigenvectors: Value
 
 
 def solve(a: Value, b: Value) -> Value:

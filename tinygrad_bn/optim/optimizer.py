@@ -26,7 +26,7 @@ from ..tensor import Scalar, Tensor
 from .given import listed
 
 State = dict[str, Variable]
-Rule = Callable[[Any, Any, dict[str, Any]], Any]
+Rule = Callable[[Value, Value, dict[str, Value]], Value]
 
 
 class Setting:

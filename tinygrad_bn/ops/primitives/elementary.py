@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,12 @@ from .error_function import erf_array
 
 
 def _unary(
-    name: str, forward: Callable[..., Raw], scalar: Callable[[float], float], rule: Any, doc: str, notation: str = ""
+    name: str,
+    forward: Callable[..., Raw],
+    scalar: Callable[[float], float],
+    rule: Callable[..., Value],
+    doc: str,
+    notation: str = "",
 ) -> Primitive:
     notation = notation or f"{name} {{0}}"
     return Primitive(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def _extremum_rule(g: Value, out: Value, x: Value, axis: tuple[int, ...], keepdi
     return where(chosen, spread(share, x, axis, keepdims), 0.0)
 
 
-def _unfold_extremum(pick: Callable[..., Raw]) -> Any:
+def _unfold_extremum(pick: Callable[..., Raw]) -> Callable[..., Value]:
     """On scalars: the mean of the elements that equal the extremum, which shares the gradient among ties alike."""
 
     def unfold(x: Array, axis: tuple[int, ...], keepdims: bool) -> Value:
