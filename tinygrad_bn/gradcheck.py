@@ -17,6 +17,7 @@ import numpy as np
 
 from .engine import Variable, dtype_of, gradients, no_grad
 from .errors import ArgumentError, GradcheckError, explain, unmasked
+from .kinds import Raw, Value
 from .random import generator
 from .tensor import Tensor
 
@@ -76,7 +77,7 @@ def gradcheck(
     draws = generator().bit_generator.state != drawn
     cotangents = [rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape) for y in outputs]
 
-    def values() -> list[Any]:
+    def values() -> list[Raw]:
         return [np.asarray(y.data) for y in _outputs(function, args)]
 
     base = [np.array(y.data) for y in outputs]
@@ -212,7 +213,7 @@ def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
             )
 
 
-def _outputs(function: Callable[..., Any], args: Sequence[Any]) -> list[Variable]:
+def _outputs(function: Callable[..., Any], args: Sequence[Value]) -> list[Variable]:
     result = function(*args)
     outputs = list(result) if isinstance(result, (tuple, list)) else [result]
     if not all(isinstance(y, Variable) for y in outputs):
@@ -231,8 +232,8 @@ class Slope(NamedTuple):
 
 
 def _slopes(
-    values: Callable[[], list[Any]], cotangents: Sequence[Any], leaf: Variable, index: tuple[int, ...], eps: float,
-    base: list[Any], expected: float, tolerance: tuple[float, float],
+    values: Callable[[], list[Raw]], cotangents: Sequence[Raw], leaf: Variable, index: tuple[int, ...], eps: float,
+    base: list[Raw], expected: float, tolerance: tuple[float, float],
 ) -> Slope:  # fmt: skip
     """The slope of the results, weighted with the cotangents, along one element."""
     original = leaf.data
@@ -269,7 +270,7 @@ def _slopes(
         leaf.data = original
 
 
-def _quotient(up: Point, down: Point, cotangents: Sequence[Any], moved: Sequence[Any] = ()) -> tuple[float, float]:
+def _quotient(up: Point, down: Point, cotangents: Sequence[Raw], moved: Sequence[Raw] = ()) -> tuple[float, float]:
     """The weighted difference over the width, and what rounding of the results may have done to it.
 
     Each result is subtracted from itself before any are added: beside 1e16 a change of 1 would not be seen.  Results
@@ -289,7 +290,7 @@ def _quotient(up: Point, down: Point, cotangents: Sequence[Any], moved: Sequence
 
 
 def steadiest(
-    at: Callable[[float], Point], cotangents: Sequence[Any], eps: float, x: float, tolerance: tuple[float, float]
+    at: Callable[[float], Point], cotangents: Sequence[Raw], eps: float, x: float, tolerance: tuple[float, float]
 ) -> tuple[float, float]:
     """The central difference with the smallest steps that agree with each other; and how much it may be off.
 

@@ -18,17 +18,16 @@ from .engine.mode import current_mode
 from .engine.sweep import backward
 from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
+from .kinds import Array, DTypeLike, Value
 from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
 from .ops.primitives import TABLE
-
-Array = np.ndarray[Any, Any]
 
 
 def _operators(operation: Operation) -> tuple[Operation, Operation]:
     """``x + y`` and ``y + x`` of an operation: with what is no number (None, text, an object) it is the other's turn."""
 
-    def operator(self: Any, other: Any) -> Any:
+    def operator(self: Any, other: Value) -> Value:
         try:
             return operation(self, other)
         except (TypeError, ValueError):
@@ -36,7 +35,7 @@ def _operators(operation: Operation) -> tuple[Operation, Operation]:
                 return NotImplemented
             raise
 
-    def reflected(self: Any, other: Any) -> Any:
+    def reflected(self: Any, other: Value) -> Value:
         try:
             return operation(other, self)
         except (TypeError, ValueError):
@@ -60,7 +59,7 @@ def _methods() -> dict[str, Any]:
     """
 
     def method(primitive: Primitive) -> Any:
-        def call(self: Any) -> Any:
+        def call(self: Any) -> Value:
             return primitive(self)
 
         call.__name__, call.__doc__ = primitive.name, primitive.__doc__
@@ -95,25 +94,25 @@ class Arithmetic(Elementwise):
     __mod__, __rmod__ = _operators(ops.remainder)
     __pow__, __rpow__ = _operators(ops.power)
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Value:
         return ops.negative(self)
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Value:
         return self
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Value:
         return ops.abs(self)
 
-    def __round__(self, ndigits: int | None = None) -> Any:
+    def __round__(self, ndigits: int | None = None) -> Value:
         return ops.round(self, ndigits or 0)
 
-    def __floor__(self) -> Any:
+    def __floor__(self) -> Value:
         return ops.floor(self)
 
-    def __ceil__(self) -> Any:
+    def __ceil__(self) -> Value:
         return ops.ceil(self)
 
-    def __trunc__(self) -> Any:
+    def __trunc__(self) -> Value:
         return ops.trunc(self)
 
     # Comparisons are operations without a derivative: booleans for tensors, 1.0 or 0.0 for scalars.  With what is no number,
@@ -124,7 +123,7 @@ class Arithmetic(Elementwise):
 
     __hash__ = Variable.__hash__
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+    def backward(self, gradient: Value = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
 
         Args:
@@ -144,7 +143,7 @@ class Arithmetic(Elementwise):
         """
         backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
-    def _assign(self, value: Any) -> None:
+    def _assign(self, value: Value) -> None:
         """What ``x.data = value`` does."""
         self._check_leaf("its data cannot be assigned")
         tape = current_mode().tape
@@ -156,16 +155,16 @@ class Arithmetic(Elementwise):
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
-    def arctan2(self, other: Any) -> Any:  # NumPy looks these two up as well
+    def arctan2(self, other: Value) -> Value:  # NumPy looks these two up as well
         return ops.arctan2(self, other)
 
-    def hypot(self, other: Any) -> Any:
+    def hypot(self, other: Value) -> Value:
         return ops.hypot(self, other)
 
-    def round(self, decimals: int = 0) -> Any:
+    def round(self, decimals: int = 0) -> Value:
         return ops.round(self, decimals)
 
-    def clip(self, low: Any = None, high: Any = None) -> Any:
+    def clip(self, low: Value = None, high: Value = None) -> Value:
         return ops.clip(self, low, high)
 
 
@@ -181,11 +180,11 @@ class Scalar(Arithmetic):
     __slots__ = ()
     is_scalar_kind = True
 
-    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
+    def __init__(self, data: Value, requires_grad: bool = True, name: str | None = None) -> None:
         super().__init__(self.to_data(data), requires_grad, name)
 
     @staticmethod
-    def to_data(value: Any, dtype: Any = None) -> float:
+    def to_data(value: Value, dtype: DTypeLike | None = None) -> float:
         """The number as a Python float."""
         if isinstance(value, Variable):
             value = _outside_of_graph(value).item()
@@ -195,12 +194,12 @@ class Scalar(Arithmetic):
         return float(value)
 
     # Most of a scalar program is sums of products, so these two go straight where both sides are scalars.
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Value) -> Value:
         if type(other) is Scalar:
             return ops.add.of_two(self, other, self._data + other._data)
         return super().__add__(other)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Value) -> Value:
         if type(other) is Scalar:
             return ops.multiply.of_two(self, other, self._data * other._data)
         return super().__mul__(other)
@@ -240,11 +239,13 @@ class Tensor(Arithmetic):
     __slots__ = ()
     is_scalar_kind = False
 
-    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, data: Value, requires_grad: bool = False, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(self.to_data(data, dtype), requires_grad, name)
 
     @staticmethod
-    def to_data(value: Any, dtype: Any = None) -> Array:
+    def to_data(value: Value, dtype: DTypeLike | None = None) -> Array:
         """A read-only array of its own memory."""
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
@@ -307,7 +308,7 @@ class Tensor(Arithmetic):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         """What ``numpy.asarray`` gets.  Refused where that would silently drop the graph."""
         tape = current_mode().tape
         if tape is not None:
@@ -324,10 +325,10 @@ class Tensor(Arithmetic):
             raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
         return array.copy() if copy and array is self._data else array
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Value:
         return ops.getitem(self, index)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: Any, value: Value) -> None:
         raise GraphError(
             explain(
                 f"{self.label} cannot be assigned to in place: operations may have recorded its value",
@@ -342,109 +343,109 @@ class Tensor(Arithmetic):
     __or__, __ror__ = _operators(bitwise_or)
     __xor__, __rxor__ = _operators(bitwise_xor)
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> Value:
         return invert(self)
 
     @property
-    def T(self) -> Any:  # noqa: N802 (NumPy's name)
+    def T(self) -> Value:  # noqa: N802 (NumPy's name)
         """The axes reversed."""
         return ops.transpose(self)
 
     # Reductions.
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Value:
         """See ``ops.sum``; so for all of these."""
         return ops.sum(self, axis, keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.mean(self, axis, keepdims)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Value:
         return ops.var(self, axis, keepdims, ddof)
 
-    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Value:
         return ops.std(self, axis, keepdims, ddof)
 
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.prod(self, axis, keepdims)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.max(self, axis, keepdims)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.min(self, axis, keepdims)
 
-    def all(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.all(self, axis, keepdims)
 
-    def any(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.any(self, axis, keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Value:
         return ops.argmax(self, axis, keepdims)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Value:
         return ops.argmin(self, axis, keepdims)
 
-    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Value:
         return ops.argsort(self, axis, kind)
 
     def nonzero(self) -> tuple[Array, ...]:
         """The positions of the elements that are not 0, as raw arrays, one for each axis."""
         return self.numpy().nonzero()
 
-    def cumsum(self, axis: int | None = None) -> Any:
+    def cumsum(self, axis: int | None = None) -> Value:
         return ops.cumsum(self, axis)
 
-    def norm(self, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
+    def norm(self, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A002
         return ops.norm(self, ord, axis, keepdims)
 
-    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Value:
         return ops.logsumexp(self, axis, keepdims)
 
-    def softmax(self, axis: Axis = -1) -> Any:
+    def softmax(self, axis: Axis = -1) -> Value:
         return ops.softmax(self, axis)
 
-    def log_softmax(self, axis: Axis = -1) -> Any:
+    def log_softmax(self, axis: Axis = -1) -> Value:
         return ops.log_softmax(self, axis)
 
     # Products, shapes, elements.
-    def dot(self, other: Any) -> Any:
+    def dot(self, other: Value) -> Value:
         """See ``ops.dot``; so for all of these."""
         return ops.dot(self, other)
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any) -> Value:
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def ravel(self) -> Any:
+    def ravel(self) -> Value:
         return ops.ravel(self)
 
-    def flatten(self, start_axis: int = 0) -> Any:
+    def flatten(self, start_axis: int = 0) -> Value:
         return ops.flatten(self, start_axis)
 
-    def transpose(self, *axes: Any) -> Any:
+    def transpose(self, *axes: Any) -> Value:
         if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
             return ops.transpose(self, axes[0])
         return ops.transpose(self, axes or None)
 
-    def swapaxes(self, axis1: int, axis2: int) -> Any:
+    def swapaxes(self, axis1: int, axis2: int) -> Value:
         return ops.swapaxes(self, axis1, axis2)
 
-    def squeeze(self, axis: Axis = None) -> Any:
+    def squeeze(self, axis: Axis = None) -> Value:
         return ops.squeeze(self, axis)
 
-    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Value:
         return ops.repeat(self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> Any:
+    def take(self, indices: Value, axis: int | None = None) -> Value:
         return ops.take(self, indices, axis)
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
         return ops.diagonal(self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
         return ops.trace(self, offset, axis1, axis2)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: DTypeLike) -> Value:
         """The same numbers in another dtype; a gradient passes between floating-point dtypes only."""
         return ops.astype(self, dtype)
 
@@ -457,7 +458,9 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, data: Value, requires_grad: bool = True, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(data, requires_grad, name, dtype)
 
 
@@ -480,7 +483,7 @@ def _suffix(variable: Variable) -> str:
     return "".join(", " + part for part in parts)
 
 
-def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) -> Array:
+def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) -> Array:
     """An object array of ``Scalar``, one per element, on which tensor code runs unchanged, scalar by scalar.
 
     >>> x = scalarize([1.0, 2.0, 3.0, 4.0], name="x")
@@ -500,20 +503,20 @@ def scalarize(data: Any, name: str | None = None, requires_grad: bool = True) ->
     return scalars
 
 
-def values_of(scalars: Any) -> Array:
+def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
     values: Array = np.vectorize(float, otypes=[float])(scalars)
     return values
 
 
-def gradients_of(scalars: Any) -> Array:
+def gradients_of(scalars: Value) -> Array:
     """The gradients of an (object) array of scalars as floats.
 
     Raises:
         GraphError: a scalar that has none; run backward first.
     """
 
-    def gradient(scalar: Any) -> float:
+    def gradient(scalar: Value) -> float:
         if scalar.grad is None:
             raise GraphError(
                 explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used")

@@ -19,6 +19,7 @@ from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled,
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from .kinds import Raw, Value
 from .ops import reshape, stack
 from .ops import sum as sum_over
 from .ops.primitives.elementary import identity
@@ -101,21 +102,21 @@ def value_and_grad(function: Function, argnums: int | Sequence[int] = 0, *, crea
     return both
 
 
-def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(function: Function, *primals: Value) -> tuple[Value, Callable[[Value], tuple[Value, ...]]]:
     """The value at ``primals``, and the function from a cotangent of the value to cotangents of the primals.
 
     The returned function can be called any number of times.
     """
     run = _Run(function, primals, {}, range(len(primals)), False)
 
-    def pull_back(cotangent: Any) -> tuple[Any, ...]:
+    def pull_back(cotangent: Value) -> tuple[Value, ...]:
         found = run.cotangents(cotangent)
         return tuple(g if isinstance(cotangent, Variable) else run.given_back(g) for g in found)
 
     return run.given_back(run.value), pull_back
 
 
-def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(function: Function, primals: Sequence[Value], tangents: Sequence[Value]) -> tuple[Value, Value]:
     """The value at ``primals``, and its directional derivative along ``tangents``.
 
     Needs no rules of its own: the vjp is linear in its cotangent, and the transpose of that linear map is the jvp.
@@ -163,7 +164,7 @@ def hessian(function: Function, argnums: int = 0) -> Function:
     return jacobian(grad(function, argnums, create_graph=True), argnums)
 
 
-def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+def hvp(function: Function, primals: Sequence[Value], tangents: Sequence[Value]) -> tuple[Value, ...]:
     """Hessian of a function with one number as value, times ``tangents``: one product per primal, no matrix made."""
     _check_tangents("hvp", primals, tangents)
     positions = tuple(range(len(primals)))
@@ -235,7 +236,7 @@ class _Run:
                     raise _unused(position, passed)
                 passed = next((arg for other, arg in _points.get() if other is passed), None)
 
-    def cotangents(self, seed: Any, retain_graph: bool = True) -> list[Any]:
+    def cotangents(self, seed: Value, retain_graph: bool = True) -> list[Value]:
         """Cotangents of the points, zeros for those the value does not depend on."""
         found: list[Any] = [None] * len(self.points)
         if self.value.requires_grad:
@@ -244,7 +245,7 @@ class _Run:
         zeros = (p.kind.wrap(p.to_data(np.zeros(p.shape, dtype_of(p)))) for p in self.points)
         return [zero if g is None else g for g, zero in zip(found, zeros)]
 
-    def given_back(self, result: Variable) -> Any:
+    def given_back(self, result: Variable) -> Value:
         """A result as the caller gets it: a variable, or else a number or an array of the caller's own."""
         if self.keeps_variables:
             return result if self.recorded else result.detach()
@@ -282,7 +283,7 @@ def _unused(position: int, passed: Variable) -> ArgumentError:
     )
 
 
-def _point(arg: Any, position: int, scalars: bool) -> Variable:
+def _point(arg: Value, position: int, scalars: bool) -> Variable:
     """A fresh variable that wants a gradient, at the argument's value.
 
     A node of its own: were the argument itself used, a function that also closes over that variable would be
@@ -312,7 +313,7 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, Tensor))
 
 
-def _as_variable(value: Any, point: Variable) -> Variable:
+def _as_variable(value: Value, point: Variable) -> Variable:
     """What the function returned; a number or an array that is no variable is a constant."""
     if isinstance(value, Variable):
         return value
@@ -333,7 +334,7 @@ def _positions(argnums: Any, args: Sequence[Any]) -> list[int]:
     return positions
 
 
-def _check_tangents(what: str, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
+def _check_tangents(what: str, primals: Sequence[Value], tangents: Sequence[Value]) -> None:
     if len(primals) != len(tangents):
         got = f"{len(tangents)} tangents for {len(primals)} primals"
         raise ArgumentError(explain(f"{what}: one tangent per primal", got=got))
@@ -343,7 +344,7 @@ def _check_tangents(what: str, primals: Sequence[Any], tangents: Sequence[Any]) 
             raise ShapeError(explain(f"{what}: a tangent has its primal's shape", got=got, expected=shape_of(primal)))
 
 
-def _contracted(slopes: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def _contracted(slopes: Sequence[Value], tangents: Sequence[Value]) -> Value:
     """The sum over all elements of slope times tangent."""
     terms = (
         sum_over(slope * (tangent if isinstance(tangent, Variable) else _like(slope, tangent)))
@@ -352,7 +353,7 @@ def _contracted(slopes: Sequence[Any], tangents: Sequence[Any]) -> Any:
     return functools.reduce(lambda a, b: a + b, terms)
 
 
-def _like(variable: Variable, raw: Any) -> Any:
+def _like(variable: Variable, raw: Raw) -> Value:
     return float(raw) if variable.is_scalar_kind else np.asarray(raw, float)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
-
-Array = np.ndarray[Any, Any]
+from ..kinds import Array
 
 
 class ArrayDataset:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError, explain, unmasked
-
-Array = np.ndarray[Any, Any]
+from ..kinds import Array
 
 
 class StandardScaler:

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..engine import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from ..kinds import Array
 from ..random import generator
 from .dataset import ArrayDataset
-
-Array = np.ndarray[Any, Any]
 
 
 def random_split(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..errors import DTypeError, ShapeError, explain, unmasked
+from ..kinds import Array
 
 FIX = "collate_fn=, a function that makes a batch of a list of rows"
 
@@ -35,7 +36,7 @@ def collate(rows: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_stacked(number, list(values)) for number, values in enumerate(zip(*fields)))
 
 
-def _stacked(number: int, values: list[Any]) -> np.ndarray[Any, Any]:
+def _stacked(number: int, values: list[Any]) -> Array:
     what = f"a batch: field {number} of the rows"
     arrays = []
     for value in values:

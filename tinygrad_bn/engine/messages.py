@@ -5,6 +5,7 @@ Apart from the engine proper, so that there the cases stand beside each other an
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..errors import (
     TinygradError,
     explain,
 )  # fmt: skip
+from ..kinds import DType, Params, Raw, Shape, Value
 from .mode import Site
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def summary(value: Any) -> str:
     return f"shape {array.shape}: {', '.join(parts)}"
 
 
-def made_nonfinite(made: Any, given: Any, elementwise: bool) -> bool:
+def made_nonfinite(made: Raw, given: Iterable[Raw], elementwise: bool) -> bool:
     """Whether a NaN is there, or an infinity that came from no infinity: -inf in a mask is meant so.
 
     Args:
@@ -77,13 +79,13 @@ def not_a_leaf(variable: Variable, consequence: str) -> TinygradError:
     return GraphError(explain(what, fix="change the leaf it came from, or work on x.detach()"))
 
 
-def other_shape(variable: Variable, shape: tuple[int, ...]) -> TinygradError:
+def other_shape(variable: Variable, shape: Shape) -> TinygradError:
     what = f"{variable.label}: new data of another shape"
     fix = "make a new variable, or reshape the value first"
     return ShapeError(explain(what, got=f"shape {shape}", expected=variable.shape, fix=fix))
 
 
-def other_kind(variable: Variable, dtype: Any) -> TinygradError:
+def other_kind(variable: Variable, dtype: DType) -> TinygradError:
     what = f"{variable.label}: new data of another kind"
     return DTypeError(explain(what, got=f"dtype {dtype}", expected=variable.dtype))
 
@@ -137,7 +139,7 @@ def not_plain(primitive: Primitive, name: str, value: Any) -> TinygradError:
     return DTypeError(explain(what, got=type(value).__name__, expected=expected, fix=fix))
 
 
-def not_numbers(primitive: Primitive, dtype: Any) -> TinygradError:
+def not_numbers(primitive: Primitive, dtype: DType) -> TinygradError:
     return DTypeError(explain(f"{primitive.name}: a constant beside a Tensor must be numbers", got=f"dtype {dtype}"))
 
 
@@ -151,7 +153,7 @@ def not_for_scalars(primitive: Primitive) -> TinygradError:
     return NoDerivativeError(explain(what, fix="use a Tensor, or an array of scalars (scalarize)"))
 
 
-def refused(primitive: Primitive, error: Exception, values: Any, params: dict[str, Any]) -> Exception:
+def refused(primitive: Primitive, error: Exception, values: Sequence[Value], params: Params) -> Exception:
     """NumPy's own complaint, said again with the operation and its arguments."""
     if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
         return error
@@ -168,12 +170,12 @@ def refused(primitive: Primitive, error: Exception, values: Any, params: dict[st
     return family(explain(f"{primitive.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}", fix=fix))
 
 
-def not_finite_forward(primitive: Primitive, data: Any, values: list[Any]) -> TinygradError:
+def not_finite_forward(primitive: Primitive, data: Raw, values: list[Raw]) -> TinygradError:
     site = Site.here(None)
     return step_not_finite(primitive, data, values, f"{site.filename}:{site.line}")
 
 
-def step_not_finite(primitive: Primitive, data: Any, values: list[Any], place: str) -> TinygradError:
+def step_not_finite(primitive: Primitive, data: Raw, values: list[Raw], place: str) -> TinygradError:
     inputs = "; ".join(summary(value) for value in values)
     what = f"forward: {primitive.name} made {summary(data)}"
     return AnomalyError(explain(what, got=f"inputs {inputs}", fix=f"look at {place}"))
@@ -225,7 +227,7 @@ def not_finite_in_rule(result: Variable, index: int, error: Exception) -> Tinygr
     return AnomalyError(f"backward, in the rule of {operation(result)} for argument {index}: {found}")
 
 
-def inspect_backward(result: Variable, index: int, cotangent: Any, given: Any) -> None:
+def inspect_backward(result: Variable, index: int, cotangent: Value, given: Sequence[Value]) -> None:
     """Raise where the rule for an argument made a NaN, or an infinity from no infinity."""
     raw, *values = (getattr(value, "_data", value) for value in (cotangent, *given))
     elementwise = result.primitive is not None and result.primitive.elementwise and np.shape(raw) == result.shape
@@ -233,7 +235,7 @@ def inspect_backward(result: Variable, index: int, cotangent: Any, given: Any) -
         raise not_finite_backward(result, index, raw)
 
 
-def not_finite_backward(result: Variable, index: int, raw: Any) -> TinygradError:
+def not_finite_backward(result: Variable, index: int, raw: Raw) -> TinygradError:
     site = result.scope
     made = f"look at {site.filename}:{site.line}, which called it" if isinstance(site, Site) else None
     return AnomalyError(

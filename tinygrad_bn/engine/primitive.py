@@ -14,19 +14,19 @@ Rules never undo broadcasting or dtype promotion; the engine does that once (``c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, explain, unmasked
+from ..kinds import Array, Params, Plain, Raw, Value
 from . import messages
 from .mode import PLAIN_MODE, Site, current_mode, current_scope
 from .variable import Variable, next_stamp
 
-Rule = Callable[..., Any]
+Rule = Callable[..., Value]
 
 PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
-NO_PARAMS: dict[str, Any] = {}  # what all operations without parameters remember: one dict less per operation
+NO_PARAMS: Params = {}  # what all operations without parameters remember: one dict less per operation
 WEAK_SCALARS = int(np.__version__.split(".")[0]) >= 2  # Python numbers never widen an array (NEP 50)
 
 
@@ -51,13 +51,13 @@ class Primitive:
     def __init__(
         self,
         name: str,
-        forward: Callable[..., Any],
+        forward: Callable[..., Raw],
         *vjps: Rule | None,
         variadic: Rule | None = None,
-        scalar: Callable[..., Any] | None = None,
+        scalar: Callable[..., Raw] | None = None,
         elementwise: bool = False,
         core_dims: int | None = None,
-        unfold: Callable[..., Any] | None = None,
+        unfold: Callable[..., Value] | None = None,
         discrete: bool = False,
         pure: bool = True,
         notation: str | None = None,
@@ -89,7 +89,7 @@ class Primitive:
             return lambda g, out, *args, **params: rule(index, g, out, *args, **params)
         return self.vjps[index]
 
-    def __call__(self, *args: Any, **params: Any) -> Any:
+    def __call__(self, *args: Value, **params: Plain) -> Value:
         """Compute, and record when an argument takes part in a graph.  Raw arguments give a raw result."""
         kind: type[Variable] | None = None
         requires_grad = tracked = foreign = False
@@ -176,12 +176,12 @@ class Primitive:
 
     # -- the three ways of computing ----------------------------------------------------------------------------------
 
-    def on_arrays(self, values: Sequence[Any], params: dict[str, Any]) -> Any:
+    def on_arrays(self, values: Sequence[Raw], params: Params) -> Raw:
         """The result on ndarrays and numbers as an ndarray: what ``__call__`` computes for tensors, without a record."""
         data = np.asarray(self.forward(*values, **params))
         return data if WEAK_SCALARS or data.dtype != np.float64 or "dtype" in params else _not_widened(data, values)
 
-    def on_floats(self, values: Any, params: dict[str, Any]) -> Any:
+    def on_floats(self, values: Sequence[Raw], params: Params) -> Raw:
         """The result on Python numbers, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
         if self.scalar is None:
             raise messages.not_for_scalars(self)
@@ -191,7 +191,7 @@ class Primitive:
             with np.errstate(all="ignore"):
                 return float(self.forward(*map(np.float64, values), **params))
 
-    def _on_raw(self, values: list[Any], params: dict[str, Any], foreign: bool) -> Any:
+    def _on_raw(self, values: list[Raw], params: Params, foreign: bool) -> Raw:
         if not values:
             fix = "give what is not plain data by position"
             raise DTypeError(explain(f"{self.name}: no arguments, only parameters: {', '.join(params)}", fix=fix))
@@ -208,7 +208,7 @@ class Primitive:
         except Exception as error:
             raise messages.refused(self, error, values, params) from error
 
-    def _unfolded(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    def _unfolded(self, args: Sequence[Value], params: Params) -> Value:
         """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
         if self.unfold is not None:
             return self.unfold(*args, **params)
@@ -221,7 +221,7 @@ class Primitive:
             raise messages.refused(self, error, args, params) from error
         return out[()] if isinstance(out, np.ndarray) and out.ndim == 0 else out  # the scalar rather than a box with it
 
-    def _constants(self, args: tuple[Any, ...], recorded: bool) -> tuple[tuple[Any, ...], list[Any]]:
+    def _constants(self, args: tuple[Value, ...], recorded: bool) -> tuple[tuple[Value, ...], list[Raw]]:
         """Raw arguments beside tensors, made safe to remember: an array that somebody could still change is copied."""
         made = []
         for arg in args:
@@ -234,7 +234,7 @@ class Primitive:
             made.append(arg)
         return tuple(made), [arg._data if isinstance(arg, Variable) else arg for arg in made]
 
-    def _passes(self, args: tuple[Any, ...], data: Any) -> bool:
+    def _passes(self, args: tuple[Value, ...], data: Raw) -> bool:
         """Whether an argument that wants a gradient has a rule, and the result numbers that can carry one."""
         rules = self.vjps or (self.variadic,) * len(args)
         wanted = (
@@ -242,20 +242,20 @@ class Primitive:
         )
         return any(wanted) and (type(data) is float or data.dtype.kind == "f")
 
-    def _check_params(self, params: dict[str, Any]) -> None:
+    def _check_params(self, params: Params) -> None:
         """A variable or an array among the parameters would get no gradient, and could be changed afterwards."""
         for name, value in params.items():
             if isinstance(value, (Variable, np.ndarray)):
                 raise messages.not_plain(self, name, value)
 
-    def _kind_of_mixed(self, args: tuple[Any, ...]) -> type[Variable]:
+    def _kind_of_mixed(self, args: tuple[Value, ...]) -> type[Variable]:
         """The kind of tensors: beside them a scalar that wants no gradient is a number, like a Python float."""
         variables = [arg for arg in args if isinstance(arg, Variable)]
         if any(v.is_scalar_kind and (v._requires_grad or v.inputs is not None) for v in variables):
             raise messages.mixed_kinds(self)
         return next(v.kind for v in variables if not v.is_scalar_kind)
 
-    def _real_numbers(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    def _real_numbers(self, args: tuple[Value, ...]) -> tuple[tuple[Value, ...], list[Raw]]:
         """Raw arguments beside scalars as Python floats: a float32 would take its low precision into the rules."""
         for arg in args:
             if not isinstance(arg, Variable) and (np.shape(arg) != () or np.asarray(arg).dtype.kind not in "fiub"):
@@ -264,9 +264,9 @@ class Primitive:
         return made, [arg._data if isinstance(arg, Variable) else arg for arg in made]
 
 
-def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def frozen(array: Array) -> Array:
     """The array itself when nobody can write to it, else a read-only copy."""
-    owner: Any = array
+    owner: object = array
     while isinstance(owner, np.ndarray) and not owner.flags.writeable:
         owner = owner.base
     if owner is not None:
@@ -275,7 +275,7 @@ def frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array
 
 
-def _as_objects(value: Any) -> np.ndarray[Any, Any]:
+def _as_objects(value: Value) -> Array:
     if isinstance(value, np.ndarray):
         return value if value.dtype == object else value.astype(float).astype(object)
     box = np.empty((), object)
@@ -283,7 +283,7 @@ def _as_objects(value: Any) -> np.ndarray[Any, Any]:
     return box
 
 
-def _not_widened(data: np.ndarray[Any, Any], values: Sequence[Any]) -> np.ndarray[Any, Any]:
+def _not_widened(data: Array, values: Sequence[Raw]) -> Array:
     """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
     dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
     return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ..errors import RecordingError
+from ..kinds import Params, Value
 from . import messages
 from .mode import Scope, Site, current_mode, current_scope
 from .primitive import Primitive
@@ -87,7 +88,7 @@ class Tape:
 
     # -- what the engine tells it ---------------------------------------------------------------------------------------
 
-    def append(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any], out: Variable) -> None:
+    def append(self, primitive: Primitive, args: tuple[Value, ...], params: Params, out: Variable) -> None:
         """An operation has been run."""
         scope = current_scope()
         self.events.append(Made(out, primitive, args, params, Site.here(scope) if current_mode().sites else scope))
@@ -96,7 +97,7 @@ class Tape:
         """A variable with the value of another has been made, as by ``detach``."""
         self.events.append(Same(new, old))
 
-    def write(self, moves: Iterable[tuple[Variable, Any]]) -> None:
+    def write(self, moves: Iterable[tuple[Variable, Value]]) -> None:
         """``engine.write`` during a recording."""
         pairs = []
         for leaf, value in moves:
@@ -123,9 +124,9 @@ class Tape:
         _, stamp = self._before.get((id(variable), "stamp"), (None, variable.stamp))
         return stamp < self._start or variable in self.belongs
 
-    def grad_of(self, variable: Variable) -> Any:
+    def grad_of(self, variable: Variable) -> Variable | None:
         """The gradient of a variable.  What was there before the recording is read anew in every run."""
-        gradient = variable._grad
+        gradient: Variable | None = variable._grad
         if self.from_outside(variable) and (id(variable), "_grad") not in self._before:
             self.holds(variable, "_grad", is_none, gradient is None)
             if gradient is not None:
@@ -134,7 +135,7 @@ class Tape:
 
     # -- what a function that knows of recordings tells it --------------------------------------------------------------
 
-    def number(self, owner: Any, key: Any, item: int | None = None) -> Any:
+    def number(self, owner: Any, key: Any, item: int | None = None) -> Value:
         """A setting, such as a learning rate, as a scalar whose value is read anew in every run."""
         place = Place(owner, key, item)
         known = self._numbers.get((id(owner), key, item))

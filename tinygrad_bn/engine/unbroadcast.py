@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from ..kinds import Array, DType, Raw, Shape, Value
 from . import messages
 from .primitive import Primitive
 from .variable import Variable
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def shape_of(value: Value) -> Shape:
     """The shape of a variable or of any raw value."""
     try:
-        shape: tuple[int, ...] = value.shape
+        shape: Shape = value.shape
     except AttributeError:
         shape = np.shape(value)
     return shape
 
 
-def dtype_of(value: Any) -> np.dtype[Any]:
+def dtype_of(value: Value) -> DType:
     """The dtype of a variable or of any raw value; float64 for a ``Scalar``."""
     raw = value._data if isinstance(value, Variable) else value
-    dtype: np.dtype[Any] = raw.dtype if hasattr(raw, "dtype") else np.asarray(raw).dtype
+    dtype: DType = raw.dtype if hasattr(raw, "dtype") else np.asarray(raw).dtype
     return dtype
 
 
-def add_reduce(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def add_reduce(x: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
     """As ``numpy.add.reduce``; over the last axis but one, which is the batch of Batch Normalization, by BLAS.
 
     NumPy adds up such an axis row by row; a product with ones takes half the time or less, and its rounding errors are
@@ -48,17 +48,17 @@ def add_reduce(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
-def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def accumulator(dtype: DType) -> DType:
     """What sums of this dtype are added up in, to be rounded once: float32 for halves, which would stop growing at 2048."""
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 @lru_cache(maxsize=64)
-def _ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _ones(shape: Shape, dtype: DType) -> Array:
     return np.ones(shape, dtype)
 
 
-def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+def _sum_to(x: Raw, shape: Shape) -> Raw:
     axes = _stretched(shape, x.shape)
     if not axes:
         return x
@@ -67,13 +67,13 @@ def _sum_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
+def _stretched(shape: Shape, to: Shape) -> tuple[int, ...]:
     """The axes along which broadcasting from one shape to another repeats."""
     lead = len(to) - len(shape)
     return (*range(lead), *(lead + axis for axis, size in enumerate(shape) if size == 1 and to[lead + axis] != 1))
 
 
-def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+def _broadcast_to(x: Raw, shape: Shape) -> Raw:
     if math.prod(shape) > 131072 or x.dtype == object:
         return np.broadcast_to(x, shape)
     out = np.empty(shape, x.dtype)  # what fits into the cache is faster filled than viewed, here and in what reads it
@@ -111,7 +111,7 @@ astype: Primitive = Primitive(
 )
 
 
-def conform(cotangent: Any, out: Variable, index: int, argument: Variable, as_variable: bool) -> Any:
+def conform(cotangent: Value, out: Variable, index: int, argument: Variable, as_variable: bool) -> Value:
     """Turn what the rule of ``out``'s primitive returned for argument ``index`` into that argument's cotangent.
 
     Raises:

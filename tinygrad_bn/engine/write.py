@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import numpy as np
 
+from ..kinds import Raw, Value
 from . import messages
 from .mode import current_mode
 from .variable import Variable, next_stamp
@@ -19,7 +19,7 @@ from .variable import Variable, next_stamp
 _set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
 
 
-def write(moves: Iterable[tuple[Variable, Any]], fresh: bool = False) -> None:
+def write(moves: Iterable[tuple[Variable, Value]], fresh: bool = False) -> None:
     """Give leaves new values: all of them, or none.
 
     Args:
@@ -45,18 +45,18 @@ def write(moves: Iterable[tuple[Variable, Any]], fresh: bool = False) -> None:
     exchange(leaves, values)
 
 
-def reading(value: Any) -> Any:
+def reading(value: Value) -> Value:
     """What a formula outside of the graph computes with: raw values; during a recording the variables themselves."""
     return value._data if isinstance(value, Variable) and current_mode().tape is None else value
 
 
-def exchange(leaves: list[Variable], values: list[Any]) -> None:
+def exchange(leaves: list[Variable], values: list[Raw]) -> None:
     """Give leaves values that fit them, in one step."""
     deque(map(_set_stamp, leaves, [next_stamp() for _ in leaves]), 0)
     deque(map(_set_data, leaves, values), 0)
 
 
-def set_gradients(variables: Collection[Variable], gradients: Iterable[Any]) -> None:
+def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:
     """Give all these variables their gradients, in one step; ``repeat(None)`` clears them."""
     tape = current_mode().tape
     if tape is not None:
@@ -65,7 +65,7 @@ def set_gradients(variables: Collection[Variable], gradients: Iterable[Any]) -> 
     deque(map(_set_grad, variables, gradients), 0)
 
 
-def fitted(leaf: Variable, value: Any, fresh: bool = False) -> Any:
+def fitted(leaf: Variable, value: Raw, fresh: bool = False) -> Raw:
     """A raw value in the shape, dtype and memory layout of a leaf, which nobody can write to."""
     if leaf.is_scalar_kind:
         return leaf.to_data(value)

@@ -24,6 +24,7 @@ from ..graph.labels import formula, number, shape_text, symbol
 from ..graph.layout import lay_out
 from ..graph.rules import as_mathml, rule_formula
 from ..graph.tracing import as_seeds, as_variables, trace_ids
+from ..kinds import Shape
 from ..program import replay
 
 LARGEST = 64  # arrays with more elements are summarized
@@ -137,7 +138,7 @@ def _node(graph: Graph, node_id: str) -> dict[str, Any]:
     }
 
 
-def _summary(value: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+def _summary(value: Any, shape: Shape) -> dict[str, Any]:
     if value.elements is not None:
         return array(np.reshape(value.elements, shape))
     return _large(shape, [part for part in (value.low, value.mean, value.high) if part is not None])

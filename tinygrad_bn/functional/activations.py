@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..engine import shape_of
 from ..errors import ArgumentError, explain
+from ..kinds import Value
 from ..ops import elu, gelu, leaky_relu, relu, sigmoid, silu, tanh
 from ..ops.composed.axes import as_value, one_axis
 from .settings import number
 
 
-def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     """log(1 + exp(beta · x)) / beta, a smooth relu; x itself where beta · x exceeds the threshold.
 
     As torch.nn.functional.softplus (Dugas et al. 2001).  With ``threshold=inf`` the formula holds everywhere; it does
@@ -29,19 +28,19 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return ops.where(ops.greater(scaled, threshold), x, ops.softplus(scaled) / beta)
 
 
-def softmax(x: Any, dim: int) -> Any:
+def softmax(x: Value, dim: int) -> Value:
     """exp(x) / sum(exp(x)) along the axis ``dim``, without overflow; nothing, of an axis without elements."""
     x = as_value(x)
     return ops.exp(x) if _is_empty(x, dim, "softmax") else ops.softmax(x, axis=dim)
 
 
-def log_softmax(x: Any, dim: int) -> Any:
+def log_softmax(x: Value, dim: int) -> Value:
     """log(softmax(x)) along the axis ``dim``, without overflow; nothing, of an axis without elements."""
     x = as_value(x)
     return ops.exp(x) if _is_empty(x, dim, "log_softmax") else ops.log_softmax(x, axis=dim)
 
 
-def _is_empty(x: Any, dim: int, what: str) -> bool:
+def _is_empty(x: Value, dim: int, what: str) -> bool:
     shape = shape_of(x)
     return bool(shape) and shape[one_axis(dim, len(shape), what)] == 0
 

@@ -11,10 +11,11 @@ from .. import ops
 from ..engine import Variable, no_grad, reading, scope, shape_of, write
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Shape, Value
 from ..tensor import Scalar
 
 
-def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
+def standardize(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value, Value]:
     """Centre and scale to unit variance over ``axes``: equations 1 to 3 of the paper.
 
     Returns:
@@ -31,15 +32,15 @@ def standardize(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any, An
 
 
 def batch_norm(
-    x: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    x: Value,
+    running_mean: Value = None,
+    running_var: Value = None,
+    weight: Value = None,
+    bias: Value = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Any:
+) -> Value:
     """Normalise each channel (axis 1) over all other axes, then scale by ``weight`` (γ) and shift by ``bias`` (β).
 
     Args:
@@ -68,8 +69,15 @@ def batch_norm(
 
 
 def _batch_norm(
-    x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool, momentum: Any, eps: float
-) -> tuple[Any, list[tuple[Variable, Any]]]:
+    x: Value,
+    running_mean: Value,
+    running_var: Value,
+    weight: Value,
+    bias: Value,
+    training: bool,
+    momentum: Value,
+    eps: float,
+) -> tuple[Value, list[tuple[Variable, Value]]]:
     """The result, and what is to be written: running statistics with their new values."""
     shape, eps = shape_of(x), float(eps)
     _check_settings(shape, momentum, eps)
@@ -94,12 +102,12 @@ def _batch_norm(
     return y, moved
 
 
-def _per_channel(value: Any, shape: tuple[int, ...]) -> Any:
+def _per_channel(value: Value, shape: Shape) -> Value:
     """Shape (C,) meets axis 1: as it is for (N, C), with axes of length 1 behind it otherwise."""
     return value if len(shape) == 2 else ops.reshape(value, (1, shape[1]) + (1,) * (len(shape) - 2))
 
 
-def _as_it_is(x: Any, running: Any) -> Any:
+def _as_it_is(x: Value, running: Value) -> Value:
     """A running statistic with its present value, whatever happens to it before backward; only the number beside floats.
 
     It keeps its name, so that pictures show it.
@@ -114,8 +122,8 @@ def _as_it_is(x: Any, running: Any) -> Any:
 
 
 def _moved(
-    running_mean: Variable, running_var: Variable, mean: Any, variance: Any, n: int, momentum: Any
-) -> list[tuple[Variable, Any]]:
+    running_mean: Variable, running_var: Variable, mean: Value, variance: Value, n: int, momentum: Value
+) -> list[tuple[Variable, Value]]:
     """The running statistics moved towards the batch's, outside of the graph.
 
     ``momentum * new + (1 - momentum) * old``, with the unbiased variance.  During a recording the counts are scalars, so
@@ -129,8 +137,8 @@ def _moved(
 
 
 def _statistics(
-    running_mean: Variable, running_var: Variable, mean: Any, variance: Any, correction: Any, momentum: Any
-) -> list[tuple[Variable, Any]]:
+    running_mean: Variable, running_var: Variable, mean: Value, variance: Value, correction: Value, momentum: Value
+) -> list[tuple[Variable, Value]]:
     moved = []
     for running, batch, factor in ((running_mean, mean, momentum), (running_var, variance, momentum * correction)):
         keep = 1.0 - momentum
@@ -140,7 +148,7 @@ def _statistics(
     return moved
 
 
-def _numbers(batch: Any, running: Variable) -> Any:
+def _numbers(batch: Value, running: Variable) -> Value:
     """A statistic of the batch in the shape and dtype of the running one; of an array of scalars, their values."""
     raw = reading(batch)
     if isinstance(raw, np.ndarray) and raw.dtype == object:
@@ -152,7 +160,7 @@ def _numbers(batch: Any, running: Variable) -> Any:
 # -- checks, before anything is computed or changed -------------------------------------------------------------------
 
 
-def _check_settings(shape: tuple[int, ...], momentum: Any, eps: float) -> None:
+def _check_settings(shape: Shape, momentum: Any, eps: float) -> None:
     if len(shape) < 2:
         fix = "a batch of one feature is x.reshape(-1, 1)"
         raise ShapeError(
@@ -165,7 +173,7 @@ def _check_settings(shape: tuple[int, ...], momentum: Any, eps: float) -> None:
         )
 
 
-def _check_channels(shape: tuple[int, ...], what: str = "batch_norm", **values: Any) -> None:
+def _check_channels(shape: Shape, what: str = "batch_norm", **values: Value) -> None:
     for name, value in values.items():
         if value is not None and shape_of(value) != shape[1:2]:
             got = f"{name} of shape {shape_of(value)} for input {shape}"
@@ -177,7 +185,7 @@ def _check_channels(shape: tuple[int, ...], what: str = "batch_norm", **values: 
         )
 
 
-def _can_track(*statistics: Any) -> bool:
+def _can_track(*statistics: Value) -> bool:
     for running in statistics:
         if running is None:
             return False
@@ -188,7 +196,7 @@ def _can_track(*statistics: Any) -> bool:
     return True
 
 
-def _values_per_channel(shape: tuple[int, ...], axes: tuple[int, ...], has_running: bool) -> int:
+def _values_per_channel(shape: Shape, axes: tuple[int, ...], has_running: bool) -> int:
     n = math.prod(shape[i] for i in axes)
     if n < 2:
         when = "training" if has_running else "without running statistics it"

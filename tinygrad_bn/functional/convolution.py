@@ -10,11 +10,11 @@ Performance Convolutional Neural Networks for Document Processing").
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from .. import ops
 from ..engine import dtype_of, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..kinds import Value
 from ..ops.composed.axes import as_value
 from ..ops.primitives.window import overlap_add
 from .settings import whole
@@ -25,27 +25,27 @@ Pairs = list[tuple[int, int]]
 
 
 def conv1d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
-) -> Any:
+) -> Value:
     """Convolution of (N, C, L) by ``weight`` of shape (O, C / groups, K); arguments and errors as ``conv2d``."""
     return _convolve(x, weight, bias, stride, padding, dilation, groups, 1, "conv1d")
 
 
 def conv2d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
-) -> Any:
+) -> Value:
     """Convolution of images, as torch.nn.functional.conv2d.
 
     Args:
@@ -71,28 +71,28 @@ def conv2d(
 
 
 def conv3d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
-) -> Any:
+) -> Value:
     """Convolution of (N, C, D, H, W) by ``weight`` of shape (O, C / groups, KD, KH, KW); see ``conv2d``."""
     return _convolve(x, weight, bias, stride, padding, dilation, groups, 3, "conv3d")
 
 
 def conv_transpose1d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes = 0,
     output_padding: Sizes = 0,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Any:
+) -> Value:
     """The transpose of ``conv1d``, (N, C, L) by ``weight`` of shape (C, O / groups, K); see ``conv_transpose2d``."""
     return _convolve_transposed(
         x, weight, bias, stride, padding, output_padding, groups, dilation, 1, "conv_transpose1d"
@@ -100,15 +100,15 @@ def conv_transpose1d(
 
 
 def conv_transpose2d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes = 0,
     output_padding: Sizes = 0,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Any:
+) -> Value:
     """The transpose of ``conv2d`` as a linear map: each input element adds a scaled filter to the output.
 
     As torch.nn.functional.conv_transpose2d.  What ``conv2d`` of the same weight and settings takes apart into windows
@@ -136,15 +136,15 @@ def conv_transpose2d(
 
 
 def conv_transpose3d(
-    x: Any,
-    weight: Any,
-    bias: Any = None,
+    x: Value,
+    weight: Value,
+    bias: Value = None,
     stride: Sizes = 1,
     padding: Sizes = 0,
     output_padding: Sizes = 0,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Any:
+) -> Value:
     """The transpose of ``conv3d``, (N, C, D, H, W) by ``weight`` of shape (C, O / groups, KD, KH, KW).
 
     Arguments and errors as ``conv_transpose2d``.
@@ -155,8 +155,16 @@ def conv_transpose3d(
 
 
 def _convolve(
-    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, n: int, what: str
-) -> Any:
+    x: Value,
+    weight: Value,
+    bias: Value,
+    stride: Sizes,
+    padding: Sizes | str,
+    dilation: Sizes,
+    groups: int,
+    n: int,
+    what: str,
+) -> Value:
     x, weight = as_value(x), as_value(weight)
     batched = check_layout(x, n, what)
     if not batched:
@@ -190,17 +198,17 @@ def _convolve(
 
 
 def _convolve_transposed(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
+    x: Value,
+    weight: Value,
+    bias: Value,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
     groups: int,
-    dilation: Any,
+    dilation: Sizes,
     n: int,
     what: str,
-) -> Any:
+) -> Value:
     x, weight = as_value(x), as_value(weight)
     batched = check_layout(x, n, what)
     if not batched:
@@ -232,13 +240,15 @@ def _convolve_transposed(
         return _finished(y, bias, batched, n)
 
 
-def _finished(y: Any, bias: Any, batched: bool, n: int) -> Any:
+def _finished(y: Value, bias: Value, batched: bool, n: int) -> Value:
     if bias is not None:
         y = y + ops.reshape(bias, (-1, *[1] * n))
     return y if batched else ops.squeeze(y, 0)
 
 
-def _padding(padding: Any, window: list[int], steps: Any, gaps: Any, n: int, what: str) -> Pairs:
+def _padding(
+    padding: Sizes | str, window: list[int], steps: tuple[int, ...], gaps: tuple[int, ...], n: int, what: str
+) -> Pairs:
     """Zeros before and after, per axis."""
     if not isinstance(padding, str):
         return [(p, p) for p in per_axis(padding, n, what, "padding", 0)]
@@ -251,7 +261,7 @@ def _padding(padding: Any, window: list[int], steps: Any, gaps: Any, n: int, wha
     return [(total // 2, total - total // 2) for total in totals]
 
 
-def _checked(x: Any, weight: Any, bias: Any, groups: int, n: int, what: str, transposed: bool) -> tuple[int, ...]:
+def _checked(x: Value, weight: Value, bias: Value, groups: int, n: int, what: str, transposed: bool) -> tuple[int, ...]:
     """The weight's shape, once everything fits."""
     for name, value in (("input", x), ("weight", weight)):
         if dtype_of(value).kind in "iub":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
 from ..engine import scope
 from ..errors import ArgumentError, explain
+from ..kinds import Value
 from ..ops.composed.axes import as_value
 
 
-def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
+def dropout(x: Value, p: float = 0.5, training: bool = True) -> Value:
     """Set each element to 0 with probability p and divide the others by 1 - p (Srivastava et al. 2014, JMLR 15).
 
     The division keeps the expected value, so that evaluation needs no change ("inverted" dropout).  What is dropped is

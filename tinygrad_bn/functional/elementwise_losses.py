@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,13 +10,14 @@ from .. import ops
 from ..engine import dtype_of, reading, scope, shape_of
 from ..engine.mode import current_mode
 from ..errors import ShapeError, explain
+from ..kinds import Value
 from ..ops.composed.axes import as_value
 from ..ops.primitives import checked_range
 from .reduction import check_reduction, reduced
 from .settings import above_zero, number
 
 
-def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+def mse_loss(prediction: Value, target: Value, reduction: str = "mean") -> Value:
     """(prediction - target)², as torch.nn.functional.mse_loss.
 
     Args:
@@ -33,13 +33,13 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     return reduced(ops.square(ops.subtract(prediction, target)), reduction)
 
 
-def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(prediction: Value, target: Value, reduction: str = "mean") -> Value:
     """|prediction - target|, with derivative 0 where they are equal; shapes and errors as in ``mse_loss``."""
     prediction, target = _pair("l1_loss", prediction, target, reduction)
     return reduced(ops.abs(ops.subtract(prediction, target)), reduction)
 
 
-def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(prediction: Value, target: Value, reduction: str = "mean", delta: float = 1.0) -> Value:
     """½d² where |d| <= delta, else delta · (|d| - ½delta), with d = prediction - target (Huber 1964).
 
     Written as c · (d - ½c) with c = d limited to ±delta, which needs no choice and does not overflow.
@@ -54,7 +54,7 @@ def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: flo
         return reduced(_huber(prediction, target, delta), reduction)
 
 
-def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+def smooth_l1_loss(prediction: Value, target: Value, reduction: str = "mean", beta: float = 1.0) -> Value:
     """½d² / beta where |d| < beta, else |d| - ½beta: the Huber loss divided by its delta; ``l1_loss`` for beta 0.
 
     Source: Girshick 2015, "Fast R-CNN" (arXiv:1504.08083), eq. 3.
@@ -71,7 +71,7 @@ def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: 
         return reduced(_huber(prediction, target, beta) / beta, reduction)
 
 
-def binary_cross_entropy(prediction: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(prediction: Value, target: Value, weight: Value = None, reduction: str = "mean") -> Value:
     """-(target · log(p) + (1 - target) · log(1 - p)), as torch.nn.functional.binary_cross_entropy.
 
     The logarithms stop at -100, as PyTorch's do, so a prediction of exactly 0 or 1 has a finite loss; its gradient is
@@ -100,8 +100,8 @@ def binary_cross_entropy(prediction: Any, target: Any, weight: Any = None, reduc
 
 
 def binary_cross_entropy_with_logits(
-    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
+    logits: Value, target: Value, weight: Value = None, reduction: str = "mean", pos_weight: Value = None
+) -> Value:
     """Binary cross-entropy of sigmoid(logits), without overflow or log(0).
 
     As torch.nn.functional.binary_cross_entropy_with_logits: with z the logit, t the target and w ``pos_weight``,
@@ -129,7 +129,7 @@ def binary_cross_entropy_with_logits(
         return reduced(loss if weight is None else loss * weight, reduction)
 
 
-def kl_div(log_prediction: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(log_prediction: Value, target: Value, reduction: str = "mean", log_target: bool = False) -> Value:
     """target · (log(target) - log_prediction), the Kullback-Leibler divergence's terms, as torch.nn.functional.kl_div.
 
     Args:
@@ -158,19 +158,21 @@ def kl_div(log_prediction: Any, target: Any, reduction: str = "mean", log_target
         return reduced(terms, reduction)
 
 
-def _huber(prediction: Any, target: Any, delta: float) -> Any:
+def _huber(prediction: Value, target: Value, delta: float) -> Value:
     difference = ops.subtract(prediction, target)
     limited = ops.clip(difference, -delta, delta)
     return limited * (difference - limited * 0.5)
 
 
-def _limited_log(p: Any) -> Any:
+def _limited_log(p: Value) -> Value:
     """log(p), at least -100."""
     tiny = ops.less_equal(p, math.exp(-100.0))
     return ops.where(tiny, -100.0, ops.log(ops.where(tiny, 1.0, p)))
 
 
-def _pair(what: str, prediction: Any, target: Any, reduction: str, also: tuple[str, ...] = ()) -> tuple[Any, Any]:
+def _pair(
+    what: str, prediction: Value, target: Value, reduction: str, also: tuple[str, ...] = ()
+) -> tuple[Value, Value]:
     """Both arguments, of one shape and of floating-point numbers."""
     check_reduction(what, reduction, also)
     if shape_of(prediction) != shape_of(target):
@@ -187,7 +189,7 @@ def _pair(what: str, prediction: Any, target: Any, reduction: str, also: tuple[s
     return prediction, target
 
 
-def _weight(what: str, name: str, weight: Any, like: Any) -> Any:
+def _weight(what: str, name: str, weight: Value, like: Value) -> Value:
     """A weight that broadcasts to the shape of ``like``, in its dtype."""
     if weight is None:
         return None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, reading, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from ..kinds import Value
 from ..ops.composed.axes import as_value
 from ..ops.primitives import checked_index
 from .settings import whole
 
 
-def embedding(x: Any, weight: Any, padding_idx: int | None = None) -> Any:
+def embedding(x: Value, weight: Value, padding_idx: int | None = None) -> Value:
     """Row ``x[...]`` of ``weight`` for each index, as torch.nn.functional.embedding.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, reading, scope, shape_of
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..kinds import Value
 from ..ops.composed.axes import as_value
 from ..ops.primitives import checked_index, take_along_axis
 from .reduction import check_reduction, reduced
@@ -24,13 +25,13 @@ class _Rule(NamedTuple):
 
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Value,
+    target: Value,
+    weight: Value = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-) -> Any:
+) -> Value:
     """-log softmax(logits) of the target class, as torch.nn.functional.cross_entropy.
 
     Args:
@@ -74,8 +75,8 @@ def cross_entropy(
 
 
 def nll_loss(
-    log_probabilities: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
-) -> Any:
+    log_probabilities: Value, target: Value, weight: Value = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Value:
     """Minus the log-probability of the target class; arguments, shapes and errors as in ``cross_entropy``."""
     what = "nll_loss"
     check_reduction(what, reduction)
@@ -85,7 +86,7 @@ def nll_loss(
     return _of_chosen(log_probabilities, labels, columns, weight, rule)
 
 
-def _of_chosen(scores: Any, labels: Any, columns: Any, weight: Any, rule: _Rule) -> Any:
+def _of_chosen(scores: Value, labels: Value, columns: Value, weight: Value, rule: _Rule) -> Value:
     """Minus the scores of the target classes, weighted and reduced.
 
     Args:
@@ -123,7 +124,7 @@ def _of_chosen(scores: Any, labels: Any, columns: Any, weight: Any, rule: _Rule)
     return -(ops.sum(value) / ops.sum(weights))
 
 
-def _labels(what: str, scores: Any, target: Any, rule: _Rule) -> tuple[Any, Any]:
+def _labels(what: str, scores: Value, target: Value, rule: _Rule) -> tuple[Value, Value]:
     """The class indices, checked against the scores; as they are, and with 0 where they are to be ignored."""
     shape = shape_of(scores)
     labels = reading(target)
@@ -145,7 +146,7 @@ def _labels(what: str, scores: Any, target: Any, rule: _Rule) -> tuple[Any, Any]
     )
 
 
-def _class_weight(what: str, weight: Any, scores: Any) -> Any:
+def _class_weight(what: str, weight: Value, scores: Value) -> Value:
     """One number per class, in the dtype of the scores."""
     if weight is None:
         return None

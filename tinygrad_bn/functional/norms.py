@@ -21,14 +21,15 @@ import numpy as np
 from .. import ops
 from ..engine import dtype_of, reading, scope, shape_of, write
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Shape, Value
 from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
 from .settings import number
 from .sizes import per_axis
 
 
 def layer_norm(
-    x: Any, normalized_shape: int | tuple[int, ...], weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
+    x: Value, normalized_shape: int | tuple[int, ...], weight: Value = None, bias: Value = None, eps: float = 1e-5
+) -> Value:
     """Normalise each example over its last axes, then scale and shift (Ba et al. 2016, arXiv:1607.06450).
 
     Args:
@@ -47,7 +48,7 @@ def layer_norm(
     return _scale_and_shift(y, weight, bias)
 
 
-def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def group_norm(x: Value, num_groups: int, weight: Value = None, bias: Value = None, eps: float = 1e-5) -> Value:
     """Normalise groups of channels of each example, then scale and shift (Wu and He 2018, arXiv:1803.08494).
 
     Args:
@@ -75,15 +76,15 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
 
 
 def instance_norm(
-    x: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    x: Value,
+    running_mean: Value = None,
+    running_var: Value = None,
+    weight: Value = None,
+    bias: Value = None,
     use_input_stats: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Any:
+) -> Value:
     """Normalise each channel of each example, then scale and shift (Ulyanov et al. 2016, arXiv:1607.08022).
 
     Args:
@@ -126,7 +127,9 @@ def instance_norm(
     return y
 
 
-def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(
+    x: Value, normalized_shape: int | tuple[int, ...], weight: Value = None, eps: float | None = None
+) -> Value:
     """Divide each example by its root mean square over the last axes (Zhang and Sennrich 2019, arXiv:1910.07467).
 
     As ``layer_norm``, but without centring: the mean is taken as 0.
@@ -152,7 +155,7 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], weight: Any = None
     return _scale_and_shift(y, weight, None)
 
 
-def _scale_and_shift(y: Any, weight: Any, bias: Any, shape: tuple[int, ...] | None = None) -> Any:
+def _scale_and_shift(y: Value, weight: Value, bias: Value, shape: tuple[int, ...] | None = None) -> Value:
     """γ · y + β; with a shape, γ and β are per channel (axis 1), otherwise they belong to the last axes."""
     with scope("scale and shift"):
         if weight is not None:
@@ -162,7 +165,7 @@ def _scale_and_shift(y: Any, weight: Any, bias: Any, shape: tuple[int, ...] | No
     return y
 
 
-def _last_axes(what: str, x: Any, normalized_shape: Any, eps: float, **parameters: Any) -> tuple[int, ...]:
+def _last_axes(what: str, x: Value, normalized_shape: Any, eps: float, **parameters: Value) -> tuple[int, ...]:
     """The axes that ``normalized_shape`` names, once everything fits."""
     given = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
     lengths = per_axis(given, len(given), what, "normalized_shape", 1) if given else ()
@@ -178,7 +181,7 @@ def _last_axes(what: str, x: Any, normalized_shape: Any, eps: float, **parameter
     return tuple(range(len(shape) - len(lengths), len(shape)))
 
 
-def _check_channel_norm(what: str, shape: tuple[int, ...], eps: float, **values: Any) -> None:
+def _check_channel_norm(what: str, shape: Shape, eps: float, **values: Value) -> None:
     if len(shape) < 2:
         raise ShapeError(explain(f"{what}: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)"))
     _check_eps(what, eps)
@@ -189,7 +192,7 @@ def _check_eps(what: str, eps: float) -> None:
     number(what, "eps", eps, 0.0)
 
 
-def _enough(what: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+def _enough(what: str, shape: Shape, axes: tuple[int, ...]) -> int:
     n = math.prod(shape[i] for i in axes)
     if n < 2:
         fix = "a single value minus its mean is 0 whatever it was: average over more axes or larger groups"

@@ -11,6 +11,7 @@ import numpy as np
 from .. import ops
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Value
 from .settings import choice, number
 
 # PyTorch's name, NumPy's name for the same thing, and how much may be added to an axis of a given length.
@@ -21,7 +22,7 @@ COPIES: dict[str, tuple[str, Any]] = {
 }
 
 
-def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
+def pad(x: Value, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Value:
     """Lengthen the last axes at both ends, as torch.nn.functional.pad, or shorten them.
 
     Args:
@@ -68,7 +69,7 @@ def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) 
     return x
 
 
-def _shortened(x: Any, pairs: list[tuple[int, int]]) -> Any:
+def _shortened(x: Value, pairs: list[tuple[int, int]]) -> Value:
     """Without what the negative numbers take off."""
     kept = []
     for axis, (size, (before, after)) in enumerate(zip(shape_of(x), pairs)):

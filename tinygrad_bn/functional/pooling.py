@@ -13,27 +13,27 @@ import numpy as np
 from .. import ops
 from ..engine import dtype_of, scope, shape_of
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Array, Value
 from ..ops.composed.axes import as_value
 from .settings import flag, number
 from .sizes import check_layout, per_axis
 
-Array = np.ndarray[Any, Any]
 Sizes = int | tuple[int, ...]
 Ints = tuple[int, ...]
 
 
 def max_pool1d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The largest element of each window of (N, C, L); arguments and errors as ``max_pool2d``."""
     return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 1, "max_pool1d")
 
 
 def max_pool2d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The largest element of each window, as torch.nn.functional.max_pool2d.
 
     Of equal largest elements the first, row by row, gets the gradient.
@@ -54,25 +54,25 @@ def max_pool2d(
 
 
 def max_pool3d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The largest element of each window of (N, C, D, H, W); arguments and errors as ``max_pool2d``."""
     return _max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, 3, "max_pool3d")
 
 
 def avg_pool1d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The mean of each window of (N, C, L); arguments and errors as ``avg_pool2d``."""
     return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, None, 1, "avg_pool1d")
 
 
 def avg_pool2d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The mean of each window, as torch.nn.functional.avg_pool2d.
 
     Args:
@@ -92,19 +92,19 @@ def avg_pool2d(
 
 
 def avg_pool3d(
-    x: Any, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
+    x: Value, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     """The mean of each window of (N, C, D, H, W); arguments and errors as ``avg_pool2d``."""
     return _avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, 3, "avg_pool3d")
 
 
-def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
+def adaptive_avg_pool1d(x: Value, output_size: Any) -> Value:
     """Means of as many stretches as asked for, (N, C, L) to (N, C, output_size); see ``adaptive_avg_pool2d``."""
     return _adaptive(x, output_size, 1, "adaptive_avg_pool1d")
 
 
-def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
+def adaptive_avg_pool2d(x: Value, output_size: Any) -> Value:
     """Means of as many tiles as asked for, as torch.nn.functional.adaptive_avg_pool2d.
 
     Tile i of n along an axis of length S covers positions floor(i · S / n) to ceil((i + 1) · S / n) - 1.
@@ -120,14 +120,21 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     return _adaptive(x, output_size, 2, "adaptive_avg_pool2d")
 
 
-def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
+def adaptive_avg_pool3d(x: Value, output_size: Any) -> Value:
     """Means of as many blocks as asked for, (N, C, D, H, W) in; see ``adaptive_avg_pool2d``."""
     return _adaptive(x, output_size, 3, "adaptive_avg_pool3d")
 
 
 def _max_pool(
-    x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, n: int, what: str
-) -> Any:
+    x: Value,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Sizes,
+    dilation: Sizes,
+    ceil_mode: bool,
+    n: int,
+    what: str,
+) -> Value:
     x = as_value(x)
     check_layout(x, n, what)
     window, steps, margins = _window(kernel_size, stride, padding, n, what)
@@ -140,9 +147,9 @@ def _max_pool(
 
 
 def _avg_pool(
-    x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
+    x: Value, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool, count_include_pad: bool,
     divisor_override: int | None, n: int, what: str,
-) -> Any:  # fmt: skip
+) -> Value:  # fmt: skip
     x = as_value(x)
     check_layout(x, n, what)
     window, steps, margins = _window(kernel_size, stride, padding, n, what)
@@ -165,7 +172,7 @@ def _avg_pool(
         return total / counts.astype(dtype_of(x))
 
 
-def _adaptive(x: Any, output_size: Any, n: int, what: str) -> Any:
+def _adaptive(x: Value, output_size: Any, n: int, what: str) -> Value:
     x = as_value(x)
     check_layout(x, n, what)
     shape = shape_of(x)
@@ -189,7 +196,7 @@ def _adaptive(x: Any, output_size: Any, n: int, what: str) -> Any:
         return y
 
 
-def _check_divisor(divisor_override: Any, what: str) -> None:
+def _check_divisor(divisor_override: int | None, what: str) -> None:
     if divisor_override is not None and number(what, "divisor_override", divisor_override) == 0:
         raise ArgumentError(explain(f"{what}: divisor_override cannot be 0", got=divisor_override))
 
@@ -203,7 +210,7 @@ def _tiles(size: int, length: int) -> Array:
     return means
 
 
-def _window(kernel_size: Any, stride: Any, padding: Any, n: int, what: str) -> tuple[Ints, Ints, Ints]:
+def _window(kernel_size: Sizes, stride: Sizes | None, padding: Sizes, n: int, what: str) -> tuple[Ints, Ints, Ints]:
     window = per_axis(kernel_size, n, what, "kernel_size", 1)
     steps = window if stride is None else per_axis(stride, n, what, "stride", 1)
     margins = per_axis(padding, n, what, "padding", 0)
@@ -234,7 +241,7 @@ def _positions(
     return tuple(counts), tuple(extras)
 
 
-def _laid_out(x: Any, window: Ints, steps: Ints, margins: Ints, gaps: Ints, extras: Ints, fill: float) -> Any:
+def _laid_out(x: Value, window: Ints, steps: Ints, margins: Ints, gaps: Ints, extras: Ints, fill: float) -> Value:
     """Windows as a matrix: one row per element of the window, one column per window."""
     n = len(window)
     lead = len(shape_of(x)) - n

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import ops
+from ..kinds import Value
 from .settings import choice
 
 
@@ -17,7 +16,7 @@ def check_reduction(what: str, reduction: str, also: tuple[str, ...] = ()) -> No
     choice(what, "reduction", reduction, ("mean", "sum", "none", *also))
 
 
-def reduced(values: Any, reduction: str) -> Any:
+def reduced(values: Value, reduction: str) -> Value:
     """The mean or the sum of all values, or the values."""
     if reduction == "none":
         return values

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, explain
+from ..kinds import DType, DTypeLike
 
 
 def number(what: str, name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -83,7 +84,7 @@ def choice(what: str, name: str, value: Any, known: Collection[str]) -> str:
     return value
 
 
-def floating(what: str, dtype: Any) -> np.dtype[Any]:
+def floating(what: str, dtype: DTypeLike) -> DType:
     """A floating-point dtype, for parameters.
 
     Raises:

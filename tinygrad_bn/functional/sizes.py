@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Value
 
 
 def per_axis(value: Any, n: int, what: str, name: str, least: int) -> tuple[int, ...]:
@@ -35,7 +36,7 @@ def per_axis(value: Any, n: int, what: str, name: str, least: int) -> tuple[int,
     return sizes
 
 
-def check_layout(x: Any, n: int, what: str) -> bool:
+def check_layout(x: Value, n: int, what: str) -> bool:
     """Whether ``x`` has a batch axis: (N, C, n axes) or, for a single example, (C, n axes).
 
     Raises:

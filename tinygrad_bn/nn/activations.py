@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .. import functional, ops
 from ..errors import ArgumentError, explain
 from ..functional.settings import choice, number, whole
+from ..kinds import Value
 from .module import Checks, Module
 
 
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return ops.sigmoid(x)
 
 
 class ReLU(Module):
     """max(x, 0), elementwise; derivative 0 at 0."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return ops.relu(x)
 
 
 class Tanh(Module):
     """Hyperbolic tangent, elementwise."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return ops.tanh(x)
 
 
@@ -40,7 +41,7 @@ class LeakyReLU(Module):
         super().__init__()
         self.negative_slope = negative_slope
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
@@ -56,7 +57,7 @@ class ELU(Module):
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.elu(x, self.alpha)
 
     def extra_repr(self) -> str:
@@ -70,7 +71,7 @@ class GELU(Module):
         super().__init__()
         self.approximate = choice("GELU", "approximate", approximate, ("none", "tanh"))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.gelu(x, self.approximate)
 
     def extra_repr(self) -> str:
@@ -80,7 +81,7 @@ class GELU(Module):
 class SiLU(Module):
     """x times sigmoid(x), elementwise; see ``functional.silu``."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.silu(x)
 
 
@@ -93,7 +94,7 @@ class Softplus(Module):
         if beta == 0:
             raise ArgumentError(explain("Softplus: beta divides", got=beta, expected="a number other than 0"))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.softplus(x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
@@ -107,7 +108,7 @@ class Softmax(Module):
         super().__init__()
         self.dim = whole("Softmax", "dim", dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.softmax(x, self.dim)
 
     def extra_repr(self) -> str:
@@ -121,7 +122,7 @@ class LogSoftmax(Module):
         super().__init__()
         self.dim = whole("LogSoftmax", "dim", dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.log_softmax(x, self.dim)
 
     def extra_repr(self) -> str:

@@ -11,6 +11,7 @@ from ..engine import reading, shape_of, write
 from ..errors import ShapeError, explain
 from ..functional.batch_norm import _batch_norm
 from ..functional.settings import flag, floating, number, whole
+from ..kinds import DTypeLike, Value
 from ..tensor import Parameter, Tensor
 from .module import Checks, Module
 
@@ -38,7 +39,7 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         *,
         bias: bool = True,
     ) -> None:
@@ -55,7 +56,7 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         shape = shape_of(x)
         if len(shape) not in self.input_dims or shape[1] != self.num_features:
             expected = self.expects.replace("C", str(self.num_features))

@@ -7,6 +7,7 @@ from operator import index as as_index
 from typing import Any, overload
 
 from ..errors import ArgumentError, DTypeError, IndexingError, explain
+from ..kinds import Value
 from .module import Module
 from .tree import below
 
@@ -51,7 +52,7 @@ class Sequential(Module):
                 )
             setattr(self, str(i), module)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         for module in self:
             x = module(x)
         return x

@@ -13,6 +13,7 @@ from ..errors import ArgumentError, ShapeError, explain
 from ..functional.padding import COPIES
 from ..functional.settings import choice, flag, floating
 from ..functional.sizes import check_layout, per_axis
+from ..kinds import DTypeLike, Value
 from ..tensor import Parameter
 from . import init
 from .module import Module
@@ -38,7 +39,7 @@ class _Convolution(Module):
         groups: int,
         bias: bool,
         transposed: bool,
-        dtype: Any,
+        dtype: DTypeLike,
     ) -> None:
         super().__init__()
         what = type(self).__name__
@@ -58,7 +59,7 @@ class _Convolution(Module):
         self.weight = Parameter(init.uniform(shape, bound, dtype))
         self.bias = Parameter(init.uniform((self.out_channels,), bound, dtype)) if biased else None
 
-    def _check(self, x: Any) -> None:
+    def _check(self, x: Value) -> None:
         name = f"{type(self).__name__} '{self._scope}'"
         check_layout(x, self.n, name)
         shape = shape_of(x)
@@ -89,7 +90,7 @@ class _Conv(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, False, dtype)
         what = type(self).__name__
@@ -103,7 +104,7 @@ class _Conv(_Convolution):
             self.padding = per_axis(padding, self.n, what, "padding", 0)
         self.padding_mode = choice(what, "padding_mode", padding_mode, ("zeros", *COPIES))
 
-    def _padded(self, x: Any) -> tuple[Any, Any]:
+    def _padded(self, x: Value) -> tuple[Value, Any]:
         """The input, padded here unless with zeros, and how many zeros are still to be added."""
         self._check(x)
         if self.padding_mode == "zeros" or self.padding == "valid":
@@ -127,7 +128,7 @@ class Conv1d(_Conv):
 
     n = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         x, padding = self._padded(x)
         return functional.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
@@ -156,7 +157,7 @@ class Conv2d(_Conv):
 
     n = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         x, padding = self._padded(x)
         return functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
@@ -166,7 +167,7 @@ class Conv3d(_Conv):
 
     n = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         x, padding = self._padded(x)
         return functional.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
@@ -183,7 +184,7 @@ class _ConvTranspose(_Convolution):
         groups: int = 1,
         bias: bool = True,
         dilation: Sizes = 1,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, True, dtype)
         what = type(self).__name__
@@ -196,7 +197,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     n = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         self._check(x)
         return functional.conv_transpose1d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -229,7 +230,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     n = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         self._check(x)
         return functional.conv_transpose2d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -241,7 +242,7 @@ class ConvTranspose3d(_ConvTranspose):
 
     n = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         self._check(x)
         return functional.conv_transpose3d(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation

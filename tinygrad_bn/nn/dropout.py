@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .. import functional
 from ..functional.settings import number
+from ..kinds import Value
 from .module import Checks, Module
 
 
@@ -25,7 +26,7 @@ class Dropout(Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import functional
 from ..errors import ArgumentError, explain
 from ..functional.settings import floating, whole
+from ..kinds import DTypeLike, Value
 from ..tensor import Parameter
 from . import init
 from .module import Module
@@ -34,7 +33,7 @@ class Embedding(Module):
     weight: Parameter
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = np.float32
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: DTypeLike = np.float32
     ) -> None:
         super().__init__()
         dtype = floating("Embedding", dtype)
@@ -52,7 +51,7 @@ class Embedding(Module):
             table[padding_idx] = 0.0
         self.weight = Parameter(table)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.embedding(x, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 from ..engine import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
+from ..kinds import Value
 from ..tensor import Tensor
 from .module import Module
 
 Places = dict[tuple[Module, str], Tensor]
 
 
-def functional_call(module: Module, parameters: Mapping[str, Any], *inputs: Any, **kwargs: Any) -> Any:
+def functional_call(module: Module, parameters: Mapping[str, Value], *inputs: Any, **kwargs: Any) -> Any:
     """``module(*inputs)`` with other parameters and buffers, as torch.func.functional_call; the module stays as it is.
 
     ::
@@ -70,7 +71,7 @@ def _places(module: Module, parameters: Any) -> Places:
     return new
 
 
-def _tensor(name: str, value: Any, own: Tensor) -> Tensor:
+def _tensor(name: str, value: Value, own: Tensor) -> Tensor:
     what = f"functional_call: {name!r} is a tensor or an array"
     if isinstance(value, Variable) and not isinstance(value, Tensor):
         raise DTypeError(explain(what, got=f"a {type(value).__name__}"))

@@ -55,7 +55,12 @@ class FullBackward:
         passed = self._rows(given, self._of_outputs.__setitem__, self._without_inputs)
         return type(output)(passed) if type(output) in (tuple, list) else passed if several else passed[0]
 
-    def _rows(self, values: Gradients, note: Callable[[int, Any], Any], then: Callable[[int, Any], Any]) -> Gradients:
+    def _rows(
+        self,
+        values: Gradients,
+        note: Callable[[int, Variable], Variable | None],
+        then: Callable[[int, Variable], Variable | None],
+    ) -> Gradients:
         wanted = {i: v for i, v in enumerate(values) if isinstance(v, Variable) and v.requires_grad}
         first = {i: identity(variable) for i, variable in wanted.items()}
         second = {i: identity(variable) for i, variable in first.items()}
@@ -67,20 +72,20 @@ class FullBackward:
 
     # -- in the backward pass -------------------------------------------------------------------------------------------
 
-    def _note_input(self, i: int, gradient: Any) -> None:
+    def _note_input(self, i: int, gradient: Variable) -> None:
         self._replaced.clear()  # what a pass that failed half-way has left
         self._of_inputs[i] = gradient
 
-    def _replacement(self, i: int, gradient: Any) -> Any:
+    def _replacement(self, i: int, gradient: Variable) -> Variable | None:
         if not self._replaced:
             self._replaced = self._called()
         return self._replaced.pop(i)
 
-    def _without_inputs(self, i: int, gradient: Any) -> None:
+    def _without_inputs(self, i: int, gradient: Variable) -> None:
         if not self._reaches_inputs and self._of_outputs:
             self._called()
 
-    def _called(self) -> dict[int, Any]:
+    def _called(self) -> dict[int, Variable | None]:
         """What the hooks make of the gradients of the inputs."""
         into = tuple(self._of_inputs.get(i) for i in range(self._inputs))
         out = tuple(self._of_outputs.get(i) for i in range(self._outputs))
@@ -100,6 +105,6 @@ class FullBackward:
         return {i: _none(known[i]) if into[i] is None else into[i] for i in known}
 
 
-def _none(gradient: Any) -> Any:
+def _none(gradient: Variable) -> Variable:
     """No gradient at all, in the shape of one."""
     return gradient.kind.wrap(gradient.to_data(np.zeros(gradient.shape, dtype_of(gradient))))

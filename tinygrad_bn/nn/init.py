@@ -14,19 +14,19 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..functional.settings import number
+from ..kinds import Array, DTypeLike, Shape
 from ..random import generator, manual_seed
 from ..tensor import Tensor
 
-Array = np.ndarray[Any, Any]
 T = TypeVar("T", bound=Tensor)
 
 
-def uniform(shape: tuple[int, ...], bound: float, dtype: Any = np.float32) -> Array:
+def uniform(shape: Shape, bound: float, dtype: DTypeLike = np.float32) -> Array:
     """Uniform on [-bound, bound)."""
     return generator().uniform(-bound, bound, shape).astype(dtype)
 
 
-def normal(shape: tuple[int, ...], std: float = 1.0, dtype: Any = np.float32) -> Array:
+def normal(shape: Shape, std: float = 1.0, dtype: DTypeLike = np.float32) -> Array:
     """Gaussian with mean 0."""
     return (generator().standard_normal(shape) * std).astype(dtype)
 
@@ -120,7 +120,7 @@ def orthogonal_(tensor: T, gain: float = 1.0) -> T:
     gain = _finite("orthogonal_", "gain", gain)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
 
-    def draw(shape: tuple[int, ...]) -> Array:
+    def draw(shape: Shape) -> Array:
         tall = generator().standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(tall)
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..engine import shape_of
 from ..errors import ShapeError, explain
 from ..functional.settings import flag, floating, whole
+from ..kinds import DTypeLike, Value
 from ..ops import matmul, transpose
 from ..tensor import Parameter
 from . import init
@@ -36,7 +35,7 @@ class Linear(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: DTypeLike = np.float32) -> None:
         super().__init__()
         dtype = floating("Linear", dtype)
         in_features = self.in_features = whole("Linear", "in_features", in_features, 0)
@@ -46,7 +45,7 @@ class Linear(Module):
         self.weight = Parameter(np.asfortranarray(init.uniform((out_features, in_features), bound, dtype)))
         self.bias = Parameter(init.uniform((out_features,), bound, dtype)) if flag("Linear", "bias", bias) else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         if shape_of(x)[-1:] != (self.in_features,):
             expected = f"(..., {self.in_features})"
             raise ShapeError(

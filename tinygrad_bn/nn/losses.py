@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .. import functional
 from ..functional.reduction import check_reduction
 from ..functional.settings import above_zero, flag, number, whole
+from ..kinds import Value
 from .module import Module
 
 
@@ -26,14 +27,14 @@ class CrossEntropyLoss(_Loss):
     """See ``functional.cross_entropy``; ``weight`` is kept as a buffer."""
 
     def __init__(
-        self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self, weight: Value = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = whole("CrossEntropyLoss", "ignore_index", ignore_index)
         self.label_smoothing = number("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
-    def forward(self, logits: Any, target: Any) -> Any:
+    def forward(self, logits: Value, target: Value) -> Value:
         return functional.cross_entropy(
             logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
         )
@@ -42,26 +43,26 @@ class CrossEntropyLoss(_Loss):
 class NLLLoss(_Loss):
     """See ``functional.nll_loss``; ``weight`` is kept as a buffer."""
 
-    def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(self, weight: Value = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = whole("NLLLoss", "ignore_index", ignore_index)
 
-    def forward(self, log_probabilities: Any, target: Any) -> Any:
+    def forward(self, log_probabilities: Value, target: Value) -> Value:
         return functional.nll_loss(log_probabilities, target, self.weight, self.ignore_index, self.reduction)
 
 
 class MSELoss(_Loss):
     """See ``functional.mse_loss``."""
 
-    def forward(self, prediction: Any, target: Any) -> Any:
+    def forward(self, prediction: Value, target: Value) -> Value:
         return functional.mse_loss(prediction, target, self.reduction)
 
 
 class L1Loss(_Loss):
     """See ``functional.l1_loss``."""
 
-    def forward(self, prediction: Any, target: Any) -> Any:
+    def forward(self, prediction: Value, target: Value) -> Value:
         return functional.l1_loss(prediction, target, self.reduction)
 
 
@@ -72,7 +73,7 @@ class SmoothL1Loss(_Loss):
         super().__init__(reduction)
         self.beta = number("SmoothL1Loss", "beta", beta, 0.0)
 
-    def forward(self, prediction: Any, target: Any) -> Any:
+    def forward(self, prediction: Value, target: Value) -> Value:
         return functional.smooth_l1_loss(prediction, target, self.reduction, self.beta)
 
 
@@ -83,30 +84,30 @@ class HuberLoss(_Loss):
         super().__init__(reduction)
         self.delta = above_zero("HuberLoss", "delta", delta)
 
-    def forward(self, prediction: Any, target: Any) -> Any:
+    def forward(self, prediction: Value, target: Value) -> Value:
         return functional.huber_loss(prediction, target, self.reduction, self.delta)
 
 
 class BCELoss(_Loss):
     """See ``functional.binary_cross_entropy``; ``weight`` is kept as a buffer."""
 
-    def __init__(self, weight: Any = None, *, reduction: str = "mean") -> None:
+    def __init__(self, weight: Value = None, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
 
-    def forward(self, prediction: Any, target: Any) -> Any:
+    def forward(self, prediction: Value, target: Value) -> Value:
         return functional.binary_cross_entropy(prediction, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
     """See ``functional.binary_cross_entropy_with_logits``; ``weight`` and ``pos_weight`` are kept as buffers."""
 
-    def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None) -> None:
+    def __init__(self, weight: Value = None, *, reduction: str = "mean", pos_weight: Value = None) -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
-    def forward(self, logits: Any, target: Any) -> Any:
+    def forward(self, logits: Value, target: Value) -> Value:
         return functional.binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)
 
 
@@ -119,5 +120,5 @@ class KLDivLoss(_Loss):
         super().__init__(reduction)
         self.log_target = flag("KLDivLoss", "log_target", log_target)
 
-    def forward(self, log_prediction: Any, target: Any) -> Any:
+    def forward(self, log_prediction: Value, target: Value) -> Value:
         return functional.kl_div(log_prediction, target, self.reduction, self.log_target)

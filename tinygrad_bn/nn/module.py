@@ -15,12 +15,12 @@ from ..engine.extras import HookHandle
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, explain
 from ..functional.settings import flag
+from ..kinds import Array, Value
 from ..tensor import Parameter, Tensor
 from .hooks import FullBackward
 from .loading import Loading, LoadReport
 from .tree import OWN, Node, Once, below, joined, refuse_hidden
 
-Array = np.ndarray[Any, Any]
 Self = TypeVar("Self", bound="Module")
 Checks = Mapping[str, Callable[[str, Any], Any]]
 
@@ -369,7 +369,7 @@ class Module(Node):
                 state |= {joined(name, key): value for key, value in child.state_dict().items()}
         return state
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadReport:
+    def load_state_dict(self, state: Mapping[str, Value], strict: bool = True) -> LoadReport:
         """Take over values by name; nothing is changed unless all of them fit.
 
         Args:

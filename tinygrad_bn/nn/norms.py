@@ -11,6 +11,7 @@ from ..engine import shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..functional.settings import flag, floating, number
 from ..functional.sizes import check_layout, per_axis
+from ..kinds import DTypeLike, Value
 from ..tensor import Parameter, Tensor
 from .batch_norm import refusal_to_track
 from .module import Module
@@ -42,7 +43,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
         dtype, biased = floating("LayerNorm", dtype), flag("LayerNorm", "bias", bias)
@@ -52,7 +53,7 @@ class LayerNorm(Module):
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if elementwise_affine and biased else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -81,7 +82,7 @@ class RMSNorm(Module):
         normalized_shape: int | tuple[int, ...],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
         dtype = floating("RMSNorm", dtype)
@@ -90,7 +91,7 @@ class RMSNorm(Module):
         self.elementwise_affine = flag("RMSNorm", "elementwise_affine", elementwise_affine)
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
@@ -123,7 +124,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         *,
         bias: bool = True,
     ) -> None:
@@ -138,7 +139,7 @@ class GroupNorm(Module):
         self.weight = Parameter(np.ones(self.num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(self.num_channels, dtype)) if affine and biased else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         shape = shape_of(x)
         if shape[1:2] != (self.num_channels,):
             got, expected = f"shape {shape}", f"(N, {self.num_channels}, ...)"
@@ -167,7 +168,7 @@ class _InstanceNorm(Module):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         *,
         bias: bool = True,
     ) -> None:
@@ -185,7 +186,7 @@ class _InstanceNorm(Module):
         self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
         self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         name = f"{type(self).__name__} '{self._scope}'"
         batched = check_layout(x, self.n, name)
         shape = shape_of(x)

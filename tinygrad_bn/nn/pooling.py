@@ -8,6 +8,7 @@ from .. import functional
 from ..errors import ArgumentError, explain
 from ..functional.settings import flag, number
 from ..functional.sizes import per_axis
+from ..kinds import Value
 from .module import Module
 
 Sizes = int | tuple[int, ...]
@@ -54,7 +55,7 @@ class MaxPool1d(_MaxPool):
 
     n = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
@@ -63,7 +64,7 @@ class MaxPool2d(_MaxPool):
 
     n = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
@@ -72,7 +73,7 @@ class MaxPool3d(_MaxPool):
 
     n = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.max_pool3d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
@@ -98,7 +99,7 @@ class AvgPool1d(_AvgPool):
 
     n = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.avg_pool1d(
             x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
         )
@@ -130,7 +131,7 @@ class AvgPool2d(_DividingAvgPool):
 
     n = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.avg_pool2d(x, *self._settings())
 
 
@@ -139,7 +140,7 @@ class AvgPool3d(_DividingAvgPool):
 
     n = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.avg_pool3d(x, *self._settings())
 
 
@@ -162,7 +163,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
 
     n = 1
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.adaptive_avg_pool1d(x, self.output_size)
 
 
@@ -171,7 +172,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
     n = 2
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.adaptive_avg_pool2d(x, self.output_size)
 
 
@@ -180,5 +181,5 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
 
     n = 3
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return functional.adaptive_avg_pool3d(x, self.output_size)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from .. import ops
 from ..engine import shape_of
 from ..errors import ShapeError, explain
 from ..functional.settings import whole
+from ..kinds import Value
 from ..ops.composed.axes import one_axis
 from .module import Module
 
@@ -27,7 +27,7 @@ class Flatten(Module):
         self.start_dim = whole("Flatten", "start_dim", start_dim)
         self.end_dim = whole("Flatten", "end_dim", end_dim)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         shape = shape_of(x)
         name = f"Flatten '{self._scope}'"
         start, end = one_axis(self.start_dim, len(shape), name), one_axis(self.end_dim, len(shape), name)
@@ -43,5 +43,5 @@ class Flatten(Module):
 class Identity(Module):
     """x as it is: a place holder where a layer may come."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         return x

@@ -8,15 +8,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import ArgumentError, explain
 from ..tensor import Parameter
 
 if TYPE_CHECKING:
     from .module import Module
-
-Array = np.ndarray[Any, Any]
 
 
 class Node:

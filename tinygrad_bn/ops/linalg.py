@@ -5,9 +5,10 @@ All of it can be differentiated again.  Single scalars and object arrays have no
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import ArgumentError, ShapeError, explain
+from ..kinds import Value
 from . import primitives
 from .composed.axes import as_array, shape_of
 from .composed.shaping import swapaxes
@@ -16,18 +17,18 @@ from .composed.shaping import swapaxes
 class SlogdetResult(NamedTuple):
     """What ``slogdet`` returns: the determinant is ``sign * exp(logabsdet)``."""
 
-    sign: Any
-    logabsdet: Any
+    sign: Value
+    logabsdet: Value
 
 
 class EighResult(NamedTuple):
     """What ``eigh`` returns: ``x @ eigenvectors = eigenvectors * eigenvalues``."""
 
-    eigenvalues: Any
-    eigenvectors: Any
+    eigenvalues: Value
+    eigenvectors: Value
 
 
-def solve(a: Any, b: Any) -> Any:
+def solve(a: Value, b: Value) -> Value:
     """The x with ``a @ x = b``, as ``numpy.linalg.solve``: b is one vector (one axis) or a matrix, or a stack of matrices.
 
     Raises:
@@ -44,7 +45,7 @@ def solve(a: Any, b: Any) -> Any:
     return primitives.reshape(x, shape=shape_of(x)[:-1])
 
 
-def inv(x: Any) -> Any:
+def inv(x: Value) -> Value:
     """The inverse, as ``numpy.linalg.inv``; to multiply by it, ``solve`` is faster and more exact.
 
     Raises:
@@ -54,7 +55,7 @@ def inv(x: Any) -> Any:
     return primitives.inv(_square(x, "inv"))
 
 
-def det(x: Any) -> Any:
+def det(x: Value) -> Value:
     """The determinant, as ``numpy.linalg.det``.  Its derivative needs the inverse: backward refuses a singular matrix.
 
     Raises:
@@ -63,7 +64,7 @@ def det(x: Any) -> Any:
     return primitives.det(_square(x, "det"))
 
 
-def slogdet(x: Any) -> SlogdetResult:
+def slogdet(x: Value) -> SlogdetResult:
     """Sign and logarithm of the absolute value of the determinant, as ``numpy.linalg.slogdet``; the sign has no derivative.
 
     Raises:
@@ -73,7 +74,7 @@ def slogdet(x: Any) -> SlogdetResult:
     return SlogdetResult(primitives.signdet(x), primitives.logabsdet(x))
 
 
-def cholesky(x: Any, *, upper: bool = False) -> Any:
+def cholesky(x: Value, *, upper: bool = False) -> Value:
     """The lower triangle L with ``L @ L.T = x``, as ``numpy.linalg.cholesky``; with ``upper`` the U with ``U.T @ U = x``.
 
     Reads the lower (upper) triangle of x only, so the gradient is one, too; that by ``(x + x.T) / 2`` is symmetric.
@@ -86,7 +87,7 @@ def cholesky(x: Any, *, upper: bool = False) -> Any:
     return swapaxes(primitives.cholesky(swapaxes(x, -1, -2)), -1, -2) if upper else primitives.cholesky(x)
 
 
-def eigh(x: Any, UPLO: str = "L") -> EighResult:  # noqa: N803
+def eigh(x: Value, UPLO: str = "L") -> EighResult:  # noqa: N803
     """Eigenvalues, rising, and eigenvectors, as columns, of a symmetric matrix, as ``numpy.linalg.eigh``.
 
     Reads one triangle of x only (``UPLO``), so the gradient is one, too.  The sign of an eigenvector is arbitrary: what is
@@ -100,19 +101,19 @@ def eigh(x: Any, UPLO: str = "L") -> EighResult:  # noqa: N803
     return EighResult(primitives.eigvalsh(x), primitives.eigenvectors(x))
 
 
-def eigvalsh(x: Any, UPLO: str = "L") -> Any:  # noqa: N803
+def eigvalsh(x: Value, UPLO: str = "L") -> Value:  # noqa: N803
     """The eigenvalues of a symmetric matrix, rising, as ``numpy.linalg.eigvalsh``; errors as in ``eigh``."""
     return primitives.eigvalsh(_triangle(x, UPLO, "eigvalsh"))
 
 
-def _triangle(x: Any, uplo: Any, what: str) -> Any:
+def _triangle(x: Value, uplo: str, what: str) -> Value:
     x = _square(x, what)
     if uplo not in ("L", "U"):
         raise ArgumentError(explain(f"{what}: which triangle", got=repr(uplo), expected="'L' or 'U'"))
     return swapaxes(x, -1, -2) if uplo == "U" else x
 
 
-def _square(x: Any, what: str) -> Any:
+def _square(x: Value, what: str) -> Value:
     x = as_array(x)
     shape = shape_of(x)
     if len(shape) < 2 or shape[-1] != shape[-2]:

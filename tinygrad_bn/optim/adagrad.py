@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import ops
+from ..kinds import Value
 from .optimizer import Optimizer, Rule, Setting, Settings
 
 
@@ -51,7 +52,7 @@ class Adagrad(Optimizer):
         lr, lr_decay, eps, weight_decay = (settings[name] for name in ("lr", "lr_decay", "eps", "weight_decay"))
         decays = settings.on("weight_decay")
 
-        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+        def rule(p: Value, g: Value, state: dict[str, Value]) -> Value:
             if decays:
                 g = g + weight_decay * p
             t = state["step"] = state["step"] + 1.0

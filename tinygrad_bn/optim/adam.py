@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..errors import ArgumentError, explain
+from ..kinds import Value
 from .optimizer import Optimizer, Rule, Setting, Settings
 
 
@@ -68,7 +69,7 @@ class Adam(Optimizer):
         decays, largest = settings.on("weight_decay"), settings.on("amsgrad")
         decoupled = self.decoupled
 
-        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+        def rule(p: Value, g: Value, state: dict[str, Value]) -> Value:
             if decays and decoupled:
                 p = p * (1.0 - lr * weight_decay)
             elif decays:

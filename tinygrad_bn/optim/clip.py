@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from .. import ops
 from ..engine import Variable, no_grad
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, GraphError, explain
+from ..kinds import Value
 from .given import listed
 from .optimizer import as_float
 
@@ -21,7 +21,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
-) -> Any:
+) -> Value:
     """Scale all gradients by one factor, so that together they are no longer than ``max_norm``.
 
     As torch.nn.utils.clip_grad_norm_: the factor is ``max_norm / (norm + 1e-6)``, or 1 where that is larger.  Each
@@ -93,7 +93,7 @@ def _with_gradient(what: str, parameters: Variable | Iterable[Variable]) -> list
     return [p for p in given if p.grad is not None]
 
 
-def _norm(x: Any, norm_type: float) -> Any:
+def _norm(x: Value, norm_type: float) -> Value:
     """The norm of all elements, at least one, in float64."""
     if norm_type == math.inf:
         return ops.astype(ops.max(ops.abs(x)), float)

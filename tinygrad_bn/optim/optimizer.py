@@ -21,12 +21,12 @@ from ..engine.mode import current_mode
 from ..engine.tape import Tape
 from ..engine.write import set_gradients
 from ..errors import ArgumentError, DTypeError, RecordingError, ShapeError, explain
+from ..kinds import Value
 from ..tensor import Scalar, Tensor
 from .given import listed
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Variable]
-Rule = Callable[[Any, Any, dict[str, Any]], Any]
+Rule = Callable[[Value, Value, dict[str, Value]], Value]
 
 
 class Setting:
@@ -433,7 +433,7 @@ def within(owner: str, name: str, value: Any, low: float = 0.0, high: float = ma
     return number
 
 
-def _slot(p: Variable, name: str, value: Any) -> Variable:
+def _slot(p: Variable, name: str, value: Value) -> Variable:
     """A piece of a parameter's state: the count of steps as a scalar, else a tensor in its shape, dtype and layout."""
     if name == "step":
         return Scalar(value, requires_grad=False, name=f"{p.name or 'parameter'}.step")

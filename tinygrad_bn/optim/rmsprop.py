@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import ops
+from ..kinds import Value
 from .optimizer import Optimizer, Rule, Setting, Settings
 
 
@@ -66,7 +67,7 @@ class RMSprop(Optimizer):
         )
         decays, centered, remembers = map(settings.on, ("weight_decay", "centered", "momentum"))
 
-        def rule(p: Any, g: Any, state: dict[str, Any]) -> Any:
+        def rule(p: Value, g: Value, state: dict[str, Value]) -> Value:
             if decays:
                 g = g + weight_decay * p
             state["step"] = state["step"] + 1.0

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ArgumentError, explain
+from ..kinds import Value
 from .optimizer import Optimizer, Rule, Setting, Settings
 
 
@@ -67,7 +68,7 @@ class SGD(Optimizer):
             settings.on, ("weight_decay", "momentum", "dampening", "nesterov")
         )
 
-        def descend(p: Any, g: Any, state: dict[str, Any]) -> Any:
+        def descend(p: Value, g: Value, state: dict[str, Value]) -> Value:
             if decays:
                 g = g + weight_decay * p
             if remembers:

@@ -12,6 +12,7 @@ from ..engine.mode import Scope, Site
 from ..engine.sweep import toposort
 from ..engine.tape import Made, Place, Same, Tape, Wrote
 from ..errors import RecordingError, explain
+from ..kinds import Array, Value
 from ..tensor import Parameter
 from .model import Program
 from .parts import NUMBER, Condition, Constant, Input, State, Step
@@ -100,7 +101,7 @@ class _Builder:
                 self.writes[self._state(event.place, leaf)] = value
             self.keys[leaf] = value
 
-    def key_of(self, value: Any) -> Key:
+    def key_of(self, value: Value) -> Key:
         """The key of a value that a step takes, or that is returned or written."""
         if not isinstance(value, Variable):
             return self._constant(value)
@@ -130,7 +131,7 @@ class _Builder:
             self.states.append(State(self._unique(name), kind, *_type_of(variable), place))
         return self._state_of[where]
 
-    def _constant(self, value: Any) -> Key:
+    def _constant(self, value: Value) -> Key:
         """A number is a constant each time, since another number may come to be equal at one batch size."""
         if isinstance(value, (float, int)) and not isinstance(value, bool):
             self.constants.append(Constant(value, (), NUMBER))
@@ -249,7 +250,7 @@ def _type_of(variable: Variable) -> tuple[tuple[int, ...], str]:
     return ((), NUMBER) if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
 
 
-def _constant_array(array: np.ndarray[Any, Any]) -> Constant:
+def _constant_array(array: Array) -> Constant:
     """One that repeats a single number is remembered as that number."""
     if array.size > 1 and (array == array.flat[0]).all():
         return Constant(np.array(array.flat[0]), array.shape, array.dtype.name)

@@ -10,6 +10,7 @@ from ..engine import Variable, no_grad
 from ..engine.mode import switched
 from ..engine.sweep import Contribution, seed_for, sweep
 from ..engine.tape import Made, Tape
+from ..kinds import Raw, Value
 from ..tensor import Scalar
 from .build import build, recorded
 from .model import Program
@@ -35,12 +36,12 @@ class Derived(NamedTuple):
     parts: dict[tuple[str, ...], Contribution]
     numbers: dict[Variable, int]
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[Raw]:
         """The raw values of the inputs and states."""
         return [*self.cotangents, *(state.place.owner._data for state in self.program.states)]
 
 
-def derive(roots: Sequence[Variable], gradients: Sequence[Any]) -> Derived:
+def derive(roots: Sequence[Variable], gradients: Sequence[Value]) -> Derived:
     """Run the backward pass of some results on a tape.
 
     The engine's own sweep runs, so hooks act and a value that was changed is noticed; no ``.grad`` changes.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine import Primitive
 from ..engine.tape import Place
+from ..kinds import Raw
 
 NUMBER = "number"  # the dtype of a Python float, which is what a Scalar holds
 
@@ -77,7 +78,7 @@ class Constant:
     shape: Shape
     dtype: str
 
-    def at(self, n: int) -> Any:
+    def at(self, n: int) -> Raw:
         """The value that steps read, for one N."""
         if self.dtype == NUMBER:
             return float(self.value.at(n)) if isinstance(self.value, Size) else self.value

@@ -13,6 +13,7 @@ from ..engine.messages import step_not_finite
 from ..engine.mode import current_mode
 from ..engine.write import exchange, fitted
 from ..errors import RecordingError, clean, explain
+from ..kinds import Raw, Value
 from .parts import NUMBER, Input, State, resolved
 from .trees import by_plan, put_together
 
@@ -47,8 +48,8 @@ def run(program: Program, arguments: Sequence[Any]) -> Any:
 
 
 def evaluate(
-    program: Program, values: Sequence[Any], n: int | None = None, held: Mapping[int, Any] | None = None
-) -> list[Any]:
+    program: Program, values: Sequence[Raw], n: int | None = None, held: Mapping[int, Raw] | None = None
+) -> list[Raw]:
     """The value of every number, given those of the inputs and states; nothing is read or written outside.
 
     Args:
@@ -83,7 +84,7 @@ def evaluate(
     return results
 
 
-def _read(state: State) -> Any:
+def _read(state: State) -> Raw:
     """The raw value of a state now.
 
     Raises:
@@ -101,7 +102,7 @@ def _read(state: State) -> Any:
     return value
 
 
-def _commit(program: Program, results: list[Any]) -> None:
+def _commit(program: Program, results: list[Raw]) -> None:
     """Write the states: all values, then all gradients, each in one step; nothing can fail from here on."""
     leaves, values, gradients = [], [], []
     for number, value in program.writes:
@@ -123,7 +124,7 @@ def _commit(program: Program, results: list[Any]) -> None:
 # -- arguments ----------------------------------------------------------------------------------------------------------
 
 
-def _as_input(entry: Input, value: Any) -> Any:
+def _as_input(entry: Input, value: Value) -> Raw:
     """A raw value for an input, never shared with somebody who can write to it."""
     raw = value._data if isinstance(value, Variable) else value
     if entry.dtype == NUMBER:
@@ -147,7 +148,7 @@ def _as_input(entry: Input, value: Any) -> Any:
     return array
 
 
-def _free_size(program: Program, values: Sequence[Any]) -> int:
+def _free_size(program: Program, values: Sequence[Raw]) -> int:
     from_first = next(
         (i for i, entry in enumerate(program.inputs) if entry.shape and hasattr(entry.shape[0], "at")), None
     )
@@ -157,7 +158,7 @@ def _free_size(program: Program, values: Sequence[Any]) -> int:
     return shape[0] if shape else program.recorded_n
 
 
-def _check(program: Program, entry: Input, value: Any, n: int) -> None:
+def _check(program: Program, entry: Input, value: Raw, n: int) -> None:
     if entry.dtype == NUMBER:
         return
     if value.shape != resolved(entry.shape, n) or value.dtype.name != entry.dtype:

@@ -17,6 +17,7 @@ import numpy as np
 from ..engine import Primitive, Variable
 from ..engine.tape import Place
 from ..errors import RecordingError, explain
+from ..kinds import Array, Json
 from ..ops.primitives import TABLE
 from ..tensor import Scalar, Tensor
 from .parts import NUMBER, Constant, Input, Size, State, Step
@@ -105,7 +106,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
 # -- writing ------------------------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Json:
     if isinstance(value, np.ndarray):
         raw = np.asarray(value, value.dtype.newbyteorder("<"), order="C").tobytes()
         return {"array": base64.b64encode(raw).decode(), "shape": list(value.shape), "dtype": value.dtype.name}
@@ -126,7 +127,7 @@ def _plain(value: Any) -> Any:
     raise RecordingError(explain("to_json(): this is not plain data", got=type(value).__name__))
 
 
-def _state_value(state: State) -> Any:
+def _state_value(state: State) -> Json:
     value = state.place.read()
     if isinstance(value, Variable):
         value = value._data
@@ -140,7 +141,7 @@ def _damaged(got: str, expected: str) -> RecordingError:
     return RecordingError(explain("not a program in JSON", got=got, expected=expected))
 
 
-def _back(value: Any, depth: int = 0) -> Any:
+def _back(value: Json, depth: int = 0) -> Any:
     """What ``_plain`` wrote; lists as tuples."""
     if depth > DEEPEST:
         raise _damaged("values nested too deep", f"at most {DEEPEST} levels")
@@ -165,7 +166,7 @@ def _back(value: Any, depth: int = 0) -> Any:
     raise _damaged(f"a value of kind {str(kind)[:40]!r}", "array, size, slice, ellipsis, float, dict")
 
 
-def _array(content: Any) -> np.ndarray[Any, Any]:
+def _array(content: Json) -> Array:
     shape, dtype = tuple(map(_integer, content["shape"])), _dtype(content["dtype"])
     if dtype == NUMBER or any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
         raise _damaged(f"an array of shape {shape}", f"at most {LARGEST} elements")
@@ -175,7 +176,7 @@ def _array(content: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def _state(entry: Any) -> State:
+def _state(entry: Json) -> State:
     """A state with a place of its own."""
     name, kind, shape, dtype = _text(entry["name"]), entry["kind"], _shape(entry["shape"]), _dtype(entry["dtype"])
     value = _back(entry["value"])
@@ -196,7 +197,7 @@ def _state(entry: Any) -> State:
     return State(name, kind, shape, dtype, Place(leaf, "_data"))
 
 
-def _constant(entry: Any) -> Constant:
+def _constant(entry: Json) -> Constant:
     value, shape, dtype = _back(entry["value"]), _shape(entry["shape"]), _dtype(entry["dtype"])
     number = isinstance(value, (int, float, Size)) and not isinstance(value, bool)
     fits = number and not shape if dtype == NUMBER else isinstance(value, np.ndarray) and value.dtype == dtype
@@ -205,7 +206,7 @@ def _constant(entry: Any) -> Constant:
     return Constant(value, shape, dtype)
 
 
-def _step(entry: Any, known: dict[str, Primitive], end: int) -> Step:
+def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
     name, args, params, shape, dtype, scope, site = entry
     if name not in known:
         fix = "Program.from_json(text, primitives=[...]) takes primitives of your own"
@@ -218,19 +219,19 @@ def _step(entry: Any, known: dict[str, Primitive], end: int) -> Step:
     return Step(primitive, numbers, settings, _shape(shape), _dtype(dtype), tuple(map(_text, scope)), _text(site))
 
 
-def _number(value: Any, end: int) -> int:
+def _number(value: Json, end: int) -> int:
     if not 0 <= _integer(value) < end:
         raise _damaged(f"a reference to value {value}", f"0 to {end - 1}")
     return int(value)
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Json) -> int:
     if type(value) is not int or abs(value) > 2**53:
         raise _damaged(f"{str(value)[:40]!r} where a whole number is expected", "a whole number")
     return value
 
 
-def _shape(value: Any) -> tuple[Any, ...]:
+def _shape(value: Json) -> tuple[Any, ...]:
     shape = _back(value)
     if not isinstance(shape, tuple) or len(shape) > 64:
         raise _damaged(f"a shape {str(value)[:60]!r}", "a list of sizes")
@@ -242,19 +243,19 @@ def _shape(value: Any) -> tuple[Any, ...]:
     return shape
 
 
-def _dtype(value: Any) -> str:
+def _dtype(value: Json) -> str:
     if value not in DTYPES:
         raise _damaged(f"dtype {str(value)[:40]!r}", ", ".join(sorted(DTYPES)))
     return str(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     if not isinstance(value, str):
         raise _damaged(f"{type(value).__name__} where text is expected", "text")
     return value
 
 
-def _plan(value: Any, depth: int = 0) -> Any:
+def _plan(value: Json, depth: int = 0) -> Json:
     """A plan of arguments, as ``trees`` has it, checked."""
     if value == "value":
         return value

@@ -11,12 +11,13 @@ import numpy as np
 from ..engine import Variable, dtype_of, gradients
 from ..errors import TinygradError
 from ..gradcheck import gradcheck
+from ..kinds import Array
 from ..ops.primitives import take_slice
 from ..program import replay
 from ..random import generator
 from ..tensor import Tensor
 from .report import Outcome, note, passed, warning
-from .sample import Array, failed, few, is_float
+from .sample import failed, few, is_float
 from .subject import Subject, Twin, constants_held, loss_of
 from .variations import alike, layouts, off_in_float32, other_values
 

@@ -16,6 +16,7 @@ from ..engine.primitive import WEAK_SCALARS
 from ..engine.unbroadcast import conform
 from ..errors import ArgumentError, explain
 from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck, steadiest
+from ..kinds import Array
 from ..tensor import Scalar, Tensor
 from . import touched
 from .places import largest
@@ -31,7 +32,6 @@ from .primitive_variations import (
 )
 from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
 from .sample import (
-    Array,
     Sample,
     called,
     copies,

@@ -14,11 +14,12 @@ from ..engine import Primitive, Variable, gradients
 from ..engine.unbroadcast import conform
 from ..errors import GradcheckError
 from ..gradcheck import gradcheck
+from ..kinds import Array
 from ..program import replay
 from ..tensor import Tensor
 from .places import largest
 from .report import Outcome, note, passed, warning
-from .sample import Array, Sample, called, copies, failed, few, function_of, is_float, leaves_of, random_like, rules
+from .sample import Sample, called, copies, failed, few, function_of, is_float, leaves_of, random_like, rules
 from .variations import alike, layouts, off_in_float32, other_values
 
 FACTORS = (1e-8, 1e8, 0.0)  # of the cotangent

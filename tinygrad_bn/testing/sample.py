@@ -10,10 +10,10 @@ import numpy as np
 
 from ..engine import Primitive, Variable
 from ..errors import ArgumentError, explain
+from ..kinds import Array, Shape
 from ..tensor import Tensor
 from .report import CheckError
 
-Array = np.ndarray[Any, Any]
 Sample = tuple[Any, ...]
 MOST = 20  # samples that are taken from a generator
 
@@ -59,7 +59,7 @@ def copies(sample: Sample, dtype: Any = np.float64) -> list[Any]:
     return [np.array(x, dtype if is_float(x) else None) if isinstance(x, np.ndarray) else x for x in sample]
 
 
-def random_like(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def random_like(shape: Shape, rng: np.random.Generator) -> Array:
     """Between 0.5 and 1.5 in size, of either sign."""
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 

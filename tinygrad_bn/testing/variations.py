@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import Array
 from .places import largest
 
-Array = np.ndarray[Any, Any]
 EPS32 = float(np.finfo(np.float32).eps)
 
 

@@ -20,10 +20,9 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, TinygradError, explain, missing_package, printable
 from ..files import FilePath, write_whole
+from ..kinds import Array
 from ..nn import Module
 from ..random import generator
-
-Array = np.ndarray[Any, Any]
 
 KEY = "tinygrad_bn"  # of the JSON text in the metadata
 SEAL = '{"sha256": "'  # how the text begins; the SHA-256 of the whole file follows, made with zeros in its own place

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ...errors import ArgumentError, explain
+from ...kinds import Value
 from .. import primitives
 from .axes import as_value
 
 
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     """x where x > 0, else ``negative_slope * x``; derivative ``negative_slope`` at 0 (Maas et al. 2013)."""
     x = as_value(x)
     return primitives.where(primitives.greater(x, 0.0), x, x * negative_slope)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Value, alpha: float = 1.0) -> Value:
     """x where x > 0, else ``alpha * (exp(x) - 1)``; derivative ``alpha`` at 0 (Clevert et al. 2015, arXiv:1511.07289)."""
     x = as_value(x)
     positive = primitives.greater(x, 0.0)
@@ -25,7 +25,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     )  # the inner choice keeps exp from overflowing
 
 
-def gelu(x: Any, approximate: str = "none") -> Any:
+def gelu(x: Value, approximate: str = "none") -> Value:
     """x times the normal distribution function of x (Hendrycks and Gimpel 2016, arXiv:1606.08415).
 
     ``approximate="tanh"`` uses the paper's approximation by tanh.
@@ -41,7 +41,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     return x * 0.5 * (primitives.erf(x * math.sqrt(0.5)) + 1.0)
 
 
-def silu(x: Any) -> Any:
+def silu(x: Value) -> Value:
     """x times primitives.sigmoid(x), also called swish (Elfwing et al. 2017, arXiv:1702.03118)."""
     x = as_value(x)
     return x * primitives.sigmoid(x)

@@ -10,18 +10,19 @@ import numpy as np
 
 from ...engine import Variable, shape_of
 from ...errors import DTypeError, ShapeError, explain
+from ...kinds import Shape, Value
 
 Axis = int | tuple[int, ...] | list[int] | None
 
 
-def as_value(x: Any) -> Any:
+def as_value(x: Value) -> Value:
     """A variable or an ndarray or a number as it is (a Python number widens no dtype); a list as an array."""
     if isinstance(x, (Variable, np.ndarray, float, int, np.generic)):
         return x
     return np.asarray(x)
 
 
-def as_array(x: Any) -> Any:
+def as_array(x: Value) -> Value:
     """A variable or an ndarray as it is; numbers and lists as an array, so that there is a shape to work on."""
     return x if isinstance(x, (Variable, np.ndarray)) else np.asarray(x)
 
@@ -62,7 +63,7 @@ def _sorted_axes(axis: int | tuple[int, ...] | None, ndim: int, what: str) -> tu
     return axes
 
 
-def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+def count(shape: Shape, axes: tuple[int, ...]) -> int:
     """How many elements each reduction over ``axes`` takes in."""
     product = 1
     for axis in axes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...engine import Variable, dtype_of
 from ...errors import DTypeError, IndexingError, explain, unmasked
+from ...kinds import Shape, Value
 from .. import primitives
 from .axes import as_array, one_axis, shape_of
 from .shaping import ravel
@@ -16,7 +17,7 @@ from .shaping import ravel
 EXPECTED = "integers, slices, None, Ellipsis, boolean masks or integer arrays"
 
 
-def getitem(x: Any, index: Any) -> Any:
+def getitem(x: Value, index: Any) -> Value:
     """``x[index]`` for integers, slices, None, Ellipsis, boolean masks and integer arrays.
 
     Raises:
@@ -57,7 +58,7 @@ def _plain(part: slice) -> slice:
         raise DTypeError(explain("getitem: a slice is made of integers", got=repr(part))) from None
 
 
-def _index_array(part: Any, what: str) -> Any:
+def _index_array(part: Any, what: str) -> Value:
     """An array-like index as an array of integers or booleans."""
     array: Any = unmasked(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
     if array is not part and array.size == 0:
@@ -69,7 +70,7 @@ def _index_array(part: Any, what: str) -> Any:
     return array
 
 
-def _check_masks(shape: tuple[int, ...], parts: tuple[Any, ...], masks: list[tuple[int, tuple[int, ...]]]) -> None:
+def _check_masks(shape: Shape, parts: tuple[Any, ...], masks: list[tuple[int, tuple[int, ...]]]) -> None:
     """As many booleans along each axis as there are elements: positions of True alone would not show a wrong length."""
     covered = [0 if part is None or part is Ellipsis else 1 for part in parts]
     for position, mask in masks:
@@ -83,7 +84,7 @@ def _check_masks(shape: tuple[int, ...], parts: tuple[Any, ...], masks: list[tup
             raise IndexingError(explain("getitem: a mask must have the shape of what it masks", got=got))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
+def take_along_axis(x: Value, indices: Value, axis: int | None) -> Value:
     """Elements picked by position along one axis (of the flattened array for ``None``), as ``numpy.take_along_axis``."""
     x = as_array(x)
     if axis is None:
@@ -97,7 +98,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None) -> Any:
     return primitives.take_along_axis(x, positions, axis=axis)
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: Value, indices: Value, axis: int | None = None) -> Value:
     """Whole slices picked by position along one axis (of the flattened array without one), as ``numpy.take``."""
     x = as_array(x)
     if axis is None:
@@ -106,7 +107,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     return primitives.gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
 
 
-def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+def argsort(x: Value, axis: int | None = -1, kind: str | None = None) -> Value:
     """The positions that put the elements in rising order along an axis, as ``numpy.argsort``; integers, no derivative."""
     x = as_array(x)
     if axis is None:
@@ -114,7 +115,7 @@ def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
     return primitives.argsort(x, axis=one_axis(axis, len(shape_of(x)), "argsort"), kind=kind)
 
 
-def sort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+def sort(x: Value, axis: int | None = -1, kind: str | None = None) -> Value:
     """The elements in rising order along an axis (of the flattened array for ``None``), as ``numpy.sort``."""
     x = as_array(x)
     if axis is None:
@@ -123,7 +124,7 @@ def sort(x: Any, axis: int | None = -1, kind: str | None = None) -> Any:
     return take_along_axis(x, primitives.argsort(x, axis=axis, kind=kind), axis)
 
 
-def _positions(indices: Any, what: str) -> Any:
+def _positions(indices: Value, what: str) -> Value:
     array = _index_array(indices, what)
     if dtype_of(array).kind == "b":
         fix = "x[mask] takes by a mask"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ...engine import Variable, dtype_of
 from ...engine import astype as convert
 from ...errors import ArgumentError, DTypeError, explain
+from ...kinds import DType, DTypeLike, Value
 from .. import primitives
 from .axes import as_array, as_value, integers
 
 
-def power(x: Any, exponent: Any) -> Any:
+def power(x: Value, exponent: Value) -> Value:
     """x to a power, as ``numpy.power``: a Python number as exponent is a constant, anything else an argument.
 
     ``x ** 2`` at 0 has derivative 0, ``x ** 0`` has derivative 0 everywhere.
@@ -24,7 +24,7 @@ def power(x: Any, exponent: Any) -> Any:
     return primitives.power(as_value(x), as_value(exponent))
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: Value, low: Value = None, high: Value = None) -> Value:
     """x limited to ``low`` and ``high``, as ``numpy.clip``; exactly at a bound the gradient is still 1.
 
     Raises:
@@ -37,12 +37,12 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     return primitives.clip(x, lowest if low is None else as_value(low), highest if high is None else as_value(high))
 
 
-def _ends(dtype: np.dtype[Any]) -> tuple[float, float]:
+def _ends(dtype: DType) -> tuple[float, float]:
     """Bounds that bound nothing, and that leave integers integers."""
     return (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-math.inf, math.inf)
 
 
-def round(x: Any, decimals: int = 0) -> Any:  # noqa: A001
+def round(x: Value, decimals: int = 0) -> Value:  # noqa: A001
     """To a number of decimals, the even one of two that are as near, as ``numpy.round``; its derivative is 0."""
     x = as_value(x)
     (decimals,) = integers(decimals, "round")
@@ -54,7 +54,7 @@ def round(x: Any, decimals: int = 0) -> Any:  # noqa: A001
     return astype(rounded, dtype_of(x)) if whole else rounded
 
 
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Value, dtype: DTypeLike) -> Value:
     """The same numbers in another dtype.
 
     A gradient passes between floating-point dtypes; rounding to integers or booleans has none, and ends the graph there.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...engine import astype, dtype_of
+from ...kinds import Value
 
 Wider = dict[str, str]
 
@@ -13,7 +13,7 @@ SINGLE: Wider = {"e": "float32"}  # sums of halves
 DOUBLE: Wider = {"e": "float64", "f": "float64"}  # sums of squares
 
 
-def rounded_once(compute: Callable[[Any], Any], x: Any, wider: Wider) -> Any:
+def rounded_once(compute: Callable[[Value], Value], x: Value, wider: Wider) -> Value:
     """``compute(x)``, in the wider dtype where the table has one for that of x, and the result in the dtype of x."""
     dtype = dtype_of(x)
     if dtype.char not in wider:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, DTypeError, ShapeError, explain
+from ...kinds import Value
 from .. import primitives
 from .axes import as_array, as_value, integers, one_axis, shape_of
 from .reductions import sum as sum_over
 from .shaping import diagonal, ravel
 
 
-def matmul(x: Any, y: Any) -> Any:
+def matmul(x: Value, y: Value) -> Value:
     """Matrix product, as ``numpy.matmul``: vectors are taken as one row or one column, leading axes broadcast.
 
     Raises:
@@ -23,7 +24,7 @@ def matmul(x: Any, y: Any) -> Any:
     return _matmul(as_array(x), as_array(y), "matmul")
 
 
-def _matmul(x: Any, y: Any, what: str) -> Any:
+def _matmul(x: Value, y: Value, what: str) -> Value:
     a, b = shape_of(x), shape_of(y)
     if not a or not b or a[-1] != b[-2 if len(b) > 1 else 0]:
         fix = "multiply by a single number with *" if not a or not b else "transpose one of them, or check the sizes"
@@ -44,13 +45,13 @@ def _matmul(x: Any, y: Any, what: str) -> Any:
     return primitives.matmul(x, y)
 
 
-def _drop(x: Any, axis: int) -> Any:
+def _drop(x: Value, axis: int) -> Value:
     shape = list(shape_of(x))
     del shape[axis]
     return primitives.reshape(x, shape=tuple(shape))
 
 
-def dot(x: Any, y: Any) -> Any:
+def dot(x: Value, y: Value) -> Value:
     """As ``numpy.dot``: product of numbers, inner product, matrix product; last axis of x with second last of y."""
     x, y = as_value(x), as_value(y)
     a, b = len(shape_of(x)), len(shape_of(y))
@@ -61,7 +62,7 @@ def dot(x: Any, y: Any) -> Any:
     return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 2,), "dot")
 
 
-def inner(x: Any, y: Any) -> Any:
+def inner(x: Value, y: Value) -> Value:
     """Sum of products over the last axes, as ``numpy.inner``."""
     x, y = as_value(x), as_value(y)
     a, b = len(shape_of(x)), len(shape_of(y))
@@ -70,13 +71,13 @@ def inner(x: Any, y: Any) -> Any:
     return _summed_pairs(as_array(x), as_array(y), (a - 1,), (b - 1,), "inner")
 
 
-def outer(x: Any, y: Any) -> Any:
+def outer(x: Value, y: Value) -> Value:
     """All products of two flattened arrays, as ``numpy.outer``."""
     x, y = ravel(x), ravel(y)
     return primitives.multiply(primitives.reshape(x, shape=(*shape_of(x), 1)), y)
 
 
-def tensordot(x: Any, y: Any, axes: int | tuple[Any, Any] = 2) -> Any:
+def tensordot(x: Value, y: Value, axes: int | tuple[Any, Any] = 2) -> Value:
     """Sum products over pairs of axes, as ``numpy.tensordot``.
 
     Args:
@@ -103,7 +104,7 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Any, Any] = 2) -> Any:
     return _summed_pairs(x, y, left, right, "tensordot")
 
 
-def _summed_pairs(x: Any, y: Any, left: tuple[int, ...], right: tuple[int, ...], what: str) -> Any:
+def _summed_pairs(x: Value, y: Value, left: tuple[int, ...], right: tuple[int, ...], what: str) -> Value:
     """One matrix product, after the axes that are summed have been brought next to each other."""
     a, b = shape_of(x), shape_of(y)
     if [a[i] for i in left] != [b[i] for i in right] or len(set(left)) < len(left) or len(set(right)) < len(right):
@@ -118,7 +119,7 @@ def _summed_pairs(x: Any, y: Any, left: tuple[int, ...], right: tuple[int, ...],
     return primitives.reshape(primitives.matmul(flat_x, flat_y), shape=(*rows, *columns))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Value) -> Value:
     """Sum of products over labelled axes, as ``numpy.einsum`` with a subscript string; ``...`` is supported.
 
     A letter twice in one operand takes its diagonal; a letter in one operand only is summed out first, and so is an axis
@@ -148,7 +149,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return primitives.einsum(*arrays, inputs=tuple(terms), output=output)
 
 
-def _summed_out(array: Any, term: str, chosen: list[bool]) -> tuple[Any, str]:
+def _summed_out(array: Value, term: str, chosen: list[bool]) -> tuple[Value, str]:
     """The array summed over the chosen ones of its axes, and the letters that are left."""
     if not any(chosen):
         return array, term

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive, astype, dtype_of, scope
 from ...errors import ArgumentError, ShapeError, explain
+from ...kinds import Shape, Value
 from .. import primitives
 from .axes import Axis, as_array, count, many_axes, one_axis, shape_of
 from .precision import DOUBLE, SINGLE, rounded_once
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def sum(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001
     """Sum over axes, as ``numpy.sum``."""
     x = as_array(x)
     return primitives.sum(x, axis=many_axes(axis, len(shape_of(x)), "sum"), keepdims=keepdims)
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Arithmetic mean over axes, as ``numpy.mean``: the sum divided by the number of elements.
 
     Raises:
@@ -32,7 +32,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return primitives.mean(x, axis=axes, keepdims=keepdims)
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def var(x: Value, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Value:
     """Variance over axes, as ``numpy.var``: sum of squared deviations from the mean, divided by ``n - ddof``.
 
     Raises:
@@ -41,14 +41,14 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     return rounded_once(lambda x: _variance(x, axis, keepdims, ddof, "var"), as_array(x), DOUBLE)
 
 
-def _variance(x: Any, axis: Axis, keepdims: bool, ddof: int, what: str) -> Any:
+def _variance(x: Value, axis: Axis, keepdims: bool, ddof: int, what: str) -> Value:
     axes = many_axes(axis, len(shape_of(x)), what)
     n = _some(x, axes, what, ddof)
     deviation = x - mean(x, axes, keepdims=True)
     return primitives.sum(primitives.square(deviation), axis=axes, keepdims=keepdims) / float(n - ddof)
 
 
-def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def std(x: Value, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Value:
     """Standard deviation over axes, as ``numpy.std``; where it is 0 its gradient is 0.
 
     Raises:
@@ -57,7 +57,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     return rounded_once(lambda x: _root_or_zero(_variance(x, axis, keepdims, ddof, "std")), as_array(x), DOUBLE)
 
 
-def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
+def norm(x: Value, ord: float | None = None, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A002
     """Vector norm over axes, of all elements by default: 2 (default), 1, inf or any ``p > 0``.
 
     Where the norm is 0 its gradient is 0.  Matrix norms (spectral, nuclear) are not among these: over two axes this is
@@ -87,14 +87,14 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     )
 
 
-def _root_or_zero(s: Any, degree: float = 2.0) -> Any:
+def _root_or_zero(s: Value, degree: float = 2.0) -> Value:
     """A root of s with gradient 0, not inf times 0, where s is 0: the root of a sum of powers has a minimum there."""
     zero = primitives.equal(s, 0.0)
     positive = primitives.where(zero, 1.0, s)
     return primitives.where(zero, 0.0, primitives.sqrt(positive) if degree == 2.0 else positive ** (1.0 / degree))
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def prod(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Product over axes, as ``numpy.prod``, by halves: log2(n) multiplications, no division, so zeros are exact."""
     x = as_array(x)
     shape = shape_of(x)
@@ -123,7 +123,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return primitives.reshape(folded, shape=_reduced(shape, axes)) if keepdims and shape else folded
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def max(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001
     """Largest element over axes, as ``numpy.max``; ties share the gradient equally."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "max")
@@ -131,7 +131,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     return primitives.max(x, axis=axes, keepdims=keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001
     """Smallest element over axes, as ``numpy.min``; ties share the gradient equally."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "min")
@@ -139,34 +139,34 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     return primitives.min(x, axis=axes, keepdims=keepdims)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def all(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001
     """Whether no element is 0, over axes, as ``numpy.all``; booleans, no derivative."""
     x = as_array(x)
     return primitives.all(x, axis=many_axes(axis, len(shape_of(x)), "all"), keepdims=keepdims)
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def any(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001
     """Whether some element is not 0, over axes, as ``numpy.any``; booleans, no derivative."""
     x = as_array(x)
     return primitives.any(x, axis=many_axes(axis, len(shape_of(x)), "any"), keepdims=keepdims)
 
 
-def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def count_nonzero(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """How many elements are not 0, over axes, as ``numpy.count_nonzero``; integers, no derivative."""
     return sum(primitives.not_equal(as_array(x), 0), axis, keepdims)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
     """Position of the first largest element, as ``numpy.argmax``; integers, no derivative."""
     return _position(primitives.argmax, as_array(x), axis, keepdims)
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmin(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
     """Position of the first smallest element, as ``numpy.argmin``; integers, no derivative."""
     return _position(primitives.argmin, as_array(x), axis, keepdims)
 
 
-def _position(find: Primitive, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _position(find: Primitive, x: Value, axis: int | None, keepdims: bool) -> Value:
     shape = shape_of(x)
     if axis is None:
         n = _some(x, tuple(range(len(shape))), find.name)
@@ -177,7 +177,7 @@ def _position(find: Primitive, x: Any, axis: int | None, keepdims: bool) -> Any:
     return find(x, axis=axis, keepdims=keepdims)
 
 
-def cumsum(x: Any, axis: int | None = None) -> Any:
+def cumsum(x: Value, axis: int | None = None) -> Value:
     """Running sums along an axis, as ``numpy.cumsum``; without an axis, of the flattened array."""
     x = as_array(x)
     if axis is None:
@@ -185,7 +185,7 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     return primitives.cumsum(x, axis=one_axis(axis, len(shape_of(x)), "cumsum"), reverse=False)
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def logsumexp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """primitives.log(sum(primitives.exp(x))) over axes, without overflow: the largest element is taken out first.
 
     Taken out as a constant; the result does not depend on it, so neither does any derivative.  Where all elements are
@@ -196,7 +196,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return rounded_once(lambda x: _logsumexp(x, axes, keepdims), x, SINGLE)
 
 
-def _logsumexp(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _logsumexp(x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
     with scope("logsumexp"):
         limit = np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max
         shift = primitives.clip(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
@@ -206,46 +206,46 @@ def _logsumexp(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         return result if keepdims or not axes else primitives.reshape(result, shape=_dropped(shape_of(x), axes))
 
 
-def softmax(x: Any, axis: Axis = -1) -> Any:
+def softmax(x: Value, axis: Axis = -1) -> Value:
     """primitives.exp(x) / sum(primitives.exp(x)) over axes, without overflow."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
     return rounded_once(lambda x: _softmax(x, axes), x, SINGLE)
 
 
-def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
+def _softmax(x: Value, axes: tuple[int, ...]) -> Value:
     with scope("softmax"):
         e = primitives.exp(x - _largest(x, axes, "softmax"))
         return e / primitives.sum(e, axis=axes, keepdims=True)
 
 
-def log_softmax(x: Any, axis: Axis = -1) -> Any:
+def log_softmax(x: Value, axis: Axis = -1) -> Value:
     """primitives.log(softmax(x)) over axes, without overflow or primitives.log(0)."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
     return rounded_once(lambda x: _log_softmax(x, axes), x, SINGLE)
 
 
-def _log_softmax(x: Any, axes: tuple[int, ...]) -> Any:
+def _log_softmax(x: Value, axes: tuple[int, ...]) -> Value:
     with scope("log_softmax"):
         shifted = x - _largest(x, axes, "log_softmax")
         return shifted - primitives.log(primitives.sum(primitives.exp(shifted), axis=axes, keepdims=True))
 
 
-def _largest(x: Any, axes: tuple[int, ...], what: str) -> Any:
+def _largest(x: Value, axes: tuple[int, ...], what: str) -> Value:
     _some(x, axes, what)
     return primitives.stop_gradient(primitives.max(x, axis=axes, keepdims=True))
 
 
-def _reduced(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def _reduced(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(1 if i in axes else size for i, size in enumerate(shape))
 
 
-def _dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def _dropped(shape: Shape, axes: tuple[int, ...]) -> Shape:
     return tuple(size for i, size in enumerate(shape) if i not in axes)
 
 
-def _some(x: Any, axes: tuple[int, ...], what: str, ddof: int = 0) -> int:
+def _some(x: Value, axes: tuple[int, ...], what: str, ddof: int = 0) -> int:
     n = count(shape_of(x), axes)
     if n <= ddof:
         expected = f"at least {ddof + 1} along axes {axes}" + (f" (ddof={ddof})" if ddof else "")

@@ -13,12 +13,13 @@ import numpy as np
 from ...engine import Variable
 from ...engine import broadcast_to as broadcast
 from ...errors import ArgumentError, DTypeError, ShapeError, explain
+from ...kinds import Value
 from .. import primitives
 from .axes import Axis, as_array, integers, many_axes, one_axis, shape_of
 from .reductions import sum as sum_over
 
 
-def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
+def reshape(x: Value, shape: int | tuple[int, ...]) -> Value:
     """The same elements in row-major order; one entry may be -1.  As ``numpy.reshape``."""
     x = as_array(x)
     wanted = integers(shape, "reshape")
@@ -33,13 +34,13 @@ def reshape(x: Any, shape: int | tuple[int, ...]) -> Any:
     return primitives.reshape(x, shape=wanted)
 
 
-def ravel(x: Any) -> Any:
+def ravel(x: Value) -> Value:
     """One axis with all elements, as ``numpy.ravel``."""
     x = as_array(x)
     return primitives.reshape(x, shape=(math.prod(shape_of(x)),))
 
 
-def flatten(x: Any, start_axis: int = 0) -> Any:
+def flatten(x: Value, start_axis: int = 0) -> Value:
     """Join all axes from ``start_axis`` on into one."""
     x = as_array(x)
     shape = shape_of(x)
@@ -47,7 +48,7 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     return primitives.reshape(x, shape=(*shape[:start], math.prod(shape[start:])))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: Value, axes: Sequence[int] | None = None) -> Value:
     """Permute the axes (reverse them by default), as ``numpy.transpose``."""
     x = as_array(x)
     n = len(shape_of(x))
@@ -61,7 +62,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     return primitives.transpose(x, axes=order)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: Value, axis1: int, axis2: int) -> Value:
     """Exchange two axes, as ``numpy.swapaxes``."""
     x = as_array(x)
     n = len(shape_of(x))
@@ -71,7 +72,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return primitives.transpose(x, axes=tuple(order))
 
 
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(x: Value, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
     """Move axes to new positions, the others keep their order, as ``numpy.moveaxis``."""
     x = as_array(x)
     n = len(shape_of(x))
@@ -87,7 +88,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     return primitives.transpose(x, axes=tuple(order))
 
 
-def squeeze(x: Any, axis: Axis = None) -> Any:
+def squeeze(x: Value, axis: Axis = None) -> Value:
     """Drop axes of length 1, as ``numpy.squeeze``."""
     x = as_array(x)
     shape = shape_of(x)
@@ -100,7 +101,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     return primitives.reshape(x, shape=tuple(n for i, n in enumerate(shape) if i not in axes))
 
 
-def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+def expand_dims(x: Value, axis: int | tuple[int, ...]) -> Value:
     """Insert axes of length 1, as ``numpy.expand_dims``."""
     x = as_array(x)
     shape = list(shape_of(x))
@@ -110,7 +111,7 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     return primitives.reshape(x, shape=tuple(shape))
 
 
-def broadcast_to(x: Any, shape: int | tuple[int, ...]) -> Any:
+def broadcast_to(x: Value, shape: int | tuple[int, ...]) -> Value:
     """Repeat along new axes and axes of length 1, as ``numpy.broadcast_to``.
 
     Raises:
@@ -127,7 +128,7 @@ def broadcast_to(x: Any, shape: int | tuple[int, ...]) -> Any:
     return broadcast(x, shape=wanted)
 
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+def concatenate(arrays: Sequence[Value], axis: int | None = 0) -> Value:
     """One after the other along an existing axis, as ``numpy.concatenate``; ``None`` flattens first."""
     parts = [as_array(a) for a in arrays]
     if not parts:
@@ -137,7 +138,7 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return primitives.concatenate(*parts, axis=one_axis(axis, len(shape_of(parts[0])), "concatenate"))
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+def stack(arrays: Sequence[Value], axis: int = 0) -> Value:
     """Arrays of one shape along a new axis, as ``numpy.stack``; scalars make an object array of scalars."""
     parts = [as_array(a) for a in arrays]
     if not parts:
@@ -152,24 +153,24 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return primitives.concatenate(*(expand_dims(a, axis) for a in parts), axis=axis)
 
 
-def hstack(arrays: Sequence[Any]) -> Any:
+def hstack(arrays: Sequence[Value]) -> Value:
     """Side by side, as ``numpy.hstack``: along the second axis, or the first of arrays with one axis."""
     parts = [_with_axes(a, 1) for a in arrays]
     return concatenate(parts, axis=0 if parts and len(shape_of(parts[0])) == 1 else 1)
 
 
-def vstack(arrays: Sequence[Any]) -> Any:
+def vstack(arrays: Sequence[Value]) -> Value:
     """On top of each other, as ``numpy.vstack``: along the first axis, where an array with one axis is one row."""
     return concatenate([_with_axes(a, 2) for a in arrays], axis=0)
 
 
-def _with_axes(x: Any, n: int) -> Any:
+def _with_axes(x: Value, n: int) -> Value:
     x = as_array(x)
     shape = shape_of(x)
     return x if len(shape) >= n else primitives.reshape(x, shape=(1,) * (n - len(shape)) + shape)
 
 
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def split(x: Value, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Value]:
     """Parts along an axis: a number of equal ones, or cut before each given index.  As ``numpy.split``."""
     x = as_array(x)
     shape = shape_of(x)
@@ -186,7 +187,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return [primitives.take_slice(x, index=(*lead, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n])]
 
 
-def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
+def tile(x: Value, reps: int | tuple[int, ...]) -> Value:
     """The whole array repeated along each axis, as ``numpy.tile``."""
     x = as_array(x)
     counts = integers(reps, "tile")
@@ -200,7 +201,7 @@ def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
     return primitives.reshape(tiled, shape=tuple(size * r for size, r in zip(shape, counts)))
 
 
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+def repeat(x: Value, repeats: int | Sequence[int], axis: int | None = None) -> Value:
     """Each element repeated, along an axis or of the flattened array, as ``numpy.repeat``.
 
     Args:
@@ -229,7 +230,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
     return primitives.gather(x, rows, pattern=(slice(None),) * axis + ("array",))
 
 
-def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
+def pad(x: Value, pad_width: Any, constant_values: float = 0.0) -> Value:
     """Constant padding, as ``numpy.pad``: an int, a pair, or a pair per axis.
 
     Raises:
@@ -264,7 +265,7 @@ def _widths(pad_width: Any, n: int) -> list[tuple[int, ...]]:
     return [integers(pair, "pad") for pair in pairs]
 
 
-def flip(x: Any, axis: Axis = None) -> Any:
+def flip(x: Value, axis: Axis = None) -> Value:
     """Reverse the order along axes, as ``numpy.flip``."""
     x = as_array(x)
     n = len(shape_of(x))
@@ -272,7 +273,7 @@ def flip(x: Any, axis: Axis = None) -> Any:
     return primitives.take_slice(x, index=tuple(slice(None, None, -1 if i in axes else None) for i in range(n)))
 
 
-def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+def roll(x: Value, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Value:
     """Shift elements along axes, those pushed out come in at the other end, as ``numpy.roll``.
 
     Args:
@@ -302,21 +303,21 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | Non
     return x
 
 
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: Value, k: int = 0) -> Value:
     """The lower triangle of the last two axes, zero above diagonal ``k``, as ``numpy.tril``."""
     x = as_array(x)
     _matrix(x, "tril")
     return primitives.tril(x, k=operator.index(k))
 
 
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: Value, k: int = 0) -> Value:
     """The upper triangle of the last two axes, zero below diagonal ``k``, as ``numpy.triu``."""
     x = as_array(x)
     _matrix(x, "triu")
     return primitives.triu(x, k=operator.index(k))
 
 
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
     """The diagonal of two axes, as the last axis of the result, as ``numpy.diagonal``.
 
     Raises:
@@ -325,7 +326,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return _diagonal(as_array(x), offset, axis1, axis2, "diagonal")
 
 
-def _diagonal(x: Any, offset: int, axis1: int, axis2: int, what: str) -> Any:
+def _diagonal(x: Value, offset: int, axis1: int, axis2: int, what: str) -> Value:
     _matrix(x, what, axis1, axis2)
     n_axes = len(shape_of(x))
     if axis1 % n_axes == axis2 % n_axes:
@@ -334,7 +335,7 @@ def _diagonal(x: Any, offset: int, axis1: int, axis2: int, what: str) -> Any:
     return primitives.take_diagonal(moveaxis(x, (axis1, axis2), (-2, -1)), offset=offset)
 
 
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: Value, k: int = 0) -> Value:
     """A matrix with x on diagonal k, for one axis; diagonal k of x, for two.  As ``numpy.diag``.
 
     Raises:
@@ -351,14 +352,14 @@ def diag(x: Any, k: int = 0) -> Any:
     return _diagonal(x, k, 0, 1, "diag")
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Value, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
     """The sum of the diagonal, as ``numpy.trace``; errors as in ``diagonal``."""
     return sum_over(_diagonal(as_array(x), offset, axis1, axis2, "trace"), axis=-1)
 
 
 def sliding_window(
-    x: Any, window: int | tuple[int, ...], stride: int | tuple[int, ...] = 1, dilation: int | tuple[int, ...] = 1
-) -> Any:
+    x: Value, window: int | tuple[int, ...], stride: int | tuple[int, ...] = 1, dilation: int | tuple[int, ...] = 1
+) -> Value:
     """Overlapping windows over the last axes: shape ``(..., counts..., window...)``, a view.
 
     Args:
@@ -394,7 +395,7 @@ def _not_negative(numbers: tuple[int, ...], what: str) -> None:
         raise ShapeError(explain(f"{what}: counts cannot be negative", got=numbers))
 
 
-def _matrix(x: Any, what: str, axis1: int = -2, axis2: int = -1) -> tuple[int, int]:
+def _matrix(x: Value, what: str, axis1: int = -2, axis2: int = -1) -> tuple[int, int]:
     shape = shape_of(x)
     if len(shape) < 2:
         raise ShapeError(explain(f"{what}: at least two axes", got=f"shape {shape}"))

@@ -11,25 +11,26 @@ from typing import Any
 import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
+from ...kinds import Raw, Shape
 
 
 @lru_cache(maxsize=256)
-def _grids(shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+def _grids(shape: Shape, axis: int) -> tuple[Any, ...]:
     """For each axis but one, its positions, laid along it."""
     along = np.ones((len(shape), len(shape)), int) - 2 * np.eye(len(shape), dtype=int)
     return tuple(np.arange(size).reshape(along[i]) if i != axis else None for i, size in enumerate(shape))
 
 
-def _places(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+def _places(positions: Raw, shape: Shape, axis: int) -> tuple[Any, ...]:
     grids = _grids(shape, axis)
     return (*grids[:axis], positions, *grids[axis + 1 :])
 
 
-def _take_along_axis(x: Any, positions: Any, axis: int) -> Any:
+def _take_along_axis(x: Raw, positions: Raw, axis: int) -> Raw:
     return x[_places(positions, x.shape, axis)]
 
 
-def _add_along_axis(x: Any, positions: Any, axis: int, shape: tuple[int, ...]) -> Any:
+def _add_along_axis(x: Raw, positions: Raw, axis: int, shape: Shape) -> Raw:
     out = np.zeros(shape, dtype_of(x))
     places = _places(positions, shape, axis)
     if positions.shape == x.shape == (*shape[:axis], 1, *shape[axis + 1 :]):  # one a row: nothing adds up

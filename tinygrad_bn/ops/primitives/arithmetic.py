@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive
+from ...kinds import Value
 from .compare import equal, logical_and, logical_or, nothing, where
 from .elementary import sigmoid
 
@@ -67,7 +67,7 @@ negative: Primitive = Primitive(
 )
 
 
-def _both_zero(x: Any, y: Any) -> Any:
+def _both_zero(x: Value, y: Value) -> Value:
     return logical_and(equal(x, 0.0), equal(y, 0.0))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...engine import Primitive
 from ...errors import ArgumentError, IndexingError, explain
+from ...kinds import Raw
 
 
-def _checked_index(labels: Any, count: int, ignore_index: int | None, some: bool, what: str) -> Any:
+def _checked_index(labels: Raw, count: int, ignore_index: int | None, some: bool, what: str) -> Raw:
     labels = np.asarray(labels)
     kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
     outside = ((labels < 0) | (labels >= count)) & kept
@@ -38,7 +37,7 @@ checked_index: Primitive = Primitive(
 )
 
 
-def _checked_range(x: Any, low: float, high: float, what: str, fix: str) -> Any:
+def _checked_range(x: Raw, low: float, high: float, what: str, fix: str) -> Raw:
     raw = np.asarray(x)
     if raw.dtype.kind == "f" and raw.size and not (raw.min() >= low and raw.max() <= high):
         got, expected = f"{raw.min():.4g} to {raw.max():.4g}", f"{low:g} to {high:g}"

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive, astype, dtype_of
+from ...kinds import Raw, Value
 
 
 def _comparison(
-    name: str, forward: Callable[..., Any], compare: Callable[[float, float], bool], sign: str
+    name: str, forward: Callable[..., Raw], compare: Callable[[float, float], bool], sign: str
 ) -> Primitive:
     return Primitive(
         name,
@@ -50,7 +50,7 @@ logical_not: Primitive = Primitive(
 )
 
 
-def _question(name: str, forward: Callable[..., Any], answer: Callable[[float], bool], words: str) -> Primitive:
+def _question(name: str, forward: Callable[..., Raw], answer: Callable[[float], bool], words: str) -> Primitive:
     return Primitive(
         name,
         forward,
@@ -70,7 +70,7 @@ isnan: Primitive = _question("isnan", np.isnan, math.isnan, "NaN")
 _BITS = {"f": np.int32, "d": np.int64}
 
 
-def _where(condition: Any, x: Any, y: Any) -> Any:
+def _where(condition: Raw, x: Raw, y: Raw) -> Raw:
     """As ``numpy.where``.  Zeros beside an array come from its bits times 0 or 1: the same numbers, inf and NaN included, and
     up to nine times as fast, because the processor need not guess which one comes next.
     """
@@ -82,7 +82,7 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-def _is_zero(value: Any) -> bool:
+def _is_zero(value: Raw) -> bool:
     return type(value) is float and value == 0.0 and math.copysign(1.0, value) > 0.0
 
 
@@ -99,7 +99,7 @@ where: Primitive = Primitive(
 )
 
 
-def nothing(g: Any) -> Any:
+def nothing(g: Value) -> Value:
     """Zeros like ``g``, as an operation: the cotangent of an argument that does not matter.  0 * g would be NaN at inf."""
     return where(False, g, 0.0)
 
@@ -140,7 +140,7 @@ clip: Primitive = Primitive(
 )
 
 
-def mask_like(mask: Any, g: Any) -> Any:
+def mask_like(mask: Value, g: Value) -> Value:
     """A boolean mask as numbers to count with, in ``g``'s dtype; in float32 beside halves, which end at 65504."""
     dtype = dtype_of(g).name
     return astype(mask, dtype="float32" if dtype == "float16" else dtype)

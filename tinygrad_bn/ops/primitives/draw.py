@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...engine import Primitive, shape_of
+from ...kinds import Raw
 from ...random import generator
 
 
-def _uniform_like(x: Any) -> Any:
+def _uniform_like(x: Raw) -> Raw:
     return generator().random(shape_of(x))
 
 

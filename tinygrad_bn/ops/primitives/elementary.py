@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive
+from ...kinds import Raw, Value
 from .compare import equal, greater, nothing, where
 from .error_function import erf_array
 
 
 def _unary(
-    name: str, forward: Any, scalar: Callable[[float], float], rule: Any, doc: str, notation: str = ""
+    name: str,
+    forward: Callable[..., Raw],
+    scalar: Callable[[float], float],
+    rule: Callable[..., Value],
+    doc: str,
+    notation: str = "",
 ) -> Primitive:
     notation = notation or f"{name} {{0}}"
     return Primitive(
@@ -54,7 +59,7 @@ sign: Primitive = _unary(
 )  # fmt: skip
 
 
-def _step(name: str, forward: Any, doc: str, notation: str) -> Primitive:
+def _step(name: str, forward: Callable[..., Raw], doc: str, notation: str) -> Primitive:
     return _unary(name, forward, lambda x: float(forward(x)), lambda g, out, x: nothing(g), doc, notation)
 
 
@@ -88,7 +93,7 @@ arctan2: Primitive = Primitive(
 )
 
 
-def _distance(x: Any, y: Any) -> Any:
+def _distance(x: Value, y: Value) -> Value:
     r = hypot(x, y)
     return where(equal(r, 0.0), 1.0, r)
 
@@ -117,7 +122,7 @@ arctanh: Primitive = _unary(
 )
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Raw) -> Raw:
     with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0
         e = np.exp(np.subtract(0.0, x))  # not -x, which wraps around for unsigned integers
     e += 1.0
@@ -133,7 +138,7 @@ sigmoid: Primitive = _unary(
 )
 
 
-def _softplus(x: Any) -> Any:
+def _softplus(x: Raw) -> Raw:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 

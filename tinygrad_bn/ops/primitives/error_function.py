@@ -5,9 +5,9 @@ Errors, measured against ``math.erf`` by the tests: at most 2 units in the last 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+
+from ...kinds import Array, DTypeLike, Raw
 
 Coefficients = tuple[float, ...]
 
@@ -34,7 +34,7 @@ L = (0.1285068068864455, 0.635769731627672, 0.10515200597236836, -0.022786854916
 BLOCK = 16000  # elements at a time: what the many steps of a polynomial read and write stays in the cache
 
 
-def erf_array(x: Any) -> Any:
+def erf_array(x: Raw) -> Raw:
     """Element by element, in the dtype of x (float64 for integers and booleans)."""
     x = np.asarray(x)
     narrow = x.dtype in (np.float16, np.float32)
@@ -44,7 +44,7 @@ def erf_array(x: Any) -> Any:
     return flat.reshape(x.shape).astype(x.dtype if x.dtype.kind == "f" else float, copy=False)
 
 
-def _double(x: Any) -> None:
+def _double(x: Array) -> None:
     np.clip(x, -6.0, 6.0, out=x)  # beyond, erf is 1 to the last place, and nothing overflows on the way
     t = np.abs(x)
     far = _polynomial(C, t)
@@ -56,7 +56,7 @@ def _double(x: Any) -> None:
     _choose(t < BORDER, near, far, x, np.int64)
 
 
-def _single(x: Any) -> None:
+def _single(x: Array) -> None:
     np.clip(x, -4.1, 4.1, out=x)
     near = _polynomial(S, x * x)
     t = np.abs(x)
@@ -68,7 +68,7 @@ def _single(x: Any) -> None:
     _choose(t < BORDER_SINGLE, near, far, x, np.int32)
 
 
-def _choose(is_near: Any, near: Any, far: Any, x: Any, bits: Any) -> None:
+def _choose(is_near: Array, near: Array, far: Array, x: Array, bits: DTypeLike) -> None:
     """Write x + x * near, or one minus far with the sign of x, into x.
 
     Chosen as ``numpy.where`` does, but by bits: a branch for each element would take longer than all the rest.
@@ -84,7 +84,7 @@ def _choose(is_near: Any, near: Any, far: Any, x: Any, bits: Any) -> None:
     np.bitwise_xor(a, b, out=signs)
 
 
-def _polynomial(coefficients: Coefficients, x: Any) -> Any:
+def _polynomial(coefficients: Coefficients, x: Array) -> Raw:
     """Horner's scheme, in place; the coefficients from the constant one on."""
     total = x * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive, shape_of
 from ...errors import MatrixError, NoDerivativeError, explain
+from ...kinds import Raw, Value
 from .compare import where
 from .shape import reshape, tril, triu
 
 
-def _named(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _named(name: str, forward: Callable[..., Raw]) -> Callable[..., Raw]:
     """NumPy's complaint about a matrix, or about an array of scalars, with the operation's name."""
 
     @wraps(forward)
-    def compute(*arrays: Any) -> Any:
+    def compute(*arrays: Raw) -> Raw:
         if any(array.dtype == object for array in arrays):
             fix = "use a Tensor"
             raise NoDerivativeError(explain(f"{name} is not made scalar by scalar", got="an array of scalars", fix=fix))
@@ -35,16 +35,16 @@ def _named(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
     return compute
 
 
-def _flipped(x: Any) -> Any:
+def _flipped(x: Value) -> Value:
     return x.swapaxes(-1, -2)
 
 
-def _lower(x: Any) -> Any:
+def _lower(x: Value) -> Value:
     """The lower triangle with half of the diagonal; of s + sᵀ: the gradient by a lower triangle that stands for both."""
     return (tril(x, k=0) + tril(x, k=-1)) * 0.5
 
 
-def _solved(a: Any, b: Any) -> Any:
+def _solved(a: Raw, b: Raw) -> Raw:
     return np.linalg.solve(a, b.reshape((1,) * (a.ndim - b.ndim) + b.shape))  # NumPy 1 took fewer axes for a vector
 
 
@@ -67,7 +67,7 @@ inv: Primitive = Primitive(
 )
 
 
-def _per_matrix(g: Any, x: Any) -> Any:
+def _per_matrix(g: Value, x: Value) -> Value:
     """One number for each matrix, shaped to multiply matrices."""
     return reshape(g, shape=(*shape_of(x)[:-2], 1, 1))
 
@@ -97,7 +97,7 @@ signdet: Primitive = Primitive(
 )
 
 
-def _cholesky_rule(g: Any, out: Any, x: Any) -> Any:
+def _cholesky_rule(g: Value, out: Value, x: Value) -> Value:
     upper = _flipped(out)
     s = _flipped(solve(upper, _flipped(solve(upper, _lower(upper @ g)))))
     return _lower(s + _flipped(s))
@@ -112,7 +112,7 @@ cholesky: Primitive = Primitive(
 )
 
 
-def _eigvalsh_rule(g: Any, out: Any, x: Any) -> Any:
+def _eigvalsh_rule(g: Value, out: Value, x: Value) -> Value:
     v = eigenvectors(x)
     s = (v * reshape(g, shape=(*shape_of(g)[:-1], 1, shape_of(g)[-1]))) @ _flipped(v)
     return _lower(s + _flipped(s))
@@ -127,7 +127,7 @@ eigvalsh: Primitive = Primitive(
 )
 
 
-def _eigenvectors_rule(g: Any, out: Any, x: Any) -> Any:
+def _eigenvectors_rule(g: Value, out: Value, x: Value) -> Value:
     """Divides by the gaps between eigenvalues: where two are equal their eigenvectors are no function of x, and it says NaN."""
     values = eigvalsh(x)
     lead, n = shape_of(values)[:-1], shape_of(values)[-1]

@@ -8,9 +8,10 @@ import numpy as np
 
 from ...engine import Primitive, Variable, dtype_of, shape_of
 from ...engine.unbroadcast import accumulator
+from ...kinds import Array, Plain, Raw, Shape
 
 
-def _put_slice(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+def _put_slice(x: Raw, index: tuple[Any, ...], shape: Shape) -> Raw:
     out = np.zeros(shape, dtype_of(x))
     out[index] = x
     return out
@@ -33,13 +34,13 @@ put_slice: Primitive = Primitive(
 )
 
 
-def full_index(pattern: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def full_index(pattern: tuple[Any, ...], arrays: tuple[Raw, ...]) -> tuple[Any, ...]:
     """NumPy's index tuple: the pattern with the arrays in the places marked ``"array"``."""
     rest = iter(arrays)
     return tuple(np.asarray(next(rest)) if isinstance(part, str) else part for part in pattern)
 
 
-def _scatter_add(x: Any, *arrays: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+def _scatter_add(x: Raw, *arrays: Raw, pattern: tuple[Any, ...], shape: Shape) -> Raw:
     out = np.zeros(shape, accumulator(dtype_of(x)))
     np.add.at(out, full_index(pattern, arrays), x)
     return out.astype(dtype_of(x), copy=False)
@@ -63,7 +64,7 @@ scatter_add: Primitive = Primitive(
 )
 
 
-def _put_diagonal(x: Any, offset: int, shape: tuple[int, ...]) -> Any:
+def _put_diagonal(x: Raw, offset: int, shape: Shape) -> Raw:
     out = np.zeros(shape, dtype_of(x))
     i = np.arange(shape_of(x)[-1])
     out[..., i + max(-offset, 0), i + max(offset, 0)] = x
@@ -90,7 +91,7 @@ put_diagonal: Primitive = Primitive(
 def _positions(name: str, words: str) -> Primitive:
     find = getattr(np, name)
 
-    def forward(x: Any, **params: Any) -> Any:
+    def forward(x: Raw, **params: Plain) -> Raw:
         return find(x, **params)
 
     return Primitive(
@@ -108,7 +109,7 @@ argmin: Primitive = _positions("argmin", "the first position of the smallest ele
 argsort: Primitive = _positions("argsort", "the positions of the elements in rising order")
 
 
-def plain(x: Any) -> np.ndarray[Any, Any]:
+def plain(x: Array) -> Array:
     """The values of an array of scalars and numbers."""
-    values: np.ndarray[Any, Any] = np.frompyfunc(lambda v: v.item() if isinstance(v, Variable) else v, 1, 1)(x)
+    values: Array = np.frompyfunc(lambda v: v.item() if isinstance(v, Variable) else v, 1, 1)(x)
     return np.asarray(values, float)

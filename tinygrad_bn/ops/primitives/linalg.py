@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...engine import Primitive
 from ...engine.unbroadcast import accumulator
+from ...kinds import Raw, Value
 
 matmul: Primitive = Primitive(
     "matmul",
@@ -20,14 +19,14 @@ matmul: Primitive = Primitive(
 )
 
 
-def _contract(*arrays: Any, inputs: tuple[str, ...], output: str) -> Any:
+def _contract(*arrays: Raw, inputs: tuple[str, ...], output: str) -> Raw:
     dtype = np.result_type(*arrays)
     wide = [np.asarray(a, accumulator(dtype)) for a in arrays] if dtype == np.float16 else arrays
     out = np.einsum(f"{','.join(inputs)}->{output}", *wide, optimize=True)
     return out if wide is arrays else out.astype(dtype)
 
 
-def _contract_rule(index: int, g: Any, out: Any, *arrays: Any, inputs: tuple[str, ...], output: str) -> Any:
+def _contract_rule(index: int, g: Value, out: Value, *arrays: Value, inputs: tuple[str, ...], output: str) -> Value:
     others = [i for i in range(len(arrays)) if i != index]
     terms = tuple([output] + [inputs[i] for i in others])
     return einsum(g, *(arrays[i] for i in others), inputs=terms, output=inputs[index])

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from ...engine import Primitive, broadcast_to, shape_of
 from ...engine.unbroadcast import accumulator, add_reduce
+from ...kinds import Array, Raw, Shape, Value
 from .compare import equal, logical_or, mask_like, not_equal, where
 from .index import plain
 from .shape import reshape
 
 
-def kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+def kept(shape: Shape, axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that reducing ``axis`` gives with ``keepdims=True``."""
     return tuple(1 if i in axis else size for i, size in enumerate(shape))
 
 
-def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def spread(g: Value, x: Value, axis: tuple[int, ...], keepdims: bool) -> Value:
     """Repeat a reduced array along the reduced axes, back to the shape of ``x``."""
     if not keepdims:
         g = reshape(g, shape=kept(shape_of(x), axis))
@@ -41,12 +42,12 @@ sum: Primitive = Primitive(  # noqa: A001
 )
 
 
-def count(shape: tuple[int, ...], axis: tuple[int, ...]) -> float:
+def count(shape: Shape, axis: tuple[int, ...]) -> float:
     """How many elements each reduction over ``axis`` takes in."""
     return float(math.prod(shape[i] for i in axis))
 
 
-def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _mean(x: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
     n = count(x.shape, axis)
     if x.dtype == np.float16:  # rounded once: the sum may be out of range where the mean is not
         total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))  # type: ignore[call-overload]
@@ -66,7 +67,7 @@ mean: Primitive = Primitive(
 )
 
 
-def _extremum_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _extremum_rule(g: Value, out: Value, x: Value, axis: tuple[int, ...], keepdims: bool) -> Value:
     """Split equally among ties.  An extremum that is NaN has no place: all get NaN."""
     extremum = spread(out, x, axis, keepdims)
     chosen = logical_or(equal(x, extremum), not_equal(extremum, extremum))
@@ -75,10 +76,10 @@ def _extremum_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...], keepdims: bo
     return where(chosen, spread(share, x, axis, keepdims), 0.0)
 
 
-def _unfold_extremum(pick: Any) -> Any:
+def _unfold_extremum(pick: Callable[..., Raw]) -> Callable[..., Value]:
     """On scalars: the mean of the elements that equal the extremum, which shares the gradient among ties alike."""
 
-    def unfold(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    def unfold(x: Array, axis: tuple[int, ...], keepdims: bool) -> Value:
         values = plain(x)
         extremum = pick(values, axis=axis, keepdims=True)
         chosen = (values == extremum) | np.isnan(extremum)
@@ -110,7 +111,7 @@ min: Primitive = Primitive(  # noqa: A001
 )
 
 
-def _cumulative_sum(x: Any, axis: int, reverse: bool) -> Any:
+def _cumulative_sum(x: Raw, axis: int, reverse: bool) -> Raw:
     if x.dtype == np.float16:
         return _cumulative_sum(x.astype(accumulator(x.dtype)), axis, reverse).astype(x.dtype)
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
@@ -125,7 +126,7 @@ cumsum: Primitive = Primitive(
 )
 
 
-def _whether(name: str, forward: Any, words: str) -> Primitive:
+def _whether(name: str, forward: Callable[..., Raw], words: str) -> Primitive:
     return Primitive(
         name,
         lambda x, axis, keepdims: forward(x, axis=axis, keepdims=keepdims),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ...engine import Primitive, shape_of
 from ...errors import DTypeError, explain
+from ...kinds import Shape, Value
 from .index import take_slice
 
 
-def _only(x: float, shape: tuple[int, ...]) -> float:
+def _only(x: float, shape: Shape) -> float:
     """A single number has one shape."""
     if shape:
         fix = "an array of scalars (scalarize) or a Tensor has axes"
@@ -62,7 +62,7 @@ triu: Primitive = Primitive(
 )
 
 
-def _concatenate_rule(index: int, g: Any, out: Any, *arrays: Any, axis: int) -> Any:
+def _concatenate_rule(index: int, g: Value, out: Value, *arrays: Value, axis: int) -> Value:
     start = sum(shape_of(array)[axis] for array in arrays[:index])
     span = slice(start, start + shape_of(arrays[index])[axis])
     return take_slice(g, index=(slice(None),) * axis + (span,))

@@ -8,11 +8,12 @@ import numpy as np
 
 from ...engine import Primitive, dtype_of, shape_of
 from ...engine.unbroadcast import accumulator
+from ...kinds import Raw
 
 Ints = tuple[int, ...]
 
 
-def _windows(x: Any, window: Ints, stride: Ints, dilation: Ints) -> Any:
+def _windows(x: Raw, window: Ints, stride: Ints, dilation: Ints) -> Raw:
     x = np.asarray(x)
     n = len(window)
     lead = x.shape[: x.ndim - n]
@@ -28,7 +29,7 @@ def _windows(x: Any, window: Ints, stride: Ints, dilation: Ints) -> Any:
     return np.lib.stride_tricks.as_strided(x, lead + counts + window, strides, writeable=False)
 
 
-def _overlap_add(x: Any, window: Ints, stride: Ints, dilation: Ints, shape: Ints) -> Any:
+def _overlap_add(x: Raw, window: Ints, stride: Ints, dilation: Ints, shape: Ints) -> Raw:
     out = np.zeros(shape, accumulator(dtype_of(x)))
     n = len(window)
     counts = shape_of(x)[-2 * n : -n]
