@@ -189,3 +189,11 @@ def test_truth_needs_one_element():
     assert not Scalar(0.0)
     with pytest.raises(ArgumentError, match="the truth of more than one element is ambiguous"):
         bool(Tensor([1.0, 2.0]))
+
+
+def test_two_constants_leave_no_record():
+    constant = Scalar(2.0, requires_grad=False)
+    for out, value in ((constant + constant, 4.0), (constant * constant, 4.0)):
+        assert out.item() == value
+        assert out.primitive is None
+        assert not out.requires_grad

@@ -98,6 +98,24 @@ def test_a_scalar_setting_is_a_variable_of_its_kind():
     assert recorded.run(np.ones(2))[0] == 5.0 + np.exp(1.0)
 
 
+def test_a_setting_that_is_read_twice_is_one_argument():
+    w = tg.Tensor([1.0], requires_grad=True)
+    optimizer = tg.optim.SGD([w], lr=2.0)
+
+    def twice(x):
+        for _ in range(2):
+            w.grad = x * 1.0
+            optimizer.step()
+
+    recorded = program.record(twice, np.ones(1))
+    optimizer.param_groups[0]["lr"] = 0.5
+    recorded.run(np.ones(1))
+    assert w.data[0] == 0.0
+    assert [line for line in str(recorded).splitlines() if line.startswith("lr ")] == [
+        "lr  [setting]                number"
+    ]
+
+
 def test_the_base_of_all_variables_holds_nothing():
     with pytest.raises(NotImplementedError):
         tg.Variable.to_data(1.0)

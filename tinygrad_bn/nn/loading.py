@@ -43,8 +43,9 @@ class Loading:
                 self._problems.append(f"missing {path}, shape {tensor.shape}")
             return
         value = state.pop(name)
+        value = value.data if isinstance(value, Tensor) else unmasked(value, path)
         try:
-            array = np.asarray(value.data if isinstance(value, Tensor) else unmasked(value, path))
+            array = np.asarray(value)
         except (TypeError, ValueError) as error:
             self._problems.append(f"{path} is no array: {error}")
             return

@@ -16,7 +16,7 @@ def _checked_index(labels: Raw, count: int, ignore_index: int | None, some: bool
     if outside.any():
         position = tuple(int(i) for i in np.unravel_index(np.argmax(outside), labels.shape))
         place = "" if not position else f" in row {position[0]}" if len(position) == 1 else f" at {position}"
-        expected = f"0 to {count - 1}" if count else "nothing: there is none"
+        expected = f"0 to {count - 1}" if count else "at least one to choose from; there is none"
         raise IndexingError(explain(what, got=f"{labels[position]}{place}", expected=expected))
     if some and not kept.any():
         fix = "leave such a batch out, or use reduction='sum'"
