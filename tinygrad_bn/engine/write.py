@@ -68,7 +68,7 @@ def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable 
 def fitted(leaf: Variable, value: Raw, fresh: bool = False) -> Raw:
     """A raw value in the shape, dtype and memory layout of a leaf, which nobody can write to."""
     if leaf.is_scalar_kind:
-        return leaf.to_data(value)
+        return value if type(value) is float else leaf.to_data(value)
     old = leaf._data
     if type(value) is not np.ndarray:
         value = np.asarray(value)

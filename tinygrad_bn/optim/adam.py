@@ -77,8 +77,10 @@ class Adam(Optimizer):
             t = state["step"] = state["step"] + 1.0
             m = b1 * state["exp_avg"]
             m += (1.0 - b1) * g
+            squares = g * g
+            squares *= 1.0 - b2
             v = b2 * state["exp_avg_sq"]
-            v += (1.0 - b2) * (g * g)
+            v += squares
             state["exp_avg"], state["exp_avg_sq"] = m, v
             if largest:
                 v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
