@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
+from itertools import repeat
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def reading(value: Value) -> Value:
 
 def exchange(leaves: list[Variable], values: list[Raw]) -> None:
     """Give leaves values that fit them, in one step."""
-    deque(map(_set_stamp, leaves, [next_stamp() for _ in leaves]), 0)
+    deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
     deque(map(_set_data, leaves, values), 0)
 
 

@@ -151,7 +151,7 @@ def _statistics(
 def _numbers(batch: Value, running: Variable) -> Value:
     """A statistic of the batch in the shape and dtype of the running one; of an array of scalars, their values."""
     raw = reading(batch)
-    if isinstance(raw, np.ndarray) and raw.dtype == object:
+    if isinstance(raw, np.ndarray) and raw.dtype.kind == "O":
         raw = np.array([part.item() for part in raw.flat])
     raw = raw.reshape(running.shape)
     return raw if raw.dtype == running.dtype else raw.astype(running.dtype)

@@ -92,7 +92,7 @@ def _of_chosen(scores: Value, labels: Value, columns: Value, weight: Value, rule
     Args:
         scores: (N, C) or (N, C, ...) or (C,).
         labels: the targets as they were given.
-        columns: the same, with 0 where a target is to be ignored.
+        columns: the same, with 0 where a target is to be ignored; the very same where none is.
         weight: per class, or ``None``.
         rule: the settings of the loss.
     """
@@ -102,8 +102,9 @@ def _of_chosen(scores: Value, labels: Value, columns: Value, weight: Value, rule
     if len(shape) != 2:
         scores = ops.reshape(ops.moveaxis(scores, 1, -1) if len(shape) > 2 else scores, (count, classes))
     column = (count, 1)
-    columns, kept = columns.reshape(column), (labels != rule.ignore_index).reshape(column)
-    whole = not isinstance(kept, Variable) and bool(kept.all())  # on arrays, nothing needs to be masked then
+    whole = columns is labels  # none is ignored
+    kept = None if whole else (labels != rule.ignore_index).reshape(column)
+    columns = columns.reshape(column)
     value = take_along_axis(scores, columns, axis=1)
     weights = None if weight is None else ops.take(weight, columns, axis=0)
     if weights is not None:

@@ -207,11 +207,11 @@ class Optimizer(ABC):
             ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
             DTypeError: a gradient that is not a tensor; likewise.
         """
-        gradients = [p.grad for p in self.params]  # the parameters group by group
+        tape = current_mode().tape
+        gradients = [p._grad if tape is None else p.grad for p in self.params]  # the parameters group by group
         for p, grad in zip(self.params, gradients):
             if grad is not None and (not isinstance(grad, Variable) or grad._data.shape != p._data.shape):
                 raise self._unfit(p)
-        tape = current_mode().tape
         if tape is not None:
             tape.holds(vars(self), "params", len, len(self.params))
         coming = iter(gradients)
@@ -219,11 +219,12 @@ class Optimizer(ABC):
         for group in self.param_groups:
             settings = Settings(group, tape)
             slots, rule = self._slots(settings), self._rule(settings)
+            names = slots.keys()
             for p, grad in zip(group["params"], coming):
                 if grad is None:
                     continue
                 kept = self.state.get(p) if slots else {}
-                if kept is None or tape is not None or not slots.keys() <= kept.keys():
+                if kept is None or tape is not None or not names <= kept.keys():
                     kept = self._kept(p, slots, tape)
                 if tape is None:
                     state: Any = {name: slot._data for name, slot in kept.items()}
@@ -231,7 +232,7 @@ class Optimizer(ABC):
                 else:
                     state = dict(kept)
                     moves.append((p, rule(p, grad, state)))
-                for name in slots:
+                for name in names:
                     slot = kept.get(name)
                     if slot is None:  # what has no value before the first step
                         slot = kept[name] = _slot(p, name, 0.0)

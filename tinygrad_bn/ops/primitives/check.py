@@ -11,8 +11,11 @@ from ...kinds import Raw
 
 def _checked_index(labels: Raw, count: int, ignore_index: int | None, some: bool, what: str) -> Raw:
     labels = np.asarray(labels)
+    inside = (labels >= 0) & (labels < count)
+    if inside.all() and (ignore_index is None or not 0 <= ignore_index < count) and (labels.size or not some):
+        return labels
     kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
-    outside = ((labels < 0) | (labels >= count)) & kept
+    outside = ~inside & kept
     if outside.any():
         position = tuple(int(i) for i in np.unravel_index(np.argmax(outside), labels.shape))
         place = "" if not position else f" in row {position[0]}" if len(position) == 1 else f" at {position}"
