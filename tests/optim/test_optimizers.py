@@ -1,4 +1,4 @@
-"""Every optimizer against PyTorch's, in both precisions, with groups; in place; what is saved; what is refused."""
+"""Every optimizer against PyTorch's, in both precisions, with groups; all or nothing; what is saved; what is refused."""
 
 import json
 import math
@@ -122,7 +122,7 @@ def test_centered_rmsprop_stays_finite_when_the_variance_rounds_below_zero():
     assert np.isfinite(p.numpy()).all()
 
 
-# -- in place, guarded --------------------------------------------------------------------------------------------------
+# -- guarded, whole -----------------------------------------------------------------------------------------------------
 
 
 @by_case

@@ -1,4 +1,4 @@
-"""``optim.SGD``: PyTorch's steps, in place, guarded, and what it refuses."""
+"""``optim.SGD``: PyTorch's steps, whole or not at all, and what it refuses."""
 
 import itertools
 
@@ -70,7 +70,7 @@ def test_the_minimum_of_a_quadratic_is_found():
     assert_allclose(p.numpy(), [1.0, 2.0], atol=1e-9)
 
 
-# -- in place, guarded ------------------------------------------------------------------------------------------------
+# -- guarded, whole ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=str)

@@ -400,3 +400,123 @@ def test_a_recording_leaves_everything_as_it_was():
     assert all(p.grad is g for p, g in zip(model.parameters(), gradients))
     assert all(p.data is a for p, a in zip(model.parameters(), arrays))
     y.sum().backward()  # a graph from before is still good
+
+
+# -- what a function changes while it is recorded -------------------------------------------------------------------------
+
+
+def test_hooks_of_modules_are_conditions():
+    net = nn.Linear(3, 2)
+    recorded = program.record(net, np.ones((4, 3), np.float32))
+    handle = net.register_forward_hook(lambda module, arguments, result: result * 0.0)
+    with pytest.raises(RecordingError, match="a hook of Linear has changed"):
+        recorded.run(np.ones((4, 3), np.float32))
+    handle.remove()
+    same_bits(recorded.run(np.ones((4, 3), np.float32)), net(np.ones((4, 3), np.float32)))
+
+
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * 2.0
+
+
+def switches_off(x):
+    LEAF.requires_grad = False
+    return (x * LEAF).sum()
+
+
+def hooks(x):
+    y = (x * LEAF).sum()
+    HANDLES.append(LEAF.register_hook(lambda g: None))
+    return y
+
+
+LEAF = tg.Tensor([1.0, 2.0], requires_grad=True)
+HANDLES = []
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(Counts(), r"Counts.calls"), (switches_off, "requires_grad of leaf"), (hooks, "a hook of leaf")],
+    ids=["a count in Python", "requires_grad", "a hook"],
+)
+def test_what_the_function_itself_changes_is_refused_at_once(function, name):
+    try:
+        with pytest.raises(RecordingError, match=f"{name} is changed by the function itself"):
+            program.record(function, np.ones(2))
+    finally:
+        for handle in HANDLES:
+            handle.remove()
+    assert LEAF.requires_grad
+
+
+def test_an_argument_that_is_written_to():
+    with pytest.raises(RecordingError, match="x is an argument, and is written to"):
+        program.record(lambda x: tg.write([(x, x * 2.0)]), np.ones(2))
+
+
+def test_a_leaf_made_inside_is_no_state():
+    def function(x):
+        t = tg.Tensor(np.zeros(x.shape))
+        tg.write([(t, x * 2.0)])
+        return t + 1.0
+
+    recorded = program.record(function, np.ones(3))
+    assert recorded.states == recorded.writes == ()
+    same_bits(recorded.run(np.arange(5.0)), np.arange(5.0) * 2.0 + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "words"),
+    [
+        (lambda d: d[0] * 2.0, {0: np.ones(2)}, "the keys of a dict are text\n  got:      0"),
+        (lambda x: {0: x}, np.ones(2), "the keys of a dict are text\n  got:      0"),
+        (lambda x: inspect.getfullargspec(len)._replace(args=x), np.ones(2), "named tuples\n  got:      FullArgSpec"),
+    ],
+    ids=["a number as a key", "of the result", "a named tuple"],
+)  # fmt: skip
+def test_trees_that_could_not_be_put_together_again(function, argument, words):
+    with pytest.raises(RecordingError, match=words):
+        program.record(function, argument)
+
+
+def test_the_order_of_keys_does_not_matter():
+    recorded = program.record(lambda d: d["a"] - d["b"], {"a": np.ones(2), "b": np.zeros(2)})
+    same_bits(recorded.run({"b": np.ones(2), "a": np.full(2, 5.0)}), np.full(2, 4.0))
+
+
+def test_an_attribute_that_is_nan_is_what_it_was():
+    net = Counts()
+    net.forward = lambda x: x + 1.0
+    net.last = math.nan
+    same_bits(program.record(net, np.ones(2)).run(np.ones(2)), np.full(2, 2.0))
+
+
+def test_anomaly_mode_leaves_an_intended_infinity_alone():
+    mask = np.array([0.0, -np.inf, 0.0])
+    recorded = program.record(lambda x: ops.softmax(x + mask), np.ones(3))
+    with tg.detect_anomaly():
+        same_bits(recorded.run(np.ones(3)), np.array([0.5, 0.0, 0.5]))
+
+
+def test_the_line_is_the_users_also_through_a_context_manager():
+    w = tg.Tensor([1.0])
+
+    def function(x):
+        with w.unlocked() as array:
+            array[0] = 3.0
+        return x * w
+
+    with pytest.raises(RecordingError, match=r"test_program_refusals\.py:\d+"):
+        program.record(function, np.ones(1))
+
+
+def test_an_error_is_not_its_own_cause():
+    with pytest.raises(tg.errors.IndexingError) as caught:
+        functional.cross_entropy(np.zeros((1, 2)), [5])
+    assert caught.value.__cause__ is None

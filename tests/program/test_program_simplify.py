@@ -264,3 +264,13 @@ def test_an_equal_step_is_made_once():
     recorded = program.record(lambda x: (x * 2.0) * (x * 2.0), X)
     assert len(recorded) == 3
     assert names(simplify(recorded, exact=True)) == ["multiply", "multiply"]
+
+
+@pytest.mark.parametrize(("dtype", "factor", "x"), [("f8", 1e200, 1e-200), ("f8", 1e-200, 1e200), ("f2", 300.0, 1e-4)])
+def test_numbers_are_not_put_together_where_the_dtype_cannot_hold_them(dtype, factor, x):
+    x = np.full(3, x, dtype)
+    recorded = program.record(lambda x: x * factor * factor, x)
+    expected = recorded.run(x)
+    assert np.isfinite(expected).all()
+    assert expected.all()
+    np.testing.assert_array_equal(simplify(recorded).run(x), expected)

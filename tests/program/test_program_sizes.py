@@ -144,3 +144,12 @@ def test_it_can_be_asked_not_to_be_free():
     assert not recorded.free
     with pytest.raises(RecordingError, match="was not asked to be"):
         recorded.run(np.ones((5, 2)))
+
+
+def test_a_count_stays_the_kind_of_number_it_was():
+    recorded = program.record(lambda x: (x * x.shape[0], x * float(x.shape[0])), np.arange(4))
+    assert recorded.free
+    for again in (recorded, Program.from_json(recorded.to_json()), program.simplify(recorded)):
+        whole, real = again.run(np.arange(6))
+        same_bits(whole, np.arange(6) * 6)
+        same_bits(real, np.arange(6) * 6.0)

@@ -156,7 +156,7 @@ def not_for_scalars(primitive: Primitive) -> TinygradError:
 def refused(primitive: Primitive, error: Exception, values: Sequence[Value], params: Params) -> Exception:
     """NumPy's own complaint, said again with the operation and its arguments."""
     if isinstance(error, TinygradError) or not isinstance(error, (ValueError, TypeError, IndexError)):
-        return error
+        raise error  # it says itself what was wrong, and is not its own cause
     family: type[TinygradError] = ShapeError
     fix = None
     if "read-only" in str(error):

@@ -6,6 +6,7 @@ disturb each other.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .tape import Tape
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_NOT_THE_USERS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), contextlib.__file__)
 
 
 class Scope:
@@ -60,7 +61,7 @@ class Site(Scope):
     def here(cls, scope: Scope | None) -> Site:
         """The innermost line on the call stack that is not part of this package."""
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
             frame = frame.f_back
         return cls(scope, frame.f_code.co_filename, frame.f_lineno)
 

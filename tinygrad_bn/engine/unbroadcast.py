@@ -59,7 +59,7 @@ def _ones(shape: Shape, dtype: DType) -> Array:
 
 
 def _sum_to(x: Raw, shape: Shape) -> Raw:
-    axes = _stretched(shape, x.shape)
+    axes = stretched(shape, x.shape)
     if not axes:
         return x
     total = add_reduce(x, axes, len(shape) == x.ndim)
@@ -67,7 +67,7 @@ def _sum_to(x: Raw, shape: Shape) -> Raw:
 
 
 @lru_cache(maxsize=1024)
-def _stretched(shape: Shape, to: Shape) -> tuple[int, ...]:
+def stretched(shape: Shape, to: Shape) -> tuple[int, ...]:
     """The axes along which broadcasting from one shape to another repeats."""
     lead = len(to) - len(shape)
     return (*range(lead), *(lead + axis for axis, size in enumerate(shape) if size == 1 and to[lead + axis] != 1))

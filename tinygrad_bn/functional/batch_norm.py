@@ -45,7 +45,7 @@ def batch_norm(
 
     Args:
         x: shape (N, C) or (N, C, ...); a tensor, an array, or an object array of scalars.
-        running_mean: shape (C,); updated in place in training, used instead of the batch's in evaluation.  Without
+        running_mean: shape (C,); given new values in training, used instead of the batch's in evaluation.  Without
             running statistics evaluation uses the batch's own, too.
         running_var: shape (C,); as ``running_mean``.  What is stored is the unbiased variance.
         weight: γ of shape (C,), or ``None`` for no scale.
@@ -191,7 +191,7 @@ def _can_track(*statistics: Value) -> bool:
             return False
         if not isinstance(running, Variable) or not running.is_leaf or running.dtype.kind != "f":
             got = running.label if isinstance(running, Variable) else type(running).__name__
-            fix = "pass Tensor(array) of floats; training updates it in place"
+            fix = "pass Tensor(array) of floats; training gives it new values"
             raise ArgumentError(explain("batch_norm: running statistics are leaf tensors", got=got, fix=fix))
     return True
 

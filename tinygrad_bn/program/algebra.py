@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..ops import primitives
+from ..ops.primitives.reduce import kept
 from .parts import NUMBER, Constant, Shape, Size, Step
-from .shapes import broadcast, count, is_invariant, kept, without_leading_ones
+from .shapes import broadcast, count, is_invariant, without_leading_ones
 
 if TYPE_CHECKING:
     from .simplify import Table
@@ -32,7 +33,7 @@ class Product:
     under: tuple[int, ...] = ()
 
     def times(self, other: Product) -> Product:
-        """The product of two; a factor of one and a divisor of the other cancel where that is a count."""
+        """The product of two; nothing is cancelled, see ``_cancelled``."""
         return Product(self.number * other.number, self.over + other.over, self.under + other.under)
 
     def inverse(self) -> Product:
@@ -75,11 +76,19 @@ def _product_of(table: Table, i: int) -> Product:
         made = parts[0].inverse()
     else:
         return atom
-    return _cancelled(table, made) if len(made.over) + len(made.under) <= MOST else atom
+    if len(made.over) + len(made.under) > MOST or not _holds(made.number, step.dtype):
+        return atom
+    return _cancelled(table, made)
+
+
+def _holds(number: float, dtype: str) -> bool:
+    """Whether a dtype can hold a number: neither overflows nor underflows, as x * 1e200 * 1e200 would in one factor."""
+    limits = np.finfo(np.float64 if dtype == NUMBER else dtype)
+    return float(limits.tiny) <= abs(number) <= float(limits.max)
 
 
 def _cancelled(table: Table, product: Product) -> Product:
-    """n * x / n = x, for a count n (which is never 0, infinite or NaN)."""
+    """n * x / n = x, for a count n (never infinite or NaN; a mean of nothing was refused before)."""
     over, under = list(product.over), list(product.under)
     for i in product.over:
         if isinstance(table.number_at(i), Size) and i in under:
@@ -141,7 +150,7 @@ def products(table: Table, step: Step) -> int | None:
         "reciprocal": lambda: parts[0].inverse(),
         "negative": lambda: replace(parts[0], number=-parts[0].number),
     }[step.primitive.name]()
-    if len(made.over) + len(made.under) > MOST or not (made.over or made.under):
+    if len(made.over) + len(made.under) > MOST or not (made.over or made.under) or not _holds(made.number, step.dtype):
         return None
     return table.shaped(build_product(table, _cancelled(table, made), step), step)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Scope, Site
+from ..engine.primitive import PLAIN as plain  # noqa: N811
 from ..engine.sweep import toposort
 from ..engine.tape import Made, Place, Same, Tape, Wrote
 from ..errors import RecordingError, explain
@@ -19,7 +20,8 @@ from .parts import NUMBER, Condition, Constant, Input, State, Step
 from .trees import take_apart
 
 Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
-PLAIN = (bool, int, float, str, tuple, type(None))
+PLAIN = tuple(plain)
+MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 
 def build(
@@ -70,6 +72,7 @@ class _Builder:
     def __init__(self, tape: Tape | None) -> None:
         self.tape = tape
         self.keys: dict[Variable, Key] = {}
+        self.arguments: dict[Variable, str] = {}
         self.inputs: list[Input] = []
         self.states: list[State] = []
         self.constants: list[Constant] = []
@@ -84,6 +87,7 @@ class _Builder:
     # -- values -------------------------------------------------------------------------------------------------------
 
     def add_input(self, variable: Variable, name: str) -> None:
+        self.arguments[variable] = name
         self.keys[variable] = ("input", len(self.inputs))
         self.inputs.append(Input(self._unique(name), *_type_of(variable)))
 
@@ -97,7 +101,13 @@ class _Builder:
         else:
             value = self.key_of(event.value)
             leaf: Any = event.place.owner
-            if leaf not in self.keys or self.keys[leaf][0] != "input":
+            assert self.tape is not None
+            if leaf in self.arguments:
+                fix = "return the new value, or record a function that has the variable from outside"
+                raise RecordingError(
+                    explain(f"record(): {self.arguments[leaf]} is an argument, and is written to", fix=fix)
+                )
+            if self.tape.from_outside(leaf):
                 self.writes[self._state(event.place, leaf)] = value
             self.keys[leaf] = value
 
@@ -229,6 +239,9 @@ class _Builder:
                     yield Condition(f"{module._scope}.{key}", Place(vars(module), key), _itself, value)
                 elif isinstance(value, Variable) or id(value) in tape.modules:
                     yield Condition(f"{module._scope}.{key}", Place(vars(module), key), id, id(value))
+            for which in MODULE_HOOKS:
+                place = Place(vars(module), which)
+                yield Condition(f"a hook of {module._scope}", place, tuple, tuple(place.read()))
         for state in self.states:
             leaf = state.place.owner
             if isinstance(leaf, Variable):

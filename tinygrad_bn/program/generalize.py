@@ -26,7 +26,7 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     programs = (first, *(program for _, program in others))
     counts = [len(program.steps) for program in programs]
     if len(set(counts)) > 1:
-        raise NotFree(f"{counts[0]} operations for N = {n}, {counts[1]} for N = {sizes[1]}")
+        raise NotFree(_differ([f"{count} operations" for count in counts], sizes))
     if not all(_alike(program, first) for program in programs[1:]):
         raise NotFree("its operations depend on N")
 
@@ -88,8 +88,14 @@ def _merged(values: list[Any], sizes: tuple[int, ...], where: str) -> Any:
         size = _linear([int(v) for v in values], sizes)
         if size is not None:
             return size
-    got = ", ".join(f"{value} for N = {n}" for value, n in zip(values, sizes))
-    raise NotFree(f"{where} depends on N: {got}" if len(set(sizes)) > 1 else f"{where}: {values[0]}, then {values[1]}")
+    depends = " depends on N" if len(set(sizes)) > 1 else ""
+    raise NotFree(f"{where}{depends}: {_differ(values, sizes)}")
+
+
+def _differ(values: Sequence[Any], sizes: tuple[int, ...]) -> str:
+    if len(set(sizes)) == 1:
+        return ", then ".join(map(str, values))
+    return ", ".join(f"{value} for N = {n}" for value, n in zip(values, sizes))
 
 
 def _linear(values: list[int], sizes: tuple[int, ...]) -> Size | None:
@@ -103,7 +109,10 @@ def _linear(values: list[int], sizes: tuple[int, ...]) -> Size | None:
 def _merged_constant(constants: list[Constant], sizes: tuple[int, ...]) -> Constant:
     one = constants[0]
     if not isinstance(one.value, np.ndarray):
-        return replace(one, value=_merged([c.value for c in constants], sizes, f"the number {one.value}"))
+        value = _merged([c.value for c in constants], sizes, f"the number {one.value}")
+        if isinstance(value, Size):
+            value = replace(value, whole=all(isinstance(c.value, int) for c in constants))
+        return replace(one, value=value)
     if not all(np.array_equal(c.value, one.value, equal_nan=one.value.dtype.kind == "f") for c in constants):
         shown = np.array2string(one.value.ravel()[:4], precision=4)
         raise NotFree(f"a constant array of shape {one.value.shape}, {shown} ..., is another one each time")

@@ -1,7 +1,8 @@
 """Laws that leave every number as it is: each is a function that returns the value a step is equal to, if it applies.
 
-Used by ``simplify``.  None of them adds up, multiplies or rounds anything in another way, so the shorter program gives the
-same bits (a zero may lose its sign).
+Used by ``simplify``.  None of them multiplies or rounds anything in another way, so the shorter program gives the same bits
+(a zero may lose its sign).  One thing is not promised: where a copy is left out, an array may lie otherwise in memory, and
+NumPy adds up what lies otherwise in another order.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..engine.unbroadcast import stretched
 from ..ops import primitives
+from ..ops.primitives.reduce import kept
 from ..ops.primitives.shape import inverse
 from .parts import NUMBER, Constant, Step
-from .shapes import broadcast, kept, without_leading_ones
+from .shapes import broadcast, without_leading_ones
 
 if TYPE_CHECKING:
     from .simplify import Table
@@ -54,8 +57,7 @@ def sum_to_is_a_sum(table: Table, step: Step) -> int | None:
     """sum_to(x, shape) = sum of x over the axes that were stretched; every sum keeps its axes, and is reshaped after it."""
     if step.primitive.name == "sum_to":
         source = table[step.args[0]].shape
-        lead = len(source) - len(step.shape)
-        axes = (*range(lead), *(lead + i for i, n in enumerate(step.shape) if n == 1 and source[lead + i] != 1))
+        axes = stretched(step.shape, source)
     elif step.primitive.name == "sum" and not step.params["keepdims"]:
         source, axes = table[step.args[0]].shape, step.params["axis"]
     else:

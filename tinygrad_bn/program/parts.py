@@ -19,11 +19,15 @@ NUMBER = "number"  # the dtype of a Python float, which is what a Scalar holds
 class Size:
     """A whole number that depends on the free size N: ``scale * N + offset``, such as the rows of a batch.
 
-    Stands for an int in shapes and parameters, and for a float where a mean divides by its count.
+    Stands for an int in shapes and parameters.
+
+    Attributes:
+        whole: whether, as a constant, it is a Python int, as in ``x * len(x)``; otherwise a float, as the count of a mean.
     """
 
     scale: int
     offset: int
+    whole: bool = False
 
     def at(self, n: int) -> int:
         """The number for one N."""
@@ -81,7 +85,9 @@ class Constant:
     def at(self, n: int) -> Raw:
         """The value that steps read, for one N."""
         if self.dtype == NUMBER:
-            return float(self.value.at(n)) if isinstance(self.value, Size) else self.value
+            if not isinstance(self.value, Size):
+                return self.value
+            return self.value.at(n) if self.value.whole else float(self.value.at(n))
         shape = resolved(self.shape, n)
         if shape == self.value.shape:
             return self.value
@@ -123,7 +129,8 @@ class Condition:
 
     def holds(self) -> bool:
         """Whether it is still so."""
-        return bool(self.test(self.place.read()) == self.found)
+        now = self.test(self.place.read())
+        return now is self.found or bool(now == self.found)  # a NaN is not equal to itself
 
 
 def resolved(value: Any, n: int) -> Any:

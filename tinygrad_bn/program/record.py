@@ -2,7 +2,8 @@
 
 Whether the program also holds for other batch sizes is not guessed: the function is recorded at two more, and what differs
 between the three has to be a whole multiple of the batch size, plus a whole number.  What cannot be said so, the program
-refuses to run for; and batches smaller than the smallest for which a recording gave the same.
+refuses to run for; and batches smaller than the smallest for which a recording gave the same.  A function that changes its
+mind at a larger N only, as by ``min(n, 1000)``, is not found out: three sizes say nothing of a fourth.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from ..engine import Variable
 from ..engine.mode import current_mode, switched
 from ..engine.tape import Tape
-from ..errors import RecordingError, explain
+from ..errors import RecordingError, clean, explain
 from ..random import generator, put_back
 from ..tensor import Scalar, Tensor
 from .build import build
@@ -31,7 +32,8 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
 
     Inside of it may be a forward pass, ``backward`` or ``grad``, an optimizer's ``step``, modules, running statistics,
     random draws.  Parameters, buffers, settings such as a learning rate, and the state of an optimizer are read at each
-    run of the program, and written where the function writes them.  The recording itself changes none of them.
+    run of the program, and written where the function writes them.  The recording itself changes none of them; but the
+    state that an optimizer makes at its first step is there afterwards, with its first values.
 
     Args:
         function: called with variables in place of the examples: tensors for tensors and arrays, scalars for numbers,
@@ -46,7 +48,8 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
 
     Raises:
         RecordingError: a value leaves the graph to decide something (``float(loss)``, ``if loss > 3``, ``.data``), with
-            the line; or two recordings differ, as when something is drawn outside of the library's own generator.
+            the line; an argument is written to; the function changes what it looks at; or two recordings differ, as when
+            something is drawn outside of the library's own generator.
     """
     if current_mode().tape is not None:
         raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
@@ -54,7 +57,12 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     state = before.bit_generator.state
     made: list[tuple[dict[Any, Any], Any]] = []
     try:
-        return _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
+        program = _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
+        for condition in program.conditions:
+            if not condition.holds():  # no run could ever find it as it was
+                what = f"record(): {clean(condition.name, 200)} is changed by the function itself"
+                raise RecordingError(explain(what, fix="change it outside, or count in a buffer and with write()"))
+        return program
     except BaseException:
         for entries, key in made:
             entries.pop(key, None)
@@ -83,7 +91,7 @@ def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any],
     again = recorded(examples, False)
     difference = first_difference(first, again)
     if difference:
-        fix = "draw with ops.uniform_like or functional.dropout, or pass what changes as an argument"
+        fix = "draw with ops.uniform_like or functional.dropout, pass what changes as an argument, and change nothing outside"
         raise RecordingError(explain("record(): two recordings of the function differ", got=difference, fix=fix))
     return replace(
         first, recorded_n=lengths[0] if lengths else 0, why_not=why_not if free else "it was not asked to be"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine import Variable
-from ..engine.messages import step_not_finite
+from ..engine.messages import made_nonfinite, step_not_finite
 from ..engine.mode import current_mode
-from ..engine.write import exchange, fitted
+from ..engine.write import exchange, fitted, set_gradients
 from ..errors import RecordingError, clean, explain
 from ..kinds import Raw, Value
-from .parts import NUMBER, Input, State, resolved
+from .parts import NUMBER, Input, Size, State, resolved
 from .trees import by_plan, put_together
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def evaluate(
                 got, expected = f"shape {data.shape}", f"shape {resolved(step.shape, n)}"
                 what = f"program.run: {step.primitive.name} ({clean(step.site, 200)}) does not work for N = {n}"
                 raise RecordingError(explain(what, got=got, expected=expected))
-        if anomaly and not np.isfinite(data).all():
+        if anomaly and made_nonfinite(data, args, step.primitive.elementwise):
             raise step_not_finite(step.primitive, data, args, step.site)
         results.append(data)
     return results
@@ -118,7 +117,7 @@ def _commit(program: Program, results: list[Raw]) -> None:
         exchange(leaves, values)
     if gradients:
         owners, found = zip(*gradients)
-        deque(map(setattr, owners, ["_grad"] * len(owners), found), 0)
+        set_gradients(owners, found)
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ def _as_input(entry: Input, value: Value) -> Raw:
 
 def _free_size(program: Program, values: Sequence[Raw]) -> int:
     from_first = next(
-        (i for i, entry in enumerate(program.inputs) if entry.shape and hasattr(entry.shape[0], "at")), None
+        (i for i, entry in enumerate(program.inputs) if entry.shape and isinstance(entry.shape[0], Size)), None
     )
     if from_first is None:
         return program.recorded_n

@@ -54,8 +54,3 @@ def count(shape: Shape, axes: tuple[int, ...]) -> int | Size | None:
         else:
             product *= n
     return product
-
-
-def kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """What a reduction leaves with ``keepdims=True``."""
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))

@@ -33,10 +33,20 @@ def _plan(tree: Any, leaves: list[Any]) -> Any:
     ):
         leaves.append(tree)
         return VALUE
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        fix = "pass or return a plain tuple or a dict"
+        raise RecordingError(
+            explain("record(): a program does not know named tuples", got=type(tree).__name__, fix=fix)
+        )
     if isinstance(tree, (tuple, list)):
         return ["tuple" if isinstance(tree, tuple) else "list", *(_plan(part, leaves) for part in tree)]
     if isinstance(tree, dict):
-        return ["dict", {str(key): _plan(part, leaves) for key, part in tree.items()}]
+        other = next((key for key in tree if not isinstance(key, str)), None)
+        if other is not None:
+            raise RecordingError(
+                explain("record(): the keys of a dict are text", got=repr(other), fix=f"{str(other)!r}")
+            )
+        return ["dict", {key: _plan(part, leaves) for key, part in tree.items()}]
     return ["same", tree]
 
 
@@ -69,11 +79,9 @@ def by_plan(plan: Any, tree: Any, name: str = "the arguments") -> list[Any]:
     if not isinstance(tree, wanted):
         raise _misfit(name, type(tree).__name__, f"a {kind}")
     if kind == "dict":
-        if list(map(str, tree)) != list(parts[0]):
+        if tree.keys() != parts[0].keys():
             raise _misfit(name, ", ".join(map(str, tree)), ", ".join(parts[0]))
-        return [
-            leaf for key, part in zip(tree, parts[0].values()) for leaf in by_plan(part, tree[key], f"{name}.{key}")
-        ]
+        return [leaf for key, part in parts[0].items() for leaf in by_plan(part, tree[key], f"{name}.{key}")]
     if len(tree) != len(parts):
         raise _misfit(name, f"{len(tree)} values", f"{len(parts)}")
     return [leaf for i, (part, one) in enumerate(zip(parts, tree)) for leaf in by_plan(part, one, f"{name}[{i}]")]

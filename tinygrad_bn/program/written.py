@@ -111,7 +111,7 @@ def _plain(value: Any) -> Json:
         raw = np.asarray(value, value.dtype.newbyteorder("<"), order="C").tobytes()
         return {"array": base64.b64encode(raw).decode(), "shape": list(value.shape), "dtype": value.dtype.name}
     if isinstance(value, Size):
-        return {"size": [value.scale, value.offset]}
+        return {"size": [value.scale, value.offset, value.whole]}
     if isinstance(value, slice):
         return {"slice": [_plain(part) for part in (value.start, value.stop, value.step)]}
     if value is Ellipsis:
@@ -153,8 +153,8 @@ def _back(value: Json, depth: int = 0) -> Any:
     if kind == "array":
         return _array(content)
     if kind == "size":
-        scale, offset = content
-        return Size(_integer(scale), _integer(offset))
+        scale, offset, whole = content
+        return Size(_integer(scale), _integer(offset), whole is True)
     if kind == "slice":
         return slice(*(_back(part, depth + 1) for part in content))
     if kind == "ellipsis":

@@ -205,7 +205,7 @@ def _batch_of_one(subject: Subject) -> Outcome:
             said.append(f"refused{' in ' + mode if mode else ''}: {str(error).splitlines()[0]}")
             continue
         if not all(np.isfinite(y.data).all() for y in outputs):
-            fix = "refuse it (raise engine.errors.ShapeError), or divide by n rather than n - 1"
+            fix = "refuse it (raise tinygrad_bn.errors.ShapeError), or divide by n rather than n - 1"
             where = f" in {mode}" if mode else ""
             raise failed(f"a batch of one gives NaN or infinity{where}", "not finite", "numbers, or an error", fix)
         whole = twin.outputs(*subject.inputs())
