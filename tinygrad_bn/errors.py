@@ -62,6 +62,10 @@ class AnomalyError(TinygradError, FloatingPointError):
     """Anomaly mode: the first operation that made a NaN or an infinity."""
 
 
+class CollectiveError(TinygradError, RuntimeError):
+    """Processes that work together and do not do the same: one calls an all-reduce, another something else, or has ended."""
+
+
 class FileError(ArgumentError, OSError):
     """A file that cannot be written where it was asked for; ``errno`` says why, if the operating system did."""
 

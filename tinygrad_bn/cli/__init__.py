@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from .. import __version__
 from ..errors import TinygradError, printable
-from . import explore, graph, new
+from . import explore, graph, new, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     graph.add_to(commands)
     explore.add_to(commands)
     new.add_to(commands)
+    run.add_to(commands)
     _write_what_can_be_written()
     try:
         try:

@@ -88,10 +88,13 @@ class DataLoader:
             yield batch
 
     def _fetched(self, rows: slice, order: Any) -> Any:
-        if isinstance(self.dataset, ArrayDataset) and self.collate_fn is None:
+        if self._takes_slices():
             return self.dataset[rows if order is None else order[rows]]
         numbers = range(rows.start, rows.stop) if order is None else order[rows].tolist()
         return (self.collate_fn or collate)([self.dataset[i] for i in numbers])
+
+    def _takes_slices(self) -> bool:
+        return isinstance(self.dataset, ArrayDataset) and self.collate_fn is None
 
     # -- saving and loading ---------------------------------------------------------------------------------------------
 
