@@ -307,6 +307,11 @@ def test_primitives_are_where_the_page_says() -> None:
         ("engine.unbroadcast", "broadcast_to"),
         ("engine.unbroadcast", "sum_to"),
         ("engine.unbroadcast", "astype"),
+        ("parallel.collectives", "all_reduce"),
+        ("parallel.collectives", "all_reduce_max"),
+        ("parallel.collectives", "broadcast"),
+        ("parallel.collectives", "all_gather"),
+        ("parallel.collectives", "reduce_scatter"),
     }
 
 

@@ -25,7 +25,9 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-n", "--ranks", type=int, required=True, metavar="N", help="how many processes")
-    parser.add_argument("--mpiexec", metavar="PROGRAM", help="the launcher of the MPI that mpi4py uses (default: found)")
+    parser.add_argument(
+        "--mpiexec", metavar="PROGRAM", help="the launcher of the MPI that mpi4py uses (default: found)"
+    )
     parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
     parser.add_argument("script", help="a Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script gets")

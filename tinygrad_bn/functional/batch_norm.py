@@ -15,7 +15,6 @@ from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
 from ..tensor import Scalar
 
-
 Mean = Callable[..., Value]  # mean(x, axes, keepdims=True), as ops.mean
 
 
@@ -150,9 +149,8 @@ def _moved(
     if current_mode().tape is None:
         return _statistics(running_mean, running_var, mean, variance, n / (n - 1), momentum)
     with no_grad(), scope("running statistics"):
-        count, less_one = (
-            (n, n - 1.0) if isinstance(n, Variable) else (Scalar(float(m), requires_grad=False) for m in (n, n - 1))
-        )
+        count: Value = n if isinstance(n, Variable) else Scalar(float(n), requires_grad=False)
+        less_one: Value = n - 1.0 if isinstance(n, Variable) else Scalar(float(n - 1), requires_grad=False)  # type: ignore[operator]
         return _statistics(running_mean, running_var, mean, variance, count / less_one, momentum)
 
 
@@ -221,9 +219,10 @@ def _values_per_channel(shape: Shape, axes: tuple[int, ...], has_running: bool, 
     if not isinstance(n, Variable) and n < 2:  # a variable in a recording, whose value decides nothing
         when = "training" if has_running else "without running statistics it"
         fix = "call .eval() to use running statistics" if has_running else "keep running statistics for evaluation"
+        got = f"shape {shape}: {n} per channel" if count is None else f"{n:g} per channel, of all ranks together"
         raise ShapeError(
             explain(
-                f"batch_norm: {when} needs at least two values per channel", got=f"shape {shape}: {n:g} per channel",
+                f"batch_norm: {when} needs at least two values per channel", got=got,
                 fix=f"use a larger batch (drop a last batch of one), or {fix}",
             )
         )  # fmt: skip

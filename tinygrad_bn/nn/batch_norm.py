@@ -71,7 +71,16 @@ class _BatchNorm(Module):
                 momentum = 1.0 / (ops.astype(reading(counter), float) + 1.0)
         mean, count = self._mean(shape)
         y, moved = _batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps, mean, count
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            momentum,
+            self.eps,
+            mean,
+            count,
         )
         if self.training and counter is not None:
             moved.append((counter, reading(counter) + 1))

@@ -17,7 +17,7 @@ from ..engine import Primitive, Variable, shape_of
 from ..engine.mode import current_mode, current_scope
 from ..errors import ArgumentError, CollectiveError, DTypeError, ShapeError, explain, unmasked
 from ..kinds import Array, Raw, Value
-from ..ops import divide, equal, getitem, where
+from ..ops import divide, equal, where
 from ..tensor import Scalar, Tensor
 from .world import world
 
@@ -87,7 +87,9 @@ def _given(x: Value, what: str) -> Value:
     array = np.asarray(unmasked(x, what))
     if array.dtype.kind not in "fiu":
         fix = "x.astype(int)"
-        raise DTypeError(explain(f"{what} of numbers", got=f"dtype {array.dtype}", expected="floats or integers", fix=fix))
+        raise DTypeError(
+            explain(f"{what} of numbers", got=f"dtype {array.dtype}", expected="floats or integers", fix=fix)
+        )
     return Tensor(array) if current_mode().tape is not None else array
 
 

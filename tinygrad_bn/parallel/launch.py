@@ -83,7 +83,9 @@ def _mpiexec(given: str | None) -> str:
     if find_spec("mpi4py") is None:
         raise missing_package("run", "mpi4py", "'tinygrad-bn[mpi]'")
     beside = os.path.dirname(sys.executable)
-    found = shutil.which(given) if given is not None else shutil.which("mpiexec", path=beside) or shutil.which("mpiexec")
+    found = (
+        shutil.which(given) if given is not None else shutil.which("mpiexec", path=beside) or shutil.which("mpiexec")
+    )
     if found is None:
         what = "run: no launcher of MPI" if given is None else f"run: no launcher {given}"
         raise MissingPackageError(explain(what, expected="mpiexec", fix="pip install 'tinygrad-bn[mpi]'"))

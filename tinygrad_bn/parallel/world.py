@@ -14,6 +14,7 @@ import runpy
 import sys
 import time
 import traceback
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from types import TracebackType
@@ -25,7 +26,11 @@ from ..engine.mode import Site
 from ..errors import ArgumentError, CollectiveError, explain, missing_package
 from ..kinds import Array
 
-STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # what launchers of MPI tell each rank: MPICH, Intel; Open MPI
+STARTED = (
+    "PMI_RANK",
+    "PMIX_RANK",
+    "OMPI_COMM_WORLD_RANK",
+)  # what launchers of MPI tell each rank: MPICH, Intel; Open MPI
 EXPECTED = "TINYGRAD_BN_RANKS"  # what `tinygrad-bn run` tells it besides
 _STARTERS = ("<frozen runpy>", runpy.__file__, os.path.join(os.path.dirname(__file__), "__main__.py"))
 END = "the end of the script"
@@ -158,21 +163,20 @@ class World:
         self._over = True
         if isinstance(error, KeyboardInterrupt):
             self.abort(130)
-        if self.rank != getattr(error, "told_by", self.rank):
-            time.sleep(PATIENCE)  # another rank says the same, and ends this one
+        # Where all fail alike one says it, and ends the others while they wait.
+        told_by = getattr(error, "told_by", self.rank)
+        time.sleep(min(0.1 * self.rank, 1.0) if told_by == self.rank else PATIENCE)
         told = "".join(traceback.format_exception(kind, error, _without_ours(trace)))
         self.abort(1, f"rank {self.rank} of {self.size} failed, and all are ended:\n{told}")
 
     def abort(self, code: int, message: str = "") -> None:
         """End all ranks now."""
         self._over = True
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                if stream is sys.stderr and message:
-                    stream.write(message)  # in one piece, for others may be writing, too
-                stream.flush()
-            except (OSError, ValueError, AttributeError):
-                continue
+        with suppress(OSError, ValueError, AttributeError):  # closed, or not there
+            sys.stdout.flush()
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(message)  # in one piece, for others may be writing, too
+            sys.stderr.flush()
         self.comm.Abort(code)
 
 

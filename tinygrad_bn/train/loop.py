@@ -13,18 +13,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import ops, parallel
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
 from ..nn import Module
 from ..optim import Optimizer, Schedule, clip_grad_norm_
+from ..parallel import all_reduce, backward, broadcast_parameters, rank, size, world
 from ..random import generator
 from .callbacks import Monitor
 from .checkpoint import load_checkpoint, need_safetensors, save_checkpoint
-from .evaluation import Metric, evaluate, measured, parts_of
+from .evaluation import Metric, evaluated, measured, over_ranks, parts_of
 from .interruption import put_off
 from .progress import Progress
+from .ranks import Ranks
 
 RESERVED = ("epoch", "step", "seconds", "lr", "loss")  # what a record has anyway
 
@@ -111,6 +114,12 @@ def fit(
 ) -> Run:
     """Train: for each batch forward, loss, backward, step.
 
+    On several ranks (see ``tinygrad_bn.parallel``) every rank calls it alike, with a ``parallel.DataLoader``; rank 0's
+    parameters and buffers are where all begin.  Steps, history and loss are those of one process with all rows (a Batch
+    Normalization that is not ``nn.SyncBatchNorm`` sees its own rank's rows alone).  Rank 0 alone writes and shows anything;
+    callbacks are called on each.  A checkpoint can be continued on another number of ranks, unless ranks differ in buffers
+    or have drawn random numbers; then that is refused.
+
     With ``checkpoint``, a run that was killed at any moment and is called again with ``resume=True`` ends with the
     same weights, bit for bit, as one that was never interrupted.  Ctrl-C waits for the step under way, writes the
     checkpoint and raises ``KeyboardInterrupt``; a second Ctrl-C does not wait and leaves the checkpoint as it was.
@@ -164,28 +173,39 @@ def fit(
     files = {"checkpoint": checkpoint, "log": log}
     files |= {f"{type(m).__name__}'s file": path for m in monitors for path in m.files()}
     continues = _continues(checkpoint, checkpoint_every, {k: f for k, f in files.items() if f is not None}, resume)
+    if size() > 1:
+        world().meet(f"fit, {'continued' if continues else 'from the beginning'}, of {optimizer!r}")
+        broadcast_parameters(model)
     if validation is not None:
         _try(model, validation, every)
     run = Run(model, loader, optimizer)
     run.sums = dict.fromkeys(every, 0.0)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader, "run": run}
 
+    ranks = Ranks(model)
+
     def save() -> None:
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, **parts)
+        if checkpoint is None:
+            return
+        extra = {"ranks": ranks.state()} if size() > 1 else None
+        if rank() == 0:
+            save_checkpoint(checkpoint, extra=extra, **parts)
+        world().meet("a checkpoint that is written")  # until then none goes on, or ends the others
 
     if checkpoint is not None and continues:
+        take_over = ranks.prepare(checkpoint, load_checkpoint(checkpoint, rng=False))
         load_checkpoint(checkpoint, **parts)
-        if log is not None and not is_pipe_or_device(log):  # as it was at the checkpoint
+        take_over()
+        if rank() == 0 and log is not None and not is_pipe_or_device(log):  # as it was at the checkpoint
             write_whole(log, "".join(map(_line, run.history)).encode())
         if run.history and run.batch == 0:  # the last run may have ended before they saw its last epoch
             for monitor in monitors:
                 monitor.at_epoch(run)
     model.train()
 
-    word = Progress(progress, epochs)
+    word = Progress(progress and rank() == 0, epochs)
     whole = True  # whether model, optimizer, loader and run are all at the same step
-    with put_off(terminate=checkpoint is not None) as ask:
+    with put_off(terminate=checkpoint is not None, agreed=_largest) as ask:
         try:
             while run.epoch < epochs and not run.stop:
                 began = time.perf_counter() - run.seconds
@@ -197,8 +217,7 @@ def fit(
                             schedule.step()
                         run.seconds = time.perf_counter() - began
                         whole = True
-                        for callback in callbacks:
-                            callback("step", run)
+                        _call(callbacks, "step", run)
                         if run.step == 1 or (checkpoint_every is not None and run.step % checkpoint_every == 0):
                             save()
                         ask()
@@ -207,7 +226,8 @@ def fit(
                 if run.batch < len(loader):
                     save()
                     break
-                record = _record(run, None if validation is None else _interruptible(validation, ask), every)
+                split = isinstance(validation, parallel.DataLoader)
+                record = _record(run, None if validation is None else _interruptible(validation, ask), every, split)
                 whole = False
                 if schedule is not None and schedule_each == "epoch":
                     schedule.step()
@@ -219,33 +239,56 @@ def fit(
                 if log is not None:
                     append(log, _line(record).encode())
                 word.epoch(record, shown)
-                for callback in callbacks:
-                    callback("epoch", run)
+                _call(callbacks, "epoch", run)
                 ask()
         except (KeyboardInterrupt, SystemExit):
             if whole:
                 save()
             raise
+    ranks.together()
     return run
 
 
+def _call(callbacks: list[Callback], event: str, run: Run) -> None:
+    for callback in callbacks:
+        callback(event, run)
+    if callbacks:  # where one rank stops, all do
+        run.stop = bool(_largest(int(run.stop)))
+
+
+def _largest(number: int) -> int:
+    """Over all ranks."""
+    return number if size() == 1 else int(all_reduce(float(number), "max"))
+
+
 def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
-    inputs, target, count = parts_of(batch)
+    inputs, target, count = parts_of(batch, split=size() > 1)
     put_back = _as_it_is(run)
     weights: list[Any] = []
     try:
         output = run.model(*inputs)
-        value = loss(output, target)
+        value = loss(output, target) if count else _nothing(output)
         if not isinstance(value, Variable) or not value.requires_grad:
             got = f"a {type(value).__name__} that requires no gradient"
             raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
-        number = measured({"loss": lambda output, target: value}, output, target)["loss"]
+        number = measured({"loss": lambda output, target: value}, output, target, count)["loss"]
+        total = float(count)
+        if size() > 1:
+            sums, total = over_ranks({"loss": number * count}, count)
+            number = sums["loss"] / total
         if not math.isfinite(number):
             raise _anomaly(run, f"the loss is {number}")
         with no_grad():
-            found = {"loss": number, **measured(metrics, output, target)}
+            means = measured(metrics, output, target, count)
+        if size() > 1 and means:
+            sums, _ = over_ranks({name: mean * count for name, mean in means.items()}, count)
+            means = {name: whole / total for name, whole in sums.items()}
+        found = {"loss": number, **means}
         run.optimizer.zero_grad()
-        value.backward()
+        if size() > 1:
+            backward(value, run.optimizer.params, rows=count)
+        else:
+            value.backward()
         for p in run.optimizer.params:
             if p.grad is not None and not _is_finite(p.grad.numpy()):
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
@@ -259,10 +302,16 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
         raise
     run.loss = number
     for name, mean in found.items():
-        run.sums[name] += mean * count
-    run.rows += count
+        run.sums[name] += mean * total
+    run.rows += int(total)
     run.batch += 1
     run.step += 1
+
+
+def _nothing(output: Any) -> Any:
+    """The loss of no rows: 0, and depends on the parameters, so that this rank takes part in the others' backward."""
+    parts = output if isinstance(output, (tuple, list)) else [output]
+    return ops.sum(ops.stack([ops.sum(part) for part in parts]))
 
 
 def _as_it_is(run: Run) -> Callable[[], None]:
@@ -305,13 +354,13 @@ def _interruptible(validation: Iterable[Any], ask: Callable[[], None]) -> Iterat
         yield batch
 
 
-def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metric]) -> dict[str, Any]:
+def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metric], split: bool) -> dict[str, Any]:
     """The line of the log for the epoch that all batches have been trained on."""
     rates = [group["lr"] for group in run.optimizer.param_groups]
     record: dict[str, Any] = {"epoch": run.epoch + 1, "step": run.step, "seconds": run.seconds, "lr": rates}
     record |= {name: total / run.rows for name, total in run.sums.items()}
     if validation is not None:
-        found = evaluate(run.model, validation, every)
+        found = evaluated(run.model, validation, every, split)
         record |= {f"val_{name}": value for name, value in found.items()}
     return record
 
@@ -356,7 +405,7 @@ def _try(model: Module, validation: Any, every: Mapping[str, Metric]) -> None:
     bits = generator().bit_generator
     state = bits.state
     try:
-        evaluate(model, [first], every)
+        evaluated(model, [first], every, isinstance(validation, parallel.DataLoader))
     finally:
         bits.state = state
 
@@ -380,6 +429,10 @@ def _check(
             raise ArgumentError(explain(f"fit: {name}", got=type(value).__name__, expected=f"a {kind.__name__}"))
     if not all(callable(function) for function in (loss, *metrics.values())):
         raise ArgumentError(explain("fit: loss and metrics are functions of output and target"))
+    if size() > 1 and not isinstance(loader, parallel.DataLoader):
+        fix = "parallel.DataLoader(...), which splits every batch over the ranks"
+        got = f"a {type(loader).__name__} that gives each of {size()} ranks all rows"
+        raise ArgumentError(explain("fit: a loader for several ranks", got=got, fix=fix))
     if type(epochs) is not int or epochs < 1:
         raise ArgumentError(explain("fit: epochs is a whole number >= 1", got=repr(epochs)))
     if not set(model.parameters()) & set(optimizer.params):
