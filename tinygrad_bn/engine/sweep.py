@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, ArgumentError, RecordingError, ShapeError, explain, unmasked
+from ..errors import AnomalyError, ArgumentError, CollectiveError, RecordingError, ShapeError, explain, unmasked
 from . import messages
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule, frozen
@@ -289,7 +289,7 @@ def _hooked(variable: Variable, g: Any, on_variables: bool) -> Any:
 
 def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, g: Any, args: list[Any]) -> Any:
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
-    if isinstance(error, RecordingError):
+    if isinstance(error, (RecordingError, CollectiveError)):
         raise error
     if isinstance(error, AnomalyError):
         raise messages.not_finite_in_rule(variable, index, error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import ops
+from ..engine import scope
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, explain
 from ..functional.batch_norm import Mean
@@ -36,7 +37,8 @@ class SyncBatchNorm(_BatchNorm):
         own = math.prod(shape[:1] + shape[2:])
         # In a recording a scalar, so that the program counts the rows that it is run on.
         recorded = current_mode().tape is not None
-        count = all_reduce(Scalar(float(own), requires_grad=False) if recorded else float(own))
+        with scope("count"):
+            count = all_reduce(Scalar(float(own), requires_grad=False) if recorded else float(own))
 
         def mean(x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
             return all_reduce(ops.sum(x, axes, keepdims=keepdims)) / count

@@ -4,12 +4,13 @@ What is differentiated is the sum of the scalars that all ranks call ``backward`
 transpose: the cotangent of what every rank got is the sum of what all of them send back.  Every rule is written in these
 operations and the library's others, so derivatives of any order come out, and every rank runs the same exchanges in them.
 
-A recording (``program.record``) exchanges nothing: its values are used for nothing but their shapes.  Its runs do.
+A recording (``program.record``) exchanges nothing: its values are used for nothing but their shapes, and are those that
+there would be if all ranks had what this one has.  Its runs exchange.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -111,11 +112,15 @@ def _dry() -> bool:
 
 
 def _reduced(largest: bool, name: str, x: Raw, at: str) -> Raw:
-    return x.copy() if _dry() else world().reduce(x, largest, _said(name, at))
+    return _alike(largest, x) if _dry() else world().reduce(x, largest, _said(name, at))
 
 
 def _number(largest: bool, name: str, x: float, at: str) -> float:
-    return x if _dry() else float(world().reduce(np.array(x), largest, _said(name, at)))
+    return _alike(largest, x) if _dry() else float(world().reduce(np.array(x), largest, _said(name, at)))
+
+
+def _alike(largest: bool, x: Any) -> Any:
+    return x * 1 if largest else x * world().size
 
 
 def _max_rule(g: Value, out: Value, x: Value, at: str) -> Value:

@@ -15,10 +15,10 @@ from ..errors import ArgumentError, DTypeError, explain
 from ..kinds import Value
 from ..ops import concatenate, reshape, transpose
 from ..tensor import Scalar
-from .collectives import all_reduce, all_reduce_sum, broadcast
+from .collectives import all_reduce_sum, broadcast
 
 
-def backward(loss: Variable, parameters: Iterable[Variable], rows: int) -> None:
+def backward(loss: Variable, parameters: Iterable[Variable], rows: int, total: float | None = None) -> None:
     """``loss.backward()`` for the mean over the rows of all ranks, added to ``.grad`` on each rank alike.
 
     ::
@@ -35,6 +35,7 @@ def backward(loss: Variable, parameters: Iterable[Variable], rows: int) -> None:
         loss: one number, a mean over this rank's rows; of no rows, whatever depends on the parameters.
         parameters: which get a gradient, in the same order on every rank; those that want none are passed over.
         rows: how many rows this rank has; 0 is fine where others have some.
+        total: how many all ranks have, where that is known; otherwise they tell each other.
 
     Raises:
         ArgumentError: no rows on any rank, or a number of rows below 0.
@@ -48,10 +49,10 @@ def backward(loss: Variable, parameters: Iterable[Variable], rows: int) -> None:
         raise ArgumentError(explain("parallel.backward: rows", got=repr(rows), expected="a whole number >= 0"))
     recorded = current_mode().tape is not None
     own: Value = Scalar(float(rows), requires_grad=False) if recorded else float(rows)
-    total = all_reduce(own)
-    if not recorded and not total:
+    whole: Value = all_reduce_sum(own, at="rows of parallel.backward") if total is None else total
+    if not recorded and not whole:
         raise ArgumentError(explain("parallel.backward: no rows on any rank"))
-    found = gradients([loss * (own / total)], wanted)
+    found = gradients([loss * (own / whole)], wanted)
     with no_grad():
         summed = _summed(wanted, found, recorded)
         new = [

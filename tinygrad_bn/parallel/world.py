@@ -52,6 +52,7 @@ class World:
         self.comm = comm
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
+        self._spin = 0.0 if comm is None or _crowded(comm) else 1e-4  # seconds in which a rank keeps its processor
         self._broken = False
         self._over = False
 
@@ -139,9 +140,7 @@ class World:
         try:
             while not (done := request.Test()):
                 waited = time.perf_counter() - began
-                if waited < 0.002 and hasattr(os, "sched_yield"):
-                    os.sched_yield()
-                else:
+                if waited > self._spin:
                     time.sleep(min(waited / 20, 0.001))
         finally:
             self._broken = not done
@@ -178,6 +177,17 @@ class World:
             sys.stderr.write(message)  # in one piece, for others may be writing, too
             sys.stderr.flush()
         self.comm.Abort(code)
+
+
+def _crowded(comm: Any) -> bool:
+    """Whether this machine has more ranks than processors, so that one who waits must let others run."""
+    from mpi4py import MPI
+
+    here = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    ranks = here.size
+    here.Free()
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return bool(ranks > processors)
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:

@@ -236,7 +236,7 @@ def fit(
                 run.sums = dict.fromkeys(run.sums, 0.0)
                 whole = True
                 save()
-                if log is not None:
+                if log is not None and rank() == 0:
                     append(log, _line(record).encode())
                 word.epoch(record, shown)
                 _call(callbacks, "epoch", run)
@@ -271,22 +271,17 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
         if not isinstance(value, Variable) or not value.requires_grad:
             got = f"a {type(value).__name__} that requires no gradient"
             raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
-        number = measured({"loss": lambda output, target: value}, output, target, count)["loss"]
-        total = float(count)
-        if size() > 1:
-            sums, total = over_ranks({"loss": number * count}, count)
-            number = sums["loss"] / total
+        own = measured({"loss": lambda output, target: value}, output, target, count)
+        if math.isfinite(own["loss"]):
+            with no_grad():
+                own |= measured(metrics, output, target, count)
+        found, total = _of_all_ranks({**dict.fromkeys(metrics, math.nan), **own}, count)
+        number = found["loss"]
         if not math.isfinite(number):
             raise _anomaly(run, f"the loss is {number}")
-        with no_grad():
-            means = measured(metrics, output, target, count)
-        if size() > 1 and means:
-            sums, _ = over_ranks({name: mean * count for name, mean in means.items()}, count)
-            means = {name: whole / total for name, whole in sums.items()}
-        found = {"loss": number, **means}
         run.optimizer.zero_grad()
         if size() > 1:
-            backward(value, run.optimizer.params, rows=count)
+            backward(value, run.optimizer.params, count, total)
         else:
             value.backward()
         for p in run.optimizer.params:
@@ -306,6 +301,16 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
     run.rows += int(total)
     run.batch += 1
     run.step += 1
+
+
+def _of_all_ranks(means: Mapping[str, float], count: int) -> tuple[dict[str, float], float]:
+    """Means over the rows of all ranks, and how many these are."""
+    if size() == 1:
+        return dict(means), float(count)
+    sums, total = over_ranks({name: mean * count for name, mean in means.items()}, count)
+    if not total:
+        raise ArgumentError(explain("fit: a batch without rows"))
+    return {name: whole / total for name, whole in sums.items()}, total
 
 
 def _nothing(output: Any) -> Any:
