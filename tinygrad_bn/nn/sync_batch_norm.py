@@ -43,7 +43,8 @@ class SyncBatchNorm(_BatchNorm):
         def mean(x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
             return all_reduce(ops.sum(x, axes, keepdims=keepdims)) / count
 
-        return mean, count if size() > 1 else None
+        # One process without enough rows is refused as by any Batch Normalization.
+        return mean, count if size() > 1 or (recorded and own > 1) else None
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module) -> Module:

@@ -41,21 +41,29 @@ def launch(arguments: Sequence[str], ranks: int, mpiexec: str | None = None) -> 
         got = arguments[0] if arguments else "nothing"
         raise ArgumentError(explain("run: no such script", got=got, expected="a Python file, or -m MODULE"))
     command = [_mpiexec(mpiexec), "-n", str(ranks), sys.executable, "-m", "tinygrad_bn.parallel", *arguments]
-    # A session of its own: Ctrl-C on the terminal comes here alone, and is handed on once.
-    with subprocess.Popen(command, env=_environment(ranks), stdin=subprocess.DEVNULL, start_new_session=True) as job:
-        return _watched(job)
+    return _watched(command, _environment(ranks))
 
 
-def _watched(job: subprocess.Popen[bytes]) -> int:
+def _watched(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run the launcher of MPI to its end, and hand on what this process is asked."""
     asked: list[int] = []
+    jobs: list[subprocess.Popen[bytes]] = []
 
     def hand_on(number: int, frame: object) -> None:
         asked.append(number)
-        job.send_signal(number if len(asked) == 1 else signal.SIGKILL)
+        for job in jobs:
+            job.send_signal(number if len(asked) == 1 else signal.SIGKILL)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What is ignored, such as Ctrl-C by a job in the background, stays so.
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, hand_on) for number in heard}
     try:
-        code = job.wait()
+        # A session of its own: Ctrl-C on the terminal comes here alone, and is handed on once.
+        with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True) as job:
+            jobs.append(job)
+            if asked:  # before there was anybody to hand it on to
+                job.kill()
+            code = job.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
