@@ -4,11 +4,12 @@ MPI (package mpi4py) carries the arrays.  A process that was not started as one 
 back what it was given, and no MPI is needed.
 """
 
-from .collectives import all_gather, all_reduce, broadcast
+from .collectives import PRIMITIVES, all_gather, all_reduce, broadcast
 from .gradients import backward, broadcast_parameters
 from .loader import DataLoader
 from .world import rank, size, world
 
 __all__ = [
-    "DataLoader", "all_gather", "all_reduce", "backward", "broadcast", "broadcast_parameters", "rank", "size", "world",
+    "PRIMITIVES", "DataLoader", "all_gather", "all_reduce", "backward", "broadcast", "broadcast_parameters", "rank", "size",
+    "world",
 ]  # fmt: skip

@@ -202,3 +202,6 @@ reduce_scatter: Primitive = Primitive(
     pure=False,
     notation="own rows of Σranks {0}",
 )
+
+# For Program.from_json(text, primitives=parallel.PRIMITIVES).
+PRIMITIVES = (all_reduce_sum, all_reduce_max, broadcast_from, all_gather_rows, reduce_scatter)

@@ -66,7 +66,8 @@ def together(seeds: list[int], steps: int) -> dict[str, Any]:
     at = list(range(EVERY, steps + 1, EVERY))
     result: dict[str, Any] = {"at": at, **{name: {"accuracy": [], "off": []} for name in NORMS}}
     for seed in seeds:
-        _, whole = trained(nn.BatchNorm1d, seed, steps, shared=False)
+        alone = None if parallel.rank() else trained(nn.BatchNorm1d, seed, steps, shared=False)[1].tolist()
+        whole = np.array(parallel.world().objects(alone, "the weights of one process")[0])
         for name, norm in NORMS.items():
             accuracy, weights = trained(norm, seed, steps, shared=True)
             result[name]["accuracy"].append(accuracy)
