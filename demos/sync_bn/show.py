@@ -56,17 +56,19 @@ def together_blocks(part: Part) -> list[Block]:
                 (ranks, share(ranks), over, mean_text(last, 100, 1), steps_text(steps), f"{max(found['off']):.0e}")
             )
 
+    def middle(ranks: str, name: str) -> Any:
+        return 100 * np.median(part[ranks][name]["accuracy"], axis=0)
+
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for ranks, style in zip(several, ("-", "--", ":")):
             for name, color in COLORS.items():
-                curves = np.array(part[ranks][name]["accuracy"]) * 100
-                label = f"{ranks} ranks: {OVER[name]}"
-                axes.plot(part[ranks]["at"], np.median(curves, axis=0), color=color, linestyle=style, label=label)
-        one = np.median(np.array(part["1"]["own"]["accuracy"]) * 100, axis=0)
-        axes.plot(part["1"]["at"], one, "o", color=plots.BLACK, markersize=4, label="one process")
-        axes.set(xlabel="step", ylabel="test accuracy, %")
-        axes.legend(loc="lower right", fontsize=10)
+                label = f"{ranks} ranks, {share(ranks)} rows each" if name == "own" else None
+                axes.plot(part[ranks]["at"], middle(ranks, name), color=color, linestyle=style, label=label)
+        axes.plot([], [], color=COLORS["all"], label=f"over all rows: {listed(several)} ranks")
+        axes.plot(part["1"]["at"], middle("1", "own"), "o", color=plots.BLACK, label="one process")
+        axes.set(xlabel="step", ylabel="test accuracy, %", ylim=(0, 100))
+        axes.legend(loc="lower right", ncols=2)
 
     worst = several[-1]
     final = {name: 100 * float(np.median([a[-1] for a in part[worst][name]["accuracy"]])) for name in OVER}
@@ -189,8 +191,7 @@ def scaling_blocks(part: Part) -> list[Block]:
         for axes, title in ((strong, f"{STRONG * 16:,} rows in all"), (weak, f"{WEAK} rows on each rank")):
             axes.set(xscale="log", yscale="log", xlabel="ranks", title=title)
             plots.only_ticks(axes.xaxis, (1, 4, 16, 64, 256, 1024))
-            plots.plain_numbers(axes.yaxis)
-            axes.yaxis.set_minor_formatter(lambda value, _: "")
+            plots.log_numbers(axes.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
         strong.set_ylabel("ms a step")
         strong.legend(loc="best", fontsize=10)
 
@@ -198,9 +199,8 @@ def scaling_blocks(part: Part) -> list[Block]:
     return [
         Heading("What a step takes"),
         Text(
-            f"A network with {LAYERS} layers of {WIDTH} units, float32; medians. Measured on this machine, where ranks share "
-            "the processors with each other and with whatever else runs, so these are upper bounds; more ranks than processors "
-            "wait for each other."
+            f"A network with {LAYERS} layers of {WIDTH} units, float32; the least of the repeats. Measured on this machine: "
+            "more ranks than processors take turns, and wait for each other."
         ),
         Table(
             "measured",
