@@ -149,8 +149,10 @@ class World:
 
     def end(self) -> None:
         """The script has ended on this rank: wait for the others to end, too."""
-        if self._over or self._broken:
+        if self._over:
             return
+        if self._broken:  # and the script went on, so others may wait
+            self.abort(130)
         self._over = True
         try:
             self.meet(END)
