@@ -99,13 +99,14 @@ def together_blocks(part: Part) -> list[Block]:
 
 def same_verdict(part: Part, several: list[str]) -> Verdict:
     """Synchronised is the same as one process, up to rounding, in every seed."""
-    off = {ranks: max(part[ranks]["all"]["off"]) for ranks in several}
+    off = {ranks: float(np.max(part[ranks]["all"]["off"])) for ranks in several}  # which is NaN if one is
     good, bad = [r for r in several if off[r] <= SAME], [r for r in several if not off[r] <= SAME]
+    worst = np.max(list(off.values()))
     least = min(min(part[ranks]["own"]["off"]) for ranks in several)
     return Verdict(
         "synchronised",
         "Several processes with synchronised Batch Normalization train as one with the whole batch",
-        f"After training no weight is off by more than {max(off.values()):.0e} (float64); over a rank's own rows some are by "
+        f"After training no weight is off by more than {worst:.0e} (float64); over a rank's own rows some are by "
         f"{least:.1g} or more",
         outcome(good, bad),
         f"there are {listed(good)} ranks, not {listed(bad)}" if good and bad else "",

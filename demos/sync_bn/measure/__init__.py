@@ -15,7 +15,7 @@ from ...lab.measure.part import Part, Progress, Settings
 
 RANKS = (1, 2, 3, 4)
 STEPS = (240, 1000)  # by default and at full size
-REPEATS = (12, 60)
+REPEATS = (30, 100)
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -11,5 +11,5 @@ NORMS: dict[str, Norm] = {"own": nn.BatchNorm1d, "all": nn.SyncBatchNorm}
 
 WIDTH, STRONG, WEAK = 256, 256, 64  # units of a layer; rows of all ranks, and rows of each
 SIZES = (8, 16, 32, 64, 128, 256)  # rows of the batches whose computing is measured
-MEETINGS = 20  # timed at once
+MEETINGS = 4  # timed at once
 LARGE = 1 << 19  # numbers of a large exchange

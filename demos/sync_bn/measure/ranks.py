@@ -118,7 +118,7 @@ def scaling(repeats: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "strong": {name: seconds(stepping(norm, strong), repeats) for name, norm in NORMS.items()},
         "weak": {name: seconds(stepping(norm, WEAK), repeats) for name, norm in NORMS.items()},
-        "latency": seconds(meet, repeats) / MEETINGS,
+        "latency": seconds(meet, 10 * repeats) / MEETINGS,
     }
     large = np.ones(LARGE)
     result["large"] = seconds(lambda: parallel.all_reduce(large), repeats)
