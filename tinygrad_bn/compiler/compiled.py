@@ -1,0 +1,230 @@
+"""``compile``, and what it returns: a function that records itself anew for each kind of arguments, and runs the program."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.mode import current_mode
+from ..engine.write import exchange, fitted, set_gradients
+from ..errors import ArgumentError, RecordingError, clean, explain
+from ..kinds import Raw, Value
+from ..program import Program, record, simplify
+from ..program.parts import NUMBER
+from ..program.run import read
+from ..program.trees import VALUE, put_together, take_apart
+from ..tensor import Scalar, Tensor
+from .guard import Guard
+from .straight import Straight
+
+BACKENDS = ("numpy",)
+MOST = 32  # programs that one function keeps
+
+
+class Stage(NamedTuple):
+    """What a function was at one stage of being compiled."""
+
+    name: str
+    program: Program
+
+
+class CompileWarning(UserWarning):
+    """A compiled function is recorded anew."""
+
+
+def compile(  # noqa: A001
+    function: Callable[..., Any] | None = None, *, backend: str | None = None, exact: bool = False
+) -> Any:
+    """Compile a function of tensors, or a whole training step with ``backward`` and ``optimizer.step`` in it.
+
+    ``fast = compile(step)``, or ``@compile`` above its definition.  The first call with arguments of some shapes and dtypes
+    records the function (``program.record``) and makes straight-line code of the program; later calls run that.  Parameters,
+    buffers and what an optimizer remembers stay where they are: they can be read, assigned, saved and loaded between calls.
+
+    Args:
+        function: called with tensors in place of arrays.  As in every recording, a decision that Python makes by a value is
+            refused, with its line.  What a module is set to, and which of its parameters want a gradient, is watched: when it
+            changes, the function is recorded anew; other things outside, such as global numbers, are not.
+        backend: "numpy": straight-line NumPy.
+        exact: the same bits as the function itself; otherwise laws of algebra are used by which last bits differ.
+
+    Returns:
+        A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
+
+    Raises:
+        ArgumentError: no such backend, or nothing that can be called.
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend, exact=exact)
+    return Compiled(function, backend, exact)
+
+
+class Compiled:
+    """A compiled function; see ``compile``."""
+
+    def __init__(self, function: Callable[..., Any], backend: str | None = None, exact: bool = False) -> None:
+        if not callable(function):
+            raise ArgumentError(explain("compile: a function is compiled", got=type(function).__name__))
+        if backend not in (None, *BACKENDS):
+            expected = " or ".join(map(repr, BACKENDS))
+            raise ArgumentError(explain("compile: no such backend", got=repr(backend), expected=expected))
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._backend = backend
+        self._exact = exact
+        self._entries: dict[Any, list[_Entry]] = {}
+        self._newest: _Entry | None = None
+        self._lock = threading.RLock()  # the arrays inside are shared by all calls
+        self._told = False
+
+    def __repr__(self) -> str:
+        programs = sum(map(len, self._entries.values()))
+        return f"<compiled {clean(getattr(self._function, '__qualname__', repr(self._function)), 200)}, {programs} recorded>"
+
+    def __call__(self, *arguments: Any) -> Any:
+        mode = current_mode()
+        if mode.tape is not None:  # part of a larger recording
+            return self._function(*arguments)
+        leaves, plan = _simple(arguments)
+        if leaves is None:
+            leaves, plan = take_apart(arguments)
+        raw = [_raw(leaf) for leaf in leaves]
+        key = (
+            mode.recording,
+            str(plan),
+            tuple([(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]),
+        )
+        with self._lock:
+            entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
+            if entry is None:
+                entry = self._record(key, arguments, leaves, raw)
+            self._newest = entry
+            return entry.run(raw, mode.anomaly)
+
+    def _record(self, key: Any, arguments: Sequence[Any], leaves: Sequence[Value], raw: Sequence[Raw]) -> _Entry:
+        if current_mode().recording and any(isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves):
+            fix = "take the gradient inside (tg.grad, loss.backward()), or pass x.detach()"
+            raise RecordingError(explain(f"{self!r}: an argument wants a gradient, which ends here", fix=fix))
+        if self._entries and not self._told:
+            self._told = True
+            what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
+            warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
+        entry = _Entry(self._function, arguments, raw, self._exact)
+        entries = self._entries.setdefault(key, [])
+        entries.insert(0, entry)
+        del entries[MOST:]
+        return entry
+
+    # -- what it has become -----------------------------------------------------------------------------------------------
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The programs of the newest call, from the recorded one on; each can be drawn with ``graph.draw``."""
+        return self._last("stages").stages
+
+    @property
+    def source(self) -> str:
+        """The text that runs."""
+        return self._last("source").straight.source
+
+    def _last(self, what: str) -> _Entry:
+        if self._newest is None:
+            fix = "call it once: the arguments say for which shapes"
+            raise RecordingError(explain(f"{self!r} has no {what} yet", fix=fix))
+        return self._newest
+
+
+class _Entry:
+    """One recording of a function, for one kind of arguments."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], exact: bool) -> None:
+        recorded = record(function, *arguments, free=False)
+        simplified = simplify(recorded, exact=exact)
+        self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
+        self._program = simplified
+        self.guard = Guard(simplified.conditions)
+        first, reads = len(simplified.inputs), simplified.reads
+        self._leaf_data: list[tuple[int, Variable]] = []
+        self._others = []
+        for number, state in enumerate(simplified.states, first):
+            if number in reads:
+                if state.place.key == "_data":
+                    self._leaf_data.append((number, state.place.owner))
+                else:
+                    self._others.append((number, state))
+        self._values: list[Raw] = [None] * (first + len(simplified.states))
+        states = [simplified.states[number - first] for number, value in simplified.writes if value is not None]
+        self._written = [state.place.owner for state in states if state.place.key == "_data"]
+        self._graded = [state.place.owner for state in states if state.place.key != "_data"]
+        self._is_data = [state.place.key == "_data" for state in states]
+        cleared = [simplified.states[number - first] for number, value in simplified.writes if value is None]
+        self._cleared = [state.place.owner for state in cleared]
+        leaves = [None] * len(simplified.outputs) + [_like(state) for state in states]
+        self.straight = Straight(simplified, self._read(raw), leaves)
+        ready = [fits for fits, is_data in zip(self.straight.ready[len(simplified.outputs) :], self._is_data) if is_data]
+        self._unfit = [i for i, fits in enumerate(ready) if not fits]
+
+    def _read(self, raw: Sequence[Raw]) -> list[Raw]:
+        """The raw values of inputs and states."""
+        values = self._values
+        values[: len(raw)] = raw
+        for number, leaf in self._leaf_data:
+            values[number] = leaf._data
+        for number, state in self._others:
+            values[number] = read(state)
+        return values
+
+    def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
+        program = self._program
+        if anomaly:  # which looks at every result, so every step is run by itself
+            results = program.run(*put_together(program.takes, iter(raw)))
+            leaves, plan = take_apart(results)
+            return put_together(plan, iter([_wrapped(leaf) for leaf in leaves]))
+        with np.errstate(all="ignore"):
+            made = self.straight.run(*self._read(raw))
+        outputs = len(program.outputs)
+        values, gradients = [], []
+        for is_data, value in zip(self._is_data, made[outputs:]):
+            (values if is_data else gradients).append(value)
+        if values:
+            for i in self._unfit:
+                values[i] = fitted(self._written[i], values[i], fresh=True)
+            exchange(self._written, values)
+        if self._graded or self._cleared:
+            found = [owner.kind.wrap(value) for owner, value in zip(self._graded, gradients)]
+            set_gradients([*self._graded, *self._cleared], [*found, *[None] * len(self._cleared)])
+        if program.gives == VALUE:
+            return _wrapped(made[0])
+        return put_together(program.gives, iter([_wrapped(value) for value in made[:outputs]]), scalars=True)
+
+
+def _simple(arguments: Sequence[Any]) -> tuple[Sequence[Any] | None, Any]:
+    """Arguments that are arrays and tensors, which is most of the time, taken apart."""
+    for argument in arguments:
+        if type(argument) is not Tensor and (type(argument) is not np.ndarray or argument.dtype.char == "O"):
+            return None, None
+    return arguments, len(arguments)
+
+
+def _raw(leaf: Value) -> Raw:
+    if isinstance(leaf, Variable):
+        return leaf._data
+    return leaf if isinstance(leaf, np.ndarray) else float(leaf)
+
+
+def _wrapped(value: Raw) -> Variable:
+    return Scalar.wrap(value) if type(value) is float else Tensor.wrap(value)
+
+
+def _like(state: Any) -> Any:
+    """An array laid out like what a state holds."""
+    if state.dtype == NUMBER:
+        return None
+    leaf = state.place.owner
+    return leaf._data
