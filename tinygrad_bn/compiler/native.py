@@ -176,7 +176,8 @@ class Native:
         self._table = (ctypes.c_void_p * max(len(self._pointers), 1))()
         for at, place in self._others:
             self._table[at] = self._fixed[-place - 1].ctypes.data
-        used = [n for n in range(len(nodes)) if nodes[n].dtype == NUMBER and n not in self._low.literals]
+        read = {i for node in nodes for i in node.args}.union(leave)
+        used = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self._low.literals]
         self._numbers = {node: place for place, node in enumerate(used)}
         self._number_table = (ctypes.c_double * max(len(used), 1))()
         self._held: list[Any] = [None] * len(self._leaves)
