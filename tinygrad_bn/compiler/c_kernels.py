@@ -97,7 +97,12 @@ class KernelText:
         for number in self._again:  # what is computed again may need what is not
             for arg in self._nodes[number].args:
                 source = self._source(arg)
-                if source in self._members and self._is_full(source) and source not in self._again and self._used_later(number):
+                if (
+                    source in self._members
+                    and self._is_full(source)
+                    and source not in self._again
+                    and self._used_later(number)
+                ):
                     found.add(source)
         return found - self._kernel.stored
 
@@ -244,7 +249,11 @@ class KernelText:
                     width = columns if columns <= 2 * BLOCK else BLOCK
                     with self._loop(f"for (I b = 0; b < {columns}; b += {width})"):
                         whole = columns % width == 0
-                        self._line(f"const I w = {width};" if whole else f"const I w = {columns} - b < {width} ? {columns} - b : {width};")
+                        self._line(
+                            f"const I w = {width};"
+                            if whole
+                            else f"const I w = {columns} - b < {width} ? {columns} - b : {width};"
+                        )
                         self._vars[-1] = "(b + j)"
                         self._passes(width)
                 else:
@@ -254,7 +263,9 @@ class KernelText:
     def _passes(self, width: int) -> None:
         small = [n for n in self._kernel.members if not self._is_full(n)]
         for number in small:
-            kind = self._sum_type(number) if self._nodes[number].kind == REDUCTION else DTYPES[self._nodes[number].dtype]
+            kind = (
+                self._sum_type(number) if self._nodes[number].kind == REDUCTION else DTYPES[self._nodes[number].dtype]
+            )
             self._line(f"{kind} s{number}{f'[{width}]' if width else ''};")
         for stage in range(max(self._there.values()) + 1):
             self._stage_now = stage
@@ -286,7 +297,9 @@ class KernelText:
         """One pass over the reduced axes."""
         for number in reductions:
             first = FIRST[self._nodes[number].op]
-            self._line(f"for (I j = 0; j < w; j++) s{number}[j] = {first};" if self._blocked else f"s{number} = {first};")
+            self._line(
+                f"for (I j = 0; j < w; j++) s{number}[j] = {first};" if self._blocked else f"s{number} = {first};"
+            )
         reduced = [k for k, axis in enumerate(self._axes) if axis.reduced]
         outer = reduced if self._blocked else reduced[:-1]
         with self._loops_over(outer):

@@ -48,7 +48,9 @@ class Text:
         self._lowered = lowered
         self._rows = rows
         self._declarations = declarations
-        self.kernels = {id(unit): KernelText(lowered, unit) for row in rows for unit in row if not isinstance(unit, int)}
+        self.kernels = {
+            id(unit): KernelText(lowered, unit) for row in rows for unit in row if not isinstance(unit, int)
+        }
 
     def roots(self, unit: Unit) -> tuple[set[int], set[int]]:
         """The nodes whose memory a unit reads, and writes."""
@@ -122,7 +124,9 @@ class Text:
             (a, b), strides = nodes[i].shape[-2:], places[i].strides
             by_rows = strides[-1] == 1 and (strides[-2] >= b or a == 1)
             step = max(strides[-2], b) if by_rows else max(strides[-1], a)
-            texts.append(f"{_lead(places[i], nodes[i].shape, len(lead), i)}, {chr(39)}{'N' if by_rows else 'T'}{chr(39)}, {step}")
+            texts.append(
+                f"{_lead(places[i], nodes[i].shape, len(lead), i)}, {chr(39)}{'N' if by_rows else 'T'}{chr(39)}, {step}"
+            )
         out = _lead(places[number], node.shape, len(lead), number)
         return [f"  {loops}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(texts)}, {out});"]
 
@@ -131,9 +135,7 @@ def _lead(place: Place, shape: tuple[int, ...], rank: int, number: int) -> str:
     """The address of a matrix among several."""
     lead = shape[:-2]
     strides = place.strides
-    parts = [
-        f"i{k + rank - len(lead)} * {strides[k]}" for k, n in enumerate(lead) if n != 1 and strides[k]
-    ]
+    parts = [f"i{k + rank - len(lead)} * {strides[k]}" for k, n in enumerate(lead) if n != 1 and strides[k]]
     offset = place.offset
     return " + ".join([f"m{place.root}", *parts, *([str(offset)] if offset else [])])
 

@@ -19,7 +19,15 @@ from .buffers import packed
 from .c_operations import DTYPES, EXPRESSIONS, QUESTIONS, WHOLE
 from .lines import VIEWS
 
-ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = "elementwise", "reduction", "view", "product", "special", "call", "given"
+ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
+    "elementwise",
+    "reduction",
+    "view",
+    "product",
+    "special",
+    "call",
+    "given",
+)
 REDUCTIONS = {"sum", "max", "min"}
 SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice"}
 
@@ -103,14 +111,22 @@ class Lowered:
     def _given(self, number: int, entry: Any) -> int:
         value = self.sample[number]
         dtype = entry.dtype
-        node = Node(GIVEN, "given", (), {}, np.shape(value) if dtype != NUMBER and value is not None else (), dtype, number)
-        if isinstance(entry, Constant) and (dtype == NUMBER or not np.shape(entry.value)) and dtype in (NUMBER, *DTYPES):
+        node = Node(
+            GIVEN, "given", (), {}, np.shape(value) if dtype != NUMBER and value is not None else (), dtype, number
+        )
+        if (
+            isinstance(entry, Constant)
+            and (dtype == NUMBER or not np.shape(entry.value))
+            and dtype in (NUMBER, *DTYPES)
+        ):
             at = self._add(node, None if dtype == NUMBER else _stand((), dtype))
             self.literals[at] = value if dtype == NUMBER else entry.value.item()
             if node.shape:
                 return self._view(Node(VIEW, "broadcast_to", (at,), {"shape": node.shape}, node.shape, dtype, number))
             return at
-        return self._add(node, None if value is None or dtype == NUMBER else _stand(value.shape, value.dtype, packed(value)))
+        return self._add(
+            node, None if value is None or dtype == NUMBER else _stand(value.shape, value.dtype, packed(value))
+        )
 
     def _step(self, number: int, step: Step) -> int:
         args = tuple(self.of[i] for i in step.args)
@@ -134,7 +150,9 @@ class Lowered:
             x, y = map(self._thin, args)
             inverse = self._elementwise("reciprocal", (y,), self.nodes[y].shape, step.dtype)
             return self._elementwise("multiply", (x, inverse), step.shape, step.dtype, number, packed(result))
-        return self._elementwise(name, tuple(map(self._thin, args)), step.shape, step.dtype, number, packed(result), params)
+        return self._elementwise(
+            name, tuple(map(self._thin, args)), step.shape, step.dtype, number, packed(result), params
+        )
 
     def _known(self, step: Step) -> bool:
         """Whether the kernels' language has such a step."""
@@ -205,11 +223,20 @@ class Lowered:
         if node.dtype == NUMBER:
             return at
         root = self.nodes[place.root]
-        own = root.kind not in (GIVEN, CALL) and place.offset == 0 and _size(root.shape) == _size(node.shape) and place.root not in taken
+        own = (
+            root.kind not in (GIVEN, CALL)
+            and place.offset == 0
+            and _size(root.shape) == _size(node.shape)
+            and place.root not in taken
+        )
         if own and (strides is None or place.strides == strides):
             taken.add(place.root)
             return at
-        stand = None if strides is None else _stand(node.shape, node.dtype, tuple(s * np.dtype(node.dtype).itemsize for s in strides))
+        stand = (
+            None
+            if strides is None
+            else _stand(node.shape, node.dtype, tuple(s * np.dtype(node.dtype).itemsize for s in strides))
+        )
         copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), stand)
         taken.add(copy)
         return copy
@@ -260,7 +287,9 @@ class Lowered:
         shape = self.nodes[source].shape
         by_rows = strides[-1] == 1 and strides[-2] >= shape[-1]
         by_columns = strides[-2] == 1 and strides[-1] >= shape[-2]
-        return source if (by_rows or by_columns) and self.places[source].root not in self.literals else self.dense(source)
+        return (
+            source if (by_rows or by_columns) and self.places[source].root not in self.literals else self.dense(source)
+        )
 
 
 SHAPES = {"reshape": lambda x, shape: x.reshape(shape), "broadcast_to": lambda x, shape: np.broadcast_to(x, shape)}

@@ -219,7 +219,11 @@ class Native:
                 continue
             last = end if root in kept else max([place, *self._readers.get(root, ())])
             for unit in self._units:
-                if isinstance(unit, int) and nodes[unit].kind == CALL and any(self._low.places[i].root == root for i in nodes[unit].args):
+                if (
+                    isinstance(unit, int)
+                    and nodes[unit].kind == CALL
+                    and any(self._low.places[i].root == root for i in nodes[unit].args)
+                ):
                     last = max(last, self._place_of[unit])
             size = math.prod(nodes[root].shape) * np.dtype(nodes[root].dtype).itemsize
             spans.append((place, last, -(-max(size, 1) // ALIGNMENT) * ALIGNMENT, root))
@@ -322,7 +326,11 @@ class Native:
         size = np.dtype(node.dtype).itemsize
         strides = tuple(s * size for s in place.strides)
         start = self._offsets[place.root] + place.offset * size
-        flat = self._arena[start:].view(node.dtype) if (len(self._arena) - start) % size == 0 else self._arena[start:][: (len(self._arena) - start) // size * size].view(node.dtype)
+        flat = (
+            self._arena[start:].view(node.dtype)
+            if (len(self._arena) - start) % size == 0
+            else self._arena[start:][: (len(self._arena) - start) // size * size].view(node.dtype)
+        )
         return np.lib.stride_tricks.as_strided(flat, node.shape, strides)
 
     # -- a run --------------------------------------------------------------------------------------------------------------------
@@ -352,7 +360,10 @@ class Native:
                     table[i] = array.ctypes.data
         phase = self._phase = 1 - self._phase
         variables, arrays = self._phases[phase], self._phase_arrays[phase]
-        if list(map(getrefcount, variables)) != self._idle_variables or list(map(getrefcount, arrays)) != self._idle_arrays:
+        if (
+            list(map(getrefcount, variables)) != self._idle_variables
+            or list(map(getrefcount, arrays)) != self._idle_arrays
+        ):
             for i in range(len(variables)):
                 if getrefcount(variables[i]) > self._idle_variables[i] or getrefcount(arrays[i]) > self._idle_arrays[i]:
                     self._renew(phase, i)
@@ -368,7 +379,9 @@ class Native:
             if state.dtype == NUMBER:
                 exchange([state.place.owner], [self._number(value)])  # type: ignore[list-item]
         leaving = iter(variables)
-        outputs = [next(leaving) if self._low.nodes[n].dtype != NUMBER else Scalar.wrap(self._number(n)) for n in self._outputs]
+        outputs = [
+            next(leaving) if self._low.nodes[n].dtype != NUMBER else Scalar.wrap(self._number(n)) for n in self._outputs
+        ]
         if self._graded or self._cleared:
             owners = [state.place.owner for state, _ in self._graded]
             found = [
