@@ -101,11 +101,9 @@ class Compiled:
         if leaves is None:
             leaves, plan = take_apart(arguments)
         raw = [_raw(leaf) for leaf in leaves]
-        key = (
-            mode.recording,
-            str(plan),
-            tuple([(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]),
-        )
+        strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
+        kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
+        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
         with self._lock:
             entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
             if entry is None:
@@ -205,4 +203,6 @@ def _simple(arguments: Sequence[Any]) -> tuple[Sequence[Any] | None, Any]:
 def _raw(leaf: Value) -> Raw:
     if isinstance(leaf, Variable):
         return leaf._data
-    return leaf if isinstance(leaf, np.ndarray) else float(leaf)
+    if isinstance(leaf, np.ndarray):
+        return leaf if leaf.flags.forc else np.array(leaf)  # laid out as a Tensor lays it out
+    return float(leaf)

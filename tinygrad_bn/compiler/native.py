@@ -341,7 +341,7 @@ class Native:
         for i, (at, number) in enumerate(self._inputs):
             array = values[number]
             if array is not self._held_inputs[i]:
-                array = self._fitting(array, number)
+                array = values[number] = self._fitting(array, number)
                 table[at] = array.__array_interface__["data"][0]
                 self._held_inputs[i] = array
         now = [leaf._data for leaf in self._leaves]
