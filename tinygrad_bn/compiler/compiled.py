@@ -18,7 +18,8 @@ from ..program import Program, record, simplify
 from ..program.parts import NUMBER
 from ..program.run import read
 from ..program.trees import put_together, take_apart
-from ..tensor import Scalar, Tensor
+from ..random import generator
+from ..tensor import Tensor
 from .guard import Guard
 from .build import available
 from .eager import Eager, wrapped
@@ -167,10 +168,15 @@ class _Entry:
         self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
         self._program = simplified
         self.guard = Guard(simplified.conditions)
-        values = list(raw)
+        values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
         for number, state in enumerate(simplified.states, len(raw)):
             values.append(read(state) if number in simplified.reads else None)
-        self._machine: Native | Eager = (Native if backend == "c" else Eager)(simplified, values)
+        drawn_from = generator()
+        before = drawn_from.bit_generator.state
+        try:  # the program is run once on the way
+            self._machine: Native | Eager = (Native if backend == "c" else Eager)(simplified, values)
+        finally:
+            drawn_from.bit_generator.state = before
         self.source = self._machine.source
         del values
         native = isinstance(self._machine, Native)  # which looks at the leaves itself

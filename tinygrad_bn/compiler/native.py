@@ -195,8 +195,8 @@ class Native:
                 self._addresses[phase].append(0)
             for i in range(len(self._leaving)):
                 self._renew(phase, i)
-        self._idle_variables = [getrefcount(variable) for variable in self._phases[0]]
-        self._idle_arrays = [getrefcount(array) for array in self._phase_arrays[0]]
+        self._idle_variables = list(map(getrefcount, self._phases[0]))
+        self._idle_arrays = list(map(getrefcount, self._phase_arrays[0]))
 
     def _renew(self, phase: int, i: int) -> None:
         """A new array, and a variable around it, for something that leaves."""
