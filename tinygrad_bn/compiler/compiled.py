@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import Variable
-from ..engine.mode import current_mode
+from ..engine.mode import Mode, current_mode
 from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
@@ -98,24 +98,31 @@ class Compiled:
         mode = current_mode()
         if mode.tape is not None:  # part of a larger recording
             return self._function(*arguments)
-        leaves, plan = _simple(arguments)
-        if leaves is None:
-            leaves, plan = take_apart(arguments)
-        raw = [_raw(leaf) for leaf in leaves]
-        strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
-        kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
-        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
         with self._lock:
-            entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
-            if entry is None:
-                entry = self._record(key, arguments, leaves, raw)
-            self._newest = entry
-            return entry.run(raw, mode.anomaly)
+            entry = self._newest
+            if entry is not None and not self._exact:  # nearly always the same as last time
+                given = entry.given(arguments, mode)
+                if given is not None and entry.guard.holds():
+                    return entry.run(given, mode.anomaly)
+            return self._look_up(arguments, mode)
 
-    def _record(self, key: Any, arguments: Sequence[Any], leaves: Sequence[Value], raw: Sequence[Raw]) -> _Entry:
-        if current_mode().recording and any(isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves):
+    def _look_up(self, arguments: Sequence[Any], mode: Mode) -> Any:
+        leaves, plan = take_apart(arguments)
+        raw = [_raw(leaf) for leaf in leaves]
+        kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
+        strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
+        wants = [isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves]
+        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
+        if mode.recording and any(wants):
             fix = "take the gradient inside (tg.grad, loss.backward()), or pass x.detach()"
             raise RecordingError(explain(f"{self!r}: an argument wants a gradient, which ends here", fix=fix))
+        entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
+        if entry is None:
+            entry = self._record(key, arguments, raw)
+        self._newest = entry
+        return entry.run(raw, mode.anomaly)
+
+    def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
         if self._entries and not self._told:
             self._told = True
             what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
@@ -186,6 +193,28 @@ class _Entry:
             if number in simplified.reads and not (native and state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
+        self._recording = current_mode().recording
+        self._kinds = None
+        if type(arguments) is tuple and all(type(argument) in (Tensor, np.ndarray) for argument in arguments):
+            self._kinds = [(value.shape, value.dtype) for value in raw]
+
+    def given(self, arguments: Sequence[Any], mode: Mode) -> list[Raw] | None:
+        """The raw arguments, if they are tensors and arrays as those of the recording."""
+        kinds = self._kinds
+        if kinds is None or len(arguments) != len(kinds) or mode.recording is not self._recording:
+            return None
+        raw: list[Raw] = []
+        for argument, (shape, dtype) in zip(arguments, kinds):
+            if type(argument) is Tensor and not argument._requires_grad:
+                value = argument._data
+            elif type(argument) is np.ndarray:
+                value = argument
+            else:
+                return None
+            if value.shape != shape or value.dtype is not dtype:
+                return None
+            raw.append(value)
+        return raw
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         program = self._program
@@ -196,14 +225,6 @@ class _Entry:
         for number, state in self._read:
             values[number] = state.place.owner._data if state.place.key == "_data" else read(state)
         return self._machine.run(values)
-
-
-def _simple(arguments: Sequence[Any]) -> tuple[Sequence[Any] | None, Any]:
-    """Arguments that are arrays and tensors, which is most of the time, taken apart."""
-    for argument in arguments:
-        if type(argument) is not Tensor and (type(argument) is not np.ndarray or argument.dtype.char == "O"):
-            return None, None
-    return arguments, len(arguments)
 
 
 def _raw(leaf: Value) -> Raw:

@@ -233,12 +233,17 @@ def _ordered(lowered: Lowered, units: Sequence[Unit]) -> list[Unit]:
                 went = False
                 for place in left:
                     unit = units[place]
-                    if (isinstance(unit, int) and nodes[unit].kind == CALL) == calls and waits[place] <= done:
+                    if _is_early(lowered, unit) == calls and waits[place] <= done:
                         found.append(unit)
                         done.add(place)
                         went = True
                 left = [place for place in left if place not in done]
     return found
+
+
+def _is_early(lowered: Lowered, unit: Unit) -> bool:
+    """A call, or a check, which may end the run before anything is written."""
+    return isinstance(unit, int) and (lowered.nodes[unit].kind == CALL or lowered.nodes[unit].op == "checked_index")
 
 
 def reads(lowered: Lowered, kernel: Kernel) -> set[int]:

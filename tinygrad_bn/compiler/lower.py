@@ -29,7 +29,7 @@ ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
     "given",
 )
 REDUCTIONS = {"sum", "max", "min"}
-SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice"}
+SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice", "checked_index"}
 
 
 class Node(NamedTuple):
@@ -140,7 +140,7 @@ class Lowered:
             dense = tuple(self._blas(i) for i in args)
             return self._add(node._replace(kind=PRODUCT, args=dense))
         if name in SPECIALS:
-            first = args[0] if name in ("take_along_axis", "overlap_add", "put_slice") else self.dense(args[0])
+            first = args[0] if name in ("take_along_axis", "overlap_add", "put_slice", "checked_index") else self.dense(args[0])
             if self.places[first].root in self.literals:
                 first = self.dense(first)
             return self._add(node._replace(kind=SPECIAL, args=(first, *map(self.dense, args[1:]))))
@@ -170,6 +170,8 @@ class Lowered:
             return step.dtype.startswith("float") and nodes[0].dtype == step.dtype
         if name in VIEWS:
             return nodes[0].dtype != NUMBER
+        if name == "checked_index":  # before anything is written
+            return nodes[0].dtype == "int64" and self.nodes[self.places[self.of[step.args[0]]].root].kind == GIVEN
         if name == "overlap_add":
             return len(step.params["window"]) == 2
         if step.dtype == "bool":

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..engine.write import exchange, set_gradients
+from ..engine.write import exchange, set_gradients, touch
 from ..kinds import Array, Raw
 from ..program import Program, State
 from ..program.parts import NUMBER
@@ -62,7 +62,10 @@ class Native:
             else:
                 self._graded.append((state, low.to_leave(value, None, taken)))
         cleared = [program.states[number - self._first] for number, value in program.writes if value is None]
-        self._cleared = [state.place.owner for state in cleared]
+        self._owners = [state.place.owner for state, _ in self._graded] + [state.place.owner for state in cleared]
+        self._nothing = [None] * len(cleared)
+        self._gradients = [node for _, node in self._graded]
+        self._written_numbers = [(state.place.owner, node) for state, _, node in self._moved if state.dtype == NUMBER]
         leave = [*self._outputs, *(node for _, _, node in self._moved), *(node for _, node in self._graded)]
         self._units = group(low, leave)
         self.plan = self._rows()
@@ -156,11 +159,11 @@ class Native:
             owner = program_state(self._program, number)
             (by_leaf if owner is not None and owner.place.key == "_data" else rest).append(node)
         by_leaf.sort(key=lambda node: node not in written)  # written ones first
-        self._in_place_count = sum(node in written for node in by_leaf)
         for node in by_leaf:
             state: Any = program_state(self._program, nodes[node].number)
             self._pointers[node] = len(self._leaves)
             self._leaves.append(state.place.owner)
+        self._written = self._leaves[: sum(node in written for node in by_leaf)]
         for node in rest:
             at = self._pointers[node] = len(self._pointers)
             number = nodes[node].number
@@ -170,7 +173,8 @@ class Native:
             else:
                 self._inputs.append((at, number))
         self._start = len(self._pointers)
-        self._leaving = [n for n in (*self._outputs, *(node for _, node in self._graded)) if nodes[n].dtype != NUMBER]
+        self._leaving = [n for n in (*self._outputs, *self._gradients) if nodes[n].dtype != NUMBER]
+        self._plain = len(self._leaving) == len(self._outputs) + len(self._gradients)
         for node in self._leaving:
             self._pointers[self._low.places[node].root] = len(self._pointers)
         self._table = (ctypes.c_void_p * max(len(self._pointers), 1))()
@@ -254,7 +258,8 @@ class Native:
             products.get("float32", 0), products.get("float64", 0),
         )  # fmt: skip
         space: dict[str, Any] = {"numbers": self._number_table, "copyto": np.copyto}
-        lines = []
+        lines: list[str] = []
+        refusals: list[str] = []
         k = 0
         for node, place in self._numbers.items():
             if self._low.nodes[node].kind == GIVEN:
@@ -264,11 +269,16 @@ class Native:
                 lines += self._call(part, space)
             elif part or k == len(rows) - 1:
                 function = load(self.source, f"run{k}").function
-                function.argtypes, function.restype = arguments, None
+                function.argtypes, function.restype = arguments, ctypes.c_int
                 space[f"run{k}"] = function
-                lines.append(f"run{k}{common}")
+                checks = [unit for unit in part if isinstance(unit, int) and self._low.nodes[unit].op == "checked_index"]
+                lines.append(f"if run{k}{common}: refuse(values, held)" if checks else f"run{k}{common}")
+                for unit in checks:
+                    refusals.append(self._call(unit, space)[0])
                 k += 1
         self.driver = "\n    ".join(["def drive(values, held, leaving):", *lines, "return"]) + "\n"
+        if refusals:  # what a check has found, said by the operation itself
+            self.driver += "\n    ".join(["def refuse(values, held):", *refusals, "raise AssertionError"]) + "\n"
         exec(compile(self.driver, "<compiled>", "exec"), space)
         self._drive: Callable[..., None] = space["drive"]
         self._space = space
@@ -345,53 +355,63 @@ class Native:
                 table[at] = array.__array_interface__["data"][0]
                 self._held_inputs[i] = array
         now = [leaf._data for leaf in self._leaves]
+        written = self._written
         if not all(map(is_, now, held)):
-            for i, (array, old) in enumerate(zip(now, held)):
-                if array is not old:
-                    if array.base is not None or array.strides != self._leaf_strides[i]:
-                        array = now[i] = _packed_copy(array)
-                    table[i] = array.__array_interface__["data"][0]
-                    held[i] = array
-        counts = list(map(getrefcount, now[: self._in_place_count]))
-        if counts and max(counts) > UNSHARED:
-            for i, count in enumerate(counts):
-                if count > UNSHARED:
-                    held[i] = now[i] = array = _packed_copy(now[i])
-                    table[i] = array.ctypes.data
+            self._look_again(now)
+        if written and max(map(getrefcount, now[: len(written)])) > UNSHARED:
+            self._copy_shared(now)
         phase = self._phase = 1 - self._phase
         variables, arrays = self._phases[phase], self._phase_arrays[phase]
-        if (
-            list(map(getrefcount, variables)) != self._idle_variables
-            or list(map(getrefcount, arrays)) != self._idle_arrays
-        ):
-            for i in range(len(variables)):
-                if getrefcount(variables[i]) > self._idle_variables[i] or getrefcount(arrays[i]) > self._idle_arrays[i]:
-                    self._renew(phase, i)
+        if list(map(getrefcount, variables)) != self._idle_variables or list(map(getrefcount, arrays)) != self._idle_arrays:
+            self._renew_held(phase)
         if variables:
             table[self._start :] = self._addresses[phase]
         self._drive(values, held, arrays)
         return self._commit(now, variables)
 
+    def _look_again(self, now: list[Any]) -> None:
+        """Take the addresses of leaves that have other arrays than at the last run."""
+        for i, (array, old) in enumerate(zip(now, self._held)):
+            if array is not old:
+                if array.base is not None or array.strides != self._leaf_strides[i]:
+                    array = now[i] = _packed_copy(array)
+                    exchange([self._leaves[i]], [array])
+                self._table[i] = array.ctypes.data
+                self._held[i] = array
+
+    def _copy_shared(self, now: list[Any]) -> None:
+        """Give leaves that are written arrays of their own, where somebody else holds theirs."""
+        for i in range(len(self._written)):
+            if getrefcount(now[i]) > UNSHARED - 1:  # without the list that a slice is
+                now[i] = array = _packed_copy(now[i])
+                self._held[i] = array
+                exchange([self._leaves[i]], [array])
+                self._table[i] = array.ctypes.data
+
+    def _renew_held(self, phase: int) -> None:
+        """New arrays for what left a while ago and is still held."""
+        variables, arrays = self._phases[phase], self._phase_arrays[phase]
+        for i in range(len(variables)):
+            if getrefcount(variables[i]) > self._idle_variables[i] or getrefcount(arrays[i]) > self._idle_arrays[i]:
+                self._renew(phase, i)
+
     def _commit(self, now: list[Any], variables: list[Variable]) -> Any:
-        program = self._program
-        exchange(self._leaves[: self._in_place_count], now[: self._in_place_count])
-        for state, _, value in self._moved:
-            if state.dtype == NUMBER:
-                exchange([state.place.owner], [self._number(value)])  # type: ignore[list-item]
-        leaving = iter(variables)
-        outputs = [
-            next(leaving) if self._low.nodes[n].dtype != NUMBER else Scalar.wrap(self._number(n)) for n in self._outputs
-        ]
-        if self._graded or self._cleared:
-            owners = [state.place.owner for state, _ in self._graded]
-            found = [
-                next(leaving) if self._low.nodes[n].dtype != NUMBER else Scalar.wrap(self._number(n))
-                for _, n in self._graded
-            ]
-            set_gradients([*owners, *self._cleared], [*found, *[None] * len(self._cleared)])
-        if program.gives == VALUE:
+        touch(self._written)
+        for leaf, node in self._written_numbers:
+            exchange([leaf], [self._number(node)])
+        if self._plain:  # no Python numbers among what leaves
+            outputs, gradients = variables[: len(self._outputs)], variables[len(self._outputs) :]
+        else:
+            leaving = iter(variables)
+            is_array = [self._low.nodes[node].dtype != NUMBER for node in (*self._outputs, *self._gradients)]
+            nodes = (*self._outputs, *self._gradients)
+            found = [next(leaving) if a else Scalar.wrap(self._number(n)) for a, n in zip(is_array, nodes)]
+            outputs, gradients = found[: len(self._outputs)], found[len(self._outputs) :]
+        if self._owners:
+            set_gradients(self._owners, [*gradients, *self._nothing])
+        if self._program.gives == VALUE:
             return outputs[0]
-        return put_together(program.gives, iter(outputs), scalars=True)
+        return put_together(self._program.gives, iter(outputs), scalars=True)
 
     def _number(self, node: int) -> float:
         literals = self._low.literals
