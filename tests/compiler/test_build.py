@@ -9,8 +9,9 @@ import stat
 import subprocess
 import sys
 import time
-import warnings
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -349,24 +350,16 @@ def test_a_folder_that_others_can_write_to_is_refused(why, home, monkeypatch):
     planted = build.load(TRIPLE)
     if why == "someone else":
         mine = os.getuid()
-        monkeypatch.setattr(os, "getuid", lambda: mine if "tinygrad-bn-" in str(cache._temporary) else mine + 1)
+        cache._temporary_folder()  # made by whom this is
+        monkeypatch.setattr(os, "getuid", lambda: mine + 1)
     else:
-        {"group": home, "everyone": home, "above": home.parent}[why].chmod({"group": 0o770}.get(why, 0o777))
-    monkeypatch.setattr(cache, "_temporary", [])
-    cache._temporary_folder() if why != "someone else" else monkeypatch.setattr(
-        cache, "_temporary_folder", lambda: elsewhere(home)
-    )
+        place, mode = {"group": (home, 0o770), "everyone": (home, 0o707), "above": (home.parent, 0o777)}[why]
+        place.chmod(mode)
     with pytest.warns(cache.CacheWarning, match="someone else" if why == "someone else" else "others can write"):
         found = build.load(TRIPLE)
-    assert (found.function(5), found.from_cache) == (15, False)
+    assert found.function(5) == 15
     assert home not in found.path.parents
     assert planted.path.exists()
-
-
-def elsewhere(home):
-    folder = home.parent.parent / "elsewhere"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 @needs_compiler
@@ -386,7 +379,7 @@ def test_without_a_cache_folder_the_process_has_its_own(why, tmp_path, monkeypat
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.warns(cache.CacheWarning, match="cannot be kept for the next process"):
         first = build.load(marked(why))
-    with warnings.catch_warnings(record=True):
+    with pytest.warns(cache.CacheWarning):
         second = build.load(marked(why))
     assert (first.function(5), second.function(5), second.from_cache) == (15, 15, True)
     assert stat.S_IMODE(first.path.parent.stat().st_mode) == 0o700 or sys.platform == "win32"
@@ -408,12 +401,12 @@ print(found.function(5), build.load({TRIPLE!r} + "int n = 2;").from_cache, found
     assert out.startswith("15 True "), err
     assert str(tmp_path.resolve()) in out
     assert list(tmp_path.glob("tinygrad-bn*")) == []
-    assert err.count("CacheWarning") == 1
+    assert err.count("cannot be kept") == 1
 
 
 @needs_compiler
 def test_a_full_disk(compiler, home, monkeypatch):
-    compiler(f'case "$PWD" in */caches/*) echo "cannot write: No space left on device"; exit 1;; esac')
+    compiler('case "$PWD" in */caches/*) echo "cannot write: No space left on device"; exit 1;; esac')
     with pytest.warns(cache.CacheWarning, match="No space left"):
         found = build.load(marked(4))
     assert found.function(5) == 15
@@ -465,11 +458,11 @@ def test_the_oldest_files_go_and_what_the_killed_left(home, monkeypatch):
 def test_processes_that_build_at_once(compiler, home, tmp_path):
     compiler(f"touch '{tmp_path}/at-work-'$$; while [ ! -e '{tmp_path}/go' ]; do sleep 0.02; done")
     build.toolchain()
-    processes = [start(f"print(build.load({marked(5)!r}).function(5))") for _ in range(3)]
-    wait_for(lambda: len(list(tmp_path.glob("at-work-*"))) == 3)
+    processes = [start(f"print(build.load({marked(5)!r}).function(5))") for _ in range(2)]
+    wait_for(lambda: len(list(tmp_path.glob("at-work-*"))) == 2)
     (tmp_path / "go").touch()
     said = [process.communicate() for process in processes]
-    assert [out for out, _ in said] == ["15\n"] * 3, said
+    assert [out for out, _ in said] == ["15\n"] * 2, said
     assert len(kept(home)) == 1
     assert build.load(marked(5)).from_cache
 
@@ -516,8 +509,8 @@ def test_ctrl_c_at_any_line(home):
         return cache.cached(origin, ".txt", fill, Path.read_text)
 
     assert action("once")[0] == "whole"
-    for at in range(1, lines_of(lambda: action("counted")) + 1):
-        interrupted(lambda: action(at), at)
+    for at in range(1, lines_of(partial(action, "counted")) + 1):
+        interrupted(partial(action, at), at)
         assert all(path.read_text() == "whole" for path in home.glob("*.txt"))
         assert not [place for place in home.glob("new-*") if list(place.iterdir())]
         assert action(at)[0] == "whole"
@@ -562,14 +555,11 @@ print(blas.gemm() == found)
 
 def test_without_scipy_or_with_other_integers_there_is_no_gemm(monkeypatch):
     pytest.importorskip("scipy")
-    out, err = start(
-        "import sys; sys.modules['scipy'] = None\nfrom tinygrad_bn.compiler import blas; print(blas.gemm())"
-    ).communicate()
-    assert out == "None\n", err
-    module = blas._cython_blas()
-
-    class Wide:
-        __pyx_capi__ = {"sgemm": module.__pyx_capi__["dswap"], "dgemm": module.__pyx_capi__["dswap"]}
-
-    monkeypatch.setattr(blas, "_cython_blas", lambda: Wide)
+    other = blas._cython_blas().__pyx_capi__["dswap"]
+    with monkeypatch.context() as hidden:
+        hidden.setitem(sys.modules, "scipy", None)
+        hidden.delitem(sys.modules, "scipy.linalg", raising=False)
+        assert blas.gemm.__wrapped__() is None
+    wide = SimpleNamespace(__pyx_capi__={"sgemm": other, "dgemm": other})
+    monkeypatch.setattr(blas, "_cython_blas", lambda: wide)
     assert blas.gemm.__wrapped__() is None

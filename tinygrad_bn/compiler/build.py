@@ -143,9 +143,10 @@ def _try_out(command: tuple[str, ...], place: Path) -> tuple[str, list[str], lis
 
     flags = [flag for flag in FLAGS.split() if flag != "-march=native" or processor()]
     if not works(flags):
+        status, said = _compile(command, [], "", place)
+        if status:
+            raise _refused("the C compiler cannot build the smallest program", command, status, said)
         flags = [flag for flag in flags if works([flag])]
-    if not flags:
-        raise _refused("the C compiler cannot build the smallest program", command, *_compile(command, [], "", place))
     version = _run([*command, "--version"], place)[1].partition("\n")[0]
     for functions in ([*VECTOR, *MORE_VECTOR], [*VECTOR]):
         for extra in (["-lmvec"], ["-lmvec", "-fveclib=libmvec"]):  # gcc goes by declarations, clang by a flag

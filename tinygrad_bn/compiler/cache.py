@@ -60,6 +60,8 @@ def cached(
     key = _hash(repr((origin, processor())).encode())
     folder = cache_folder()
     try:
+        if not folder.is_absolute():
+            raise FileNotFoundError(0, "there is no home folder")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return _find_or_make(_private(folder.resolve()), key, suffix, make, read)
     except OSError as error:
@@ -79,7 +81,7 @@ def cache_folder() -> Path:
     if not os.path.isabs(base):
         usual = {"darwin": "~/Library/Caches", "win32": os.environ.get("LOCALAPPDATA", "~/AppData/Local")}
         base = os.path.expanduser(usual.get(sys.platform, "~/.cache"))
-    return Path(base if os.path.isabs(base) else os.devnull, "tinygrad-bn")  # not everybody has a home
+    return Path(base, "tinygrad-bn")
 
 
 @functools.cache
