@@ -1,6 +1,7 @@
 """C text becomes a loaded function, once; whatever the compiler, the disk, other processes and Ctrl-C do meanwhile."""
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -406,14 +407,34 @@ print(found.function(5), build.load({TRIPLE!r} + "int n = 2;").from_cache, found
 
 @needs_compiler
 def test_a_full_disk(compiler, home, monkeypatch):
-    compiler('case "$PWD" in */caches/*) echo "cannot write: No space left on device"; exit 1;; esac')
+    compiler('case "$PWD" in */caches/*) exit 1;; esac')
+    build.toolchain()
+    full = [str(home.parent.resolve())]
+    real = Path.write_bytes
+
+    def write(path, content):
+        if str(path).startswith(tuple(full)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.warns(cache.CacheWarning, match="No space left"):
         found = build.load(marked(4))
     assert found.function(5) == 15
     assert kept(home) == []
-    compiler('echo "cannot write: No space left on device"; exit 1')
+    compiler("exit 1")
+    full.append(str(cache._temporary_folder()))
     with pytest.warns(cache.CacheWarning), pytest.raises(CompilerError, match="No space left"):
         build.load(marked(4))
+
+
+@needs_compiler
+@needs_posix
+def test_a_limit_on_the_size_of_files():
+    code = "import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))"
+    _, err = start(f"{code}; build.load('/* unlike any other */ int run(int x) {{ return x; }}')").communicate()
+    assert "CompilerError: a compiled program cannot be written or loaded" in err
+    assert "File too large" in err
 
 
 @needs_compiler
