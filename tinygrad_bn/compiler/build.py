@@ -28,6 +28,7 @@ FLAGS = (
 # glibc 2.35 on there is more.
 VECTOR = ("exp", "log", "sin", "cos")
 MORE_VECTOR = ("tanh", "expm1", "log1p", "log2", "log10", "exp2", "erf", "erfc", "sinh", "cosh", "tan", "atan", "cbrt")
+TRIAL = 1  # a new number whenever ``_try_out`` changes: what an old one found is not read then
 PROGRAM = "program.dll" if sys.platform == "win32" else "program.so"
 PATIENCE = 300.0  # seconds that a compiler has
 LINES = 12  # of what a compiler said that are shown
@@ -109,7 +110,7 @@ def _toolchain(command: tuple[str, ...], identity: tuple[int, ...]) -> Toolchain
         file.write_text(json.dumps(_try_out(command, place)), encoding="utf-8")
         return file
 
-    origin = (command, identity, FLAGS, VECTOR, MORE_VECTOR)
+    origin = (TRIAL, command, identity, FLAGS, VECTOR, MORE_VECTOR)
     found, _, _ = cached(origin, ".json", make, lambda path: json.loads(path.read_bytes()))
     return Toolchain(command, identity, *found)
 
