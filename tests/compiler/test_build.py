@@ -299,7 +299,7 @@ def test_a_compiler_whose_work_cannot_be_loaded(compiler, home):
 
 
 @needs_compiler
-@pytest.mark.parametrize("damage", ["cut off", "a bit flipped", "empty", "foreign", "a folder", "gone"])
+@pytest.mark.parametrize("damage", ["cut off", "a bit flipped", "empty", "foreign", "another name", "a folder", "gone"])
 def test_a_damaged_entry_is_built_anew(damage, home):
     before = build.load(TRIPLE)
     path = before.path
@@ -316,9 +316,13 @@ def test_a_damaged_entry_is_built_anew(damage, home):
     elif damage == "a folder":
         path = path.with_name(path.name.replace("-", "-0"))
         path.mkdir()
+    elif damage == "another name":
+        path = path.with_name(path.name[:-10] + "0123456.so")
+        path.write_bytes(content)
     after = build.load(TRIPLE)
     assert (after.function(5), after.from_cache) == (15, False)
     assert after.path.read_bytes() == content
+    assert after.path == path or not path.is_file()
     assert build.load(TRIPLE).from_cache
 
 
@@ -523,6 +527,18 @@ def test_ctrl_c_while_the_compiler_works(compiler, home, tmp_path):
     assert "KeyboardInterrupt" in err
     assert kept(home) == []
     wait_for(lambda: not alive((tmp_path / "child").read_text().strip()))
+
+
+def test_a_file_gets_its_name_last_and_at_once(home, monkeypatch):
+    def interrupt(made, path):
+        assert made.read_text() == "whole"
+        assert not path.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached("it", ".txt", fill, Path.read_text)
+    assert list(home.iterdir()) == []
 
 
 def test_ctrl_c_at_any_line(home):
