@@ -391,6 +391,17 @@ def test_without_a_cache_folder_the_process_has_its_own(why, tmp_path, monkeypat
     assert not Path("relative").exists()
 
 
+def test_where_the_cache_folder_is(monkeypatch, tmp_path):
+    assert cache.cache_folder() == tmp_path / "caches" / "tinygrad-bn"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    for unset in ("", "relative/path"):  # a relative one is to be ignored
+        monkeypatch.setenv("XDG_CACHE_HOME", unset)
+        assert cache.cache_folder() == tmp_path / ".cache" / "tinygrad-bn"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache.cache_folder() == tmp_path / "Library" / "Caches" / "tinygrad-bn"
+
+
 @needs_compiler
 def test_the_folder_of_a_process_goes_with_it_and_the_warning_comes_once(tmp_path):
     code = f"""
