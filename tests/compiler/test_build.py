@@ -133,6 +133,22 @@ def test_what_a_program_depends_on_is_in_its_name(what, compiler, monkeypatch):
 
 
 @needs_compiler
+def test_another_version_of_a_compiler_is_tried_out_anew(compiler):
+    script = compiler("true")
+    assert "-fopenmp-simd" in build.toolchain().flags
+    refuse = 'for word; do [ "$word" = -fopenmp-simd ] && exit 1; done'
+    script.write_text(script.read_text().replace("#!/bin/sh", f"#!/bin/sh\n{refuse}"))
+    assert "-fopenmp-simd" not in build.toolchain().flags
+
+
+@needs_compiler
+def test_a_function_that_is_called_one_by_one_is_not_vector_math():
+    source = "double f(double); double run(double x) { return f(x); }\n"
+    plain = build.load(source.replace("f(double);", "f(double x) { return x; }"))
+    assert build._vectorized(plain.path, build.VECTOR) == []
+
+
+@needs_compiler
 def test_the_compiler_gets_words_that_say_nothing_of_the_user(compiler, tmp_path):
     compiler(f"printf '%s\\n' \"$@\" > '{tmp_path}/words'; (pwd; echo $TMPDIR) > '{tmp_path}/places'")
     build.load(marked(1))
