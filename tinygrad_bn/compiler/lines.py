@@ -11,12 +11,23 @@ from ..engine.unbroadcast import ones, stretched, sums_by_blas
 from ..kinds import Array, Params
 from ..program import Step
 
-VIEWS = {"reshape", "transpose", "broadcast_to", "take_slice", "sliding_window", "take_diagonal", "identity", "stop_gradient"}
+VIEWS = {
+    "reshape",
+    "transpose",
+    "broadcast_to",
+    "take_slice",
+    "sliding_window",
+    "take_diagonal",
+    "identity",
+    "stop_gradient",
+}
 BITS = {4: np.int32, 8: np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
 
 
-def lines(step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name) -> list[str] | None:
+def lines(
+    step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name
+) -> list[str] | None:
     """The lines for a step, or ``None`` where there is no way to write into ``out``.
 
     Args:
@@ -29,7 +40,8 @@ def lines(step: Step, args: Sequence[str], values: Sequence[Any], out: str, resu
     """
     forward, params = step.primitive.forward, step.params
     if isinstance(forward, np.ufunc) or step.primitive.name == "matmul":
-        return [f"{name(forward)}({', '.join((*args, out))})"] if not params else None
+        given = f"out={out}" if forward in (np.maximum, np.minimum) else out  # NumPy wants the word for these two
+        return [f"{name(forward)}({', '.join((*args, given))})"] if not params else None
     writer = WRITERS.get(step.primitive.name)
     return writer(args, values, out, result, params, name) if writer is not None else None
 
@@ -49,7 +61,7 @@ def _sigmoid(args: Sequence[str], values: Any, out: str, result: Array, params: 
 
 
 def _relu(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{name(np.maximum)}({args[0]}, 0.0, {out})"]
+    return [f"{name(np.maximum)}({args[0]}, 0.0, out={out})"]
 
 
 def _power(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
