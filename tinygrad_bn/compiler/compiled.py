@@ -41,7 +41,11 @@ class CompileWarning(UserWarning):
 
 
 def compile(  # noqa: A001
-    function: Callable[..., Any] | None = None, *, backend: str | None = None, exact: bool = False
+    function: Callable[..., Any] | None = None,
+    *,
+    backend: str | None = None,
+    exact: bool = False,
+    quiet: bool = False,
 ) -> Any:
     """Compile a function of tensors, or a whole training step with ``backward`` and ``optimizer.step`` in it.
 
@@ -56,6 +60,7 @@ def compile(  # noqa: A001
         backend: "c": C functions of few passes over memory, built by the system's compiler; "numpy": straight-line NumPy.  By
             default C where there is a compiler, NumPy elsewhere.
         exact: the same bits as the function itself, with NumPy; otherwise laws of algebra are used by which last bits differ.
+        quiet: say nothing when the function is recorded anew, which is said once otherwise.
 
     Returns:
         A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
@@ -65,14 +70,16 @@ def compile(  # noqa: A001
         MissingCompilerError: C was asked for, and there is no compiler.
     """
     if function is None:
-        return functools.partial(compile, backend=backend, exact=exact)
-    return Compiled(function, backend, exact)
+        return functools.partial(compile, backend=backend, exact=exact, quiet=quiet)
+    return Compiled(function, backend, exact, quiet)
 
 
 class Compiled:
     """A compiled function; see ``compile``."""
 
-    def __init__(self, function: Callable[..., Any], backend: str | None = None, exact: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], backend: str | None = None, exact: bool = False, quiet: bool = False
+    ) -> None:
         if not callable(function):
             raise ArgumentError(explain("compile: a function is compiled", got=type(function).__name__))
         if backend not in (None, *BACKENDS):
@@ -88,7 +95,7 @@ class Compiled:
         self._entries: dict[Any, list[_Entry]] = {}
         self._newest: _Entry | None = None
         self._lock = threading.RLock()  # the arrays inside are shared by all calls
-        self._told = False
+        self._told = quiet
 
     def __repr__(self) -> str:
         programs = sum(map(len, self._entries.values()))
@@ -157,6 +164,11 @@ class Compiled:
         """The text that runs."""
         return self._last("source").source
 
+    @property
+    def nbytes(self) -> int:
+        """Memory for what lives between the operations of the newest call, in bytes."""
+        return self._last("memory").nbytes
+
     def _last(self, what: str) -> _Entry:
         if self._newest is None:
             fix = "call it once: the arguments say for which shapes"
@@ -184,7 +196,9 @@ class _Entry:
             self._machine: Native | Eager = (Native if backend == "c" else Eager)(simplified, values)
         finally:
             drawn_from.bit_generator.state = before
-        self.source = self._machine.source
+        self.source, self.nbytes = self._machine.source, self._machine.nbytes
+        if isinstance(self._machine, Native):
+            self.stages = (*self.stages, Stage("grouped", self._machine.grouped))
         del values
         native = isinstance(self._machine, Native)  # which looks at the leaves itself
         self._read = [
