@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.compiler.near import near
+from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.program.bits import same_bits
 from tests.program.test_program_operations import forward, forward_and_backward
 from tinygrad_bn.compiler import compile

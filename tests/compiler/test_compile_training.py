@@ -278,7 +278,7 @@ def test_a_new_kind_of_argument_is_recorded_anew_and_said_once():
     assert "3 recorded" in repr(run)
 
 
-# -- what is refused ------------------------------------------------------------------------------------------------------------
+# -- what is refused -----------------------------------------------------------------------------------------------------
 
 
 def test_a_decision_by_a_value_is_refused_with_its_line():
@@ -357,3 +357,34 @@ def test_a_label_out_of_range_is_found_and_nothing_is_written(how):
     with pytest.raises(tg.errors.IndexingError, match="7"):
         run(x, y)
     same_bits(_without_generator(([], snapshot(model, opt))), _without_generator(([], before)))
+
+
+def test_fit_compiled(tmp_path):
+    """The same training as without, with a shorter last batch, metrics, clipping; a run continued from a checkpoint, too."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(45, 4)).astype(np.float32), rng.integers(0, 3, 45)
+    kept = []
+    for how in ({}, {"compile": True}, {"compile": True, "checkpoint": tmp_path / "run.safetensors"}):
+        tg.manual_seed(0)
+        model = mlp()
+        loader = tg.data.DataLoader(tg.data.ArrayDataset(x, y), batch_size=10, shuffle=True)
+        opt = optim.Adam(model.parameters(), lr=0.01)
+        settings = {"metrics": {"accuracy": tg.train.accuracy}, "clip_norm": 1.0, "progress": False, **how}
+        for epochs in (2, 4) if "checkpoint" in how else (4,):
+            resume = {"resume": True} if "checkpoint" in how else {}
+            run = tg.train.fit(model, loader, opt, functional.cross_entropy, epochs=epochs, **settings, **resume)
+        history = [{name: record[name] for name in ("loss", "accuracy")} for record in run.history]
+        kept.append((history, model.state_dict()))
+    near(kept[1], kept[0], 4000, ["float32"])
+    same_bits(kept[2], kept[1])
+
+
+def test_fit_compiled_refuses_a_loss_that_is_not_finite():
+    x = np.full((4, 4), np.inf, np.float32)
+    model = mlp()
+    loader = tg.data.DataLoader(tg.data.ArrayDataset(x, np.zeros(4, int)), batch_size=4)
+    before = {name: np.array(value) for name, value in model.state_dict().items()}
+    opt = optim.SGD(model.parameters(), lr=0.1)
+    with np.errstate(all="ignore"), pytest.raises(tg.errors.AnomalyError, match="the loss is nan"):
+        tg.train.fit(model, loader, opt, functional.cross_entropy, epochs=1, progress=False, compile=True)
+    same_bits(dict(model.state_dict()), before)

@@ -68,7 +68,7 @@ class KernelText:
 
     def _cheap(self) -> set[int]:
         """Members that a later pass computes once more, rather than keep them in memory."""
-        cost = {}
+        cost: dict[int, int] = {}
         for number in self._kernel.members:
             node = self._nodes[number]
             if self._is_full(number):
@@ -91,9 +91,9 @@ class KernelText:
         for number in self._kernel.members:
             for arg in self._nodes[number].args:
                 source = self._source(arg)
-                if source in self._members and self._is_full(source) and source not in self._again:
-                    if self._stage[source] < self._stage[number]:
-                        found.add(source)
+                kept = source in self._members and self._is_full(source) and source not in self._again
+                if kept and self._stage[source] < self._stage[number]:
+                    found.add(source)
         for number in self._again:  # what is computed again may need what is not
             for arg in self._nodes[number].args:
                 source = self._source(arg)

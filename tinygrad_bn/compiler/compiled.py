@@ -20,9 +20,9 @@ from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..random import generator
 from ..tensor import Tensor
-from .guard import Guard
 from .build import available
 from .eager import Eager, wrapped
+from .guard import Guard
 from .native import Native
 
 BACKENDS = ("numpy", "c")
@@ -132,7 +132,8 @@ class Compiled:
     def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
         if self._entries and not self._told:
             self._told = True
-            what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
+            name = clean(getattr(self._function, "__name__", "a function"), 100)
+            what = f"{name} is recorded anew, for other shapes, dtypes or settings of modules"
             warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
         entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
         entries = self._entries.setdefault(key, [])
@@ -184,7 +185,7 @@ class _Entry:
     ) -> None:
         recorded = record(function, *arguments, free=False)
         simplified = simplify(recorded, exact=exact)
-        self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
+        self.stages: tuple[Stage, ...] = (Stage("recorded", recorded), Stage("simplified", simplified))
         self._program = simplified
         self.guard = Guard(simplified.conditions)
         values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only

@@ -43,7 +43,7 @@ class Driver:
             for node, place in plan.numbers.items()
             if self._low.nodes[node].kind == GIVEN
         ]
-        refusals = []
+        refusals: list[str] = []
         rows = 0
         for part in plan.rows:
             if isinstance(part, int):

@@ -49,7 +49,8 @@ class Eager:
         with np.errstate(all="ignore"):
             made = self._run(*values)
         outputs = len(self._program.outputs)
-        data, gradients = [], []
+        data: list[Raw] = []
+        gradients: list[Raw] = []
         for is_data, value in zip(self._is_data, made[outputs:]):
             (data if is_data else gradients).append(value)
         for i in self._unfit:

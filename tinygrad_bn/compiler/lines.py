@@ -75,7 +75,7 @@ def _astype(args: Sequence[str], values: Any, out: str, result: Array, params: P
 
 def _where(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
     condition, x, y = args
-    if getattr(values[0], "dtype", None) != bool:
+    if getattr(values[0], "dtype", None) != np.bool_:
         return None
     bits = BITS.get(result.itemsize) if result.dtype.kind == "f" else None
     if y == "0.0" and bits is not None and getattr(values[1], "dtype", None) == result.dtype:
@@ -98,7 +98,7 @@ def _sum_to(args: Sequence[str], values: Any, out: str, result: Array, params: P
     shape, x = params["shape"], values[0]
     axes = stretched(shape, x.shape)
     keepdims = len(shape) == x.ndim
-    if not axes or tuple(n for i, n in enumerate(x.shape) if i not in axes) != shape and not keepdims:
+    if not axes or (tuple(n for i, n in enumerate(x.shape) if i not in axes) != shape and not keepdims):
         return None
     return _sum(args, values, out, result, {"axis": axes, "keepdims": keepdims}, name)
 

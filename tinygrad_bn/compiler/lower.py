@@ -130,7 +130,7 @@ class Lowered:
 
     def _step(self, number: int, step: Step) -> int:
         args = tuple(self.of[i] for i in step.args)
-        result, name, params = self.sample[number], step.primitive.name, step.params
+        result, name, params = self.sample[number], step.primitive.name, dict(step.params)
         node = Node(CALL, name, args, params, step.shape, step.dtype, number)
         if step.dtype == NUMBER or not self._known(step):
             return self._add(node, None if step.dtype == NUMBER else _stand(step.shape, result.dtype, packed(result)))
@@ -140,7 +140,11 @@ class Lowered:
             dense = tuple(self._blas(i) for i in args)
             return self._add(node._replace(kind=PRODUCT, args=dense))
         if name in SPECIALS:
-            first = args[0] if name in ("take_along_axis", "overlap_add", "put_slice", "checked_index") else self.dense(args[0])
+            first = (
+                args[0]
+                if name in ("take_along_axis", "overlap_add", "put_slice", "checked_index")
+                else self.dense(args[0])
+            )
             if self.places[first].root in self.literals:
                 first = self.dense(first)
             return self._add(node._replace(kind=SPECIAL, args=(first, *map(self.dense, args[1:]))))
@@ -176,7 +180,7 @@ class Lowered:
             return len(step.params["window"]) == 2
         if step.dtype == "bool":
             return name in QUESTIONS or name in ("where", "copy", "astype") or name == "put_slice"
-        whole = name in WHOLE and name not in QUESTIONS or name == "put_slice"
+        whole = (name in WHOLE and name not in QUESTIONS) or name == "put_slice"
         return whole or (step.dtype.startswith("float") and name in EXPRESSIONS and name not in QUESTIONS)
 
     def _positions_are_safe(self, step: Step, nodes: list[Node]) -> bool:
@@ -306,7 +310,8 @@ class Lowered:
 
 def _slice(x: Array, index: tuple[Any, ...]) -> Array:
     whole = index if any(part is Ellipsis for part in index) else (*index, Ellipsis)
-    return x[whole]  # with an ellipsis a view even where it is a single element
+    part: Array = x[whole]  # with an ellipsis a view even where it is a single element
+    return part
 
 
 SHAPES: dict[str, Any] = {

@@ -17,8 +17,8 @@ import numpy as np
 from ..kinds import Array, Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
-from .build import toolchain
 from .buffers import ALIGNMENT, packed
+from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
 from .lower import CALL, GIVEN, Lowered

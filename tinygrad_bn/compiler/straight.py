@@ -73,7 +73,7 @@ class Straight:
 
     def _last_uses(self) -> dict[int, int]:
         """For each value that owns memory, the last step that reads it."""
-        last = {}
+        last: dict[int, int] = {}
         for number, step in enumerate(self._program.steps, self._first):
             last.update((self._root[i], number) for i in step.args)
         last.update((self._root[i], len(self._root)) for i in self._leave)
@@ -129,7 +129,7 @@ class Straight:
         if step.dtype == NUMBER:
             made = self._called(step, step.primitive.on_floats)
         elif self._root[number] != number and step.args[0] in self._fixed:
-            self._fix(number, step.primitive.on_arrays([self._fixed[step.args[0]]], step.params))
+            self._fix(number, step.primitive.on_arrays([self._fixed[step.args[0]]], dict(step.params)))
         elif self._root[number] != number:
             made = self._called(step, step.primitive.on_arrays)
         else:
@@ -165,10 +165,10 @@ class Straight:
         """The array of an argument that nobody needs after this step, and that is laid out as the result."""
         result = self._sample[number]
         for i in step.args:
-            old = self._pooled.get(i)
-            if old is not None and self._last[i] == number and old.nbytes == result.nbytes:
-                if old.shape == result.shape and old.strides == result.strides:
-                    return self._pool.over(self._pooled.pop(i), result)
+            old: Any = self._pooled.get(i)
+            dies = old is not None and self._last[i] == number
+            if dies and (old.nbytes, old.shape, old.strides) == (result.nbytes, result.shape, result.strides):
+                return self._pool.over(self._pooled.pop(i), result)
         return None
 
     def _called(self, step: Step, compute: Callable[..., Raw]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..compiler import compile as compiled
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
@@ -108,6 +109,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    compile: bool = False,
 ) -> Run:
     """Train: for each batch forward, loss, backward, step.
 
@@ -142,6 +144,8 @@ def fit(
             that no run writes over another's.
         progress: on standard error, a bar per epoch where the package tqdm is installed and that is a terminal, else a
             line per epoch; nothing if ``TQDM_DISABLE`` is set.
+        compile: record the forward and backward pass, and the optimizer's step, and run them compiled, see ``tg.compile``;
+            a last batch of another size is a second program.
 
     Returns:
         The run, with ``history``.
@@ -182,6 +186,7 @@ def fit(
             for monitor in monitors:
                 monitor.at_epoch(run)
     model.train()
+    machine = _machine(run, loss, compile)
 
     word = Progress(progress, epochs)
     whole = True  # whether model, optimizer, loader and run are all at the same step
@@ -192,7 +197,7 @@ def fit(
                 if run.batch < len(loader):
                     for batch in word.batches(loader, run):
                         whole = False
-                        _step(run, batch, loss, metrics, clip_norm)
+                        _step(run, machine, batch, metrics, clip_norm)
                         if schedule is not None and schedule_each == "step":
                             schedule.step()
                         run.seconds = time.perf_counter() - began
@@ -229,30 +234,46 @@ def fit(
     return run
 
 
-def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
-    inputs, target, count = parts_of(batch)
-    put_back = _as_it_is(run)
-    weights: list[Any] = []
-    try:
+Machine = tuple[Callable[..., Any], Callable[[], Any]]
+
+
+def _machine(run: Run, loss: Metric, compile: bool) -> Machine:  # noqa: A002
+    """What a step does: the output, the loss and all gradients of a batch; and then the optimizer's move."""
+
+    def forward_backward(inputs: tuple[Any, ...], target: Any) -> tuple[Any, Any]:
         output = run.model(*inputs)
         value = loss(output, target)
         if not isinstance(value, Variable) or not value.requires_grad:
             got = f"a {type(value).__name__} that requires no gradient"
             raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
+        run.optimizer.zero_grad()
+        if value.size == 1 and (compile or math.isfinite(value.item())):  # else it is refused when it is measured
+            value.backward()
+        return output, value
+
+    if not compile:
+        return forward_backward, run.optimizer.step
+    return compiled(forward_backward, quiet=True), compiled(run.optimizer.step, quiet=True)
+
+
+def _step(run: Run, machine: Machine, batch: Any, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
+    inputs, target, count = parts_of(batch)
+    put_back = _as_it_is(run)
+    weights: list[Any] = []
+    try:
+        output, value = machine[0](inputs, target)
         number = measured({"loss": lambda output, target: value}, output, target)["loss"]
         if not math.isfinite(number):
             raise _anomaly(run, f"the loss is {number}")
         with no_grad():
             found = {"loss": number, **measured(metrics, output, target)}
-        run.optimizer.zero_grad()
-        value.backward()
         for p in run.optimizer.params:
             if p.grad is not None and not _is_finite(p.grad.numpy()):
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
         if clip_norm is not None:
             clip_grad_norm_(run.optimizer.params, clip_norm)
         weights = [p.data for p in run.optimizer.params]
-        run.optimizer.step()
+        machine[1]()
     except BaseException:
         if all(p.data is data for p, data in zip(run.optimizer.params, weights)):  # else Ctrl-C came after the step
             put_back()
