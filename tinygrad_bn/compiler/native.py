@@ -1,8 +1,8 @@
 """A program as C functions: one run of it, on the states as they stand.
 
 States are written in place where nobody but their leaf holds the array; who has kept one (``p.data``) keeps it unchanged, since
-the leaf gets a copy first.  What leaves (results, gradients) alternates between two sets of arrays, and who still holds one
-from the run before last keeps that, too.  Python handles no signal inside of a C function, so an interrupt finds all states
+the leaf gets a copy first; so with gradients.  Results alternate between two sets of arrays, and who still holds one from the run
+before last keeps that, too.  Python handles no signal inside of a C function, so an interrupt finds all states
 old, or all of them new.
 """
 
@@ -62,9 +62,15 @@ class Native:
             self._table[plan.pointers[node]] = array.ctypes.data
         self._held: list[Any] = [None] * len(self._leaves)  # the arrays whose addresses stand in the table
         self._held_inputs: list[Any] = [None] * len(self._inputs)
-        self._first_leaving = len(plan.pointers) - len(plan.leaving)
+        first = len(plan.pointers) - len(plan.leaving)
+        arrays = [node for node in plan.outputs if node in plan.leaving]
+        self._outputs = [_Leaving(plan, arrays, self._table, first) for _ in range(2)]
+        again = len(plan.rows) == 1  # nothing can fail once the first gradient is written
+        graded = [owner for owner, node in zip(self._graded, plan.gradients) if node in plan.leaving]
+        nodes_of = [node for node in plan.gradients if node in plan.leaving]
+        sets = [_Leaving(plan, nodes_of, self._table, first + len(arrays), graded if again else ()) for _ in range(2 - again)]
+        self._gradients = sets if len(sets) == 2 else sets * 2
         self._phase = 0
-        self._sets = [_Leaving(plan), _Leaving(plan)]
         self._arena = aligned(plan.nbytes)
         driver = Driver(plan, self._table, self._arena)
         self._drive, self._numbers = driver.drive, driver.numbers
@@ -86,12 +92,11 @@ class Native:
         if self._written and max(map(getrefcount, now[: len(self._written)])) > UNSHARED:
             self._copy_shared(now)
         self._phase = 1 - self._phase
-        leaving = self._sets[self._phase]
-        leaving.renew()
-        if leaving.arrays:
-            self._table[self._first_leaving :] = leaving.addresses  # type: ignore[assignment]
-        self._drive(values, self._held, leaving.arrays)
-        return self._commit(leaving.variables)
+        outputs, gradients = self._outputs[self._phase], self._gradients[self._phase]
+        outputs.stand_by()
+        gradients.stand_by()
+        self._drive(values, self._held, outputs.arrays + gradients.arrays)
+        return self._commit(outputs.variables + gradients.variables)
 
     def _look_again(self, now: list[Any]) -> None:
         """Take the addresses of leaves that have other arrays than at the last run."""
@@ -138,17 +143,25 @@ class Native:
 
 
 class _Leaving:
-    """Arrays and variables for what leaves a run, used again when nobody holds them any more."""
+    """Arrays and variables for what leaves a run, used again when nobody holds them any more.
 
-    def __init__(self, plan: Plan) -> None:
-        nodes = plan.low.nodes
-        self._kinds = [(nodes[node].shape, nodes[node].dtype, plan.strides(node)) for node in plan.leaving]
-        self.arrays: list[Array] = [None] * len(self._kinds)  # type: ignore[list-item]
-        self.variables: list[Variable] = [None] * len(self._kinds)  # type: ignore[list-item]
-        self.addresses = [0] * len(self._kinds)
-        for i in range(len(self._kinds)):
+    Args:
+        plan: the plan of the program.
+        nodes: what leaves.
+        table: addresses.
+        first: the place of the first in the table.
+        owners: leaves whose gradients these are: that they hold them does not matter.
+    """
+
+    def __init__(self, plan: Plan, nodes: Sequence[int], table: Any, first: int, owners: Sequence[Variable] = ()) -> None:
+        self._kinds = [(plan.low.nodes[node].shape, plan.low.nodes[node].dtype, plan.strides(node)) for node in nodes]
+        self._table, self._first, self._owners = table, first, owners
+        self.arrays: list[Array] = [None] * len(nodes)  # type: ignore[list-item]
+        self.variables: list[Variable] = [None] * len(nodes)  # type: ignore[list-item]
+        self._addresses = [0] * len(nodes)
+        for i in range(len(nodes)):
             self._make(i)
-        self._idle = self._counts()
+        self._idle = self._usual = self._counts()
 
     def _counts(self) -> tuple[list[int], list[int]]:
         return list(map(getrefcount, self.arrays)), list(map(getrefcount, self.variables))
@@ -156,15 +169,22 @@ class _Leaving:
     def _make(self, i: int) -> None:
         shape, dtype, strides = self._kinds[i]
         array = np.empty_like(np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides))
-        self.arrays[i], self.variables[i], self.addresses[i] = array, Tensor.wrap(array), array.ctypes.data
+        self.arrays[i], self.variables[i], self._addresses[i] = array, Tensor.wrap(array), array.ctypes.data
 
-    def renew(self) -> None:
-        """Make anew what somebody still holds."""
+    def stand_by(self) -> None:
+        """Make anew what somebody still holds, and put the addresses into the table."""
         counts = self._counts()
-        if counts != self._idle:
-            for i, (now, idle) in enumerate(zip(zip(*counts), zip(*self._idle))):
-                if now[0] > idle[0] or now[1] > idle[1]:
+        if counts != self._usual:
+            allowed = [0] * len(self._kinds)
+            if self._owners:
+                allowed = [int(owner._grad is variable) for owner, variable in zip(self._owners, self.variables)]
+            for i, own in enumerate(allowed):
+                if counts[0][i] > self._idle[0][i] or counts[1][i] > self._idle[1][i] + own:
                     self._make(i)
+                    allowed[i] = 0
+            self._usual = self._idle[0], [count + own for count, own in zip(self._idle[1], allowed)]
+        if self._addresses:
+            self._table[self._first : self._first + len(self._addresses)] = self._addresses
 
 
 def _copy(array: Array) -> Array:
