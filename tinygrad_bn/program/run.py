@@ -40,7 +40,7 @@ def run(program: Program, arguments: Sequence[Any]) -> Any:
                 explain("program.run: not as it was recorded", got=got, fix="record the function again")
             )
     first = len(program.inputs)
-    states = [_read(state) if first + i in program.reads else None for i, state in enumerate(program.states)]
+    states = [read(state) if first + i in program.reads else None for i, state in enumerate(program.states)]
     results = evaluate(program, [*values, *states], n)
     _commit(program, results)
     return put_together(program.gives, iter([results[number] for number in program.outputs]))
@@ -83,7 +83,7 @@ def evaluate(
     return results
 
 
-def _read(state: State) -> Raw:
+def read(state: State) -> Raw:
     """The raw value of a state now.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import ops, parallel
+from ..compiler import compile as compiled
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
@@ -111,6 +112,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    compile: bool = False,  # noqa: A002 (as elsewhere)
 ) -> Run:
     """Train: for each batch forward, loss, backward, step.
 
@@ -151,6 +153,8 @@ def fit(
             that no run writes over another's.
         progress: on standard error, a bar per epoch where the package tqdm is installed and that is a terminal, else a
             line per epoch; nothing if ``TQDM_DISABLE`` is set.
+        compile: record the forward and backward pass, and the optimizer's step, and run them compiled, see ``tg.compile``;
+            a last batch of another size is a second program.
 
     Returns:
         The run, with ``history``.
@@ -165,6 +169,11 @@ def fit(
     """
     callbacks, metrics = list(callbacks), _metrics(metrics)
     _check(model, loader, optimizer, loss, epochs, validation, metrics, schedule, schedule_each, clip_norm)
+    if compile and size() > 1:
+        fix = "compile a step of your own, with parallel.backward in it"
+        raise ArgumentError(
+            explain("fit: several ranks agree on each loss before they go on, in Python", got="compile=True", fix=fix)
+        )
     every = {"loss": loss, **metrics}
     shown = [*every, *(f"val_{name}" for name in every if validation is not None)]
     monitors = [callback for callback in callbacks if isinstance(callback, Monitor)]
@@ -202,6 +211,7 @@ def fit(
             for monitor in monitors:
                 monitor.at_epoch(run)
     model.train()
+    machine = (_CompiledMachine if compile else _Machine)(run, loss)
 
     word = Progress(progress and rank() == 0, epochs)
     whole = True  # whether model, optimizer, loader and run are all at the same step
@@ -212,7 +222,7 @@ def fit(
                 if run.batch < len(loader):
                     for batch in word.batches(loader, run):
                         whole = False
-                        _step(run, batch, loss, metrics, clip_norm)
+                        _step(run, machine, batch, metrics, clip_norm)
                         if schedule is not None and schedule_each == "step":
                             schedule.step()
                         run.seconds = time.perf_counter() - began
@@ -261,16 +271,66 @@ def _largest(number: int) -> int:
     return number if size() == 1 else int(all_reduce(float(number), "max"))
 
 
-def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
+class _Machine:
+    """What a step does with a batch: the loss, then all gradients, then the optimizer's move."""
+
+    def __init__(self, run: Run, loss: Metric) -> None:
+        self._model, self._optimizer, self._loss = run.model, run.optimizer, loss
+
+    def forward(self, inputs: tuple[Any, ...], target: Any, count: int) -> tuple[Any, Any]:
+        """The output and the loss."""
+        output = self._model(*inputs)
+        value = self._loss(output, target) if count else _nothing(output)
+        if not isinstance(value, Variable) or not value.requires_grad:
+            got = f"a {type(value).__name__} that requires no gradient"
+            raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
+        return output, value
+
+    def backward(self, value: Any, count: int, total: int) -> None:
+        """The gradients; on several ranks, for ``count`` of ``total`` rows."""
+        self._optimizer.zero_grad()
+        if size() > 1:
+            backward(value, self._optimizer.params, count, total)
+        else:
+            value.backward()
+
+    def step(self) -> None:
+        """The move."""
+        self._optimizer.step()
+
+
+class _CompiledMachine(_Machine):
+    """The same in two compiled pieces, so that a batch can still be refused between them."""
+
+    def __init__(self, run: Run, loss: Metric) -> None:
+        super().__init__(run, loss)
+        self._both = compiled(self._forward_backward, quiet=True)
+        self._move = compiled(run.optimizer.step, quiet=True)
+
+    def _forward_backward(self, inputs: tuple[Any, ...], target: Any) -> tuple[Any, Any]:
+        output, value = super().forward(inputs, target, 1)
+        self._optimizer.zero_grad()
+        if value.size == 1:  # else it is refused when it is measured
+            value.backward()
+        return output, value
+
+    def forward(self, inputs: tuple[Any, ...], target: Any, count: int) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = self._both(inputs, target)
+        return found
+
+    def backward(self, value: Any, count: int, total: int) -> None:
+        pass  # has been done
+
+    def step(self) -> None:
+        self._move()
+
+
+def _step(run: Run, machine: _Machine, batch: Any, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
     inputs, target, count = parts_of(batch, split=size() > 1)
     put_back = _as_it_is(run)
     weights: list[Any] = []
     try:
-        output = run.model(*inputs)
-        value = loss(output, target) if count else _nothing(output)
-        if not isinstance(value, Variable) or not value.requires_grad:
-            got = f"a {type(value).__name__} that requires no gradient"
-            raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
+        output, value = machine.forward(inputs, target, count)
         own = measured({"loss": lambda output, target: value}, output, target, count)
         if math.isfinite(own["loss"]):
             with no_grad():
@@ -279,18 +339,14 @@ def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], cli
         number = found["loss"]
         if not math.isfinite(number):
             raise _anomaly(run, f"the loss is {number}")
-        run.optimizer.zero_grad()
-        if size() > 1:
-            backward(value, run.optimizer.params, count, total)
-        else:
-            value.backward()
+        machine.backward(value, count, total)
         for p in run.optimizer.params:
             if p.grad is not None and not _is_finite(p.grad.numpy()):
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
         if clip_norm is not None:
             clip_grad_norm_(run.optimizer.params, clip_norm)
         weights = [p.data for p in run.optimizer.params]
-        run.optimizer.step()
+        machine.step()
     except BaseException:
         if all(p.data is data for p, data in zip(run.optimizer.params, weights)):  # else Ctrl-C came after the step
             put_back()
