@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -170,10 +170,9 @@ def fit(
     callbacks, metrics = list(callbacks), _metrics(metrics)
     _check(model, loader, optimizer, loss, epochs, validation, metrics, schedule, schedule_each, clip_norm)
     if compile and size() > 1:
+        what = "fit: several ranks agree on each loss before they go on, which is no part of a program"
         fix = "compile a step of your own, with parallel.backward in it"
-        raise ArgumentError(
-            explain("fit: several ranks agree on each loss before they go on, in Python", got="compile=True", fix=fix)
-        )
+        raise ArgumentError(explain(what, got="compile=True", fix=fix))
     every = {"loss": loss, **metrics}
     shown = [*every, *(f"val_{name}" for name in every if validation is not None)]
     monitors = [callback for callback in callbacks if isinstance(callback, Monitor)]
@@ -277,7 +276,7 @@ class _Machine:
     def __init__(self, run: Run, loss: Metric) -> None:
         self._model, self._optimizer, self._loss = run.model, run.optimizer, loss
 
-    def forward(self, inputs: tuple[Any, ...], target: Any, count: int) -> tuple[Any, Any]:
+    def forward(self, inputs: Sequence[Any], target: Any, count: int) -> tuple[Any, Any]:
         """The output and the loss."""
         output = self._model(*inputs)
         value = self._loss(output, target) if count else _nothing(output)
@@ -286,7 +285,7 @@ class _Machine:
             raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
         return output, value
 
-    def backward(self, value: Any, count: int, total: int) -> None:
+    def backward(self, value: Any, count: int, total: float) -> None:
         """The gradients; on several ranks, for ``count`` of ``total`` rows."""
         self._optimizer.zero_grad()
         if size() > 1:
@@ -307,18 +306,18 @@ class _CompiledMachine(_Machine):
         self._both = compiled(self._forward_backward, quiet=True)
         self._move = compiled(run.optimizer.step, quiet=True)
 
-    def _forward_backward(self, inputs: tuple[Any, ...], target: Any) -> tuple[Any, Any]:
+    def _forward_backward(self, inputs: Sequence[Any], target: Any) -> tuple[Any, Any]:
         output, value = super().forward(inputs, target, 1)
         self._optimizer.zero_grad()
         if value.size == 1:  # else it is refused when it is measured
             value.backward()
         return output, value
 
-    def forward(self, inputs: tuple[Any, ...], target: Any, count: int) -> tuple[Any, Any]:
+    def forward(self, inputs: Sequence[Any], target: Any, count: int) -> tuple[Any, Any]:
         found: tuple[Any, Any] = self._both(inputs, target)
         return found
 
-    def backward(self, value: Any, count: int, total: int) -> None:
+    def backward(self, value: Any, count: int, total: float) -> None:
         pass  # has been done
 
     def step(self) -> None:
