@@ -44,18 +44,18 @@ class Scope:
 class Site(Scope):
     """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
 
-    __slots__ = ("filename", "line", "outside")
+    __slots__ = ("filename", "inside", "line")
 
     def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
         super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
-        self.outside = scope is None
+        self.inside = scope
         self.filename = filename
         self.line = line
 
     @property
     def path(self) -> tuple[str, ...]:
         """As for a scope; code outside of every scope has the empty path."""
-        return () if self.outside else super().path
+        return () if self.inside is None else super().path
 
     @classmethod
     def here(cls, scope: Scope | None) -> Site:

@@ -12,7 +12,7 @@ from ..engine import Variable, no_grad, reading, scope, shape_of, write
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
-from ..tensor import Scalar
+from ..tensor import Scalar, named
 
 
 def standardize(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value, Value]:
@@ -22,12 +22,13 @@ def standardize(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Val
         ``(x_hat, mean, variance)``; mean and (biased) variance keep the reduced axes with length 1.
     """
     with scope("mean"):
-        mean = ops.mean(x, axes, keepdims=True)
+        mean = named(ops.mean(x, axes, keepdims=True), "μ")
     with scope("variance"):
-        centred = x - mean
-        variance = ops.mean(ops.square(centred), axes, keepdims=True)
+        centred = named(x - mean, "c")
+        variance = named(ops.mean(ops.square(centred), axes, keepdims=True), "σ²")
     with scope("normalize"):
-        x_hat = centred / ops.sqrt(variance + eps)
+        sigma = named(ops.sqrt(variance + eps), "σ")
+        x_hat = named(centred / sigma, "x̂")
     return x_hat, mean, variance
 
 
@@ -92,14 +93,15 @@ def _batch_norm(
             moved = _moved(running_mean, running_var, mean, variance, n, momentum)
     else:
         with scope("normalize"):
-            centred = x - _per_channel(_as_it_is(x, running_mean), shape)
-            y = centred / ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps)
+            centred = named(x - _per_channel(_as_it_is(x, running_mean), shape), "c")
+            sigma = named(ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps), "σ")
+            y = named(centred / sigma, "x̂")
     with scope("scale and shift"):
         if weight is not None:
-            y = _per_channel(weight, shape) * y
+            y = _per_channel(named(weight, "γ"), shape) * y
         if bias is not None:
-            y = y + _per_channel(bias, shape)
-    return y, moved
+            y = y + _per_channel(named(bias, "β"), shape)
+    return (y if weight is None and bias is None else named(y, "y")), moved
 
 
 def _per_channel(value: Value, shape: Shape) -> Value:

@@ -39,15 +39,21 @@ def text(program: Program) -> str:
 
 
 def symbols(program: Program) -> list[str]:
-    """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
+    """What formulas call each value: its name, a number as it is, or a letter and a count without gaps.
+
+    A result whose name is taken goes by its count, so no two values are called the same.
+    """
     found: list[str] = []
-    taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}
+    taken = {clean(entry.name) for entry in (*program.inputs, *program.states)}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
         if isinstance(entry, (Input, State)):
             found.append(clean(entry.name))
         elif isinstance(entry, Constant) and not entry.shape:
             found.append(f"{entry.value:g}" if isinstance(entry.value, float) else str(entry.value))
+        elif isinstance(entry, Step) and entry.name and clean(entry.name) not in taken:
+            taken.add(clean(entry.name))
+            found.append(clean(entry.name))
         else:
             letter = "c" if isinstance(entry, Constant) else "v"
             name = f"{letter}{count[letter]}"
