@@ -22,13 +22,14 @@ _NOT_THE_USERS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), 
 
 
 class Scope:
-    """One step of the path "which module or formula am I in": a name and the scope around it."""
+    """One step of the path "which module or formula am I in": a name, the scope around it, and the class of a module."""
 
-    __slots__ = ("name", "parent")
+    __slots__ = ("kind", "name", "parent")
 
-    def __init__(self, name: str, parent: Scope | None = None) -> None:
+    def __init__(self, name: str, parent: Scope | None = None, kind: str = "") -> None:
         self.name = name
         self.parent = parent
+        self.kind = kind
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -148,14 +149,15 @@ class scope:  # noqa: N801 (used like a function)
     (A class rather than a generator: entering one costs well under a microsecond, and layers do it at each call.)
     """
 
-    __slots__ = ("_name", "_tokens")
+    __slots__ = ("_kind", "_name", "_tokens")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: str = "") -> None:
         self._name = name
+        self._kind = kind  # the class, where it is a module's
         self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_scope.set(Scope(self._name, current_scope())))
+        self._tokens.append(_scope.set(Scope(self._name, current_scope(), self._kind)))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         _scope.reset(self._tokens.pop())

@@ -14,11 +14,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..errors import clean, missing_package
-from .folding import Call, call_title, numbers_of_calls
 from .labels import formula, is_number, no_gradient, number, shape_text, symbol, title_of, value_lines
 from .model import Graph, Node, Value
 from .naming import named
-from .reading import beside, homes, in_a_row, main_path, own_pass
+from .reading import beside, frames, homes, in_a_row, main_path, own_pass
+from .scopes import Call, Titles
 
 if TYPE_CHECKING:
     import graphviz
@@ -36,11 +36,13 @@ LOOKS = {
     "failed": ("#FFD9D4", "#B00020", "filled,bold", "3.0"),
 }
 WORDS = {"forward": "from the forward pass", "group": "several boxes in one", "failed": "this failed"}
+TWICE = "double border: used more than once"
 NONFINITE = "#D55E00"
 GREY = "#555555"  # small print; seven to one on white, and readable on every fill
-SHOWN = ("shape", "value", "grad", "line")
+SHOWN = ("shape", "value", "grad", "line", "rule")
 FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
 TEXT, SMALL, TITLE = 14, 12, 18  # points
+IN_A_ROW = (44, 84)  # letters of the legend beside each other, in narrow pictures and in others
 
 
 def to_dot(
@@ -52,6 +54,7 @@ def to_dot(
     legend: bool = True,
     fills: Mapping[str, str] | None = None,
     show: Collection[str] = SHOWN,
+    tight: bool = False,
 ) -> str:
     """The DOT source of a graph: one box per node, clusters by scope, one arrow from box to box.
 
@@ -65,7 +68,8 @@ def to_dot(
         rankdir: "TB" or "LR".
         legend: whether to explain kinds and borders.
         fills: fill colours by node id, instead of those of the kinds.
-        show: which rows a box has: "shape", "value", "grad", "line".
+        show: which rows a box has: "shape", "value", "grad", "line", "rule"; with "tall", a column stands upright.
+        tight: less space between boxes, and no small print.
 
     Raises:
         ImportError: the package graphviz is missing.
@@ -76,13 +80,13 @@ def to_dot(
     uses = Counter(edge.source for edge in graph.edges)
     dot.attr("graph", rankdir=rankdir, fontname=FONT, fontsize=str(TEXT), labelloc="t", newrank="true")
     dot.attr("graph", label=_heading(graph, uses, title, note, legend))
-    dot.attr("graph", nodesep="0.3", ranksep="0.35", margin="0.15")
-    dot.attr("node", shape="box", fontname=FONT, fontsize=str(TEXT), margin="0.1,0.05")
+    dot.attr("graph", nodesep="0.3", ranksep="0.18" if tight else "0.35", margin="0.15")
+    dot.attr("node", shape="box", fontname=FONT, fontsize=str(TEXT), margin="0.1,0.01" if tight else "0.1,0.05")
     dot.attr("edge", fontname=FONT, fontsize=str(SMALL), color="#444444", arrowsize="0.8")
     main = main_path(laid_out)
     words: dict[str, list[tuple[str, str]]] = {}
-    for i, edge in enumerate(taken_over):  # a word beside the box rather than an arrow across the picture
-        words.setdefault(edge.target, []).append((f"r{i}", symbol(graph[edge.source])))
+    for i, (source, target) in enumerate(taken_over):  # a word beside the box rather than an arrow across the picture
+        words.setdefault(target, []).append((f"r{i}", symbol(graph[source])))
     _fill_clusters(dot, graph, homes(laid_out), words, uses, fills or {}, show, set(main))
     straight = set(pairwise(main))
     for (source, target), several in Counter((edge.source, edge.target) for edge in laid_out.edges).items():
@@ -108,7 +112,7 @@ def to_dot(
             for left, right in pairwise(row):
                 rank.edge(left, right, style="invis")
     text: str = dot.source
-    return text
+    return text.replace(f'POINT-SIZE="{SMALL}"', f'POINT-SIZE="{TEXT}"') if tight else text
 
 
 def _graphviz() -> Any:
@@ -131,13 +135,12 @@ def _fill_clusters(
     main: Collection[str],
 ) -> None:
     """Nodes inside nested boxes, one box per entering of a scope."""
-    numbers = numbers_of_calls(graph)
+    titles = Titles(graph)
     members: dict[Call, list[Node]] = {}
     for node in graph.nodes:
         members.setdefault(home[node.id], []).append(node)
     outside = Call((), ())
-    frames = dict.fromkeys(call.outermost(i) for call in members for i in range(len(call.path) + 1))  # as they come
-    order = {call: i for i, call in enumerate(frames)}
+    order = {call: i for i, call in enumerate(frames(graph, home))}
     below: dict[Call, list[Call]] = {}
     for call in order:
         if call != outside:
@@ -156,8 +159,7 @@ def _fill_clusters(
                 into.node(chip, label=label, shape="plaintext", margin="0.04", width="0", height="0")
         for child in reversed(below.get(call, [])):
             inner = _graphviz().Digraph(name=f"cluster_{order[child]}")
-            title = call_title(child, numbers)
-            inner.attr(label=_html(f"<B>{_text(clean(title, 60))}</B>"), fontname=FONT, fontsize=str(TEXT))
+            inner.attr(label=_html(f"<B>{_text(titles(child))}</B>"), fontname=FONT, fontsize=str(TEXT))
             inner.attr(style="rounded", color="#8C8C8C", labeljust="l", margin="10")
             stack += [("close", (into, inner)), ("open", (inner, child))]
 
@@ -207,16 +209,18 @@ def _rows(node: Node, show: Collection[str]) -> list[str]:
     """What else is in the box; value and gradient of a single number on one line."""
     rows = []
     if node.kind == "failed":
-        return [_row("", textwrap.wrap(node.why, 46)[:6])]
+        return [_row("", textwrap.wrap(clean(node.why, 400), 46))]
     if node.members > node.times:
         rows.append(_row("holds", [f"{node.members} nodes"]))
-    if node.rule is not None:
+    if node.rule is not None and "rule" in show:
         rows.append(_row("from", [node.rule]))
+    tall = "tall" in show
     values = []
     if "value" in show and node.value is not None:
-        values.append(("value", _with_warning(node.value, node.shape)))
+        values.append(("value", _with_warning(node.value, node.shape, tall)))
     if node.requires_grad and "grad" in show:
-        values.append(("grad", [no_gradient(node)] if node.grad is None else _with_warning(node.grad, node.shape)))
+        missing = [no_gradient(node)]
+        values.append(("grad", missing if node.grad is None else _with_warning(node.grad, node.shape, tall)))
     if len(values) == 2 and all(len(lines) == 1 for _, lines in values) and _is_single(node):
         cells = "  ".join(f"{_small(label)} {_text(lines[0])}" for label, lines in values)
         rows.append(f'<TR><TD ALIGN="CENTER" COLSPAN="2">{cells}</TD></TR>')
@@ -227,15 +231,15 @@ def _rows(node: Node, show: Collection[str]) -> list[str]:
     return rows
 
 
-def _with_warning(value: Value, shape: tuple[int, ...]) -> list[str]:
-    lines = value_lines(value, shape)
+def _with_warning(value: Value, shape: tuple[int, ...], tall: bool) -> list[str]:
+    lines = value_lines(value, shape, tall)
     return [*lines, f"⚠ {number(value.nonfinite)} not finite"] if value.nonfinite else lines
 
 
 def _row(label: str, lines: list[str]) -> str:
     body = "<BR/>".join(_text(line) for line in lines)
     if not label:
-        return f'<TR><TD ALIGN="CENTER" COLSPAN="2">{_small(body)}</TD></TR>'
+        return f'<TR><TD ALIGN="CENTER" COLSPAN="2">{body}</TD></TR>'
     left = f'<TD ALIGN="RIGHT">{_small(label)}</TD>'
     return f'<TR>{left}<TD ALIGN="LEFT" BALIGN="LEFT">{body}</TD></TR>'
 
@@ -260,24 +264,29 @@ def _heading(graph: Graph, uses: Counter[str], title: str, note: str, legend: bo
         f'<FONT POINT-SIZE="{SMALL}">{WORDS.get(kind, kind)}</FONT></TD>'
         for kind in kinds
     ]
-    several = legend and any(n > 1 for i, n in uses.items() if not is_number(graph[i]))
-    if several:
-        cells.append(f'<TD BORDER="0">{_small("double border: used more than once")}</TD>')
+    words = [WORDS.get(kind, kind) for kind in kinds]
+    if legend and any(n > 1 for i, n in uses.items() if not is_number(graph[i])):
+        cells.append(f'<TD BORDER="0">{_small(TWICE)}</TD>')
+        words.append(TWICE)
     lines += [
         f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="3"><TR>{"".join(row)}</TR></TABLE>'
-        for row in _in_rows(cells, 3 if narrow else 6)
+        for row in _in_rows(cells, words, IN_A_ROW[not narrow])
     ]
     body = "".join(f'<TR><TD ALIGN="CENTER">{line}</TD></TR>' for line in lines)
     return _html(f'<TABLE BORDER="0" CELLSPACING="0">{body}</TABLE>') if lines else ""
 
 
-def _in_rows(cells: list[str], columns: int) -> list[list[str]]:
-    """Cells in rows; one that is a sentence stands alone where the rows are short."""
-    words = [cell for cell in cells if "double border" not in cell]
-    rest = [cell for cell in cells if "double border" in cell]
-    if columns > 3:
-        words, rest = words + rest, []
-    return [row for row in ([*[words[i : i + columns] for i in range(0, len(words), columns)], rest]) if row]
+def _in_rows(cells: list[str], words: list[str], letters: int) -> list[list[str]]:
+    """Cells in rows that do not get wider than so many letters."""
+    rows: list[list[str]] = []
+    left = 0
+    for cell, word in zip(cells, words):
+        if not rows or left < len(word):
+            rows.append([])
+            left = letters
+        rows[-1].append(cell)
+        left -= len(word) + 3
+    return rows
 
 
 def _html(markup: str) -> str:

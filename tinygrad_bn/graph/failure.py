@@ -44,8 +44,7 @@ def failed_graph(error: BaseException, module: Any = None) -> tuple[Graph, str]:
     variables = [arg for arg in args if isinstance(arg, Variable)]
     graph = trace(variables, None, module) if variables else Graph((), (), ())
     ids = trace_ids(variables, module) if variables else {}
-    nodes = [replace(node, kind="intermediate") if node.kind == "output" and node.op else node for node in graph.nodes]
-    nodes = [_leaf(node) for node in nodes]
+    nodes = list(map(_so_far, graph.nodes))
     edges = list(graph.edges)
     failed = f"n{len(nodes) + len(args)}"
     for slot, arg in enumerate(args):
@@ -66,12 +65,14 @@ def failed_graph(error: BaseException, module: Any = None) -> tuple[Graph, str]:
         )
     )  # fmt: skip
     where = " in " + " / ".join(map(clean, scope)) if scope else ""
-    return labelled(Graph(tuple(nodes), tuple(edges), (failed,))), f"{clean(name)} failed{where}"
+    graph = Graph(tuple(nodes), tuple(edges), (failed,), {**graph.modules, **_modules(frames)})
+    return labelled(graph), f"{clean(name)} failed{where}"
 
 
-def _leaf(node: Node) -> Node:
-    """An argument that nobody computed is an input here, whatever it would be to the whole."""
-    return replace(node, kind="input") if node.kind == "output" else node
+def _so_far(node: Node) -> Node:
+    """A node before there is a result: no output yet, and no gradient."""
+    kind = ("intermediate" if node.op else "input") if node.kind == "output" else node.kind
+    return replace(node, kind=kind, requires_grad=node.grad is not None)
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
@@ -104,7 +105,11 @@ def _function(frames: list[FrameType]) -> Found | None:
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         values = [value for name in given for value in _listed(frame.f_locals.get(name))]
         if any(isinstance(value, Variable) for value in values) and not code.co_name.startswith("_"):
-            return code.co_name, None, {}, values[:MOST]
+            owner = frame.f_locals.get("self")
+            name = (
+                type(owner).__name__ if code.co_name in ("forward", "__call__") and owner is not None else code.co_name
+            )
+            return name, None, {}, values[:MOST]
     return None
 
 
@@ -129,15 +134,20 @@ def _constant(node_id: str, raw: Any) -> Node:
     )  # fmt: skip
 
 
+def _called(frames: list[FrameType]) -> list[tuple[str, str]]:
+    """Name and class of the modules whose calls the error went through."""
+    owners = [frame.f_locals.get("self") for frame in frames if frame.f_code.co_name == "__call__"]
+    named = [(getattr(owner, "_scope", None), type(owner).__name__) for owner in owners]
+    return [(name, kind) for name, kind in named if isinstance(name, str)]
+
+
 def _scope(frames: list[FrameType]) -> tuple[str, ...]:
-    """The modules whose calls the error went through."""
-    found = []
-    for frame in frames:
-        owner = frame.f_locals.get("self")
-        name = getattr(owner, "_scope", None)
-        if frame.f_code.co_name == "__call__" and isinstance(name, str):
-            found.append(name)
-    return tuple(found)
+    return tuple(name for name, _ in _called(frames))
+
+
+def _modules(frames: list[FrameType]) -> dict[tuple[str, ...], str]:
+    called = _called(frames)
+    return {_scope(frames)[: i + 1]: kind for i, (_, kind) in enumerate(called)}
 
 
 def _calls(graph: Graph, scope: tuple[str, ...]) -> tuple[int, ...]:

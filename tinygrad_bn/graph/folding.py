@@ -15,24 +15,10 @@ from ..errors import ArgumentError, explain
 from .labels import CUT, filled_in, is_number, number, only_number, symbol
 from .model import Edge, Graph, Node
 from .naming import labelled
+from .scopes import Call, Path, Titles
 
-Path = tuple[str, ...]
 FEWEST = 3  # repeats that are folded
 LONGEST_PERIOD = 8  # boxes of a repeat
-
-
-Numbers = dict[tuple[Path, tuple[int, ...]], int]
-
-
-class Call(NamedTuple):
-    """One call of a module, or one entering of a scope: its path, and which time each part of it was entered."""
-
-    path: Path
-    calls: tuple[int, ...]
-
-    def outermost(self, n: int) -> Call:
-        """The scope ``n`` steps into this one, or as many less as ``-n`` says."""
-        return Call(self.path[:n], self.calls[:n])
 
 
 class Repeat(NamedTuple):
@@ -63,7 +49,8 @@ def _part(graph: Graph, nodes: list[Node]) -> Graph:
     """The graph of some of its nodes."""
     kept = {node.id for node in nodes}
     edges = tuple(edge for edge in graph.edges if edge.source in kept and edge.target in kept)
-    return Graph(tuple(nodes), edges, tuple(node_id for node_id in graph.outputs if node_id in kept))
+    outputs = tuple(node_id for node_id in graph.outputs if node_id in kept)
+    return replace(graph, nodes=tuple(nodes), edges=edges, outputs=outputs)
 
 
 def collapse(
@@ -156,12 +143,17 @@ def fold_repeats(graph: Graph) -> Graph:
         while i < len(chain):
             period, times = _repeats(marks, i)
             if times >= FEWEST:
-                names = [graph[node_id].op or symbol(graph[node_id]) for node_id in chain[i : i + period]]
+                names = [_kind(graph, graph[node_id]) for node_id in chain[i : i + period]]
                 found = Repeat(", ".join(names), times, len(groups))
                 for node_id in chain[i : i + period * times]:
                     groups |= dict.fromkeys([node_id, *sides[node_id]], found)
             i += max(1, period * times if times >= FEWEST else 1)
     return quotient(graph, groups.get)[0]
+
+
+def _kind(graph: Graph, node: Node) -> str:
+    """What a box is one of many of: an operation, a class of module."""
+    return node.op or graph.modules.get((*node.scope, node.name or ""), "") or node.name or symbol(node)
 
 
 def _chains(graph: Graph) -> list[tuple[list[str], dict[str, list[str]]]]:
@@ -324,14 +316,14 @@ def _quotient(graph: Graph, groups: dict[str, Hashable]) -> tuple[Graph, dict[st
     shown: dict[Hashable, str] = {key: next(fresh) for key in members}
     new_id = {node.id: node.id if groups[node.id] is None else shown[groups[node.id]] for node in graph.nodes}
     leaving = {edge.source for edge in graph.edges if new_id[edge.source] != new_id[edge.target]} | set(graph.outputs)
-    calls = numbers_of_calls(graph)
+    titles = Titles(graph)
     nodes: dict[str, Node] = {}
     for node in graph.nodes:
         key = groups[node.id]
         if key is None:
             nodes[node.id] = node
         elif shown[key] not in nodes:
-            nodes[shown[key]] = _group(shown[key], key, members[key], leaving, calls)
+            nodes[shown[key]] = _group(shown[key], key, members[key], leaving, titles)
     edges: list[Edge] = []
     arriving: dict[str, int] = {}
     for edge in graph.edges:
@@ -348,7 +340,7 @@ def _quotient(graph: Graph, groups: dict[str, Hashable]) -> tuple[Graph, dict[st
     place = {node_id: i for i, node_id in enumerate(order)}
     edges.sort(key=lambda edge: (place[edge.target], edge.slot))
     outputs = tuple(dict.fromkeys(new_id[i] for i in graph.outputs))
-    return labelled(Graph(tuple(nodes[i] for i in order), tuple(edges), outputs), keep=True), new_id
+    return labelled(Graph(tuple(nodes[i] for i in order), tuple(edges), outputs, graph.modules), keep=True), new_id
 
 
 def _in_order(ids: list[str], edges: list[Edge]) -> list[str] | None:
@@ -371,28 +363,12 @@ def _in_order(ids: list[str], edges: list[Edge]) -> list[str] | None:
     return order if len(order) == len(ids) else None
 
 
-def numbers_of_calls(graph: Graph) -> Numbers:
-    """How many times each scope was entered, by its path and the calls around it."""
-    found: Numbers = {}
-    for node in graph.nodes:
-        for i in range(len(node.calls)):
-            where = (node.scope[: i + 1], node.calls[:i])
-            found[where] = max(found.get(where, 0), node.calls[i])
-    return found
-
-
-def call_title(call: Call, calls: Numbers) -> str:
-    """What one call of a module is called: "cell, call 2 of 3"."""
-    times = calls.get((call.path, call.calls[:-1]), 1)
-    return call.path[-1] if times == 1 else f"{call.path[-1]}, call {call.calls[-1]} of {times}"
-
-
 def _group(
     node_id: str,
     key: Hashable,
     members: list[Node],
     leaving: Collection[str],
-    calls: Numbers,
+    titles: Titles,
 ) -> Node:
     """The box for a group; it shows the value of the last member that is used outside."""
     face = next((node for node in reversed(members) if node.id in leaving), members[-1])
@@ -405,7 +381,7 @@ def _group(
         members=sum(node.members for node in members),
     )  # fmt: skip
     if isinstance(key, Call):
-        title = call_title(key, calls) + f", part {part}" * bool(part)
+        title = titles(key) + f", part {part}" * bool(part)
         return replace(group, name=key.path[-1], symbol=title, scope=key.path[:-1], calls=key.calls[:-1])
     if isinstance(key, Repeat):
         return replace(group, name=key.name, symbol=f"{key.name} × {key.times}", times=key.times)

@@ -11,6 +11,7 @@ from .model import Graph, Node, Value
 
 PLACE = re.compile(r"\{([0-9]{1,9})\}")
 WIDEST = 44  # characters of a line of values
+TALLEST = 4  # lines of an array
 CUT = "…"  # stands for an argument that a picture leaves out
 
 
@@ -29,18 +30,23 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def value_lines(value: Value, shape: tuple[int, ...]) -> list[str]:
-    """A small array whole, one line per row; a large one as its smallest, mean and largest element."""
+def value_lines(value: Value, shape: tuple[int, ...], tall: bool = False) -> list[str]:
+    """A small array whole, one line per row; a large one as its smallest, mean and largest element.
+
+    A column stands on one line, unless it is to be ``tall``.  A mean that is nothing beside the elements is the rounding
+    of a sum that comes out as 0.
+    """
     elements = value.elements
     if elements is not None and 0 < len(elements) <= 16:
-        columns = shape[-1] if len(shape) > 1 and shape[-1] > 1 else len(elements)
-        if columns <= 8:
-            texts = [number(e) for e in elements]
-            lines = [texts[i : i + columns] for i in range(0, len(texts), columns)]
+        columns = shape[-1] if len(shape) > 1 and (tall or shape[-1] > 1) else len(elements)
+        texts = [number(e) for e in elements]
+        lines = [texts[i : i + columns] for i in range(0, len(texts), columns)]
+        if columns <= 8 and len(lines) <= TALLEST:
             return [part for line in lines for part in _wrapped(line)]
     if value.low is None or value.mean is None or value.high is None:
         return ["empty" if not value.nonfinite else "no finite element"]
-    return [f"{number(value.low)} … {number(value.mean)} … {number(value.high)}"]
+    nothing = 0 < abs(value.mean) < 1e-6 * max(abs(value.low), abs(value.high))
+    return [f"{number(value.low)} … {'≈ 0' if nothing else number(value.mean)} … {number(value.high)}"]
 
 
 def _wrapped(texts: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ A snapshot holds summaries of values, not the arrays, so it stays small and outl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,15 @@ __all__ = ["KINDS", "Edge", "Graph", "Node", "Value"]
 
 @dataclass(frozen=True, repr=False)
 class Graph:
-    """Nodes in order of creation, edges in order of their target and slot, and which nodes are the outputs."""
+    """Nodes in order of creation, edges in order of their target and slot, and which nodes are the outputs.
+
+    ``modules`` has the class of each module, by its scope.
+    """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     outputs: tuple[str, ...]
+    modules: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     _by_id: dict[str, Node] = field(init=False, repr=False, compare=False)
     _arriving: dict[str, list[Edge]] = field(init=False, repr=False, compare=False)
 

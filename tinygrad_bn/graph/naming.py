@@ -40,7 +40,7 @@ def labelled(graph: Graph, keep: bool = False) -> Graph:
             make = _subscripted(text) if text is not None else f"{_letter(node)}{{}}".format
             label = _next(make, numbers.setdefault(text or _letter(node), count(1)), taken)
         nodes.append(node if label == node.label else replace(node, label=label))
-    return Graph(tuple(nodes), graph.edges, graph.outputs)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def named(graph: Graph) -> Graph:

@@ -6,10 +6,10 @@ import unicodedata
 from collections import Counter
 
 from ..errors import clean
-from .folding import Call, call_title, numbers_of_calls
 from .labels import formula, is_number, no_gradient, one_line, shape_text, symbol, title_of
 from .model import Graph, Node
 from .naming import named
+from .scopes import Call, Titles
 
 MERMAID_CLASSES = {
     "input": "fill:#CCE5F5,stroke:#0072B2,stroke-width:2px,color:#000000",
@@ -27,18 +27,17 @@ PLAIN = frozenset(" ,=+/()'·×→…√²³Σ∂[]^|")
 def to_text(graph: Graph) -> str:
     """One line per node, in order: what it is, its shape, value and gradient; a heading where the scope changes."""
     graph = named(graph)
-    calls = numbers_of_calls(graph)
+    titles = Titles(graph)
     rows: list[tuple[str, str, str, str]] = []
     headings: dict[int, str] = {}
     scope = Call((), ())
     for node in graph.nodes:
         if is_number(node) and node.id not in graph.outputs:
             continue  # it is in the formula already
-        here = Call(node.scope, node.calls or (1,) * len(node.scope))
+        here = Call.of(node)
         if (node.op is not None or node.kind == "group") and here != scope:
             scope = here
-            parts = (scope.outermost(i) for i in range(1, len(scope.path) + 1))
-            headings[len(rows)] = " / ".join(clean(call_title(part, calls)) for part in parts) or "(top)"
+            headings[len(rows)] = titles.path(scope) or "(top)"
         expression = formula(graph, node)
         head = f"{symbol(node)} = {expression}" if expression else f"{title_of(node)}  [{node.kind}]"
         grad = "" if not node.requires_grad else no_gradient(node) if node.grad is None else one_line(node.grad, node)
@@ -46,9 +45,9 @@ def to_text(graph: Graph) -> str:
             rows.append((head, "", clean(node.why, 400), ""))
         else:
             rows.append((head, shape_text(node), one_line(node.value, node), grad))
-    titles = ("node", "shape", "value", "grad")
-    widths = [max((_width(row[i]) for row in [titles, *rows] if row[1] or i != 2), default=0) for i in range(4)]
-    lines = [_columns(titles, widths)]
+    heads = ("node", "shape", "value", "grad")
+    widths = [max((_width(row[i]) for row in [heads, *rows] if row[1] or i != 2), default=0) for i in range(4)]
+    lines = [_columns(heads, widths)]
     for i, row in enumerate(rows):
         if i in headings:
             lines.append(f"-- {headings[i]}")

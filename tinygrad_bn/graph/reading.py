@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from .folding import Call
-from .model import Edge, Graph, Node
+from .labels import filled_in, symbol
+from .model import Graph, Node
+from .scopes import Call
 
 GIVEN = ("parameter", "buffer", "constant", "forward")
 MOST_IN_A_ROW = 12  # outputs
 MOST_BESIDE = 3  # arguments at the side of one operation
 
 
-def own_pass(graph: Graph) -> tuple[Graph, list[Edge]]:
-    """The graph without the edges that take a value of the forward pass over into the backward pass, and those edges."""
+def is_backward(node: Node) -> bool:
+    """Whether a node belongs to a backward pass."""
+    return node.rule is not None or node.pair is not None
 
-    def is_backward(node: Node) -> bool:
-        return node.rule is not None or node.pair is not None
 
+def own_pass(graph: Graph) -> tuple[Graph, list[tuple[str, str]]]:
+    """The graph without the arrows that take a value of the forward pass over into the backward pass, and those arrows."""
     if not any(node.scope[:1] == ("forward",) and not is_backward(node) for node in graph.nodes):
         return graph, []
-    over = [e for e in graph.edges if is_backward(graph[e.target]) and not is_backward(graph[e.source])]
-    left = tuple(edge for edge in graph.edges if edge not in over)
-    return (Graph(graph.nodes, left, graph.outputs), over) if over else (graph, [])
+    over = {
+        (e.source, e.target): None
+        for e in graph.edges
+        if is_backward(graph[e.target]) and not is_backward(graph[e.source])
+    }
+    left = tuple(edge for edge in graph.edges if (edge.source, edge.target) not in over)
+    return (replace(graph, edges=left), list(over)) if over else (graph, [])
+
+
+def without_forward(graph: Graph) -> Graph:
+    """The backward pass of a picture of both; what its rules take from the forward pass stands in the formulas."""
+    _, over = own_pass(graph)
+    if not over:
+        return graph
+    texts: dict[str, dict[int, str]] = {}
+    for edge in graph.edges:
+        if (edge.source, edge.target) in over:
+            texts.setdefault(edge.target, {})[edge.slot] = symbol(graph[edge.source])
+    nodes = [node for node in graph.nodes if is_backward(node)]
+    made = {
+        node.id: node.op and filled_in(node, len(graph.edges_to(node.id)), texts.get(node.id, {})) for node in nodes
+    }
+    kept = {node.id for node in nodes}
+    edges = tuple(edge for edge in graph.edges if edge.source in kept and edge.target in kept)
+    return replace(graph, nodes=tuple(made[node.id] or node for node in nodes), edges=edges)
 
 
 def in_a_row(graph: Graph) -> list[str]:
@@ -33,7 +58,7 @@ def in_a_row(graph: Graph) -> list[str]:
 
 
 def main_path(graph: Graph) -> list[str]:
-    """The shortest way from an input (else a parameter) to the first output, from the front: the trunk of the picture."""
+    """The shortest way from an input (else an array of data) to the first output, from the front: the trunk of the picture."""
     if not graph.outputs:
         return []
     after: dict[str, str] = {}
@@ -43,13 +68,16 @@ def main_path(graph: Graph) -> list[str]:
     for node_id in queue:
         sources = graph.sources_of(node_id)
         if not sources:
-            ends.setdefault(graph[node_id].kind, node_id)
+            kind = graph[node_id].kind
+            ends[kind] = (
+                ends.get(kind, node_id) if kind == "input" else node_id
+            )  # the nearest input, else the farthest leaf
         for source in sources:
             if source not in seen:
                 seen.add(source)
                 after[source] = node_id
                 queue.append(source)
-    start = ends.get("input") or next(iter(ends.values()), graph.outputs[0])
+    start = ends.get("input") or ends.get("constant") or next(reversed(ends.values()), graph.outputs[0])
     path = [start]
     while path[-1] in after:
         path.append(after[path[-1]])
@@ -78,7 +106,7 @@ def homes(graph: Graph) -> dict[str, Call]:
 
     Inputs come from outside, so they are drawn outside of all.
     """
-    home = {node.id: Call(node.scope, node.calls or (1,) * len(node.scope)) for node in graph.nodes}
+    home = {node.id: Call.of(node) for node in graph.nodes}
     shared: dict[str, Call] = {}
     for edge in graph.edges:
         if graph[edge.source].kind in GIVEN and not graph[edge.source].scope:
@@ -91,3 +119,9 @@ def homes(graph: Graph) -> dict[str, Call]:
                 same += 1
             shared[edge.source] = known.outermost(same)
     return {**home, **shared}
+
+
+def frames(graph: Graph, home: Mapping[str, Call]) -> list[Call]:
+    """The scopes that get a frame, and the outside of all, as they come."""
+    calls = (home[node.id] for node in graph.nodes)
+    return list(dict.fromkeys(call.outermost(i) for call in calls for i in range(len(call.path) + 1)))

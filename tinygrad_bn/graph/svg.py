@@ -7,12 +7,12 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
 from ..errors import clean, explain
-from .folding import Call, call_title, numbers_of_calls
 from .labels import formula, no_gradient, one_line, shape_text, symbol, title_of
 from .layout import LayoutError
 from .model import Graph, Node
 from .naming import named
-from .reading import homes
+from .reading import frames, homes, own_pass
+from .scopes import Call, Titles
 
 SVG = "http://www.w3.org/2000/svg"
 DECLARED = re.compile(r'<svg((?: xmlns(?::\w+)?="[^"]*")*)([^>]*)')
@@ -80,19 +80,14 @@ def _texts(graph: Graph) -> dict[str, str]:
     texts = {node.id: describe(graph, node) for node in graph.nodes}
     for edge in graph.edges:
         texts[f"{edge.source}->{edge.target}"] = f"{symbol(graph[edge.source])} into {symbol(graph[edge.target])}"
-    numbers = numbers_of_calls(graph)
-    members: dict[Call, int] = {}
-    frames: dict[Call, None] = {}
-    home = homes(graph)
-    for node in graph.nodes:
-        for i in range(len(home[node.id].path) + 1):
-            members[home[node.id].outermost(i)] = members.get(home[node.id].outermost(i), 0) + 1
-    for node in graph.nodes:
-        call = home[node.id]
-        frames |= dict.fromkeys(call.outermost(i) for i in range(len(call.path) + 1))
-    for i, call in enumerate(frames):
-        path = " / ".join(clean(call_title(call.outermost(n), numbers)) for n in range(1, len(call.path) + 1))
-        texts[f"cluster_{i}"] = f"{path}: {members[call]} box{'es' * (members[call] != 1)}"
+    laid_out, taken_over = own_pass(graph)
+    for i, (source, _) in enumerate(taken_over):
+        texts[f"r{i}"] = f"{symbol(graph[source])}, from the forward pass"
+    titles = Titles(graph)
+    home = homes(laid_out)
+    for i, call in enumerate(frames(graph, home)):
+        inside = sum(other.outermost(len(call.path)) == call for other in home.values())
+        texts[f"cluster_{i}"] = f"{titles.path(call)}: {inside} box{'es' * (inside != 1)}"
     return texts
 
 
@@ -117,7 +112,7 @@ def _said(graph: Graph, node: Node) -> Iterator[str]:
     if node.rule is not None:
         yield f"from the {node.rule}"
     if node.scope:
-        yield "in " + " / ".join(map(clean, node.scope))
+        yield "in " + Titles(graph).path(Call.of(node))
     if node.site is not None:
         yield clean(node.site.rpartition("/")[2], 80)
 

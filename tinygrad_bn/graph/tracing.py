@@ -225,7 +225,7 @@ class _Snapshot:
             self._add(number, step)
             self._edges += [Edge(source, self.ids[number], slot) for slot, source in enumerate(sources)]
         outputs = tuple(self._source(number) for number in self.program.outputs)
-        return Graph(tuple(self._nodes), tuple(self._edges), outputs)
+        return Graph(tuple(self._nodes), tuple(self._edges), outputs, self.program.modules)
 
     def _shown(self) -> list[int]:
         """The steps behind the outputs and written values, up to what is cut."""

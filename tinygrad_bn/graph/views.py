@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from .failure import failed_graph
 from .folding import collapse, fit, inlined, module_groups
 from .model import Graph, Node
 from .naming import labelled
+from .reading import homes
+from .scopes import Call
 from .tracing import snapshot, trace_backward, trace_reduced
 
 SIDES = ("forward", "backward")
@@ -99,16 +101,17 @@ def _paired(forward: Graph, backward: Graph, folding: Folding) -> View:
         for node in backward.nodes
     }
     small = len(forward) + len(backward) <= folding.max_nodes and not folding.asked
-    nodes = list(forward.nodes)
+    nodes, home = list(forward.nodes), homes(forward)
     for node in backward.nodes:
         if stands_for[node.id] == _backward_id(node.id):
-            moved = node if small else _at_home(node, forward)
+            moved = node if small else _at_home(node, home)
             nodes.append(replace(moved, id=_backward_id(node.id)))
     edges = [
         *forward.edges,
         *(replace(e, source=stands_for[e.source], target=stands_for[e.target]) for e in backward.edges),
     ]
-    both = Graph(tuple(nodes), tuple(edges), tuple(stands_for[i] for i in backward.outputs))
+    outputs = tuple(stands_for[i] for i in backward.outputs)
+    both = Graph(tuple(nodes), tuple(edges), outputs, forward.modules)
     count = sum(1 for node in backward.nodes if node.op)
     note = f"{count} operations derived by the rules of the forward ones; same colour: same forward node"
     both = _on_sides(both)
@@ -124,7 +127,9 @@ def _reduced(forward: Graph, backward: Graph, smaller: Graph, folding: Folding) 
     fills = {node.id: tint[node.pair] for node in smaller.nodes if node.pair in tint}
     smaller = inlined(smaller)
     if folding.asked or len(smaller) > folding.max_nodes:
-        smaller = Graph(tuple(_at_home(node, forward) for node in smaller.nodes), smaller.edges, smaller.outputs)
+        home = homes(forward)
+        nodes = tuple(_at_home(node, home) for node in smaller.nodes)
+        smaller = replace(smaller, nodes=nodes, modules=forward.modules)
     smaller, hidden = folding(smaller)
     note = (
         f"the derived backward pass, {before} operations, reduced to {after} by merging equal ones and simple algebra"
@@ -132,12 +137,11 @@ def _reduced(forward: Graph, backward: Graph, smaller: Graph, folding: Folding) 
     return View(smaller, "; ".join(part for part in (note, hidden) if part), fills)
 
 
-def _at_home(node: Node, forward: Graph) -> Node:
-    """A backward node in the scope of the forward operation that it belongs to."""
+def _at_home(node: Node, home: Mapping[str, Call]) -> Node:
+    """A backward node in the scope of the forward operation that it belongs to, or that uses its leaf."""
     if node.pair is None or node.op is None:
         return node
-    pair = forward[node.pair]
-    return replace(node, scope=pair.scope, calls=pair.calls)
+    return replace(node, scope=home[node.pair].path, calls=home[node.pair].calls)
 
 
 def _tints(forward: Graph) -> dict[str, str]:
@@ -163,7 +167,7 @@ def _on_sides(graph: Graph) -> Graph:
     for node in graph.nodes:
         side = SIDES[node.rule is not None or node.pair is not None]
         nodes.append(replace(node, scope=(side, *node.scope), calls=(1, *(node.calls or (1,) * len(node.scope)))))
-    return Graph(tuple(nodes), graph.edges, graph.outputs)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _backward_id(node_id: str) -> str:

@@ -32,6 +32,7 @@ def to_json(graph: Graph) -> str:
         "nodes": [_plain(asdict(node)) for node in graph.nodes],
         "edges": [asdict(edge) for edge in graph.edges],
         "outputs": list(graph.outputs),
+        "modules": [[list(path), kind] for path, kind in graph.modules.items()],
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=True)
 
@@ -51,7 +52,8 @@ def from_json(text: str, make: Callable[..., Graph]) -> Graph:
         edges = tuple(Edge(_text(e["source"]), _text(e["target"]), _count(e["slot"])) for e in document["edges"])
         outputs = tuple(map(_text, document["outputs"]))
         _check(nodes, edges, outputs)
-        return make(nodes, edges, outputs)
+        modules = {tuple(map(_text, path)): _text(kind) for path, kind in document.get("modules", [])}
+        return make(nodes, edges, outputs, modules)
     except ArgumentError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -222,6 +222,7 @@ class _Builder:
             ),
             gives=gives,
             conditions=tuple(self._conditions()),
+            modules=scopes.modules,
         )
 
     def _conditions(self) -> Iterable[Condition]:
@@ -283,6 +284,7 @@ class _Scopes:
     def __init__(self) -> None:
         self._entered: dict[Scope, tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._times: dict[tuple[Scope | None, str], int] = {}
+        self.modules: dict[tuple[str, ...], str] = {}
 
     def of(self, scope: Scope | None) -> tuple[tuple[str, ...], str, tuple[int, ...]]:
         """The path, the line of code, and for each part of the path which entering it is."""
@@ -297,6 +299,8 @@ class _Scopes:
         for new in reversed(waiting):
             time = self._times[new.parent, new.name] = self._times.get((new.parent, new.name), 0) + 1
             path, calls = self._entered[new] = (*path, new.name), (*calls, time)
+            if new.kind:
+                self.modules.setdefault(path, new.kind)
         return path, site, calls
 
 

@@ -44,16 +44,17 @@ def symbols(program: Program) -> list[str]:
     A result whose name is taken goes by its count, so no two values are called the same.
     """
     found: list[str] = []
-    taken = {clean(entry.name) for entry in (*program.inputs, *program.states)}
+    taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
+        known = getattr(entry, "name", "")
         if isinstance(entry, (Input, State)):
-            found.append(clean(entry.name))
+            found.append(clean(known))
         elif isinstance(entry, Constant) and not entry.shape:
             found.append(f"{entry.value:g}" if isinstance(entry.value, float) else str(entry.value))
-        elif isinstance(entry, Step) and entry.name and clean(entry.name) not in taken:
-            taken.add(clean(entry.name))
-            found.append(clean(entry.name))
+        elif known and clean(known) not in taken:
+            taken.add(clean(known))
+            found.append(clean(known))
         else:
             letter = "c" if isinstance(entry, Constant) else "v"
             name = f"{letter}{count[letter]}"

@@ -72,6 +72,7 @@ def to_json(program: Program) -> str:
         "free": program.free,
         "smallest_n": program.smallest_n,
         "why_not": program.why_not,
+        "modules": [[list(path), kind] for path, kind in program.modules.items()],
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
 
@@ -106,6 +107,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
             gives=gives, recorded_n=_number(document["n"], LARGEST), free=document["free"] is True,
             smallest_n=_number(document["smallest_n"], LARGEST),
             why_not=_text(document["why_not"]),
+            modules={tuple(map(_text, path)): _text(kind) for path, kind in document.get("modules", [])},
         )  # fmt: skip
     except RecordingError:
         raise
