@@ -98,7 +98,7 @@ def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:
 def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dict[Variable, str]]:
     if isinstance(outputs, (Graph, Program)):
         kind = "snapshot" if isinstance(outputs, Graph) else "program"
-        raise ArgumentError(explain(f"the backward pass is derived of variables, not of a {kind} of them"))
+        raise ArgumentError(explain(f"the backward pass needs the variables, not a {kind} of them"))
     roots = as_variables(outputs)
     if not any(root.requires_grad for root in roots):
         fix = "compute it outside of no_grad(), from something that requires a gradient"
