@@ -43,7 +43,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--view", choices=VIEWS, default="tensor", help="default: %(default)s")
     parser.add_argument("--depth", type=whole(0), help="close modules nested deeper than this")
     parser.add_argument("--max-nodes", type=whole(1), default=300, help="fold above this many (default %(default)s)")
-    parser.add_argument("--open", action="append", metavar="SCOPE", help="a scope that stays open, as net/0; repeatable")
+    parser.add_argument(
+        "--open", action="append", metavar="SCOPE", help="a scope that stays open, as net/0; repeatable"
+    )
     parser.add_argument("--close", action="append", metavar="SCOPE", help="a scope to close, as net/0; repeatable")
     parser.add_argument("--slide", action="store_true", default=None, help="16 to 9, with text that the last row reads")
     parser.add_argument("--scale", type=float, help="of a .png: 2 for twice as many pixels each way")

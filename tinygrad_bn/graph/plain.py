@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 
-from ..errors import clean
+from ..errors import clean, columns
 from .labels import formula, is_number, no_gradient, one_line, shape_text, symbol, title_of
 from .model import Graph, Node
 from .naming import named
@@ -40,13 +39,15 @@ def to_text(graph: Graph) -> str:
             headings[len(rows)] = titles.path(scope) or "(top)"
         expression = formula(graph, node)
         head = f"{symbol(node)} = {expression}" if expression else f"{title_of(node)}  [{node.kind}]"
+        if node.kind == "failed":
+            head = f"{symbol(node)} {expression}"
         grad = "" if not node.requires_grad else no_gradient(node) if node.grad is None else one_line(node.grad, node)
         if node.kind == "failed":
             rows.append((head, "", clean(node.why, 400), ""))
         else:
             rows.append((head, shape_text(node), one_line(node.value, node), grad))
     heads = ("node", "shape", "value", "grad")
-    widths = [max((_width(row[i]) for row in [heads, *rows] if row[1] or i != 2), default=0) for i in range(4)]
+    widths = [max((columns(row[i]) for row in [heads, *rows] if row[1] or i != 2), default=0) for i in range(4)]
     lines = [_columns(heads, widths)]
     for i, row in enumerate(rows):
         if i in headings:
@@ -56,15 +57,7 @@ def to_text(graph: Graph) -> str:
 
 
 def _columns(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths)).rstrip()
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal that a text takes: letters of Chinese and the like two, combining marks none."""
-    return sum(
-        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(cells, widths)).rstrip()
 
 
 def to_mermaid(graph: Graph) -> str:

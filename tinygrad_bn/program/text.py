@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import clean
+from ..errors import clean, columns
 from .parts import NUMBER, Constant, Input, State, Step
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def text(program: Program) -> str:
         if isinstance(entry, Constant) and not entry.shape:
             continue  # it stands in the formulas
         lines.append((_head(names, number, entry), _type(entry), "/".join(map(clean, getattr(entry, "scope", ())))))
-    widths = [max((len(line[i]) for line in lines), default=0) for i in range(3)]
-    body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    widths = [max((columns(line[i]) for line in lines), default=0) for i in range(3)]
+    body = [
+        "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(line, widths)).rstrip() for line in lines
+    ]
     body.append("returns " + (", ".join(names[number] for number in program.outputs) or "nothing"))
     body += [f"{names[state]} ← {'nothing' if value is None else names[value]}" for state, value in program.writes]
     return "\n".join(body)
