@@ -82,6 +82,7 @@ def to_dot(
     dot.attr("graph", label=_heading(graph, uses, title, note, legend))
     dot.attr("graph", nodesep="0.3", ranksep="0.18" if tight else "0.35", margin="0.15")
     dot.attr("node", shape="box", fontname=FONT, fontsize=str(TEXT), margin="0.1,0.01" if tight else "0.1,0.05")
+    dot.attr("node", width="0.3", height="0.2")  # small values small
     dot.attr("edge", fontname=FONT, fontsize=str(SMALL), color="#444444", arrowsize="0.8")
     main = main_path(laid_out)
     words: dict[str, list[tuple[str, str]]] = {}
@@ -112,7 +113,11 @@ def to_dot(
             for left, right in pairwise(row):
                 rank.edge(left, right, style="invis")
     text: str = dot.source
-    return text.replace(f'POINT-SIZE="{SMALL}"', f'POINT-SIZE="{TEXT}"') if tight else text
+    if tight:
+        text = text.replace(f'POINT-SIZE="{SMALL}"', f'POINT-SIZE="{TEXT}"').replace(
+            'CELLPADDING="2"', 'CELLPADDING="1"'
+        )
+    return text
 
 
 def _graphviz() -> Any:

@@ -6,6 +6,7 @@ operation and its arguments.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,8 @@ def _function(frames: list[FrameType]) -> Found | None:
     """The innermost function that was given variables, where the error was raised before any operation."""
     for frame in reversed(frames):
         code = frame.f_code
-        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        starred = bool(code.co_flags & inspect.CO_VARARGS)
+        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
         values = [value for name in given for value in _listed(frame.f_locals.get(name))]
         if any(isinstance(value, Variable) for value in values) and not code.co_name.startswith("_"):
             owner = frame.f_locals.get("self")

@@ -138,7 +138,9 @@ def fold_repeats(graph: Graph) -> Graph:
     """Fold stretches of a chain that repeat into one box: a sum of a thousand terms, twelve equal blocks of a network."""
     groups: dict[str, Repeat] = {}
     for chain, sides in _chains(graph):
-        marks = [_mark(graph, node_id, before) for before, node_id in zip(["", *chain], chain)]
+        first = [source for source in graph.sources_of(chain[0]) if source not in sides[chain[0]]]
+        before = [first[0] if first else "", *chain]
+        marks = [_mark(graph, node_id, source) for source, node_id in zip(before, chain)]
         i = 0
         while i < len(chain):
             period, times = _repeats(marks, i)
@@ -165,7 +167,7 @@ def _chains(graph: Graph) -> list[tuple[list[str], dict[str, list[str]]]]:
     sides: dict[str, list[str]] = {}
     for node in graph.nodes:
         own = [source for source in dict.fromkeys(graph.sources_of(node.id)) if uses[source] == {node.id}]
-        sides[node.id] = [i for i in own if _is_leaf(graph, i) and i not in graph.outputs]
+        sides[node.id] = [i for i in own if _is_leaf(graph, i) and graph[i].kind != "input" and i not in graph.outputs]
         made = [i for i in own if not _is_leaf(graph, i) and i not in graph.outputs]
         if len(made) == 1:
             follows[made[0]] = node.id

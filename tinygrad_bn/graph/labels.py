@@ -38,7 +38,8 @@ def value_lines(value: Value, shape: tuple[int, ...], tall: bool = False) -> lis
     """
     elements = value.elements
     if elements is not None and 0 < len(elements) <= 16:
-        columns = shape[-1] if len(shape) > 1 and (tall or shape[-1] > 1) else len(elements)
+        last = shape[-1] if len(shape) > 1 and isinstance(shape[-1], int) else 0  # else it depends on the batch size
+        columns = last if last > (0 if tall else 1) else len(elements)
         texts = [number(e) for e in elements]
         lines = [texts[i : i + columns] for i in range(0, len(texts), columns)]
         if columns <= 8 and len(lines) <= TALLEST:

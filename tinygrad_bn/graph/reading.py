@@ -10,6 +10,7 @@ from .model import Graph, Node
 from .scopes import Call
 
 GIVEN = ("parameter", "buffer", "constant", "forward")
+DEEPEST = 40  # frames in each other
 MOST_IN_A_ROW = 12  # outputs
 MOST_BESIDE = 3  # arguments at the side of one operation
 
@@ -106,7 +107,7 @@ def homes(graph: Graph) -> dict[str, Call]:
 
     Inputs come from outside, so they are drawn outside of all.
     """
-    home = {node.id: Call.of(node) for node in graph.nodes}
+    home = {node.id: Call.of(node).outermost(DEEPEST) for node in graph.nodes}
     shared: dict[str, Call] = {}
     for edge in graph.edges:
         if graph[edge.source].kind in GIVEN and not graph[edge.source].scope:

@@ -99,7 +99,7 @@ def _node(entry: Any) -> Node:
         raise _damaged(f"a node of kind {str(entry['kind'])[:60]!r}", ", ".join(KINDS))
     if not ID.fullmatch(_text(entry["id"])):
         raise _damaged(f"a node with the id {entry['id'][:40]!r}", "ids n0, n1, ...")
-    scope = tuple(map(_text, entry["scope"]))
+    scope = tuple(map(_text, _list(entry["scope"])))
     if len(scope) > DEEPEST:
         raise _damaged(f"a scope of {len(scope)} parts", f"at most {DEEPEST}")
     calls = tuple(map(_count, entry.get("calls", [])))
@@ -113,7 +113,7 @@ def _node(entry: Any) -> Node:
         notation=_optional(entry["notation"]),
         params=dict(entry["params"]),
         scope=scope,
-        shape=tuple(_text(n)[:20] if isinstance(n, str) else _count(n) for n in entry["shape"]),
+        shape=tuple(n[:20] if isinstance(n, str) else _count(n) for n in _list(entry["shape"])),
         dtype=_text(entry["dtype"]),
         requires_grad=bool(entry["requires_grad"]),
         value=_value(entry["value"]),
@@ -134,7 +134,7 @@ def _value(entry: Any) -> Value | None:
     if entry is None:
         return None
     numbers = {key: None if entry[key] is None else _number(entry[key]) for key in ("low", "mean", "high")}
-    elements = None if entry["elements"] is None else tuple(map(_number, entry["elements"]))
+    elements = None if entry["elements"] is None else tuple(map(_number, _list(entry["elements"])))
     return Value(elements=elements, nonfinite=_count(entry["nonfinite"]), **numbers)
 
 
@@ -147,6 +147,12 @@ def _number(value: Any) -> float:
 def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < LARGEST:
         raise _damaged(f"{str(value)[:40]!r} where a count is expected", "a whole number")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _damaged(f"{type(value).__name__} where a list is expected", "a list")
     return value
 
 
