@@ -57,9 +57,9 @@ def test_text_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_own_function_and_module(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["graph", f"{model}:f", "--shape", "2,3", "--shape", "3", "--sites"]) == 0
-    assert "v2 = x0 · x1" in capsys.readouterr().out
+    assert "v1 = x0 · x1" in capsys.readouterr().out
     assert main(["graph", f"{model}:Net", "--shape", "4,3", "--view", "module"]) == 0
-    assert "layer  [group]" in capsys.readouterr().out
+    assert "layer (Linear)  [group]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_options_of_another_target(words: str, users: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("one --shape 2", "x · 2"), ("none", "v0 · 2"), ("default --shape 2", "x · 2"), ("loss", "Σ v2"),
+    [("one --shape 2", "x · 2"), ("none", "v1 · 2"), ("default --shape 2", "x · 2"), ("loss", "Σ v2"),
      ("pair --shape 2", "x + 1"), ("same --shape 2", "x · 2"), ("table --shape 2", "logits"), ("nested --shape 2", "x - 1"),
      ("record --shape 2", "loss"), ("named --shape 2", "second"), ("embedding --input 0,2,1", "weight"),
      ("embedding --shape 3:int", "weight"), ("embedding --input 0,1;2,3", "weight"), ("one --input 0.5,-2", "0.5  -2"),
