@@ -482,6 +482,10 @@ def test_mermaid_reads_nothing_in_a_name(name: str) -> None:
     codes = re.sub(r"#\d+;", "", inside)
     assert not set(codes) & set('"`<>&$\\%{}*_~#:;@!')
     assert not re.match(r"\d+\. |[-+] ", codes)
+    decoded = re.sub(r"#(\d+);", lambda code: chr(int(code[1])), inside)
+    assert not re.search(r"\$\$|:fa|\\n", decoded)  # what it looks for after it has read the codes
+    if name.isprintable() and name.strip() and len(name) <= 40:
+        assert decoded.replace("\u2060", "") == name
 
 
 def test_wide_and_combining_letters_keep_the_columns() -> None:

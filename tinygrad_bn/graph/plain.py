@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from ..errors import clean, columns
@@ -19,6 +20,7 @@ MERMAID_CLASSES = {
     "group": "fill:#E3E3F1,stroke:#4B4B8F,stroke-width:3px,color:#000000",
     "failed": "fill:#FFD9D4,stroke:#B00020,stroke-width:4px,color:#000000",
 }
+READ_LATER = re.compile(r"(?<=\$)(?=\$)|(?<=\\)(?=n)|(?<=:)(?=fa)")
 # What Mermaid and its Markdown leave as it is, besides letters and digits.
 PLAIN = frozenset(" ,=+/()'·×→…√²³Σ∂[]^|")
 
@@ -85,7 +87,11 @@ def _lines(graph: Graph, node: Node) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Text that Mermaid shows as it is: all that it, its Markdown or HTML could read is a character code (``#36;``)."""
+    """Text that Mermaid shows as it is: all that it, its Markdown or HTML could read is a character code (``#36;``).
+
+    Formulas, icons and ends of lines it looks for after it has read the codes, so these are parted by nothing visible.
+    """
+    text = READ_LATER.sub("\u2060", text)
     return "".join(c if _is_plain(text, i) else f"#{ord(c)};" for i, c in enumerate(text))
 
 
