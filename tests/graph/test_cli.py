@@ -398,3 +398,35 @@ def test_a_core_install_says_what_brings_the_rest(users: Path, capsys: pytest.Ca
     monkeypatch.setitem(sys.modules, "graphviz", None)
     assert main(["graph", "bn", "-o", "a.dot"]) == 2
     assert "pip install graphviz" in capsys.readouterr().err
+
+
+def test_a_function_that_fails_is_drawn_as_far_as_it_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("from tinygrad_bn import nn\nnet = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(3, 1))\n")
+    assert main(["graph", f"{file}:net", "--shape", "4,3", "-o", str(tmp_path / "broken.svg")]) == 2
+    shown = capsys.readouterr()
+    assert "Linear failed in Sequential / 2" in shown.out
+    assert "wrong input size" in shown.err
+    assert "#B00020" in (tmp_path / "broken.svg").read_text().upper()
+    assert main(["graph", f"{file}:missing", "--shape", "4,3", "-o", str(tmp_path / "none.svg")]) == 2
+    assert not (tmp_path / "none.svg").exists()
+
+
+def test_the_incoming_gradient_of_bn_is_that_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "bn"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split("  ")[0] == "y = v3 + β"
+    assert last.endswith("1  0  0  0")
+
+
+def test_a_slide_and_a_sharp_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bn.png"
+    assert main(["graph", "bn", "--slide", "--scale", "0.5", "--close", "BatchNorm1d/mean", "-o", str(file)]) == 0
+    assert int.from_bytes(file.read_bytes()[16:20], "big") == 960
+    for words in (
+        ["--slide"],
+        ["--scale", "2", "-o", str(tmp_path / "bn.svg")],
+        ["--slide", "--rankdir", "LR", "-o", str(file)],
+    ):
+        assert main(["graph", "bn", *words]) == 2
+    assert capsys.readouterr().err.count("would have no effect") == 3

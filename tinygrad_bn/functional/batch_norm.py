@@ -22,13 +22,15 @@ def standardize(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Val
         ``(x_hat, mean, variance)``; mean and (biased) variance keep the reduced axes with length 1.
     """
     with scope("mean"):
-        mean = named(ops.mean(x, axes, keepdims=True), "μ")
+        mean = ops.mean(x, axes, keepdims=True)
     with scope("variance"):
-        centred = named(x - mean, "c")
-        variance = named(ops.mean(ops.square(centred), axes, keepdims=True), "σ²")
+        centred = x - mean
+        variance = ops.mean(ops.square(centred), axes, keepdims=True)
     with scope("normalize"):
-        sigma = named(ops.sqrt(variance + eps), "σ")
-        x_hat = named(centred / sigma, "x̂")
+        sigma = ops.sqrt(variance + eps)
+        x_hat = centred / sigma
+    for value, symbol in ((mean, "μ"), (centred, "c"), (variance, "σ²"), (sigma, "σ"), (x_hat, "x̂")):
+        named(value, symbol)
     return x_hat, mean, variance
 
 
