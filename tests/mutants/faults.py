@@ -84,7 +84,7 @@ FAULTS = (
           "a stale initial_lr outlives loading", "tests/optim/test_schedules.py"),
     Fault("errors.py", "len(safe) <= longest", "len(safe) < longest", "a name just at its limit is cut",
           "tests/graph/test_draw.py tests/graph/test_labels.py"),
-    Fault("graph/dot.py", "= known[:same]", "= known", "a parameter shared by two scopes stays in the first one",
+    Fault("graph/reading.py", "= known.outermost(same)", "= known", "a parameter shared by two scopes stays in the first one",
           "tests/graph/test_draw.py tests/graph/test_labels.py"),
     Fault("functional/convolution.py", "(total // 2, total - total // 2)", "(total - total // 2, total // 2)",
           '"same": the odd zero at the wrong end', "tests/functional/test_convolution.py"),
