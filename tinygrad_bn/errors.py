@@ -6,6 +6,7 @@ the built-in exception that NumPy or PyTorch would raise, so ``except ValueError
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from numpy.linalg import LinAlgError
@@ -133,3 +134,11 @@ def clean(text: str, longest: int = LONGEST) -> str:
     if not safe.strip():
         return "(blank)"
     return safe if len(safe) <= longest else safe[: longest - 1] + "…"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: letters of Chinese and the like two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import ops
+from . import drawing, ops
 from .engine import Primitive, Variable, messages, write
 from .engine.mode import current_mode
 from .engine.sweep import backward
@@ -93,6 +93,10 @@ class Arithmetic(Elementwise):
     __floordiv__, __rfloordiv__ = _operators(ops.floor_divide)
     __mod__, __rmod__ = _operators(ops.remainder)
     __pow__, __rpow__ = _operators(ops.power)
+
+    def draw(self, gradient: Value = None, **options: Any) -> Any:
+        """A picture of the graph behind this variable, which shows itself in a notebook; ``graph.draw`` has all options."""
+        return drawing.draw(self, gradient, **options)
 
     def __neg__(self) -> Value:
         return ops.negative(self)
@@ -503,6 +507,26 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
     return scalars
 
 
+def named(value: Value, symbol: str) -> Value:
+    """The value itself, for which formulas and pictures have a symbol from now on: ``x_hat = named(x_hat, "x̂")``.
+
+    Costs next to nothing, and does so where nobody draws, too.  A ``name`` that the user gives takes its place.
+
+    Args:
+        value: a variable, an object array of scalars (each gets the symbol with its index), or raw numbers, which
+            have no symbol.
+        symbol: as the textbook writes it.
+    """
+    if isinstance(value, Variable):
+        value._extra().symbol = symbol
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        several = value.size > 1
+        for index, scalar in np.ndenumerate(value):
+            if isinstance(scalar, Variable):
+                scalar._extra().symbol = f"{symbol}[{', '.join(map(str, index))}]" if several else symbol
+    return value
+
+
 def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
     values: Array = np.vectorize(float, otypes=[float])(scalars)
@@ -527,4 +551,4 @@ def gradients_of(scalars: Value) -> Array:
     return gradients
 
 
-__all__ = ["Arithmetic", "Parameter", "Scalar", "Tensor", "gradients_of", "scalarize", "values_of"]
+__all__ = ["Arithmetic", "Parameter", "Scalar", "Tensor", "gradients_of", "named", "scalarize", "values_of"]

@@ -110,7 +110,7 @@ def test_every_step_of_batch_norm(visit: Callable[..., Any]) -> None:
         assert page.locator("g.active").count() == 1
         assert page.locator("g.flows").count() >= 1
     assert len(set(said)) == len(said)
-    assert said[2] == "Forward 2 of 9: v2 = x - v1 is -1.5 -0.5 0.5 1.5."
+    assert said[2] == "Forward 2 of 9: c = x - μ is -1.5 -0.5 0.5 1.5."
     assert said[-1].endswith("x gets another -0.2236 -0.2236 -0.2236 -0.2236, now 0.2683 -0.3578 -0.0894 0.1789.")
     assert table(page, "to x, argument 0")["running sum"] == [
         *("0.4919", "-0.1342", "0.1342", "0.4025", "+", "-0.2236", "-0.2236", "-0.2236", "-0.2236"),
@@ -141,8 +141,8 @@ def test_gradients_come_into_the_picture_when_they_come(visit: Callable[..., Any
 
 def test_the_rule_its_number_and_unbroadcasting(visit: Callable[..., Any]) -> None:
     page = visit("batch_norm", "#k=17")
-    assert page.locator("#panel h2").inner_text() == "Backward through v2 = x - v1"
-    part = table(page, "to v1, argument 1")
+    assert page.locator("#panel h2").inner_text() == "Backward through c = x - μ"
+    part = table(page, "to μ, argument 1")
     assert part["local derivative"] == ["-1"] * 4
     assert " ".join(part["un-broadcast"]) == "summed over axis 0, along which it was broadcast"
     assert page.locator("#panel math").count() == 2

@@ -1,4 +1,4 @@
-"""What few variables have, apart from the many: a name, hooks, the wish to keep an intermediate gradient."""
+"""What few variables have, apart from the many: a name, a symbol, hooks, the wish to keep an intermediate gradient."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Extras:
     """Made when it is needed, so that most variables do without.
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.
+    pictures show it.  ``symbol`` is what a formula calls the value, where that is not its name.
     """
 
-    __slots__ = ("hooks", "is_buffer", "name", "retains_grad")
+    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "symbol")
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self.symbol: str | None = None
         self.hooks: list[Hook] = []
         self.retains_grad = self.is_buffer = False

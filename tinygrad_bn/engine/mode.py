@@ -22,13 +22,14 @@ _NOT_THE_USERS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), 
 
 
 class Scope:
-    """One step of the path "which module or formula am I in": a name and the scope around it."""
+    """One step of the path "which module or formula am I in": a name, the scope around it, and the class of a module."""
 
-    __slots__ = ("name", "parent")
+    __slots__ = ("kind", "name", "parent")
 
-    def __init__(self, name: str, parent: Scope | None = None) -> None:
+    def __init__(self, name: str, parent: Scope | None = None, kind: str = "") -> None:
         self.name = name
         self.parent = parent
+        self.kind = kind
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -44,18 +45,18 @@ class Scope:
 class Site(Scope):
     """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
 
-    __slots__ = ("filename", "line", "outside")
+    __slots__ = ("filename", "inside", "line")
 
     def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
         super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
-        self.outside = scope is None
+        self.inside = scope
         self.filename = filename
         self.line = line
 
     @property
     def path(self) -> tuple[str, ...]:
         """As for a scope; code outside of every scope has the empty path."""
-        return () if self.outside else super().path
+        return () if self.inside is None else super().path
 
     @classmethod
     def here(cls, scope: Scope | None) -> Site:
@@ -148,14 +149,15 @@ class scope:  # noqa: N801 (used like a function)
     (A class rather than a generator: entering one costs well under a microsecond, and layers do it at each call.)
     """
 
-    __slots__ = ("_name", "_tokens")
+    __slots__ = ("_kind", "_name", "_tokens")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: str = "") -> None:
         self._name = name
+        self._kind = kind  # the class, where it is a module's
         self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_scope.set(Scope(self._name, current_scope())))
+        self._tokens.append(_scope.set(Scope(self._name, current_scope(), self._kind)))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         _scope.reset(self._tokens.pop())

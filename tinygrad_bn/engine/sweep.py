@@ -116,7 +116,7 @@ def sweep(
             continue
         g = pending.pop(variable)
         extras = variable._extras
-        if extras is not None:
+        if extras is not None and extras.hooks:
             g = _hooked(variable, g, on_variables)
         if targets is None:
             if extras is not None and extras.retains_grad:

@@ -22,8 +22,9 @@ from ..graph import Graph, Step, backward_steps, to_dot, trace
 from ..graph.folding import module_groups, quotient
 from ..graph.labels import formula, number, shape_text, symbol
 from ..graph.layout import lay_out
+from ..graph.outputs import as_seeds, as_variables
 from ..graph.rules import as_mathml, rule_formula
-from ..graph.tracing import as_seeds, as_variables, trace_ids
+from ..graph.tracing import trace_ids
 from ..kinds import Shape
 from ..program import replay
 
@@ -125,7 +126,7 @@ def _node(graph: Graph, node_id: str) -> dict[str, Any]:
     file, _, line = (node.site or ":0").rpartition(":")
     return {
         "symbol": symbol(node),
-        "formula": formula(graph, node, graph.inputs_of(node_id)),
+        "formula": formula(graph, node),
         "kind": node.kind,
         "op": node.op,
         "shape": shape_text(node),

@@ -13,7 +13,7 @@ from ..engine import Variable, no_grad, reading, scope, shape_of, write
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
-from ..tensor import Scalar
+from ..tensor import Scalar, named
 
 Mean = Callable[..., Value]  # mean(x, axes, keepdims=True), as ops.mean
 
@@ -37,7 +37,10 @@ def standardize(x: Value, axes: tuple[int, ...], eps: float, mean: Mean = ops.me
         centred = x - mu
         variance = mean(ops.square(centred), axes, keepdims=True)
     with scope("normalize"):
-        x_hat = centred / ops.sqrt(variance + eps)
+        sigma = ops.sqrt(variance + eps)
+        x_hat = centred / sigma
+    for value, symbol in ((mu, "μ"), (centred, "c"), (variance, "σ²"), (sigma, "σ"), (x_hat, "x̂")):
+        named(value, symbol)
     return x_hat, mu, variance
 
 
@@ -109,14 +112,15 @@ def _batch_norm(
             moved = _moved(running_mean, running_var, mu, variance, n, momentum)
     else:
         with scope("normalize"):
-            centred = x - _per_channel(_as_it_is(x, running_mean), shape)
-            y = centred / ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps)
+            centred = named(x - _per_channel(_as_it_is(x, running_mean), shape), "c")
+            sigma = named(ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps), "σ")
+            y = named(centred / sigma, "x̂")
     with scope("scale and shift"):
         if weight is not None:
-            y = _per_channel(weight, shape) * y
+            y = _per_channel(named(weight, "γ"), shape) * y
         if bias is not None:
-            y = y + _per_channel(bias, shape)
-    return y, moved
+            y = y + _per_channel(named(bias, "β"), shape)
+    return (y if weight is None and bias is None else named(y, "y")), moved
 
 
 def _per_channel(value: Value, shape: Shape) -> Value:

@@ -202,12 +202,14 @@ class _Builder:
         def number(key: Key) -> int:
             return first[key[0]] + key[1]
 
+        scopes = _Scopes()
         steps = tuple(
             Step(
-                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), _path(made.scope),
-                _site(made.scope),
+                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), path, site, calls,
+                _called(made.out),
             )
             for made, args in self.steps
+            for path, site, calls in [scopes.of(made.scope)]
         )  # fmt: skip
         return Program(
             inputs=tuple(self.inputs),
@@ -220,6 +222,7 @@ class _Builder:
             ),
             gives=gives,
             conditions=tuple(self._conditions()),
+            modules=scopes.modules,
         )
 
     def _conditions(self) -> Iterable[Condition]:
@@ -270,12 +273,35 @@ def _constant_array(array: Array) -> Constant:
     return Constant(array, array.shape, array.dtype.name)
 
 
-def _path(scope: Scope | None) -> tuple[str, ...]:
-    return () if scope is None else scope.path
+def _called(variable: Variable) -> str:
+    extras = variable._extras
+    return "" if extras is None else extras.name or extras.symbol or ""
 
 
-def _site(scope: Scope | None) -> str:
-    return f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else ""
+class _Scopes:
+    """Scopes as plain data.  Each entering makes a scope of its own, so two calls of one module can be told apart."""
+
+    def __init__(self) -> None:
+        self._entered: dict[Scope, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        self._times: dict[tuple[Scope | None, str], int] = {}
+        self.modules: dict[tuple[str, ...], str] = {}
+
+    def of(self, scope: Scope | None) -> tuple[tuple[str, ...], str, tuple[int, ...]]:
+        """The path, the line of code, and for each part of the path which entering it is."""
+        site = ""
+        if isinstance(scope, Site):
+            site, scope = f"{scope.filename}:{scope.line}", scope.inside
+        waiting = []
+        while scope is not None and scope not in self._entered:
+            waiting.append(scope)
+            scope = scope.parent
+        path, calls = ((), ()) if scope is None else self._entered[scope]
+        for new in reversed(waiting):
+            time = self._times[new.parent, new.name] = self._times.get((new.parent, new.name), 0) + 1
+            path, calls = self._entered[new] = (*path, new.name), (*calls, time)
+            if new.kind:
+                self.modules.setdefault(path, new.kind)
+        return path, site, calls
 
 
 def _dotted_names(modules: Iterable[Any]) -> dict[Variable, str]:

@@ -7,7 +7,7 @@ written down, and none of these needs the function it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,7 @@ class Program:
         smallest_n: the smallest N that it can run for, where it is free.
         why_not: why it cannot.
         conditions: what has to be as it was at the recording.
+        modules: the class of each module, by its scope.
     """
 
     inputs: tuple[Input, ...]
@@ -52,6 +53,7 @@ class Program:
     smallest_n: int = 0
     why_not: str = ""
     conditions: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
+    modules: Mapping[tuple[str, ...], str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def first_step(self) -> int:

@@ -51,7 +51,17 @@ def to_json(program: Program) -> str:
             {"value": _plain(e.value), "shape": _plain(e.shape), "dtype": e.dtype} for e in program.constants
         ],
         "steps": [
-            [s.primitive.name, list(s.args), _plain(dict(s.params)), _plain(s.shape), s.dtype, list(s.scope), s.site]
+            [
+                s.primitive.name,
+                list(s.args),
+                _plain(dict(s.params)),
+                _plain(s.shape),
+                s.dtype,
+                list(s.scope),
+                s.site,
+                list(s.calls),
+                s.name,
+            ]
             for s in program.steps
         ],
         "outputs": list(program.outputs),
@@ -62,6 +72,7 @@ def to_json(program: Program) -> str:
         "free": program.free,
         "smallest_n": program.smallest_n,
         "why_not": program.why_not,
+        "modules": [[list(path), kind] for path, kind in program.modules.items()],
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
 
@@ -96,6 +107,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
             gives=gives, recorded_n=_number(document["n"], LARGEST), free=document["free"] is True,
             smallest_n=_number(document["smallest_n"], LARGEST),
             why_not=_text(document["why_not"]),
+            modules={tuple(map(_text, path)): _text(kind) for path, kind in document.get("modules", [])},
         )  # fmt: skip
     except RecordingError:
         raise
@@ -207,7 +219,8 @@ def _constant(entry: Json) -> Constant:
 
 
 def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
-    name, args, params, shape, dtype, scope, site = entry
+    name, args, params, shape, dtype, scope, site, *more = entry
+    calls, called = more or ([1] * len(scope), "")  # which texts of before did not have
     if name not in known:
         fix = "Program.from_json(text, primitives=[...]) takes primitives of your own"
         raise RecordingError(explain("a program with an unknown operation", got=str(name)[:60], fix=fix))
@@ -216,7 +229,12 @@ def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
     if not isinstance(settings, dict) or (primitive.vjps and len(primitive.vjps) != len(args)):
         raise _damaged(f"{name} with {len(args)} arguments", f"{len(primitive.vjps)} arguments")
     numbers = tuple(_number(i, end) for i in args)
-    return Step(primitive, numbers, settings, _shape(shape), _dtype(dtype), tuple(map(_text, scope)), _text(site))
+    if len(calls) != len(scope):  # somebody has moved the step
+        calls = [1] * len(scope)
+    return Step(
+        primitive, numbers, settings, _shape(shape), _dtype(dtype), tuple(map(_text, scope)), _text(site),
+        tuple(map(_integer, calls)), _text(called),
+    )  # fmt: skip
 
 
 def _number(value: Json, end: int) -> int:
