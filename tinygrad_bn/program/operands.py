@@ -15,7 +15,8 @@ from .parts import NUMBER, Step
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
 LOGIC = ("logical_and", "logical_or", "logical_xor", "logical_not", "all", "any")
-AS_THEY_ARE = ("isfinite", "isinf", "isnan", "argmax", "argmin", "argsort", "astype", "uniform_like")
+QUESTIONS = ("isfinite", "isinf", "isnan")
+AS_THEY_ARE = ("argmax", "argmin", "argsort", "astype", "uniform_like")
 POSITIONS_LAST = ("gather", "scatter_add", "take_along_axis", "add_along_axis")
 
 
@@ -32,6 +33,8 @@ def operand_dtypes(step: Step, dtypes: Sequence[str]) -> list[str]:
         return ["bool"] * len(dtypes)
     if name in AS_THEY_ARE:
         return plain
+    if name in QUESTIONS:
+        return [dtype if np.dtype(dtype).kind == "f" else "float64" for dtype in plain]
     if name in COMPARISONS:
         return [promoted(dtypes)] * len(dtypes)
     result = "float64" if step.dtype == NUMBER else step.dtype

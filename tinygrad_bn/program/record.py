@@ -158,8 +158,9 @@ def _variable(leaf: Any) -> Variable:
 
 
 def _argument_names(function: Callable[..., Any], plan: Any) -> list[str]:
+    called = function.forward if hasattr(type(function), "forward") else function  # of a module, whose __call__ takes anything
     try:
-        parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        parameters = [p for p in inspect.signature(called).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     except (TypeError, ValueError):  # some callables do not tell
         parameters = []
     found: list[str] = []
