@@ -15,6 +15,7 @@ from ..engine.tape import Made
 from ..errors import ArgumentError, explain
 from ..program import Program, Size, record
 from ..program.parts import NUMBER, resolved
+from ..program.record import with_rows
 from ..program.trees import names as names_of
 from ..program.trees import put_together, take_apart
 from ..tensor import Scalar, Tensor
@@ -36,12 +37,18 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
     arguments = put_together(plan, iter(named), scalars=True)
     outputs = [forward.entry(number) for number in forward.outputs]
     titles = [f"{name}.grad" for name in names_of(forward.gives, "output")]
-    n = forward.recorded_n
-    cotangents = {
-        i: _cotangent(resolved(entry.shape, n), entry.dtype, title)
+    wanted = {
+        str(i): (entry, title)
         for i, (entry, title) in enumerate(zip(outputs, titles))
         if _is_floating(entry.dtype) and not _is_single(entry.shape)
     }
+
+    def cotangents_for(n: int) -> dict[str, Tensor]:
+        return {
+            i: Tensor(np.ones(resolved(entry.shape, n), entry.dtype), name=title)
+            for i, (entry, title) in wanted.items()
+        }
+
     found: list[tuple[int | None, Variable]] = []
     scopes: list[tuple[str, ...] | None] = []
 
@@ -69,7 +76,15 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
             scopes.extend(_scopes(tape.events, begin, seen))
         return result, [gradients[v] for v in order]
 
-    program = record(both, arguments, {str(i): cotangent for i, cotangent in cotangents.items()}, free=free)
+    program = record(
+        both,
+        arguments,
+        cotangents_for(forward.recorded_n),
+        free=free and forward.free,
+        resized=lambda n, m: (*with_rows((arguments,), n, m), cotangents_for(m)),
+    )
+    if not forward.free:
+        program = replace(program, why_not=forward.why_not)
     own = {place: entry.name for place, entry in enumerate(program.inputs)}
     titled = [own[place] if place is not None else _name_of(program, variable) for place, variable in found]
     steps = tuple(step if scope is None else step._replace(scope=scope) for step, scope in zip(program.steps, scopes))
@@ -83,10 +98,6 @@ def _wanting(leaf: Any, name: str) -> Any:
         return Scalar(float(leaf.item() if isinstance(leaf, Scalar) else leaf), name=name)
     raw = leaf._data if isinstance(leaf, Variable) else np.asarray(leaf)
     return Tensor(raw, requires_grad=raw.dtype.kind == "f", name=name)
-
-
-def _cotangent(shape: tuple[int, ...], dtype: str, name: str) -> Tensor:
-    return Tensor(np.ones(shape, dtype), name=name)
 
 
 def _is_floating(dtype: str) -> bool:

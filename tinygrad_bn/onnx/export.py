@@ -132,7 +132,8 @@ def class_names(module: Module | None) -> dict[tuple[str, ...], str]:
 class _Writer:
     """Turns a program into a model."""
 
-    def __init__(self, program: Program, classes: Mapping[tuple[str, ...], str], axis: str, titles: Sequence[str] | None
+    def __init__(
+        self, program: Program, classes: Mapping[tuple[str, ...], str], axis: str, titles: Sequence[str] | None
     ) -> None:
         self.onnx = package("export()")
         self.program = program
@@ -171,14 +172,13 @@ class _Writer:
             body.nodes.append(helper.make_node("Identity", [body.cast(arg, _plain(arg.dtype)).name], [name]))
             results.append(self._info(arg._replace(name=name)))
         graph = helper.make_graph(_without_identities(body.nodes, reserved), "program", inputs, results, initializers)
-        model = helper.make_model(
+        return helper.make_model(
             graph,
             functions=list(self.functions.values()),
             opset_imports=self._opsets(),
             ir_version=IR_VERSION,
             producer_name="tinygrad_bn",
         )
-        return model
 
     def _results(self) -> Iterator[tuple[str, int]]:
         """A name and a number for each output: what is returned, then the new values of states."""
@@ -192,7 +192,7 @@ class _Writer:
 
     def _batch(self, body: Body) -> str:
         """N: the length of the first axis of the first input that has a free one."""
-        entry = next(e for e in self.program.inputs if e.shape and isinstance(e.shape[0], Size))
+        entry = next(e for e in self.program.inputs if e.shape and str(e.shape[0]) == "N")
         return body.op("Shape", entry.name, start=0, end=1)
 
     def _opsets(self) -> list[Any]:
@@ -273,14 +273,14 @@ class _Writer:
             return asked[0]
 
         inner = Body(size_of_batch)
-        formal = {i: known[i]._replace(name=inner.name(_formal_name(program.entry(i)))) for i in needed}
+        formal = {i: known[i]._replace(name=inner.name(_formal_name(program.entry(i), path))) for i in needed}
         names = [arg.name for arg in formal.values()]
         self.fill(inner, start, end, len(path), formal)
         results = [formal[i].name for i in given]
         helper = self.onnx.helper
         function = self._function(path, [*names, *asked], results, inner.nodes)
         arguments = [*(known[i].name for i in needed), *([body.batch()] if asked else [])]
-        outs = [body.name(_outer_name(path, function)) for _ in given]
+        outs = [body.name(_outer_name(function)) for _ in given]
         body.nodes.append(helper.make_node(function, arguments, outs, domain=DOMAIN, name=body.label(path[-1])))
         for i, out in zip(given, outs):
             known[i] = formal[i]._replace(name=out)
@@ -353,14 +353,17 @@ def _value(state: State) -> Any:
     return np.array(value, _plain(state.dtype), order="C")
 
 
-def _formal_name(entry: Input | State | Constant | Step) -> str:
-    """What a function calls one of its arguments."""
-    if isinstance(entry, State):
-        return entry.name.rpartition(".")[2]
-    return "x"
+def _formal_name(entry: Input | State | Constant | Step, path: tuple[str, ...]) -> str:
+    """What a function calls one of its arguments: a state as its module does, anything else x."""
+    if not isinstance(entry, State):
+        return "x"
+    inside = path[1:] if path[0] == BACKWARD else path
+    while len(inside) > 1 and not entry.name.startswith(".".join(inside[1:]) + "."):
+        inside = inside[:-1]  # a formula has no name in front
+    return entry.name.removeprefix(".".join(inside[1:]) + ".") if len(inside) > 1 else entry.name
 
 
-def _outer_name(path: tuple[str, ...], function: str) -> str:
+def _outer_name(function: str) -> str:
     return re.sub(r"\W", "_", function).lower()
 
 

@@ -45,7 +45,9 @@ def writer(primitive: Primitive) -> Writer:
         if name in WRITERS:
             return WRITERS[name]
     what = f"export: {clean(name)} has no counterpart among the operators of ONNX"
-    raise ArgumentError(explain(what, fix="write it in operations that have one; docs/onnx.md lists those that have none"))
+    raise ArgumentError(
+        explain(what, fix="write it in operations that have one; docs/onnx.md lists those that have none")
+    )
 
 
 BY_NAME = {
@@ -118,7 +120,7 @@ def _log1p(body: Body, step: Step, x: Arg) -> str:
     one = body.array(1, x.dtype)
     u = body.op("Add", x.name, one)
     near = body.op("Mul", body.op("Log", u), body.op("Div", x.name, body.op("Sub", u, one)))
-    same = body.op("Or", body.op("Equal", u, one), body.op("IsInf", u))
+    same = body.op("Or", body.op("Equal", u, one), body.op("IsInf", u, detect_negative=0))
     return body.op("Where", same, x.name, near)
 
 
@@ -160,7 +162,7 @@ def _softplus(body: Body, step: Step, x: Arg) -> str:
 
 
 def _erf(body: Body, step: Step, x: Arg) -> str:
-    """In float64 by the formula of ``ops.primitives.error_function``: onnxruntime and onnx.reference are exact to 1e-8 there."""
+    """In float64 by the formula of ``ops.primitives.error_function``: of runtimes one has none there, another 8 digits."""
     if x.dtype != "float64":
         return body.op("Erf", x.name)
 
@@ -380,9 +382,7 @@ def _gather(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ..
     return body.transpose(found, _back(axes[0], ndim, len(x.shape) - len(axes))) if in_place else found
 
 
-def _scatter_add(
-    body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ...], shape: tuple[Any, ...]
-) -> str:
+def _scatter_add(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
     axes, in_place = _axes_of(pattern, len(shape))
     order = to_front(axes, len(shape))
     places, ndim = _stacked(body, arrays)
@@ -472,9 +472,7 @@ def _uniform_like(body: Body, step: Step, x: Arg) -> str:
     return body.op("RandomUniformLike", x.name, dtype=body.type_of("float64"))
 
 
-def _checked_index(
-    body: Body, step: Step, x: Arg, count: int, ignore_index: int | None, some: bool, what: str
-) -> str:
+def _checked_index(body: Body, step: Step, x: Arg, count: int, ignore_index: int | None, some: bool, what: str) -> str:
     """0 for what is to be ignored; a negative one is moved to where every runtime finds that it is outside."""
     zero = body.array(0, x.dtype)
     name = body.op("Where", body.op("Less", x.name, zero), body.array(count, x.dtype), x.name)

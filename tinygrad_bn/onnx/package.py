@@ -19,7 +19,7 @@ def package(what: str) -> Any:
         MissingPackageError: it is not installed.
     """
     try:
-        for part in ("checker", "helper", "numpy_helper", "inliner", "defs", "shape_inference"):
+        for part in ("checker", "helper", "numpy_helper", "version_converter"):
             importlib.import_module(f"onnx.{part}")
     except ImportError:
         raise missing_package(what, "onnx", "'tinygrad-bn[onnx]'") from None
