@@ -1,6 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
-from . import data, errors, functional, graph, nn, ops, optim, program, testing, train
+from . import data, errors, functional, graph, nn, onnx, ops, optim, program, testing, train
 from .engine import (
     Primitive,
     Variable,
@@ -25,6 +25,6 @@ __all__ = [
     "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable", "data",
     "detect_anomaly", "enable_grad", "errors", "explore", "functional", "grad", "gradcheck", "gradgradcheck",
     "gradients_of", "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "nn", "no_grad",
-    "ops", "optim", "program", "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad",
+    "onnx", "ops", "optim", "program", "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad",
     "values_of", "vjp", "write",
 ]  # fmt: skip

@@ -464,7 +464,8 @@ def _one_hot(node: Node, positions: Value, depth: Value, values: Value) -> Value
     _bounded(node, [n, math.prod(shape_of(positions))])
     axis = node.get("axis", -1) % (len(shape_of(positions)) + 1)
     places = np.arange(n).reshape([-1 if i == axis else 1 for i in range(len(shape_of(positions)) + 1)])
-    chosen = ops.equal(ops.remainder(ops.astype(ops.expand_dims(positions, axis), "int64"), n), places)
+    wanted = ops.astype(ops.expand_dims(positions, axis), "int64")
+    chosen = ops.equal(ops.where(ops.less(wanted, 0), wanted + n, wanted), places)
     return ops.where(chosen, ops.getitem(values, 1), ops.getitem(values, 0))
 
 

@@ -95,7 +95,7 @@ def to_model(
     else:
         program = record(function, *given, free=bool(dynamic))
     if dynamic and not program.free and any(entry.shape for entry in program.inputs):
-        fix = "dynamic=False fixes the sizes of the inputs"
+        fix = "dynamic=False (--fixed on the command line) fixes the sizes of the inputs"
         raise ArgumentError(explain("export: the first axis cannot be free", got=clean(program.why_not, 300), fix=fix))
     axis = dynamic if isinstance(dynamic, str) else "N"
     model = _Writer(program, class_names(module), axis, titles).model()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Variable, scope, shape_of
+from ..engine import Variable, dtype_of, scope, shape_of
 from ..errors import ArgumentError, FileError, clean, explain, printable
 from ..files import FilePath
 from ..kinds import Value
@@ -21,6 +21,7 @@ from .package import package
 STANDARD = ("", "ai.onnx")
 OLDEST = 13  # the opset from which operators are read as they are; files of older ones are converted first
 DEEPEST = 64  # functions inside of functions
+ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 MOST = 200_000  # operators, with those of functions each time they are called
 
 
@@ -55,6 +56,7 @@ def import_program(path: FilePath, inputs: Any = None) -> Program:
         if not model.graph.node and not model.graph.output:
             raise ValueError("there is no graph in it")
         _check_inside(onnx, model)
+        _check_unfolded(model)
         onnx.checker.check_model(model)
         version = next((entry.version for entry in model.opset_import if entry.domain in STANDARD), OLDEST)
         if version < OLDEST:
@@ -68,7 +70,8 @@ def import_program(path: FilePath, inputs: Any = None) -> Program:
     reader.refuse_unknown(name)
     examples, free = reader.examples(inputs)
     try:
-        return record(reader.run, *examples, free=free)
+        with np.errstate(all="ignore"):  # the examples mean nothing
+            return record(reader.run, *examples, free=free)
     except (ArgumentError, FileError):
         raise
     except Exception as error:  # what the file says does not fit together
@@ -86,6 +89,30 @@ def _check_inside(onnx: Any, model: Any) -> None:
         raise ArgumentError(explain("import_program: the model keeps values in other files", got=got, fix=fix))
 
 
+def _check_unfolded(model: Any) -> None:
+    """Functions of functions can stand for more operators than there is time for, or call themselves."""
+    functions = {(f.domain, f.name, f.overload): f for f in model.functions}
+    totals: dict[tuple[str, str, str], int] = {}
+
+    def count(nodes: Sequence[Any], inside: tuple[tuple[str, str, str], ...]) -> int:
+        total = len(nodes)
+        for node in nodes:
+            key = (node.domain, node.op_type, node.overload)
+            if key in functions:
+                if key in inside or len(inside) > DEEPEST:
+                    what = "import_program: a function that calls itself, or too many one in another"
+                    raise ArgumentError(explain(what, got=clean(node.op_type)))
+                if key not in totals:
+                    totals[key] = count(functions[key].node, (*inside, key))
+                total += totals[key]
+        return total
+
+    total = count(model.graph.node, ())
+    if total > MOST:
+        what = "import_program: functions that unfold to too many operators"
+        raise ArgumentError(explain(what, got=f"{total:.3g}", expected=f"at most {MOST}"))
+
+
 class _Reader:
     """Runs the nodes of a model on this library's operations."""
 
@@ -93,7 +120,6 @@ class _Reader:
         self.onnx = onnx
         self.graph = model.graph
         self.opset = next((e.version for e in model.opset_import if e.domain in STANDARD), OLDEST)
-        self._count = 0
         self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self.initializers = {t.name: self._initializer(t) for t in self.graph.initializer}
         self.inputs = [entry for entry in self.graph.input if entry.name not in self.initializers]
@@ -183,22 +209,16 @@ class _Reader:
 
     def run(self, *inputs: Value) -> Any:
         """The outputs of the model."""
-        self._count = 0
         values: dict[str, Value] = {**self.initializers, **{e.name: x for e, x in zip(self.inputs, inputs)}}
-        self._nodes(self.graph.node, values, {}, 0)
+        self._nodes(self.graph.node, values, {})
         results = tuple(self._found(values, entry.name) for entry in self.graph.output)
         return results[0] if len(results) == 1 else results
 
-    def _nodes(self, nodes: Sequence[Any], values: dict[str, Value], given: Mapping[str, Any], depth: int) -> None:
+    def _nodes(self, nodes: Sequence[Any], values: dict[str, Value], given: Mapping[str, Any]) -> None:
         for node in nodes:
-            self._count += 1
-            if self._count > MOST:
-                raise ArgumentError(
-                    explain("import_program: functions that unfold to too many operators", got=f"> {MOST}")
-                )
             args = [self._found(values, name) if name else None for name in node.input]
             try:
-                made = self._node(node, args, given, depth)
+                made = self._node(node, args, given)
             except Exception as error:
                 if isinstance(error, ArgumentError) and str(error).startswith("import_program: "):
                     raise
@@ -215,7 +235,7 @@ class _Reader:
             raise ArgumentError(explain(f"import_program: a value that nothing makes: {clean(name)!r}"))
         return values[name]
 
-    def _node(self, node: Any, args: list[Value], given: Mapping[str, Any], depth: int) -> tuple[Value, ...]:
+    def _node(self, node: Any, args: list[Value], given: Mapping[str, Any]) -> tuple[Value, ...]:
         attributes = {}
         for entry in node.attribute:
             if entry.ref_attr_name:
@@ -225,29 +245,29 @@ class _Reader:
                 attributes[entry.name] = self.onnx.helper.get_attribute_value(entry)
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
-            return self._call(function, node, args, attributes, depth)
+            return self._call(function, node, args, attributes)
         shown = Node(node.op_type, attributes, self.opset, len(node.output))
-        made = COUNTERPARTS[node.op_type](shown, *(self._plain(node.op_type, i, arg) for i, arg in enumerate(args)))
+        given_to = [self._plain(node.op_type, i, arg, args) for i, arg in enumerate(args)]
+        made = COUNTERPARTS[node.op_type](shown, *given_to)
         listed = made if isinstance(made, tuple) else (made,)
         return tuple(v if isinstance(v, Variable) else np.asarray(v) for v in listed)
 
-    def _plain(self, kind: str, place: int, arg: Value) -> Value:
-        """A parameter as its numbers where they decide what is done: a limit of a range, a constant to pad with."""
+    def _plain(self, kind: str, place: int, arg: Value, args: list[Value]) -> Value:
+        """A parameter as its numbers where they decide what is done: a limit of a range, a constant to pad with.
+
+        A single number beside variables as a plain number, which may be a multiple of N, such as the count of a mean.
+        """
+        if isinstance(arg, np.ndarray) and arg.shape == () and arg.dtype.kind in "fi" and kind in ELEMENTWISE:
+            beside = [other for other in args if isinstance(other, Variable)]
+            return arg.item() if any(dtype_of(other) == arg.dtype for other in beside) else arg
         decides = (kind in ("Range", "Dropout", "OneHot") and place != 2) or (kind == "Pad" and place == 2)
         return arg._data if decides and isinstance(arg, Parameter) else arg
 
-    def _call(
-        self, function: Any, node: Any, args: list[Value], attributes: dict[str, Any], depth: int
-    ) -> tuple[Value, ...]:
+    def _call(self, function: Any, node: Any, args: list[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
         """A function of the file, in a scope of its own."""
-        if depth > DEEPEST:
-            got = clean(function.name)
-            raise ArgumentError(
-                explain("import_program: a function that calls itself, or too many one in another", got=got)
-            )
         for entry in function.attribute_proto:
             attributes.setdefault(entry.name, self.onnx.helper.get_attribute_value(entry))
         values: dict[str, Value] = dict(zip(function.input, [*args, *[None] * (len(function.input) - len(args))]))
         with scope(node.name or function.name) if function.name else nullcontext():
-            self._nodes(function.node, values, attributes, depth + 1)
+            self._nodes(function.node, values, attributes)
         return tuple(self._found(values, name) for name in function.output)
