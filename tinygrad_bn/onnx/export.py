@@ -125,7 +125,7 @@ def class_names(module: Module | None) -> dict[tuple[str, ...], str]:
 
     if module is not None:
         walk(module, (module._scope,))
-    alone = {(name,): kinds.pop() for name, kinds in by_name.items() if len(kinds) == 1}
+    alone: dict[tuple[str, ...], str] = {(name,): kinds.pop() for name, kinds in by_name.items() if len(kinds) == 1}
     return {**alone, **found}
 
 

@@ -164,9 +164,9 @@ def _variable(leaf: Any) -> Variable:
 
 
 def _argument_names(function: Callable[..., Any], plan: Any) -> list[str]:
-    called = (
-        function.forward if hasattr(type(function), "forward") else function
-    )  # of a module, whose __call__ takes anything
+    called: Any = function
+    if hasattr(type(function), "forward"):  # of a module, whose __call__ takes anything
+        called = called.forward
     try:
         parameters = [p for p in inspect.signature(called).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     except (TypeError, ValueError):  # some callables do not tell
