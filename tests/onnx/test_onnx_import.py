@@ -364,11 +364,15 @@ def test_functions_that_double_sixty_times(tmp_path):
         import_program(tmp_path / "m.onnx")
 
 
-def test_values_in_other_files_are_refused(tmp_path):
+@pytest.mark.parametrize("place", ["an initializer", "a constant"])
+def test_values_in_other_files_are_refused(place, tmp_path):
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="../../etc/passwd")
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in "xy")
-    main = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x], [y], [tensor])
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"])]
+    if place == "a constant":
+        nodes = [helper.make_node("Constant", [], ["w"], value=tensor), *nodes]
+    main = helper.make_graph(nodes, "g", [x], [y], [tensor] if place == "an initializer" else [])
     (tmp_path / "m.onnx").write_bytes(helper.make_model(main, ir_version=10).SerializeToString())
     with pytest.raises(ArgumentError, match="values in other files"):
         import_program(tmp_path / "m.onnx")

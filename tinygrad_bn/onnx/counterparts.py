@@ -246,7 +246,13 @@ def _top_k(node: Node, x: Value, k: Value) -> Value:
 def _bounded(node: Node, shape: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes) or math.prod(sizes) > LARGEST:
-        raise ArgumentError(explain(f"{node.kind}: too large", got=f"shape {sizes}", expected=f"{LARGEST} elements"))
+        raise ArgumentError(
+            explain(
+                f"{node.kind}: a size that is negative or too large",
+                got=f"shape {sizes}",
+                expected=f"0 to {LARGEST} elements",
+            )
+        )
     return sizes
 
 

@@ -82,7 +82,9 @@ def import_program(path: FilePath, inputs: Any = None) -> Program:
 
 def _check_inside(onnx: Any, model: Any) -> None:
     """Nothing of a model may stand in another file, which could be any file of the machine."""
-    outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    tensors = [t for node in nodes for entry in node.attribute for t in (entry.t, *entry.tensors)]
+    outside = [t.name for t in (*model.graph.initializer, *tensors) if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside:
         fix = "onnx.save_model(onnx.load(path), path) puts everything into one file"
         got = f"external data for {clean(outside[0], 60)!r}"
