@@ -1,6 +1,6 @@
 """tinygrad_bn: a small reverse-mode autodiff framework on NumPy, with Batch Normalization composed of primitives."""
 
-from . import data, errors, functional, graph, nn, ops, optim, parallel, program, testing, train
+from . import data, errors, functional, graph, nn, onnx, ops, optim, parallel, program, testing, train
 from .compiler import compile
 from .engine import (
     Primitive,
@@ -26,6 +26,6 @@ __all__ = [
     "Parameter", "Primitive", "Scalar", "Tensor", "TinygradError", "VanishingGradientWarning", "Variable", "compile", "data",
     "detect_anomaly", "enable_grad", "errors", "explore", "functional", "grad", "gradcheck", "gradgradcheck",
     "gradients_of", "graph", "hessian", "hvp", "is_grad_enabled", "jacobian", "jvp", "manual_seed", "named", "nn",
-    "no_grad", "ops", "optim", "parallel", "program", "record_sites", "scalarize", "scope", "testing", "train", "value_and_grad",
-    "values_of", "vjp", "write",
+    "no_grad", "onnx", "ops", "optim", "parallel", "program", "record_sites", "scalarize", "scope", "testing", "train",
+    "value_and_grad", "values_of", "vjp", "write",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.ma import MaskedArray
 
@@ -126,6 +127,24 @@ def unmasked(value: Any, what: str) -> Any:
         fix = "x.filled(value) puts numbers in the place of what is masked"
         raise DTypeError(explain(f"{what}: a masked array would lose its mask", got=type(value).__name__, fix=fix))
     return value
+
+
+def is_foreign_array(value: Any) -> bool:
+    """Whether a value is an array of another library than NumPy, such as a torch.Tensor."""
+    return hasattr(type(value), "__dlpack__") and not isinstance(value, (np.ndarray, np.generic))
+
+
+def native(value: Any, what: str) -> Any:
+    """The value, unless it is a masked array, or another library's array, which would be copied, perhaps from a GPU.
+
+    Raises:
+        DTypeError: such an array.
+    """
+    if is_foreign_array(value):
+        got = f"{type(value).__module__}.{type(value).__qualname__}"
+        fix = "numpy.asarray(x) makes a NumPy array of it; program.record(...).run(x, xp=...) computes with it as it is"
+        raise DTypeError(explain(f"{what}: an array of another library", got=got, fix=fix))
+    return unmasked(value, what)
 
 
 def clean(text: str, longest: int = LONGEST) -> str:

@@ -17,7 +17,7 @@ from .engine import Primitive, Variable, messages, write
 from .engine.mode import current_mode
 from .engine.sweep import backward
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
+from .errors import ArgumentError, DTypeError, GraphError, explain, native
 from .kinds import Array, DTypeLike, Value
 from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
@@ -254,7 +254,7 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(unmasked(value, "Tensor"))
+            given = np.asarray(native(value, "Tensor"))
             wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
                 "="
             )  # native, so equal is identical

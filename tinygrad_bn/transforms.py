@@ -18,7 +18,7 @@ import numpy as np
 from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from .errors import ArgumentError, DTypeError, ShapeError, explain, native
 from .kinds import Raw, Value
 from .ops import reshape, stack
 from .ops import sum as sum_over
@@ -297,7 +297,7 @@ def _point(arg: Value, position: int, scalars: bool) -> Variable:
         return point
     if scalars and isinstance(arg, (float, int)):
         return Scalar(arg)
-    array = np.asarray(unmasked(arg, f"argument {position}"))
+    array = np.asarray(native(arg, f"argument {position}"))
     if array.dtype.kind not in "fiub":
         raise _not_differentiable(position, f"{type(arg).__name__}, dtype {array.dtype}")
     return Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
@@ -317,7 +317,7 @@ def _as_variable(value: Value, point: Variable) -> Variable:
     """What the function returned; a number or an array that is no variable is a constant."""
     if isinstance(value, Variable):
         return value
-    array = np.asarray(unmasked(value, "the result"))
+    array = np.asarray(native(value, "the result"))
     if isinstance(value, (tuple, list, dict)) or array.dtype.kind not in "fiub":
         got = "an array of scalars" if isinstance(value, np.ndarray) else type(value).__name__
         fix = "return a single result; ops.stack puts several tensors into one"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from .. import __version__
 from ..errors import TinygradError, printable
 from . import compile as compile_command
-from . import explore, graph, new, run
+from . import explore, export, graph, new, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     graph.add_to(commands)
     explore.add_to(commands)
     compile_command.add_to(commands)
+    export.add_to(commands)
     new.add_to(commands)
     run.add_to(commands)
     _write_what_can_be_written()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, native
 from ..kinds import Array
 
 
@@ -30,9 +30,7 @@ class ArrayDataset:
             raise ArgumentError(explain("ArrayDataset: at least one array", fix="ArrayDataset(inputs, targets)"))
         views = []
         for array in arrays:
-            view = (
-                array.numpy() if isinstance(array, Variable) else np.asarray(unmasked(array, "ArrayDataset"))
-            ).view()
+            view = (array.numpy() if isinstance(array, Variable) else np.asarray(native(array, "ArrayDataset"))).view()
             if view.dtype.kind not in "fiub":
                 raise DTypeError(explain("ArrayDataset holds real numbers or booleans", got=f"dtype {view.dtype}"))
             view.setflags(write=False)
@@ -55,7 +53,7 @@ class ArrayDataset:
             IndexingError: rows that do not exist, or something that is no index of rows.
         """
         if isinstance(index, bool) or not isinstance(index, (int, np.integer, slice)):
-            index = np.asarray(unmasked(index, "ArrayDataset"))
+            index = np.asarray(native(index, "ArrayDataset"))
             if index.ndim != 1 or (index.size and index.dtype.kind not in "iub"):
                 raise self._no_rows("not an index of rows", index)
             index = index if index.size else index.astype(int)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, native
 from ..kinds import Array
 from ..random import generator
 from .dataset import ArrayDataset
@@ -80,7 +80,7 @@ def _sizes(lengths: list[Any], rows: int) -> list[int]:
 
 
 def _labels(stratify: Any, rows: int, parts: int) -> Array:
-    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(unmasked(stratify, "random_split"))
+    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(native(stratify, "random_split"))
     if raw.shape != (rows,):
         raise ShapeError(explain("random_split: one label per row", got=f"shape {raw.shape}", expected=f"({rows},)"))
     names, labels, counts = np.unique(raw, return_inverse=True, return_counts=True)

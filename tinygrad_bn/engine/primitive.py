@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, explain, native
 from ..kinds import Array, Params, Plain, Raw, Value
 from . import messages
 from .mode import PLAIN_MODE, Site, current_mode, current_scope
@@ -202,7 +202,7 @@ class Primitive:
                 if value.dtype.kind == "O":
                     return self._unfolded(values, params)
             else:
-                unmasked(value, self.name)
+                native(value, self.name)
         try:
             return self.forward(*values, **params)
         except Exception as error:
@@ -226,7 +226,7 @@ class Primitive:
         made = []
         for arg in args:
             if not isinstance(arg, (Variable, float, int)):
-                arg = np.asarray(unmasked(arg, self.name))
+                arg = np.asarray(native(arg, self.name))
                 if arg.dtype.kind not in "fiub":
                     raise messages.not_numbers(self, arg.dtype)
                 if recorded:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, ArgumentError, CollectiveError, RecordingError, ShapeError, explain, unmasked
+from ..errors import AnomalyError, ArgumentError, CollectiveError, RecordingError, ShapeError, explain, native
 from . import messages
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule, frozen
@@ -260,7 +260,7 @@ def seed_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
             raise messages.bad_seed(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
         return gradient
-    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else unmasked(gradient, "backward"))
+    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else native(gradient, "backward"))
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
         raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))

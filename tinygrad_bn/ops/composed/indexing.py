@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, dtype_of
-from ...errors import DTypeError, IndexingError, explain, unmasked
+from ...errors import DTypeError, IndexingError, explain, native
 from ...kinds import Shape, Value
 from .. import primitives
 from .axes import as_array, one_axis, shape_of
@@ -60,7 +60,7 @@ def _plain(part: slice) -> slice:
 
 def _index_array(part: Any, what: str) -> Value:
     """An array-like index as an array of integers or booleans."""
-    array: Any = unmasked(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
+    array: Any = native(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
     if array is not part and array.size == 0:
         array = array.astype(int)  # the empty list
     kind = dtype_of(array).kind
