@@ -29,9 +29,29 @@ CASES = [
     ("RMSprop", {"momentum": 0.5}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.3, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "eps": 1e-3}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.2}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.05, "betas": (0.5, 0.6), "weight_decay": 0.3, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.05, "betas": (0.9, 0.95), "maximize": True}),
+    ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
+    ("Adam", {"lr": 0.05, "weight_decay": 0.1, "maximize": True}),
+    ("AdamW", {"lr": 0.05, "weight_decay": 0.1, "maximize": True}),
+    ("RMSprop", {"weight_decay": 0.1, "momentum": 0.9, "centered": True, "maximize": True}),
+    ("Adagrad", {"weight_decay": 0.1, "maximize": True}),
 ]
 NAMES = sorted({name for name, _ in CASES})
 by_case = pytest.mark.parametrize(("name", "settings"), CASES, ids=lambda value: str(value))
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_torch_are_float64():
+    """Such as NAdam's product, which would be float32."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def parameters(dtype=np.float64, seed=0):

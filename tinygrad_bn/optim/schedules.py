@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..errors import ArgumentError, explain
-from .optimizer import Optimizer, as_float, within
+from .optimizer import Optimizer
+from .settings import as_float, set_all, within
 
 
 class Schedule(ABC):
@@ -61,9 +62,7 @@ class Schedule(ABC):
         self._check_groups()
         for group in groups:
             group.setdefault("initial_lr", group["lr"])  # a state that was saved without a schedule has none
-        settings = [self.settings_at(count, i) for i in range(len(groups))]
-        for group, new in zip(groups, settings):
-            group.update(new)
+        set_all(groups, [self.settings_at(count, i) for i in range(len(groups))])
         self.last_epoch = count
 
     def _check_groups(self) -> None:
