@@ -1,7 +1,6 @@
 """Settings that would have no effect are refused; a closure in ``step``; a step without gradients says so."""
 
 import copy
-import pickle
 
 import numpy as np
 import pytest
@@ -82,8 +81,6 @@ def test_a_setting_of_all_groups_moves_in_all_of_them_or_in_none():
 
 def test_a_copy_has_groups_of_its_own():
     optimizer = made()
-    for twin in (copy.deepcopy(optimizer.param_groups), pickle.loads(pickle.dumps([{**optimizer.param_groups[0], "params": ()}]))):
-        assert twin[0]["lr"] == 1e-3
     twin = copy.deepcopy(optimizer.param_groups)[0]
     twin["lr"] = 0.5
     assert optimizer.lr == 1e-3
@@ -141,13 +138,17 @@ def test_a_closure_can_be_recorded():
 def test_a_loss_in_place_of_a_closure():
     optimizer = made()
     loss = (optimizer.params[0] ** 2).sum()
-    with pytest.raises(ArgumentError, match=r"a function that computes the loss, or nothing\n.*Tensor\n.*loss.backward\(\)"):
+    with pytest.raises(
+        ArgumentError, match=r"a function that computes the loss, or nothing\n.*Tensor\n.*loss.backward\(\)"
+    ):
         optimizer.step(loss)
 
 
 def test_a_step_without_gradients_says_so_at_the_users_line():
     optimizer = made()
-    with pytest.warns(UserWarning, match=r"Adam.step moved nothing: no parameter has a gradient\n.*loss.backward") as caught:
+    with pytest.warns(
+        UserWarning, match=r"Adam.step moved nothing: no parameter has a gradient\n.*loss.backward"
+    ) as caught:
         optimizer.step()
     assert caught[0].filename == __file__
 

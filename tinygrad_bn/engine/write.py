@@ -75,11 +75,11 @@ def fitted(leaf: Variable, value: Raw, fresh: bool = False) -> Raw:
         value = np.asarray(value)
     if value.shape != old.shape:
         raise messages.other_shape(leaf, value.shape)
-    if value.dtype is old.dtype and value.strides == old.strides and value.base is None:
-        if fresh:
+    if value.dtype is old.dtype and value.strides == old.strides:
+        if fresh and value.base is None:
             value.setflags(False)  # write=False, which takes twice the time by keyword
             return value
-        if not value.flags.writeable:
+        if not value.flags.writeable and (fresh or value.base is None):
             return value
     if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
         raise messages.other_kind(leaf, value.dtype)

@@ -30,6 +30,7 @@ class Adagrad(PerParameter):
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
 
+    joins = True
     lr_decay = Setting()
     eps = Setting()
     initial_accumulator_value = Setting()

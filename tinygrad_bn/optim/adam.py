@@ -66,11 +66,11 @@ class Adam(Moments):
             t, m, v = averaged(g, state, b1, b2)
             if largest:
                 v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
+            unbiased = ops.sqrt(1.0 - b2**t)
             root = ops.sqrt(v)
-            root /= ops.sqrt(1.0 - b2**t)
-            root += eps
+            root += eps * unbiased
             moved = m / root
-            moved *= -lr / (1.0 - b1**t)
+            moved *= -lr * unbiased / (1.0 - b1**t)
             moved += p
             return moved
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ArgumentError, explain
 from ..kinds import Value
@@ -14,10 +14,11 @@ from .settings import Setting, Settings
 class Moments(PerParameter):
     """Base of optimizers that keep ``exp_avg`` and ``exp_avg_sq``, the averages of g and of g**2, of each parameter."""
 
+    joins = True
     betas = Setting()
     eps = Setting()
     pairs = ("betas",)
-    remembers = ("step", "exp_avg", "exp_avg_sq")
+    remembers: ClassVar[tuple[str, ...]] = ("step", "exp_avg", "exp_avg_sq")
 
     @classmethod
     def _checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..engine import Variable, enable_grad
 from ..engine.write import set_gradients
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from .given import listed
-from .settings import APART, Group, Setting, no_such, set_all, within
+from .settings import APART, Group, Setting, no_such, put_back, set_all, within
 
 Closure = Callable[[], Any]
 
@@ -47,6 +47,7 @@ class Optimizer(ABC):
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of settings whose range is not [0, inf)
     flags: ClassVar[tuple[str, ...]] = ()  # settings that are True or False, besides "maximize"
     pairs: ClassVar[tuple[str, ...]] = ()  # settings that are two numbers
+    stepped_by: Callable[[], Any] | None = None  # the schedule that has set the rates last, by a weak reference
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = self._checked(defaults)
@@ -220,17 +221,15 @@ class Optimizer(ABC):
         load = self._to_load(state["state"])
 
         def commit() -> None:
-            before, put_back = [dict(group) for group in self.param_groups], self._kept_state()
+            before, restore = [dict(group) for group in self.param_groups], self._kept_state()
             try:
                 for group in self.param_groups:
                     group.pop("initial_lr", None)
                 set_all(self.param_groups, settings)
                 load()
             except BaseException:  # Ctrl-C, as nothing else can happen here
-                for group, entries in zip(self.param_groups, before):
-                    dict.clear(group)
-                    dict.update(group, entries)
-                put_back()
+                put_back(self.param_groups, before)
+                restore()
                 raise
 
         return commit

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,13 +19,16 @@ from ..engine import Variable, write
 from ..engine.mode import current_mode
 from ..engine.tape import Tape
 from ..errors import RecordingError, ShapeError, explain
-from ..kinds import Value
+from ..kinds import Array, Raw, Value
 from ..tensor import Scalar, Tensor
 from .optimizer import Closure, Optimizer
 from .settings import Settings
 
 State = dict[str, Variable]
 Rule = Callable[[Value, Value, dict[str, Value]], Value]
+Mine = tuple[Variable, Any, State]  # a parameter, its gradient, its state
+
+SMALL = 4096  # elements up to which parameters are moved together
 
 
 class PerParameter(Optimizer):
@@ -42,6 +45,9 @@ class PerParameter(Optimizer):
 
     remembers: ClassVar[tuple[str, ...]] = ()  # in the state of every parameter that was ever moved
     may_remember: ClassVar[tuple[str, ...]] = ()  # in it depending on settings
+    joins: ClassVar[bool] = (
+        False  # whether small parameters are moved as one row: for elementwise rules of many operations
+    )
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # those that are one number rather than one per element
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
@@ -82,34 +88,64 @@ class PerParameter(Optimizer):
         if tape is not None:
             tape.holds(vars(self), "params", len, len(self.params))
         coming = iter(gradients)
-        moves: list[tuple[Variable, Any]] = []
+        leaves: list[Variable] = []
+        values: list[Value] = []
         for group in self.param_groups:
             settings = Settings(group, tape)
             slots, rule = self._slots(settings), self._rule(settings)
             maximizes = settings.on("maximize")
-            names = slots.keys()
+            joins = self.joins and tape is None
+            together: dict[tuple[Any, ...], list[Mine]] = {}
             for p, grad in zip(group["params"], coming):
                 if grad is None:
                     continue
                 kept = self.state.get(p) if slots else {}
-                if kept is None or tape is not None or not names <= kept.keys():
+                if kept is None or tape is not None or kept.keys() != slots.keys():
                     kept = self._kept(p, slots, tape)
-                if tape is None:
-                    state: Any = {name: slot._data for name, slot in kept.items()}
-                    moves.append((p, rule(p._data, -grad._data if maximizes else grad._data, state)))
-                else:
-                    state = dict(kept)
-                    moves.append((p, rule(p, -grad if maximizes else grad, state)))
-                for name in names:
+                g = grad if tape is not None else grad._data
+                if maximizes:
+                    g = -g
+                if joins and g.size <= SMALL and p._data.flags.forc:
+                    alike = (g.dtype.char, *[kept[name]._data for name in self.numbers])
+                    together.setdefault(alike, []).append((p, g, kept))
+                    continue
+                state: dict[str, Value] = dict(kept) if tape is not None else {n: v._data for n, v in kept.items()}
+                leaves.append(p)
+                values.append(rule(p if tape is not None else p._data, g, state))
+                for name in slots:
                     slot = kept.get(name)
                     if slot is None:  # what has no value before the first step
                         slot = kept[name] = self._slot(p, name, 0.0)
-                    moves.append((slot, state[name]))
-        if not moves:
+                    leaves.append(slot)
+                    values.append(state[name])
+            for mine in together.values():
+                for some, new in self._moved_together(rule, slots, mine):
+                    leaves += some
+                    values += new
+        if not leaves:
             what = f"{self._name}.step moved nothing: no parameter has a gradient"
             warnings.warn(explain(what, fix="loss.backward() before optimizer.step()"), stacklevel=2)
-        write(moves, fresh=True)
+        write(zip(leaves, values), fresh=True)
         return loss
+
+    def _moved_together(
+        self, rule: Rule, names: Iterable[str], mine: list[Mine]
+    ) -> Iterator[tuple[list[Variable], list[Raw]]]:
+        """The same as one by one, bit for bit: of small arrays a call costs more than the numbers in them."""
+        params, kept = [p for p, _, _ in mine], [entries for _, _, entries in mine]
+        arrays = [p._data for p in params]
+        gradients = [g if g.strides == a.strides else _laid_out(g, a) for (_, g, _), a in zip(mine, arrays)]
+        state = {
+            name: kept[0][name]._data if name in self.numbers else _joined([entries[name]._data for entries in kept])
+            for name in names
+        }
+        yield params, _apart(rule(_joined(arrays), _joined(gradients), state), arrays)
+        for name in names:
+            new = state[name]
+            yield (
+                [entries[name] for entries in kept],
+                ([new] * len(mine) if name in self.numbers else _apart(new, arrays)),
+            )
 
     def _kept(self, p: Variable, slots: Mapping[str, float | None], tape: Tape | None) -> State:
         """The state of a parameter, with what is missing at its first step."""
@@ -227,3 +263,28 @@ class PerParameter(Optimizer):
             raise ShapeError(explain(what, got=f"shape {array.shape}", expected=f"shape {p.shape}"))
         with np.errstate(over="ignore"):
             return self._slot(p, name, array)
+
+
+def _joined(arrays: list[Array]) -> Array:
+    """All elements in one row, each array's in the order in which they lie in memory."""
+    return np.concatenate([array if array.ndim == 1 else array.ravel("K") for array in arrays])
+
+
+def _apart(row: Array, like: list[Array]) -> list[Array]:
+    """The row cut into arrays that lie as those that it was joined from."""
+    row.setflags(write=False)
+    end = 0
+    parts = []
+    for array in like:
+        start, end = end, end + array.size
+        part = row[start:end]
+        if array.ndim != 1:
+            part = part.reshape(array.shape) if array.flags.c_contiguous else part.reshape(array.shape[::-1]).T
+        parts.append(part)
+    return parts
+
+
+def _laid_out(gradient: Array, like: Array) -> Array:
+    array = np.empty_like(like, gradient.dtype)
+    array[...] = gradient
+    return array

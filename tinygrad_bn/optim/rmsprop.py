@@ -33,6 +33,7 @@ class RMSprop(PerParameter):
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
 
+    joins = True
     alpha = Setting()
     eps = Setting()
     momentum = Setting()

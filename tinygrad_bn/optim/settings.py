@@ -135,6 +135,13 @@ def set_all(groups: list[Group], changes: Iterable[Mapping[str, Any]]) -> None:
     deque(map(dict.update, groups, checked), 0)  # a single call into C, which no Ctrl-C comes into
 
 
+def put_back(groups: list[Group], before: list[dict[str, Any]]) -> None:
+    """Make the groups what they were."""
+    for group, entries in zip(groups, before):
+        dict.clear(group)
+        dict.update(group, entries)
+
+
 def no_such(owner: str, name: str, known: Iterable[str]) -> str:
     """That an optimizer has not got a setting."""
     known = list(known)
