@@ -126,9 +126,9 @@ def test_splits_that_cannot_be_made(lengths, arguments, kind, message):
 
 
 def test_only_datasets_are_split():
-    for given in ((i for i in range(10)), {"a": 1}, 7):
+    for wrong in ((i for i in range(10)), {"a": 1}, 7):
         with pytest.raises(DTypeError, match="random_split: a dataset has a length and numbered rows"):
-            random_split(given, [5, 5])
+            random_split(wrong, [5, 5])
     with pytest.raises(ArgumentError, match="no rows"):
         random_split([], [0.5, 0.5])
 

@@ -297,7 +297,7 @@ class LBFGS(Optimizer):
             raise self._other(f"{name} does not fit", got, f"finite floating-point numbers, {n} in a row")
         return array.astype(np.float64)
 
-    def _kept_state(self) -> Callable[[], None]:
+    def snapshot(self) -> Callable[[], None]:
         memory = self.memory
 
         def put_back() -> None:

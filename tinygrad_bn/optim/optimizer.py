@@ -179,7 +179,7 @@ class Optimizer(ABC):
         """Check what ``_saved`` gave; the result takes it over and cannot fail."""
 
     @abstractmethod
-    def _kept_state(self) -> Callable[[], None]:
+    def snapshot(self) -> Callable[[], None]:
         """Note what is remembered now; the result puts it back."""
 
     def _keys(self) -> list[list[str | int]]:
@@ -221,7 +221,7 @@ class Optimizer(ABC):
         load = self._to_load(state["state"])
 
         def commit() -> None:
-            before, restore = [dict(group) for group in self.param_groups], self._kept_state()
+            before, restore = [dict(group) for group in self.param_groups], self.snapshot()
             try:
                 for group in self.param_groups:
                     group.pop("initial_lr", None)

@@ -212,7 +212,7 @@ class PerParameter(Optimizer):
 
         return load
 
-    def _kept_state(self) -> Callable[[], None]:
+    def snapshot(self) -> Callable[[], None]:
         slots = {p: (kept, dict(kept)) for p, kept in self.state.items()}
         values = [(slot, slot.data) for kept in self.state.values() for slot in kept.values()]
 
