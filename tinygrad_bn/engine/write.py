@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from itertools import repeat
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -51,10 +51,15 @@ def reading(value: Value) -> Value:
     return value._data if isinstance(value, Variable) and current_mode().tape is None else value
 
 
-def exchange(leaves: list[Variable], values: list[Raw]) -> None:
-    """Give leaves values that fit them, in one step."""
+def exchange(
+    leaves: Collection[Variable],
+    values: Iterable[Raw],
+    graded: Collection[Variable] = (),
+    gradients: Iterable[Variable | None] = (),
+) -> None:
+    """Give leaves values that fit them, and others (or the same) gradients, in one step."""
     deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
-    deque(map(_set_data, leaves, values), 0)
+    deque(chain(map(_set_data, leaves, values), map(_set_grad, graded, gradients)), 0)
 
 
 def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, clean, explain
 
 SCHEMA = "tinygrad_bn.graph/1"
+LARGEST = 2**53  # of a size
 WHOLE = 64  # arrays up to this many elements are kept whole
 
 KINDS = ("input", "parameter", "buffer", "constant", "intermediate", "output", "forward", "group")
@@ -172,7 +173,7 @@ class Graph:
                 graph[end]
         except ArgumentError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ArgumentError(
                 explain(f"not a graph in JSON: {type(error).__name__}: {error}", expected=SCHEMA)
             ) from None
@@ -201,7 +202,19 @@ def _value(entry: Any) -> Value | None:
     numbers = {key: None if entry[key] is None else float(entry[key]) for key in ("low", "mean", "high")}
     elements = entry["elements"]
     whole = None if elements is None else tuple(float(e) for e in elements)
-    return Value(elements=whole, nonfinite=int(entry["nonfinite"]), **numbers)
+    return Value(elements=whole, nonfinite=_size(entry["nonfinite"]), **numbers)
+
+
+def _word(text: Any) -> str | None:
+    """What is shown as it is: names are cleaned where they are shown, an operation's are the library's own."""
+    return None if text is None else clean(str(text), 200)
+
+
+def _size(entry: Any) -> int:
+    size = int(entry)
+    if not 0 <= size <= LARGEST:
+        raise ArgumentError(explain("a size in a graph", got=str(entry)[:60], expected=f"0 to {LARGEST}"))
+    return size
 
 
 def _optional(text: Any) -> str | None:
@@ -211,21 +224,24 @@ def _optional(text: Any) -> str | None:
 def _node(entry: Any) -> Node:
     if entry["kind"] not in KINDS:
         raise ArgumentError(explain("unknown kind of node", got=str(entry["kind"])[:60], expected=", ".join(KINDS)))
+    shape = tuple(str(n)[:20] if isinstance(n, str) else _size(n) for n in entry["shape"])
+    if any(isinstance(n, str) for n in shape) and not (entry["value"] is None and entry["grad"] is None):
+        raise ArgumentError(explain("a value of a node whose shape is not known", got=str(shape)[:60], expected=SCHEMA))
     return Node(
-        id=str(entry["id"]),
+        id=clean(str(entry["id"])),
         kind=entry["kind"],
         name=_optional(entry["name"]),
-        op=_optional(entry["op"]),
-        notation=_optional(entry["notation"]),
+        op=_word(entry["op"]),
+        notation=_word(entry["notation"]),
         params=dict(entry["params"]),
         scope=tuple(map(str, entry["scope"])),
-        shape=tuple(str(n)[:20] if isinstance(n, str) else int(n) for n in entry["shape"]),
-        dtype=str(entry["dtype"]),
+        shape=shape,
+        dtype=clean(str(entry["dtype"])),
         requires_grad=bool(entry["requires_grad"]),
         value=_value(entry["value"]),
         grad=_value(entry["grad"]),
         site=_optional(entry["site"]),
         pair=_optional(entry["pair"]),
-        rule=_optional(entry["rule"]),
-        members=int(entry["members"]),
+        rule=_word(entry["rule"]),
+        members=_size(entry["members"]),
     )

@@ -98,7 +98,8 @@ class Diagnosis:
     @property
     def remarks(self) -> list[str]:
         """All remarks, each with the name of what it is about."""
-        return [f"{part.name}: {remark}" for part in (*self.layers, *self.parameters) for remark in part.remarks]
+        parts: list[LayerReport | ParameterReport] = [*self.layers, *self.parameters]
+        return [f"{part.name}: {remark}" for part in parts for remark in part.remarks]
 
     def svg(self) -> str:
         """The picture as SVG text: a row for each layer and each parameter."""
