@@ -133,7 +133,7 @@ def take(x: Value, indices: Value, axis: int | None = None) -> Value:
     try:
         return primitives.gather(x, positions, pattern=(slice(None),) * axis + ("array",))
     except IndexingError as error:
-        raise _outside(f"take({_written(indices)}, axis={axis})", x, error) from None
+        raise _outside("take", x, error) from None
 
 
 def argsort(x: Value, axis: int | None = -1, kind: str | None = None) -> Value:
