@@ -164,7 +164,7 @@ FAULTS = (
           "a constant column is divided by rounding", "tests/data/test_splits_and_scaling.py"),
     Fault("data/splits.py", "        sizes[i] += 1", "        sizes[0] += 1", "all rows left over go to the first part",
           "tests/data/test_splits_and_scaling.py"),
-    Fault("data/splits.py", ", rng.integers(len(dataset)))", ", 0)",
+    Fault("data/splits.py", ", rng.integers(count))", ", 0)",
           "stratified: the first rows of a label are always in the first part", "tests/data/test_splits_and_scaling.py"),
     Fault("train/evaluation.py", "module.training = training", "module.training = True",
           "evaluation leaves everything in training mode", "tests/train/test_fit.py"),

@@ -178,6 +178,9 @@ def test_messages_speak_of_what_was_written() -> None:
         r"take: index 9 is out of bounds for axis 1": lambda: ops.take(x, [9], axis=1),
         r"hstack: these do not fit together": lambda: ops.hstack([x, np.ones((3, 2))]),
         r"vstack: these do not fit together": lambda: ops.vstack([x, np.ones((3, 2))]),
+        r"hstack: at least one array": lambda: ops.hstack([]),
+        r"vstack: at least one array": lambda: ops.vstack([]),
+        r"image[::2, 9]: index 9": lambda: x[::2, 9],
         r"add: shapes that do not broadcast": lambda: x + np.ones(4),
         r"where: shapes that do not broadcast": lambda: ops.where(np.ones(5) > 0, x, 0.0),
     }
