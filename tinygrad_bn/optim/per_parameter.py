@@ -105,7 +105,9 @@ class PerParameter(Optimizer):
                 g = grad if tape is not None else grad._data
                 if maximizes:
                     g = -g
-                if joins and g.size <= SMALL and p._data.flags.forc:
+                if (
+                    joins and g.ndim and g.size <= SMALL and p._data.flags.forc
+                ):  # NumPy 1 has rules of its own without axes
                     alike = (g.dtype.char, *[kept[name]._data for name in self.numbers])
                     together.setdefault(alike, []).append((p, g, kept))
                     continue
