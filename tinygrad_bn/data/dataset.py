@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,39 @@ class ArrayDataset:
     def __repr__(self) -> str:
         described = ", ".join(f"{array.shape} {array.dtype}" for array in self.arrays)
         return f"ArrayDataset({described})"
+
+
+class Subset:
+    """Some rows of a dataset whose ``dataset[i]`` is one row, in the order given, as torch.utils.data.Subset.
+
+    Args:
+        dataset: what has the rows; nothing is copied.
+        indices: the numbers of the rows.
+    """
+
+    def __init__(self, dataset: Any, indices: Any) -> None:
+        self.dataset = dataset
+        self.indices = [int(i) for i in indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One row."""
+        return self.dataset[self.indices[index]]
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self)} of {len(self.dataset)} rows of a {type(self.dataset).__name__})"
+
+
+def rows_of(dataset: Any, owner: str) -> int:
+    """How many rows a dataset has.
+
+    Raises:
+        DTypeError: it is none.
+    """
+    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        expected = "an ArrayDataset, a list of rows, or an object with __len__ and __getitem__"
+        got = type(dataset).__name__
+        raise DTypeError(explain(f"{owner}: a dataset has a length and numbered rows", got=got, expected=expected))
+    return len(dataset)

@@ -157,7 +157,12 @@ class scope:  # noqa: N801 (used like a function)
         self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_scope.set(Scope(self._name, current_scope(), self._kind)))
+        around = current_scope()
+        try:
+            self._tokens.append(_scope.set(Scope(self._name, around, self._kind)))
+        except BaseException:  # Ctrl-C in here: the block is not entered, so nothing else would leave the scope
+            _scope.set(around)
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         _scope.reset(self._tokens.pop())

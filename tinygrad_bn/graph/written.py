@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, clean, explain
 from .parts import KINDS, Edge, Node, Value
 
 if TYPE_CHECKING:
@@ -105,22 +105,25 @@ def _node(entry: Any) -> Node:
     calls = tuple(map(_count, entry.get("calls", [])))
     if calls and len(calls) != len(scope):
         raise _damaged(f"{len(calls)} calls of a scope of {len(scope)} parts", "as many")
+    shape = tuple(n[:20] if isinstance(n, str) else _count(n) for n in _list(entry["shape"]))
+    if any(isinstance(n, str) for n in shape) and not (entry["value"] is None and entry["grad"] is None):
+        raise _damaged(f"a value of a node of shape {str(shape)[:60]}", "none, since the shape is not known")
     return Node(
         id=entry["id"],
         kind=entry["kind"],
         name=_optional(entry["name"]),
-        op=_optional(entry["op"]),
-        notation=_optional(entry["notation"]),
+        op=_word(entry["op"]),
+        notation=_word(entry["notation"]),
         params=dict(entry["params"]),
         scope=scope,
-        shape=tuple(n[:20] if isinstance(n, str) else _count(n) for n in _list(entry["shape"])),
-        dtype=_text(entry["dtype"]),
+        shape=shape,
+        dtype=clean(_text(entry["dtype"])),
         requires_grad=bool(entry["requires_grad"]),
         value=_value(entry["value"]),
         grad=_value(entry["grad"]),
         site=_optional(entry["site"]),
         pair=_optional(entry["pair"]),
-        rule=_optional(entry["rule"]),
+        rule=_word(entry["rule"]),
         members=_count(entry["members"]),
         symbol=_optional(entry.get("symbol")),
         label=_text(entry.get("label", "")),
@@ -128,6 +131,11 @@ def _node(entry: Any) -> Node:
         times=_count(entry.get("times", 1)),
         why=_text(entry.get("why", "")),
     )
+
+
+def _word(text: Any) -> str | None:
+    """What is shown as it is: names are cleaned where they are shown, an operation's are the library's own."""
+    return None if text is None else clean(_text(text), 200)
 
 
 def _value(entry: Any) -> Value | None:

@@ -11,14 +11,17 @@ from ..engine import Variable, reading, write
 from ..engine.messages import made_nonfinite, step_not_finite
 from ..engine.mode import current_mode
 from ..engine.write import exchange, fitted, set_gradients
-from ..errors import ArgumentError, RecordingError, clean, explain, is_foreign_array, native
+from ..errors import ArgumentError, RecordingError, TinygradError, clean, explain, is_foreign_array, native
 from ..kinds import Raw, Value
 from .arrays import Backend, foreign_values, is_traced
-from .parts import NUMBER, Input, Size, State, resolved
+from .parts import NUMBER, Input, Size, State, Step, resolved
 from .trees import by_plan, put_together
 
 if TYPE_CHECKING:
     from .model import Program
+
+# What NumPy and Python raise where arguments do not fit; a FloatingPointError of np.errstate is the user's own wish.
+FAILURES = (TypeError, ValueError, LookupError, AttributeError, MemoryError, OverflowError, ZeroDivisionError)
 
 
 def run(
@@ -142,9 +145,20 @@ def evaluate(
         held: results of steps that are not to be computed, such as a random draw that is to be the same again.
     """
     n = program.recorded_n if n is None else n
+    results = list(values)
+    try:
+        results += (constant.at(n) for constant in program.constants)
+        _steps(program, n, results, held)
+    except TinygradError:
+        raise
+    except FAILURES as error:
+        raise _failed(program, n, len(results), error) from error
+    return results
+
+
+def _steps(program: Program, n: int, results: list[Raw], held: Mapping[int, Raw] | None) -> None:
     checks_shapes = n != program.recorded_n
     anomaly = current_mode().anomaly
-    results = [*values, *(constant.at(n) for constant in program.constants)]
     for step in program.steps:
         if held is not None and len(results) in held:
             results.append(held[len(results)])
@@ -164,7 +178,13 @@ def evaluate(
         if anomaly and made_nonfinite(data, args, step.primitive.elementwise):
             raise step_not_finite(step.primitive, data, args, step.site)
         results.append(data)
-    return results
+
+
+def _failed(program: Program, n: int, number: int, error: Exception) -> RecordingError:
+    """What a primitive could not do, said with the step; only a program that was changed or read from a file has such."""
+    entry = program.entry(number)
+    what = f"{entry.primitive.name} ({clean(entry.site, 200)})" if isinstance(entry, Step) else f"constant {number}"
+    return RecordingError(explain(f"program.run: {what} failed for N = {n}", got=f"{type(error).__name__}: {error}"))
 
 
 def read(state: State) -> Raw:
@@ -186,8 +206,8 @@ def read(state: State) -> Raw:
 
 
 def _commit(program: Program, results: Sequence[Raw] | Mapping[int, Raw]) -> None:
-    """Write the states: all values, then all gradients, each in one step; nothing can fail from here on."""
-    leaves, values, gradients = [], [], []
+    """Write the states, values and gradients; nothing can fail from here on, and Ctrl-C finds all of it done or none."""
+    leaves, values, graded, gradients = [], [], [], []
     for number, value in program.writes:
         state = program.states[number - len(program.inputs)]
         owner: Any = state.place.owner
@@ -196,12 +216,10 @@ def _commit(program: Program, results: Sequence[Raw] | Mapping[int, Raw]) -> Non
             leaves.append(owner)
             values.append(fitted(owner, result))
         else:
-            gradients.append((owner, None if value is None else owner.kind.wrap(result)))
-    if leaves:
-        exchange(leaves, values)
-    if gradients:
-        owners, found = zip(*gradients)
-        set_gradients(owners, found)
+            graded.append(owner)
+            gradients.append(None if value is None else owner.kind.wrap(result))
+    if program.writes:
+        exchange(leaves, values, graded, gradients)
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------------
@@ -245,7 +263,8 @@ def _check(program: Program, entry: Input, value: Raw, n: int) -> None:
     if entry.dtype == NUMBER:
         return
     if value.shape != resolved(entry.shape, n) or value.dtype.name != entry.dtype:
-        expected = f"shape ({', '.join(map(str, entry.shape))}), dtype {entry.dtype}"
+        ending = "," if len(entry.shape) == 1 else ""
+        expected = f"shape ({', '.join(map(str, entry.shape))}{ending}), dtype {entry.dtype}"
         raise RecordingError(
             explain(
                 f"program.run: {clean(entry.name)} is not what the program was recorded for",

@@ -31,6 +31,7 @@ DTYPES = {NUMBER, "bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits
 }  # fmt: skip
 KINDS = ("parameter", "buffer", "gradient", "setting", "tensor")
 LARGEST = 2**31  # elements of an array; anything larger is a mistake or an attack
+SIZES = {"shape", "window", "stride", "dilation"}  # parameters by which an operation can make something large
 DEEPEST = 40  # nesting of arguments and parameters
 
 
@@ -166,7 +167,7 @@ def _back(value: Json, depth: int = 0) -> Any:
         return _array(content)
     if kind == "size":
         scale, offset, whole = content
-        return Size(_integer(scale), _integer(offset), whole is True)
+        return Size(_integer(scale, LARGEST), _integer(offset, LARGEST), whole is True)
     if kind == "slice":
         return slice(*(_back(part, depth + 1) for part in content))
     if kind == "ellipsis":
@@ -225,7 +226,7 @@ def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
         fix = "Program.from_json(text, primitives=[...]) takes primitives of your own"
         raise RecordingError(explain("a program with an unknown operation", got=str(name)[:60], fix=fix))
     primitive = known[name]
-    settings = _back(params)
+    settings = _bounded(_back(params))
     if not isinstance(settings, dict) or (primitive.vjps and len(primitive.vjps) != len(args)):
         raise _damaged(f"{name} with {len(args)} arguments", f"{len(primitive.vjps)} arguments")
     numbers = tuple(_number(i, end) for i in args)
@@ -237,14 +238,36 @@ def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
     )  # fmt: skip
 
 
+def _bounded(params: Any) -> Any:
+    """The parameters of a step, if no size among them is a mistake or an attack."""
+    for name in SIZES.intersection(params if isinstance(params, dict) else ()):
+        sizes = [abs(part) for part in _whole_numbers(params[name])]
+        if name == "shape":
+            sizes.append(math.prod(sizes))
+        if max(sizes, default=0) > LARGEST:
+            raise _damaged(f"{name} = {str(params[name])[:60]}", f"no size larger than {LARGEST}")
+    return params
+
+
+def _whole_numbers(value: Any) -> Iterable[int]:
+    """All in a parameter, however deep."""
+    if type(value) is int:
+        yield value
+    elif isinstance(value, Size):
+        yield from (value.scale, value.offset)
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _whole_numbers(part)
+
+
 def _number(value: Json, end: int) -> int:
     if not 0 <= _integer(value) < end:
         raise _damaged(f"a reference to value {value}", f"0 to {end - 1}")
     return int(value)
 
 
-def _integer(value: Json) -> int:
-    if type(value) is not int or abs(value) > 2**53:
+def _integer(value: Json, largest: int = 2**53) -> int:
+    if type(value) is not int or abs(value) > largest:
         raise _damaged(f"{str(value)[:40]!r} where a whole number is expected", "a whole number")
     return value
 

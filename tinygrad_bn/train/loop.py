@@ -20,7 +20,7 @@ from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
 from ..nn import Module
-from ..optim import Optimizer, Schedule, clip_grad_norm_
+from ..optim import Optimizer, PerParameter, Schedule, clip_grad_norm_
 from ..parallel import all_reduce, backward, broadcast_parameters, rank, size, world
 from ..random import generator
 from .callbacks import Monitor
@@ -48,7 +48,7 @@ class Run:
         stop: a callback sets it to True to end the training after this step or epoch.
     """
 
-    def __init__(self, model: Module, loader: DataLoader, optimizer: Optimizer) -> None:
+    def __init__(self, model: Module, loader: DataLoader, optimizer: PerParameter) -> None:
         self.model, self.loader, self.optimizer = model, loader, optimizer
         self.epoch = self.step = self.batch = self.rows = 0
         self.loss = math.nan
@@ -97,7 +97,7 @@ class Run:
 def fit(
     model: Module,
     loader: DataLoader,
-    optimizer: Optimizer,
+    optimizer: PerParameter,
     loss: Metric,
     *,
     epochs: int,
@@ -133,7 +133,7 @@ def fit(
     Args:
         model: called on a batch's inputs, in training mode.
         loader: gives batches ``(*inputs, target)``.
-        optimizer: over the model's parameters.
+        optimizer: over the model's parameters; one that moves each by its gradient, so not ``LBFGS``.
         loss: of output and target, one number to make small.
         epochs: how many in all, those before a resumed checkpoint included.
         validation: batches to ``evaluate`` loss and metrics on after each epoch; its first batch is tried before the
@@ -487,6 +487,11 @@ def _check(
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise ArgumentError(explain(f"fit: {name}", got=type(value).__name__, expected=f"a {kind.__name__}"))
+    if not isinstance(optimizer, PerParameter):
+        got, fix = type(optimizer).__name__, "a loop of your own: optimizer.step(closure)"
+        raise ArgumentError(
+            explain("fit computes the loss once in a step, and this optimizer needs it several times", got=got, fix=fix)
+        )
     if not all(callable(function) for function in (loss, *metrics.values())):
         raise ArgumentError(explain("fit: loss and metrics are functions of output and target"))
     if size() > 1 and not isinstance(loader, parallel.DataLoader):
