@@ -18,7 +18,7 @@ from tests.program.bits import flat, raw
 from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.ops.primitives import TABLE
 from tinygrad_bn.program import Program
-from tinygrad_bn.program.written import _plain
+from tinygrad_bn.program.written import plain
 
 RUN = """jobs => jobs.map(job => {
   try {
@@ -41,10 +41,10 @@ RUN = """jobs => jobs.map(job => {
 def run(chromium: Any) -> Any:
     """Runs programs on lists of inputs: for each the outputs of each run, then the states."""
     page = chromium.new_page()
-    page.add_script_tag(content=(files("tinygrad_bn.explorer") / "interpreter.js").read_text("utf-8"))
+    page.add_script_tag(content=(files("tinygrad_bn.explorer") / "page" / "interpreter.js").read_text("utf-8"))
 
     def in_browser(*jobs: tuple[Program, list[list[Any]]]) -> list[Any]:
-        given = [{"program": p.to_json(), "runs": [[_plain(x) for x in inputs] for inputs in runs]} for p, runs in jobs]
+        given = [{"program": p.to_json(), "runs": [[plain(x) for x in inputs] for inputs in runs]} for p, runs in jobs]
         return [
             result if isinstance(result, str) else [[_array(x) for x in part] for part in result]
             for result in page.evaluate(RUN, given)

@@ -182,7 +182,6 @@ const interpreter = (() => {
     const kept = strides(shape.map((n, i) => (axes.includes(i) ? 1 : n)));
     return walk(shape, kept.map((step, i) => (axes.includes(i) ? 0 : step)));
   }
-  const stretchedAxes = (shape, to) => stretched(shape, to).flatMap((step, i) => (step === 0 && to[i] !== 1 ? [i] : i < to.length - shape.length ? [i] : []));
   function reduced(x, axes, shape, dtype, f, start) {
     const map = reductionMap(x.shape, axes);
     const out = new Float64Array(count(shape)).fill(start);
@@ -508,7 +507,7 @@ const interpreter = (() => {
 
   // -- programs -------------------------------------------------------------------------------------------------------------------
 
-  function plain(part) { // what program/written.py's _plain wrote
+  function plain(part) { // what program/written.py's plain wrote
     if (Array.isArray(part)) return part.map(plain);
     if (part === null || typeof part !== "object" || part.ellipsis || part.size || part.scale !== undefined) return part;
     if (part.array !== undefined) return decoded(part);
@@ -555,6 +554,19 @@ const interpreter = (() => {
   }
   const held = (x) => (typeof x === "number" ? number(x) : x);
 
+  // The same program, and the same value, in double precision: what differences of nearly equal numbers need.
+  function wide(program) {
+    const wider = (dtype) => (dtype.startsWith("float") ? "float64" : dtype);
+    const params = (step) => (step.params.dtype ? { ...step.params, dtype: wider(step.params.dtype) } : step.params);
+    return {
+      ...program,
+      constants: program.constants.map((c) => ({ ...c, dtype: wider(c.dtype), value: c.value.data ? wideValue(c.value) : c.value })),
+      steps: program.steps.map((step) => ({ ...step, params: params(step), dtype: wider(step.dtype) })),
+      sizes: new Map(),
+    };
+  }
+  const wideValue = (x) => (x.dtype.startsWith("float") ? value(x.shape, "float64", x.data) : x);
+
   // Which of a program's operations cannot be run here.
   const unknown = (program) => [...new Set(program.steps.map((step) => step.name).filter((name) => !Object.hasOwn(PRIMITIVES, name)))];
 
@@ -574,12 +586,15 @@ const interpreter = (() => {
   }
 
   // The value of every number, given those of the inputs, then of the states.  "changed" has values to take in place of
-  // constants or of results: a Map from numbers.  Nothing is written.
-  function evaluate(program, values, { n = program.n, changed = new Map(), random = Math.random } = {}) {
+  // constants or of results: a Map from numbers.  Nothing is written; nothing behind the number "until" is computed.
+  function evaluate(program, values, { n = program.n, changed = new Map(), random = Math.random, until = Infinity } = {}) {
     const { constants, steps } = at(program, n);
     const results = [...values, ...constants];
     for (const [number, known] of changed) if (number < program.first) results[number] = known;
-    for (const step of steps) results.push(changed.get(results.length) ?? one(step, results, random));
+    for (const step of steps) {
+      if (results.length > until) break;
+      results.push(changed.get(results.length) ?? one(step, results, random));
+    }
     return results;
   }
   function one(step, results, random) {
@@ -597,5 +612,5 @@ const interpreter = (() => {
     return program.outputs.map((i) => results[i]);
   }
 
-  return { read, decode: (part) => held(plain(part)), unknown, at, evaluate, one, run, value, number, filled, count, half, strides, walk, stretched, reductionMap, broadcastMap, stretchedAxes, POSITIONS, TRANSPOSED, ELEMENTWISE, PRIMITIVES };
+  return { read, wide, wideValue, decode: (part) => held(plain(part)), unknown, at, evaluate, one, run, value, number, filled, count, half, strides, walk, stretched, reductionMap, broadcastMap, POSITIONS, TRANSPOSED, ELEMENTWISE, PRIMITIVES };
 })();
