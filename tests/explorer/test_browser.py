@@ -60,7 +60,7 @@ def visit(chromium: Any, pages: Path) -> Iterator[Callable[..., Any]]:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(3_000)
+        page.set_default_timeout(20_000)
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
@@ -216,7 +216,7 @@ def test_every_step_of_batch_norm(visit: Callable[..., Any]) -> None:
         said[-1]
         == "Backward 9 of 9, μ: x gets another −0.2236 −0.2236 −0.2236 −0.2236, now 0.2683 −0.3578 −0.0894 0.1789"
     )
-    assert [part[0] for part in seen if part[0] != ["…"]][0] == ["0.4919", "−0.1342", "0.1342", "0.4025"]
+    assert next(part for part, _ in seen if part != ["…"]) == ["0.4919", "−0.1342", "0.1342", "0.4025"]
     sums = page.locator("section:has(h3:text-is('Sums that end at 0')) td").all_inner_texts()
     assert sums[0].split()[0] == "0"
     assert "not run" not in page.locator("main").inner_text()

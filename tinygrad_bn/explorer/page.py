@@ -109,7 +109,7 @@ class Page:
 
     def __repr__(self) -> str:
         operations = sum(1 for node in self.content["nodes"] if "op" in node)
-        return f"<Page of {operations} operations; .save('page.html') writes it, a notebook shows it>"
+        return f"<Page of {operations} operations>"
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own; and as text, which is what remains where a notebook is not trusted to run it."""
