@@ -119,7 +119,10 @@ const model = (() => {
 
   // -- what the gradients are held against -------------------------------------------------------------------------------------
 
-  const MOST = 300000; // operations run again for the numeric check
+  const MOST = 60000; // operations run again for the numeric check, and
+  const AT_ONCE = 5000; // so many while a number is being dragged
+  const checkable = (node) => node >= 0 && self.walk().gradients[node] !== null && self.at(self.walk().gradients[node]).data.length <= 64;
+  self.checksAreQuick = () => data.leaves.filter(checkable).reduce((sum, node) => sum + 2 * self.value(node).data.length * forward.length, 0) <= AT_ONCE;
   self.checks = () => {
     if (self.fixed) return [];
     const walk = self.walk();
@@ -129,11 +132,10 @@ const model = (() => {
     let left = MOST;
     const found = [];
     for (const node of data.leaves) {
-      const number = node < 0 ? null : walk.gradients[node];
-      if (number === null || number === undefined) continue;
-      const gradient = self.at(number);
-      left -= 2 * gradient.data.length * program.steps.length;
-      if (left < 0 || gradient.data.length > 64) continue;
+      if (!checkable(node)) continue;
+      const gradient = self.at(walk.gradients[node]);
+      left -= 2 * gradient.data.length * forward.length;
+      if (left < 0) continue;
       const given = inputs.map(interpreter.wideValue);
       const here = given[data.leaves.indexOf(node)] = copy(given[data.leaves.indexOf(node)]);
       const numeric = here.data.map((v, j) => {

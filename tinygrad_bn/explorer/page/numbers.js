@@ -81,7 +81,7 @@ const numbers = (() => {
     rate.inputMode = "decimal";
     rate.setAttribute("aria-label", "learning rate");
     const names = model.learning().map((node) => model.nodes[node].name);
-    const list = names.length > 3 ? `${names.length} parameters` : names.join(", ");
+    const list = names.length > 3 ? `${names.length} arrays` : names.join(", ");
     const descend = names.length && !model.fixed ? make("div", "actions", button("take a gradient step", () => {
       const before = model.loss();
       model.descend(Number(rate.value.replace(",", ".")) || 0);
@@ -93,6 +93,7 @@ const numbers = (() => {
     stepped.setAttribute("role", "status");
     const loss = make("b");
     loss.id = "loss";
+    const outputs = model.data.outputs.map((node) => model.nodes[node].name);
     const single = model.data.outputs.length === 1 && model.value(model.data.outputs[0]).data.length === 1;
     const trouble = make("p", "trouble");
     trouble.id = "trouble";
@@ -101,7 +102,7 @@ const numbers = (() => {
     area.replaceChildren(
       make("h2", "", "Numbers"), make("p", "note", "Drag a number sideways, type, or press ↑ ↓ in it."), table, singles, ...(many ? [many] : []), trouble,
       make("div", "actions", rows, button("reset", () => { model.reset(); page.restructured(); }, { id: "reset", title: "the numbers of the recording" })),
-      ...(descend ? [descend] : []), make("p", "", single ? `L = ${model.nodes[model.data.outputs[0]].name} = ` : "L = Σ g · y = ".replace("y", model.data.outputs.map((node) => model.nodes[node].name).join(", ")).replace("g", `∂${model.nodes[model.data.outputs[0]].name}`), loss, " ", stepped),
+      ...(descend ? [descend] : []), make("p", "", `L = ${single ? outputs[0] : outputs.length > 1 ? "Σ (what comes in) · (output)" : `Σ ∂${outputs[0]} · ${outputs[0]}`} = `, loss, " ", stepped),
     );
     fill(true);
   }

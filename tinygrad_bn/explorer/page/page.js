@@ -6,6 +6,7 @@ const page = (() => {
   const SPEEDS = [["slow", 2400], ["normal", 1200], ["fast", 500]];
   let playing = 0;
   let waiting = false; // for the next frame
+  let resting = 0; // for a number to stop moving
 
   // -- drawing -----------------------------------------------------------------------------------------------------------------
 
@@ -23,12 +24,12 @@ const page = (() => {
     }
     keepAddress();
   }
-  function update() { // numbers alone
+  function update(moving = false) { // numbers alone
     if (state.zoom) zoom.update(); else picture.update();
-    for (const { holder, node } of equations) show.array(holder, model.value(node), { most: 8, columns: 8 });
+    for (const { holder, node } of equations) show.array(holder, model.value(node), { most: 6, columns: 6 });
     numbers.fill();
     line.draw();
-    panel.draw();
+    panel.draw(moving);
   }
   function changed() { // a number was moved: drawn once in a frame, however many moves there are
     if (waiting) return;
@@ -36,7 +37,9 @@ const page = (() => {
     requestAnimationFrame(() => {
       waiting = false;
       byId("say").textContent = panel.sentence();
-      update();
+      update(true);
+      clearTimeout(resting);
+      if (state.k === model.lastStep() && !model.checksAreQuick()) resting = setTimeout(panel.draw, 300);
     });
   }
   function restructured() { // the shapes may be others
@@ -72,6 +75,7 @@ const page = (() => {
     render();
     byId(target ? "unzoom" : "graph").focus({ preventScroll: true });
     byId("graph").scrollTop = 0;
+    window.scrollTo(0, 0);
   }
 
   // -- controls ----------------------------------------------------------------------------------------------------------------

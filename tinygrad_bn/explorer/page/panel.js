@@ -70,7 +70,7 @@ const panel = (() => {
     if (!model.data.invariants.length || page.state.k <= forward.length) return [];
     return [section("Sums that end at 0", rows(model.invariants(known).map(({ label, total, final }) => [label, total === null ? note("no gradient yet") : show.nearZero(total), total !== null && !final ? note(" contributions are missing") : ""])))];
   }
-  function ends() {
+  function ends(moving) {
     const found = [];
     const largest = (a, b) => a.data.reduce((most, v, i) => Math.max(most, Math.abs(v - b.data[i])), 0);
     for (const fact of model.facts()) {
@@ -78,6 +78,7 @@ const panel = (() => {
       const gap = largest(model.at(number), fact.value);
       found.push(section(fact.label, rows([["derived", cells(null, model.at(number))], ["closed form", cells(null, fact.value)], ["largest difference", gap.toExponential(1)]])));
     }
+    if (moving && !model.checksAreQuick()) return [...found, section("Checked by central differences", note("when the number rests"))];
     const checks = model.checks();
     if (checks.length) {
       found.push(section("Checked by central differences", ...checks.map(({ node, gradient, numeric }) => {
@@ -90,7 +91,7 @@ const panel = (() => {
     return found;
   }
 
-  function draw() {
+  function draw(moving = false) {
     const { k, chosen } = page.state;
     const known = model.gradientNumbers(k);
     const step = model.backwardStep(k);
@@ -100,7 +101,7 @@ const panel = (() => {
     area.replaceChildren(
       ...(model.trouble ? [make("p", "trouble", model.trouble)] : []),
       ...(chosen >= 0 ? [make("section", "chosen", make("h3", "", `Chosen: ${title(chosen)}`), value(chosen, known))] : []),
-      main, ...invariants(known), ...(k === model.lastStep() ? ends() : []),
+      main, ...invariants(known), ...(k === model.lastStep() ? ends(moving) : []),
     );
     if (focused >= 0) stops()[focused]?.focus();
   }

@@ -18,7 +18,7 @@ const zoom = (() => {
         const own = args.filter((key) => Number(key.split(".")[0]) === argument);
         const name = own.length ? names[args.indexOf(own[Math.min(next, own.length - 1)])] : nodes[argument].name;
         next += own.length > 1 ? 1 : 0;
-        return /[−+]/.test(name) ? `(${name})` : name;
+        return /[−+]/.test(name) && !name.startsWith("(") ? `(${name})` : name;
       }).replaceAll("-", "−");
     }
     const unique = [...new Set(names)];
