@@ -41,7 +41,7 @@ RUN = """jobs => jobs.map(job => {
 def run(chromium: Any) -> Any:
     """Runs programs on lists of inputs: for each the outputs of each run, then the states."""
     page = chromium.new_page()
-    page.add_script_tag(content=(files("tinygrad_bn.explorer") / "page" / "interpreter.js").read_text("utf-8"))
+    page.add_script_tag(content=(files("tinygrad_bn.explorer") / "browser" / "interpreter.js").read_text("utf-8"))
 
     def in_browser(*jobs: tuple[Program, list[list[Any]]]) -> list[Any]:
         given = [{"program": p.to_json(), "runs": [[plain(x) for x in inputs] for inputs in runs]} for p, runs in jobs]

@@ -1,6 +1,6 @@
 """``explore``: a page that computes, to walk through forward and backward, step by step, and to try other numbers.
 
-Read in this order: ``recording``, ``payload``, ``page``; then the scripts in ``page/``, from ``interpreter.js`` on.
+Read in this order: ``recording``, ``payload``, ``page``; then the scripts in ``browser/``, from ``interpreter.js`` on.
 """
 
 from __future__ import annotations

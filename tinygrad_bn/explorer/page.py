@@ -79,7 +79,7 @@ class Page:
     @cached_property
     def html(self) -> str:
         """The whole file."""
-        room = files(__package__) / "page"
+        room = files(__package__) / "browser"
         style = (room / "page.css").read_text(encoding="utf-8")
         scripts = [(room / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
         allowed = " ".join(f"'{_hash(script)}'" for script in scripts)

@@ -34,17 +34,16 @@ const interpreter = (() => {
   }
   function value(shape, dtype, numbers) { // numbers as computed, in doubles, become elements of the dtype
     const Store = STORES[dtype];
-    if (dtype === "bool") return { shape, dtype, data: numbers instanceof Store ? numbers : Store.from(numbers, (v) => (v ? 1 : 0)) };
-    if (dtype === "float16") return { shape, dtype, data: Store.from(numbers, (v) => half(Math.fround(v))) };
-    if (isWhole(dtype)) {
-      const data = Store.from(numbers, Math.trunc);
-      for (let i = 0; i < data.length; i += 1) {
-        if (!(Math.abs(numbers[i]) <= LARGEST)) fail(`a whole number of ${numbers[i]}: here only those up to 2**53 are exact`);
-        if (dtype.endsWith("64")) data[i] += 0; // no minus zero
-      }
-      return { shape, dtype, data };
+    if (isFloat(dtype) && dtype !== "float16") return { shape, dtype, data: numbers instanceof Store ? numbers : new Store(numbers) };
+    const data = new Store(numbers.length);
+    for (let i = 0; i < data.length; i += 1) {
+      const v = numbers[i];
+      if (dtype === "bool") data[i] = v ? 1 : 0;
+      else if (dtype === "float16") data[i] = half(Math.fround(v));
+      else if (Math.abs(v) <= LARGEST) data[i] = Math.trunc(v) + 0; // no minus zero
+      else fail(`a whole number of ${v}: here only those up to 2**53 are exact`);
     }
-    return { shape, dtype, data: numbers instanceof Store ? numbers : Store.from(numbers) };
+    return { shape, dtype, data };
   }
   const number = (x) => ({ shape: [], dtype: "number", data: Float64Array.of(x) });
   const filled = (shape, dtype, x) => value(shape, dtype, new Float64Array(count(shape)).fill(x));
