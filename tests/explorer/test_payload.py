@@ -186,6 +186,9 @@ def test_what_is_too_large_for_a_page_is_refused(monkeypatch: pytest.MonkeyPatch
         x = x * 1.0
     with pytest.raises(ArgumentError, match="21 operations"):
         payload(x, None)
+    monkeypatch.setattr(payload_module, "MOST_NUMBERS", 3)
+    with pytest.raises(ArgumentError, match="4 numbers in its leaves"):
+        payload(wanting(1.0, 2.0, 3.0, 4.0).sum(), None)
 
 
 # -- rules ---------------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from ..tensor import Parameter
 from .recording import Part, Recording, Sweep, engines, for_any_rows, record_both
 
 MOST_NODES = 2000  # of a page; it shows hundreds, and what is more with modules closed
+MOST_NUMBERS = 1_000_000  # in leaves and constants, which the page holds
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,7 @@ def payload(
     if lesson.resized is not None:
         walks, other = [(walks[0][0], _free(walks[0][1], lesson.resized))], _at(lesson.resized, _rows(walks[0][1]) + 1)
     recording = walks[0][1]
-    if len(recording.made) > MOST_NODES:
-        got = f"{len(recording.made)} operations"
-        fix = "explore a smaller part of the computation"
-        raise ArgumentError(
-            explain("explore(): too large for a page", got=got, expected=f"up to {MOST_NODES}", fix=fix)
-        )
+    _check_size(recording)
     nodes, places = _nodes(recording, module, lesson)
     at = {variable: places[number] for variable, number in recording.numbers.items() if number in places}
     return {
@@ -140,6 +136,20 @@ def payload(
         "tries": list(lesson.tries),
         "unknown": _unknown(recording.program),
     }
+
+
+def _check_size(recording: Recording) -> None:
+    constants = recording.program.constants
+    held = sum(leaf.size for leaf in recording.leaves) + sum(np.size(constant.value) for constant in constants)
+    for found, most, what in (
+        (len(recording.made), MOST_NODES, "operations"),
+        (held, MOST_NUMBERS, "numbers in its leaves"),
+    ):
+        if found > most:
+            fix = "explore a smaller part of the computation, or a smaller batch"
+            raise ArgumentError(
+                explain("explore(): too large for a page", got=f"{found} {what}", expected=f"up to {most}", fix=fix)
+            )
 
 
 def cotangent(outputs: Any, gradient: Any) -> Any:
