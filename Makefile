@@ -22,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo report test lint types docs fuzz ranks mutants reference figures bench clean
+.PHONY: help demo report test lint types docs fuzz ranks mutants reference notebooks figures bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -61,6 +61,9 @@ mutants: $(TEST)  ## plant faults one by one and see which test notices; about t
 
 reference: $(TEST)  ## write docs/reference.md from the docstrings
 	@$(RUN) docs/make_reference.py
+
+notebooks: $(TEST)  ## run the notebooks and keep what they show
+	@$(RUN) docs/make_notebooks.py
 
 figures: $(TEST)  ## fill the measurements in the documentation: make figures FROM=out/results.json
 	@$(RUN) docs/make_measured.py $(FROM)

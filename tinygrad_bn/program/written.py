@@ -43,20 +43,18 @@ def to_json(program: Program) -> str:
     """
     document = {
         "schema": SCHEMA,
-        "inputs": [{"name": e.name, "shape": _plain(e.shape), "dtype": e.dtype} for e in program.inputs],
+        "inputs": [{"name": e.name, "shape": plain(e.shape), "dtype": e.dtype} for e in program.inputs],
         "states": [
-            {"name": e.name, "kind": e.kind, "shape": _plain(e.shape), "dtype": e.dtype, "value": _state_value(e)}
+            {"name": e.name, "kind": e.kind, "shape": plain(e.shape), "dtype": e.dtype, "value": _state_value(e)}
             for e in program.states
         ],
-        "constants": [
-            {"value": _plain(e.value), "shape": _plain(e.shape), "dtype": e.dtype} for e in program.constants
-        ],
+        "constants": [{"value": plain(e.value), "shape": plain(e.shape), "dtype": e.dtype} for e in program.constants],
         "steps": [
             [
                 s.primitive.name,
                 list(s.args),
-                _plain(dict(s.params)),
-                _plain(s.shape),
+                plain(dict(s.params)),
+                plain(s.shape),
                 s.dtype,
                 list(s.scope),
                 s.site,
@@ -67,8 +65,8 @@ def to_json(program: Program) -> str:
         ],
         "outputs": list(program.outputs),
         "writes": [list(pair) for pair in program.writes],
-        "takes": _plain(program.takes),
-        "gives": _plain(program.gives),
+        "takes": plain(program.takes),
+        "gives": plain(program.gives),
         "n": program.recorded_n,
         "free": program.free,
         "smallest_n": program.smallest_n,
@@ -119,22 +117,23 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
 # -- writing ------------------------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> Json:
+def plain(value: Any) -> Json:
+    """A parameter, shape or array as JSON has it."""
     if isinstance(value, np.ndarray):
         raw = np.asarray(value, value.dtype.newbyteorder("<"), order="C").tobytes()
         return {"array": base64.b64encode(raw).decode(), "shape": list(value.shape), "dtype": value.dtype.name}
     if isinstance(value, Size):
         return {"size": [value.scale, value.offset, value.whole]}
     if isinstance(value, slice):
-        return {"slice": [_plain(part) for part in (value.start, value.stop, value.step)]}
+        return {"slice": [plain(part) for part in (value.start, value.stop, value.step)]}
     if value is Ellipsis:
         return {"ellipsis": True}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if isinstance(value, (tuple, list)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, dict):
-        return {"dict": [[str(key), _plain(part)] for key, part in value.items()]}
+        return {"dict": [[str(key), plain(part)] for key, part in value.items()]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise RecordingError(explain("to_json(): this is not plain data", got=type(value).__name__))
@@ -144,7 +143,7 @@ def _state_value(state: State) -> Json:
     value = state.place.read()
     if isinstance(value, Variable):
         value = value._data
-    return _plain(value)
+    return plain(value)
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------
@@ -155,7 +154,7 @@ def _damaged(got: str, expected: str) -> RecordingError:
 
 
 def _back(value: Json, depth: int = 0) -> Any:
-    """What ``_plain`` wrote; lists as tuples."""
+    """What ``plain`` wrote; lists as tuples."""
     if depth > DEEPEST:
         raise _damaged("values nested too deep", f"at most {DEEPEST} levels")
     if isinstance(value, list):
