@@ -21,6 +21,7 @@ from ..program.run import read
 from ..program.trees import VALUE, put_together, take_apart
 from ..tensor import Scalar, Tensor
 from .guard import Guard
+from .scalars import Scalars, suits
 from .straight import Straight
 
 BACKENDS = ("numpy",)
@@ -145,7 +146,8 @@ class _Entry:
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], exact: bool) -> None:
         recorded = record(function, *arguments, free=False)
-        simplified = simplify(recorded, exact=exact)
+        on_floats = suits(recorded)
+        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has equal steps once anyway
         self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
         self._program = simplified
         self.guard = Guard(simplified.conditions)
@@ -166,7 +168,9 @@ class _Entry:
         cleared = [simplified.states[number - first] for number, value in simplified.writes if value is None]
         self._cleared = [state.place.owner for state in cleared]
         leaves = [None] * len(simplified.outputs) + [_like(state) for state in states]
-        self.straight = Straight(simplified, self._read(raw), leaves)
+        self.straight = Scalars(simplified, exact) if on_floats else Straight(simplified, self._read(raw), leaves)
+        if isinstance(self.straight, Scalars):
+            self.stages = (Stage("recorded", recorded), Stage("grouped", self.straight.tape.grouped()))
         ready = [fits for fits, is_data in zip(self.straight.ready[len(simplified.outputs) :], self._is_data) if is_data]
         self._unfit = [i for i, fits in enumerate(ready) if not fits]
 

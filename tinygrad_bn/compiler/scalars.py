@@ -1,0 +1,420 @@
+"""A program on Python floats as a tape: all its numbers in one vector, computed a group at a time.
+
+Two steps that do the same operation and do not wait for each other can be one operation on vectors.  A step's level is one
+more than the highest of what it takes, so steps of a level never wait for each other; those of one level and operation are a
+group.  A chain of additions, ``((a + b) + c) + d``, counts as one step that adds from left to right: gradients come together
+by hundreds, and would be hundreds of levels.
+
+Python and NumPy round + - * / and the root alike, but not exp or tanh: what is not known to be the same to the last bit is
+computed by the primitive's own function for floats, one element at a time, unless last bits may differ (``exact=False``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import Primitive
+from ..kinds import Array, Params, Raw
+from ..program import Constant, Program, Step
+from ..program.parts import NUMBER
+
+Apply = Callable[..., Any]  # from the operands, and last the array for the result
+Terms = tuple[int, ...]  # which numbers a step takes
+
+GIVEN, CONSTANT = -1, -2  # operations of what is no step
+LARGEST_INT = 2**53  # up to here an int is a float
+SWAPS = ("add", "multiply")  # x, y gives the bits of y, x
+
+
+def suits(program: Program) -> bool:
+    """Whether every value of a program is a Python float."""
+    return (
+        len(program) > 0
+        and all(step.dtype == NUMBER for step in program.steps)
+        and all(_is_number(program.entry(i)) for i in program.reads)
+    )
+
+
+def _is_number(entry: Any) -> bool:
+    if not isinstance(entry, Constant):
+        return bool(entry.dtype == NUMBER)
+    return type(entry.value) is float or (type(entry.value) is int and abs(entry.value) <= LARGEST_INT)
+
+
+class Operation(NamedTuple):
+    """A primitive with its parameters."""
+
+    primitive: Primitive
+    params: Params
+
+    def __str__(self) -> str:
+        return ", ".join([self.primitive.name, *(f"{name}={value!r}" for name, value in self.params.items())])
+
+
+class Group(NamedTuple):
+    """Steps that are computed as one.
+
+    Attributes:
+        level: all that they take is computed on lower levels.
+        operation: which.
+        members: their numbers, in the order of their places.
+        start: the place of the first; the others follow.
+        terms: the places of what they take, a row for each member; for sums as many as there are terms.
+    """
+
+    level: int
+    operation: Operation
+    members: Sequence[int]
+    start: int
+    terms: Array
+
+    @property
+    def stop(self) -> int:
+        """The place after the last."""
+        return self.start + len(self.members)
+
+    @property
+    def title(self) -> str:
+        """What it does, and how often."""
+        name = str(self.operation)
+        return f"{name} of {self.terms.shape[1]} x {len(self.members)}" if self.is_sum else f"{name} x {len(self.members)}"
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds up more than two terms, from the first to the last."""
+        return self.operation.primitive.name == "add" and self.terms.shape[1] > 2
+
+
+class Tape:
+    """The steps of a program that are needed, each once, in groups.
+
+    Args:
+        program: one that ``suits``.
+        exact: keep every bit.  Otherwise sums within sums are one sum, and x + 0 is x.
+
+    Attributes:
+        groups: in the order in which they run.
+        size: how many places there are: inputs and states, then constants, then the groups.
+        constants: their places and values.
+        leave: the places of what leaves: outputs, then written values.
+    """
+
+    def __init__(self, program: Program, exact: bool = True) -> None:
+        self.program = program
+        self._exact = exact
+        self.operations: list[Operation] = []
+        self._first = len(program.inputs) + len(program.states)
+        self._codes = [GIVEN] * self._first  # of each number
+        self._terms: list[Any] = [()] * self._first
+        self._values: list[float | None] = [None] * self._first
+        self._steps: list[Step | None] = [None] * self._first  # where it comes from
+        self._known: dict[Any, int] = {}
+        self._now = self._merge()
+        leave = [self._now[i] for i in (*program.outputs, *(i for _, i in program.writes if i is not None))]
+        self._gather_sums(*self._needed(leave))
+        self._place()
+        self.leave = self._places[leave]
+
+    # -- each step once -----------------------------------------------------------------------------------------------------
+
+    def _merge(self) -> list[int]:
+        """Number the steps anew, equal ones alike; the new number of each old one."""
+        program, known = self.program, self._known
+        now = list(range(self._first))
+        now += [self._constant(float(constant.value)) if _is_number(constant) else -1 for constant in program.constants]
+        codes: dict[Any, int] = {}
+        for step in program.steps:
+            primitive, args, params = step[:3]
+            which = (primitive, repr(sorted(params.items()))) if params else primitive
+            code = codes.get(which)
+            if code is None:
+                code = codes[which] = len(self.operations)
+                self.operations.append(Operation(primitive, params))
+            terms = tuple([now[i] for i in args])
+            if primitive.name in SWAPS and terms[0] > terms[1]:
+                terms = terms[::-1]
+            if not primitive.pure:
+                now.append(self._add(code, terms, None, step))
+                continue
+            number = known.get((code, terms))
+            if number is None:
+                number = self._shorter(primitive, terms, params)
+                if number is None:
+                    number = self._add(code, terms, None, step)
+                known[code, terms] = number
+            now.append(number)
+        return now
+
+    def _add(self, code: int, terms: Terms, value: float | None, step: Step | None) -> int:
+        self._codes.append(code)
+        self._terms.append(terms)
+        self._values.append(value)
+        self._steps.append(step)
+        return len(self._codes) - 1
+
+    def _constant(self, value: float) -> int:
+        key = repr(value)  # tells 0.0 from -0.0
+        if key not in self._known:
+            self._known[key] = self._add(CONSTANT, (), value, None)
+        return self._known[key]
+
+    def _shorter(self, primitive: Primitive, terms: Terms, params: Params) -> int | None:
+        """A number that is there already, and has the same bits; up to the sign of a zero, where that is not asked for."""
+        name, values = primitive.name, [self._values[i] for i in terms]
+        if None not in values:
+            return self._constant(float(primitive.on_floats(values, params)))
+        if name in ("identity", "stop_gradient"):
+            return terms[0]
+        if name in ("multiply", "add"):
+            neutral = 1.0 if name == "multiply" else None if self._exact else 0.0
+            for value, other in zip(values, reversed(terms)):
+                if value is not None and value == neutral:
+                    return other
+        if name == "divide" and values[1] == 1.0:
+            return terms[0]
+        return None
+
+    # -- sums, levels, places -----------------------------------------------------------------------------------------------
+
+    def _needed(self, leave: Sequence[int]) -> tuple[list[bool], list[int]]:
+        """Which numbers are needed, and how often each is taken."""
+        uses = [0] * len(self._codes)
+        for i in leave:
+            uses[i] += 2  # more than once: it is not a part of a sum alone
+        needed = [False] * len(uses)
+        for i in range(len(uses) - 1, -1, -1):
+            code = self._codes[i]
+            needed[i] = uses[i] > 0 or (code >= 0 and not self.operations[code].primitive.pure)
+            if needed[i]:
+                for term in self._terms[i]:
+                    uses[term] += 1
+        return needed, uses
+
+    def _gather_sums(self, needed: list[bool], uses: list[int]) -> None:
+        """Make a chain of additions one step, and sort all steps by level and operation."""
+        codes, all_terms = self._codes, self._terms
+        add = next((code for code, (primitive, _) in enumerate(self.operations) if primitive.name == "add"), None)
+        levels = [0] * len(codes)
+        sums: dict[int, list[int]] = {}
+        drawn = 0  # the level of the last draw: the next one comes after it
+        self._grouped: dict[Any, list[int]] = {}
+        waiting = []
+        for i, terms in enumerate(all_terms):
+            if not needed[i] or codes[i] < 0:
+                continue
+            if codes[i] == add:
+                parts = [term for term in terms if uses[term] == 1 and term in sums]
+                if len(parts) > 1 and len(sums[parts[0]]) < len(sums[parts[1]]):
+                    parts.reverse()
+                if not parts:
+                    sums[i] = list(terms)
+                else:
+                    total = sums[i] = sums.pop(parts[0])
+                    other = terms[1] if terms[0] == parts[0] else terms[0]
+                    total.extend([other] if self._exact or len(parts) == 1 else sums.pop(other))
+            waiting.append(i)
+        for i in waiting:
+            code = codes[i]
+            if code == add:
+                if i not in sums:
+                    continue
+                all_terms[i] = sums[i]
+            level = 1 + max([levels[term] for term in all_terms[i]])
+            if not self.operations[code].primitive.pure:
+                level = drawn = max(level, drawn + 1)
+            levels[i] = level
+            self._grouped.setdefault((level, code, len(all_terms[i])), []).append(i)
+
+    def _place(self) -> None:
+        """Give every number its place, and groups the places of what they take."""
+        places = self._places = np.zeros(len(self._codes), np.intp)
+        places[: self._first] = np.arange(self._first)
+        constants = [i for i, code in enumerate(self._codes) if code == CONSTANT]
+        self.size = self._first + len(constants)
+        places[constants] = np.arange(self._first, self.size)
+        self.constants = np.array([self._values[i] for i in constants], float)
+        self.groups: list[Group] = []
+        for (level, code, _), members in sorted(self._grouped.items()):
+            terms = places[np.array([self._terms[i] for i in members], np.intp)]
+            if len(members) > 1:
+                order = np.argsort(terms[:, 0], kind="stable")  # so that what they take often lies side by side
+                members, terms = [members[i] for i in order], terms[order]
+            self.groups.append(Group(level, self.operations[code], members, self.size, terms))
+            places[members] = np.arange(self.size, self.size + len(members))
+            self.size += len(members)
+
+    # -- to look at -----------------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        return "".join(f"{g.level:4}  v[{g.start}:{g.stop}] = {g.title}\n" for g in self.groups)
+
+    def grouped(self) -> Program:
+        """The tape as a program: a scope for each group, and sums as the additions that they are."""
+        program = self.program
+        add = next((operation for operation in self.operations if operation.primitive.name == "add"), None)
+        constants = tuple(Constant(float(value), (), NUMBER) for value in self.constants)
+        number = dict(enumerate(range(self._first + len(constants))))  # of each place
+        steps: list[Step] = []
+
+        def make(operation: Operation, args: Sequence[int], scope: tuple[str, ...], site: str) -> int:
+            steps.append(Step(operation.primitive, tuple(args), operation.params, (), NUMBER, scope, site))
+            return self._first + len(constants) + len(steps) - 1
+
+        for group in self.groups:
+            scope = (f"level {group.level}: {group.title}",)
+            for member, place, terms in zip(group.members, range(group.start, group.stop), group.terms.tolist()):
+                origin = self._steps[member]
+                site = origin.site if origin is not None else ""
+                args = [number[term] for term in terms]
+                if group.is_sum and add is not None:
+                    while len(args) > 2:
+                        args[:2] = [make(add, args[:2], scope, site)]
+                number[place] = make(group.operation, args, scope, site)
+        return program.with_steps(constants, tuple(steps), lambda i: number[int(self._places[self._now[i]])])
+
+
+class Scalars:
+    """A tape, run by NumPy.
+
+    Args:
+        program: one that ``suits``.
+        exact: the same bits as the program itself.
+
+    Attributes:
+        source: a line for each group.
+        nbytes: memory of values and places.
+        ready: for each value that leaves, ``True``: a float is its own.
+    """
+
+    def __init__(self, program: Program, exact: bool = True) -> None:
+        self.tape = tape = Tape(program, exact)
+        self.source = str(tape)
+        self.ready = [True] * len(tape.leave)
+        self._reads = sorted(i for i in program.reads if i < len(program.inputs) + len(program.states))
+        self._values = values = np.zeros(tape.size)
+        first = len(program.inputs) + len(program.states)
+        values[first : first + len(tape.constants)] = tape.constants
+        self._pick = itemgetter(*self._reads) if self._reads else None
+        self._plan = [_planned(group, values, exact) for group in tape.groups]
+        self.nbytes = values.nbytes + sum(b.nbytes + i.nbytes for gathers, *_ in self._plan for i, b in gathers)
+
+    def run(self, *given: Raw) -> tuple[float, ...]:
+        """From the raw inputs and states to what leaves: outputs, then written values."""
+        values = self._values
+        take = values.take
+        if self._pick is not None:
+            values[self._reads] = self._pick(given)
+        for gathers, apply, operands in self._plan:
+            for places, buffer in gathers:
+                take(places, None, buffer, "clip")  # "raise" would copy
+            apply(*operands)
+        return tuple(take(self.tape.leave).tolist())
+
+
+Planned = tuple[list[tuple[Array, Array]], Apply, tuple[Array, ...]]
+
+
+def _planned(group: Group, values: Array, exact: bool) -> Planned:
+    """What to gather into which buffers, then what to call on which arrays."""
+    out = values[group.start : group.stop]
+    operation = group.operation
+    if group.is_sum:
+        places = np.ascontiguousarray(group.terms)
+        buffer = np.empty(places.shape)
+        return [(places, buffer)], _sum, (buffer, out)
+    gathers, operands = [], []
+    for places in group.terms.T:
+        first, step = int(places[0]), int(places[1] - places[0]) if len(places) > 1 else 1
+        if (np.diff(places) == step).all() and step >= 0:
+            view = values[first : first + 1] if step == 0 else values[first : int(places[-1]) + 1 : step]
+            operands.append(view)
+        else:
+            buffer = np.empty(len(places))
+            gathers.append((np.ascontiguousarray(places), buffer))
+            operands.append(buffer)
+    return gathers, _applied(operation, exact), (*operands, out)
+
+
+def _applied(operation: Operation, exact: bool) -> Apply:
+    """The function of vectors for an operation on floats."""
+    primitive, params = operation
+    if primitive.name in SAME and not params:
+        return SAME[primitive.name]
+    if not exact and primitive.elementwise and primitive.pure:
+        return partial(_by_arrays, partial(primitive.forward, **params))
+    return partial(_one_by_one, operation)
+
+
+# -- operations with the bits of Python's ----------------------------------------------------------------------------------------
+
+
+def _sum(terms: Array, out: Array) -> None:
+    np.add.accumulate(terms, 1, None, terms)  # in order; a reduction would add up in pairs
+    out[:] = terms[:, -1]
+
+
+def _by_arrays(forward: Apply, *operands: Array) -> None:
+    operands[-1][:] = forward(*operands[:-1])
+
+
+def _one_by_one(operation: Operation, *operands: Array) -> None:
+    primitive, params = operation
+    out = operands[-1]
+    columns = [np.broadcast_to(operand, out.shape).tolist() for operand in operands[:-1]]
+    scalar = primitive.scalar
+    try:
+        if params or scalar is None or not primitive.pure:
+            raise ValueError
+        out[:] = list(map(scalar, *columns))
+    except (ArithmeticError, ValueError):
+        out[:] = [primitive.on_floats(row, params) for row in zip(*columns)]
+
+
+def _square(x: Array, out: Array) -> None:
+    np.multiply(x, x, out)
+
+
+def _reciprocal(x: Array, out: Array) -> None:
+    np.divide(1.0, x, out)
+
+
+def _relu(x: Array, out: Array) -> None:
+    np.maximum(x, 0.0, out)
+    np.add(out, 0.0, out)  # -0.0 becomes 0.0
+
+
+def _where(condition: Array, x: Array, y: Array, out: Array) -> None:
+    np.copyto(out, y)
+    np.copyto(out, x, where=condition != 0.0)
+
+
+def _maximum(x: Array, y: Array, out: Array) -> None:
+    np.copyto(out, x)
+    np.copyto(out, y, where=(y > x) | (y != y))
+
+
+def _minimum(x: Array, y: Array, out: Array) -> None:
+    np.copyto(out, x)
+    np.copyto(out, y, where=(y < x) | (y != y))
+
+
+SAME: dict[str, Apply] = {
+    "square": _square,
+    "reciprocal": _reciprocal,
+    "relu": _relu,
+    "where": _where,
+    "maximum": _maximum,
+    "minimum": _minimum,
+} | {
+    ufunc.__name__: ufunc
+    for ufunc in (
+        np.add, np.subtract, np.multiply, np.divide, np.negative, np.sqrt, np.sign, np.floor, np.ceil, np.trunc, np.rint,
+        np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal,
+        np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isfinite, np.isinf, np.isnan,
+    )
+} | {"abs": np.fabs}  # fmt: skip
