@@ -17,6 +17,7 @@ from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
+from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import VALUE, put_together, take_apart
 from ..tensor import Scalar, Tensor
@@ -116,7 +117,8 @@ class Compiled:
             self._told = True
             what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
             warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
-        entry = _Entry(self._function, arguments, raw, self._exact)
+        with collector_paused():
+            entry = _Entry(self._function, arguments, raw, self._exact)
         entries = self._entries.setdefault(key, [])
         entries.insert(0, entry)
         del entries[MOST:]

@@ -109,63 +109,61 @@ class Tape:
         self._exact = exact
         self.operations: list[Operation] = []
         self._first = len(program.inputs) + len(program.states)
-        self._codes = [GIVEN] * self._first  # of each number
-        self._terms: list[Any] = [()] * self._first
-        self._values: list[float | None] = [None] * self._first
+        self._codes = [GIVEN] * self._first  # of each number, which of the operations
+        self._terms: list[Terms] = [()] * self._first
         self._steps: list[Step | None] = [None] * self._first  # where it comes from
+        self._values: dict[int, float] = {}  # of constants
         self._known: dict[Any, int] = {}
         self._now = self._merge()
         leave = [self._now[i] for i in (*program.outputs, *(i for _, i in program.writes if i is not None))]
-        self._gather_sums(*self._needed(leave))
-        self._place()
+        needed, uses = self._needed(leave)
+        self._add_up(needed, uses)
+        self._place(self._grouped(needed))
         self.leave = self._places[leave]
 
     # -- each step once -----------------------------------------------------------------------------------------------------
 
     def _merge(self) -> list[int]:
         """Number the steps anew, equal ones alike; the new number of each old one."""
-        program, known = self.program, self._known
+        program, known, constants = self.program, self._known, self._values
         now = list(range(self._first))
         now += [self._constant(float(constant.value)) if _is_number(constant) else -1 for constant in program.constants]
         codes: dict[Any, int] = {}
         for step in program.steps:
-            primitive, args, params = step[:3]
+            primitive, params = step.primitive, step.params
             which = (primitive, repr(sorted(params.items()))) if params else primitive
             code = codes.get(which)
             if code is None:
                 code = codes[which] = len(self.operations)
                 self.operations.append(Operation(primitive, params))
-            terms = tuple([now[i] for i in args])
-            if primitive.name in SWAPS and terms[0] > terms[1]:
+            terms = tuple([now[i] for i in step.args])
+            if len(terms) == 2 and terms[0] > terms[1] and primitive.name in SWAPS:
                 terms = terms[::-1]
-            if not primitive.pure:
-                now.append(self._add(code, terms, None, step))
-                continue
-            number = known.get((code, terms))
-            if number is None:
+            number = known.get((code, terms)) if primitive.pure else None
+            if number is None and primitive.pure and (len(terms) == 1 or not constants.keys().isdisjoint(terms)):
                 number = self._shorter(primitive, terms, params)
-                if number is None:
-                    number = self._add(code, terms, None, step)
-                known[code, terms] = number
+            if number is None:
+                number = len(self._codes)
+                self._codes.append(code)
+                self._terms.append(terms)
+                self._steps.append(step)
+            known[code, terms] = number
             now.append(number)
         return now
-
-    def _add(self, code: int, terms: Terms, value: float | None, step: Step | None) -> int:
-        self._codes.append(code)
-        self._terms.append(terms)
-        self._values.append(value)
-        self._steps.append(step)
-        return len(self._codes) - 1
 
     def _constant(self, value: float) -> int:
         key = repr(value)  # tells 0.0 from -0.0
         if key not in self._known:
-            self._known[key] = self._add(CONSTANT, (), value, None)
+            number = self._known[key] = len(self._codes)
+            self._values[number] = value
+            self._codes.append(CONSTANT)
+            self._terms.append(())
+            self._steps.append(None)
         return self._known[key]
 
     def _shorter(self, primitive: Primitive, terms: Terms, params: Params) -> int | None:
         """A number that is there already, and has the same bits; up to the sign of a zero, where that is not asked for."""
-        name, values = primitive.name, [self._values[i] for i in terms]
+        name, values = primitive.name, [self._values.get(i) for i in terms]
         if None not in values:
             return self._constant(float(primitive.on_floats(values, params)))
         if name in ("identity", "stop_gradient"):
@@ -181,70 +179,89 @@ class Tape:
 
     # -- sums, levels, places -----------------------------------------------------------------------------------------------
 
-    def _needed(self, leave: Sequence[int]) -> tuple[list[bool], list[int]]:
-        """Which numbers are needed, and how often each is taken."""
+    def _needed(self, leave: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The steps that are needed, in order, and how often each number is taken."""
         uses = [0] * len(self._codes)
         for i in leave:
             uses[i] += 2  # more than once: it is not a part of a sum alone
-        needed = [False] * len(uses)
-        for i in range(len(uses) - 1, -1, -1):
-            code = self._codes[i]
-            needed[i] = uses[i] > 0 or (code >= 0 and not self.operations[code].primitive.pure)
-            if needed[i]:
+        for i, code in enumerate(self._codes):
+            if code >= 0 and not self.operations[code].primitive.pure:
+                uses[i] += 2
+        needed = []
+        for i in range(len(uses) - 1, self._first - 1, -1):
+            if uses[i]:
+                needed.append(i)
                 for term in self._terms[i]:
                     uses[term] += 1
-        return needed, uses
+        return [i for i in reversed(needed) if self._codes[i] >= 0], uses
 
-    def _gather_sums(self, needed: list[bool], uses: list[int]) -> None:
-        """Make a chain of additions one step, and sort all steps by level and operation."""
+    def _add_up(self, needed: list[int], uses: list[int]) -> None:
+        """Make a chain of additions one step: the last one takes all terms, the others none."""
         codes, all_terms = self._codes, self._terms
         add = next((code for code, (primitive, _) in enumerate(self.operations) if primitive.name == "add"), None)
-        levels = [0] * len(codes)
         sums: dict[int, list[int]] = {}
-        drawn = 0  # the level of the last draw: the next one comes after it
-        self._grouped: dict[Any, list[int]] = {}
-        waiting = []
-        for i, terms in enumerate(all_terms):
-            if not needed[i] or codes[i] < 0:
+        self._inside: set[int] = set()
+        for i in needed:
+            if codes[i] != add:
                 continue
-            if codes[i] == add:
-                parts = [term for term in terms if uses[term] == 1 and term in sums]
-                if len(parts) > 1 and len(sums[parts[0]]) < len(sums[parts[1]]):
-                    parts.reverse()
-                if not parts:
-                    sums[i] = list(terms)
-                else:
-                    total = sums[i] = sums.pop(parts[0])
-                    other = terms[1] if terms[0] == parts[0] else terms[0]
-                    total.extend([other] if self._exact or len(parts) == 1 else sums.pop(other))
-            waiting.append(i)
-        for i in waiting:
-            code = codes[i]
-            if code == add:
-                if i not in sums:
-                    continue
-                all_terms[i] = sums[i]
-            level = 1 + max([levels[term] for term in all_terms[i]])
-            if not self.operations[code].primitive.pure:
+            x, y = all_terms[i]
+            of_x = sums.pop(x) if uses[x] == 1 and x in sums else None
+            of_y = sums.pop(y) if uses[y] == 1 and y in sums else None
+            if of_x is None and of_y is None:
+                sums[i] = [x, y]
+                continue
+            if of_x is None or (of_y is not None and len(of_y) > len(of_x)):
+                x, y, of_x, of_y = y, x, of_y, of_x
+            assert of_x is not None
+            sums[i] = of_x
+            self._inside.add(x)
+            if of_y is None:
+                of_x.append(y)
+            elif self._exact:
+                of_x.append(y)
+                all_terms[y] = tuple(of_y)
+            else:
+                of_x.extend(of_y)
+                self._inside.add(y)
+        for i, terms in sums.items():
+            all_terms[i] = tuple(terms)
+
+    def _grouped(self, needed: list[int]) -> list[tuple[int, Operation, list[int]]]:
+        """Level, operation and members of each group."""
+        levels = [0] * len(self._codes)
+        drawn = 0  # the level of the last draw: the next one comes after it
+        found: dict[Any, list[int]] = {}
+        draws = {code for code, (primitive, _) in enumerate(self.operations) if not primitive.pure}
+        for i in needed:
+            if i in self._inside:
+                continue
+            code, terms = self._codes[i], self._terms[i]
+            level = 1 + max([levels[term] for term in terms])
+            if code in draws:
                 level = drawn = max(level, drawn + 1)
             levels[i] = level
-            self._grouped.setdefault((level, code, len(all_terms[i])), []).append(i)
+            key = level, code, len(terms)
+            if key in found:
+                found[key].append(i)
+            else:
+                found[key] = [i]
+        return [(level, self.operations[code], members) for (level, code, _), members in sorted(found.items())]
 
-    def _place(self) -> None:
+    def _place(self, groups: list[tuple[int, Operation, list[int]]]) -> None:
         """Give every number its place, and groups the places of what they take."""
         places = self._places = np.zeros(len(self._codes), np.intp)
         places[: self._first] = np.arange(self._first)
-        constants = [i for i, code in enumerate(self._codes) if code == CONSTANT]
+        constants = list(self._values)
         self.size = self._first + len(constants)
         places[constants] = np.arange(self._first, self.size)
-        self.constants = np.array([self._values[i] for i in constants], float)
+        self.constants = np.array(list(self._values.values()), float)
         self.groups: list[Group] = []
-        for (level, code, _), members in sorted(self._grouped.items()):
+        for level, operation, members in groups:
             terms = places[np.array([self._terms[i] for i in members], np.intp)]
             if len(members) > 1:
                 order = np.argsort(terms[:, 0], kind="stable")  # so that what they take often lies side by side
                 members, terms = [members[i] for i in order], terms[order]
-            self.groups.append(Group(level, self.operations[code], members, self.size, terms))
+            self.groups.append(Group(level, operation, members, self.size, terms))
             places[members] = np.arange(self.size, self.size + len(members))
             self.size += len(members)
 

@@ -152,9 +152,11 @@ def sweep(
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             returned = cotangent
-            data = arg._data
-            if type(cotangent) is not type(data) or (
-                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
+            data, found = arg._data, cotangent
+            if on_variables:
+                found = cotangent._data if isinstance(cotangent, Variable) else None
+            if type(found) is not type(data) or (
+                type(data) is not float and (found.shape != data.shape or found.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, on_variables)
             if anomaly:

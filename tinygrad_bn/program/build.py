@@ -21,6 +21,7 @@ from .trees import take_apart
 
 Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
 PLAIN = tuple(plain)
+SCALAR = (), NUMBER  # shape and dtype
 MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 
@@ -76,7 +77,7 @@ class _Builder:
         self.inputs: list[Input] = []
         self.states: list[State] = []
         self.constants: list[Constant] = []
-        self.steps: list[tuple[Made, tuple[Key, ...]]] = []
+        self.steps: list[tuple[Made, list[Key]]] = []
         self.writes: dict[int, Key | None] = {}
         self._state_of: dict[tuple[int, Any, int | None], int] = {}
         self._constant_of: dict[int, int] = {}
@@ -93,8 +94,9 @@ class _Builder:
 
     def follow(self, event: Made | Same | Wrote) -> None:
         if isinstance(event, Made):
-            args = tuple(map(self.key_of, event.args))
-            self.keys[event.out] = ("step", len(self.steps))
+            keys = self.keys
+            args = [keys[arg] if isinstance(arg, Variable) and arg in keys else self.key_of(arg) for arg in event.args]
+            keys[event.out] = ("step", len(self.steps))
             self.steps.append((event, args))
         elif isinstance(event, Same):
             self.keys[event.new] = self.key_of(event.old)
@@ -202,18 +204,19 @@ class _Builder:
         def number(key: Key) -> int:
             return first[key[0]] + key[1]
 
-        steps = tuple(
-            Step(
-                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), _path(made.scope),
-                _site(made.scope),
-            )
-            for made, args in self.steps
-        )  # fmt: skip
+        known: dict[Any, tuple[tuple[str, ...], str]] = {}  # hundreds of thousands of steps come from a few lines
+        steps = []
+        for (out, primitive, _, params, scope), args in self.steps:
+            place = (scope.filename, scope.line, scope.path) if isinstance(scope, Site) else scope
+            if place not in known:
+                known[place] = _path(scope), _site(scope)
+            shape, dtype = SCALAR if out.is_scalar_kind else _type_of(out)
+            steps.append(Step(primitive, tuple([first[kind] + i for kind, i in args]), params, shape, dtype, *known[place]))
         return Program(
             inputs=tuple(self.inputs),
             states=tuple(self.states),
             constants=tuple(self.constants),
-            steps=steps,
+            steps=tuple(steps),
             outputs=tuple(map(number, outputs)),
             writes=tuple(
                 (len(self.inputs) + state, None if key is None else number(key)) for state, key in self.writes.items()
@@ -260,7 +263,7 @@ def _hooks(extras: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def _type_of(variable: Variable) -> tuple[tuple[int, ...], str]:
-    return ((), NUMBER) if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
+    return SCALAR if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
 
 
 def _constant_array(array: Array) -> Constant:
