@@ -74,6 +74,14 @@ class MissingPackageError(TinygradError, ImportError):
     """A package that this library does without until it is needed, such as one that only an extra brings."""
 
 
+class CompilerError(TinygradError, RuntimeError):
+    """The C compiler refused a program, took too long, or what it built cannot be loaded."""
+
+
+class MissingCompilerError(CompilerError):
+    """There is no C compiler."""
+
+
 class GradcheckError(TinygradError, AssertionError):
     """A derivative rule disagrees with the numerical derivative."""
 
