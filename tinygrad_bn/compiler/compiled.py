@@ -12,20 +12,22 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import current_mode
-from ..engine.write import exchange, fitted, set_gradients
 from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
-from ..program.trees import VALUE, put_together, take_apart
+from ..program.trees import put_together, take_apart
 from ..tensor import Scalar, Tensor
 from .guard import Guard
+from .build import available
+from .eager import Eager, wrapped
+from .native import Native
 from .scalars import Scalars, suits
-from .straight import Straight
+from .scalars_c import ScalarsInC, is_in_c
 
-BACKENDS = ("numpy",)
+BACKENDS = ("numpy", "c")
 MOST = 32  # programs that one function keeps
 
 
@@ -53,14 +55,16 @@ def compile(  # noqa: A001
         function: called with tensors in place of arrays.  As in every recording, a decision that Python makes by a value is
             refused, with its line.  What a module is set to, and which of its parameters want a gradient, is watched: when it
             changes, the function is recorded anew; other things outside, such as global numbers, are not.
-        backend: "numpy": straight-line NumPy.
-        exact: the same bits as the function itself; otherwise laws of algebra are used by which last bits differ.
+        backend: "c": C functions of few passes over memory, built by the system's compiler; "numpy": straight-line NumPy.  By
+            default C where there is a compiler, NumPy elsewhere.
+        exact: the same bits as the function itself, with NumPy; otherwise laws of algebra are used by which last bits differ.
 
     Returns:
         A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
 
     Raises:
         ArgumentError: no such backend, or nothing that can be called.
+        MissingCompilerError: C was asked for, and there is no compiler.
     """
     if function is None:
         return functools.partial(compile, backend=backend, exact=exact)
@@ -76,6 +80,9 @@ class Compiled:
         if backend not in (None, *BACKENDS):
             expected = " or ".join(map(repr, BACKENDS))
             raise ArgumentError(explain("compile: no such backend", got=repr(backend), expected=expected))
+        if backend == "c" and exact:
+            fix = "backend='numpy', or leave exact=True out"
+            raise ArgumentError(explain("compile: C does not give the same bits as NumPy", got="exact=True", fix=fix))
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._backend = backend
@@ -118,11 +125,23 @@ class Compiled:
             what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
             warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
         with collector_paused():
-            entry = _Entry(self._function, arguments, raw, self._exact)
+            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
         entries = self._entries.setdefault(key, [])
         entries.insert(0, entry)
         del entries[MOST:]
         return entry
+
+    def _backend_now(self) -> str:
+        """What to compile to."""
+        if self._exact:
+            return "numpy"
+        if self._backend is None and not available():
+            what = "compile: there is no C compiler, so NumPy does it, a few times slower"
+            warnings.warn(
+                explain(what, fix="install gcc or clang; or say backend='numpy'"), CompileWarning, stacklevel=4
+            )
+            self._backend = "numpy"
+        return self._backend or "c"
 
     # -- what it has become -----------------------------------------------------------------------------------------------
 
@@ -134,7 +153,7 @@ class Compiled:
     @property
     def source(self) -> str:
         """The text that runs."""
-        return self._last("source").straight.source
+        return self._last("source").source
 
     def _last(self, what: str) -> _Entry:
         if self._newest is None:
@@ -146,68 +165,45 @@ class Compiled:
 class _Entry:
     """One recording of a function, for one kind of arguments."""
 
-    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], exact: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
+    ) -> None:
         recorded = record(function, *arguments, free=False)
         on_floats = suits(recorded)
-        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has equal steps once anyway
+        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
         self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
         self._program = simplified
         self.guard = Guard(simplified.conditions)
-        first, reads = len(simplified.inputs), simplified.reads
-        self._leaf_data: list[tuple[int, Variable]] = []
-        self._others = []
-        for number, state in enumerate(simplified.states, first):
-            if number in reads:
-                if state.place.key == "_data":
-                    self._leaf_data.append((number, state.place.owner))
-                else:
-                    self._others.append((number, state))
-        self._values: list[Raw] = [None] * (first + len(simplified.states))
-        states = [simplified.states[number - first] for number, value in simplified.writes if value is not None]
-        self._written = [state.place.owner for state in states if state.place.key == "_data"]
-        self._graded = [state.place.owner for state in states if state.place.key != "_data"]
-        self._is_data = [state.place.key == "_data" for state in states]
-        cleared = [simplified.states[number - first] for number, value in simplified.writes if value is None]
-        self._cleared = [state.place.owner for state in cleared]
-        leaves = [None] * len(simplified.outputs) + [_like(state) for state in states]
-        self.straight = Scalars(simplified, exact) if on_floats else Straight(simplified, self._read(raw), leaves)
-        if isinstance(self.straight, Scalars):
-            self.stages = (Stage("recorded", recorded), Stage("grouped", self.straight.tape.grouped()))
-        ready = [fits for fits, is_data in zip(self.straight.ready[len(simplified.outputs) :], self._is_data) if is_data]
-        self._unfit = [i for i, fits in enumerate(ready) if not fits]
-
-    def _read(self, raw: Sequence[Raw]) -> list[Raw]:
-        """The raw values of inputs and states."""
-        values = self._values
-        values[: len(raw)] = raw
-        for number, leaf in self._leaf_data:
-            values[number] = leaf._data
-        for number, state in self._others:
-            values[number] = read(state)
-        return values
+        values = list(raw)
+        for number, state in enumerate(simplified.states, len(raw)):
+            values.append(read(state) if number in simplified.reads else None)
+        self._machine: Native | Eager
+        if on_floats:
+            kind = ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars
+            scalars = kind(recorded, exact)
+            self._machine = Eager(recorded, values, scalars)
+            self.stages = (Stage("recorded", recorded), Stage("grouped", scalars.tape.grouped()))
+        else:
+            self._machine = (Native if backend == "c" else Eager)(simplified, values)
+        self.source = self._machine.source
+        del values
+        native = isinstance(self._machine, Native)  # which looks at the leaves itself
+        self._read = [
+            (number, state)
+            for number, state in enumerate(simplified.states, len(raw))
+            if number in simplified.reads and not (native and state.place.key == "_data" and state.dtype != NUMBER)
+        ]
+        self._blank = [None] * len(simplified.states)
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         program = self._program
         if anomaly:  # which looks at every result, so every step is run by itself
-            results = program.run(*put_together(program.takes, iter(raw)))
-            leaves, plan = take_apart(results)
-            return put_together(plan, iter([_wrapped(leaf) for leaf in leaves]))
-        with np.errstate(all="ignore"):
-            made = self.straight.run(*self._read(raw))
-        outputs = len(program.outputs)
-        values, gradients = [], []
-        for is_data, value in zip(self._is_data, made[outputs:]):
-            (values if is_data else gradients).append(value)
-        if values:
-            for i in self._unfit:
-                values[i] = fitted(self._written[i], values[i], fresh=True)
-            exchange(self._written, values)
-        if self._graded or self._cleared:
-            found = [owner.kind.wrap(value) for owner, value in zip(self._graded, gradients)]
-            set_gradients([*self._graded, *self._cleared], [*found, *[None] * len(self._cleared)])
-        if program.gives == VALUE:
-            return _wrapped(made[0])
-        return put_together(program.gives, iter([_wrapped(value) for value in made[:outputs]]), scalars=True)
+            leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
+            return put_together(plan, iter([wrapped(leaf) for leaf in leaves]), scalars=True)
+        values = [*raw, *self._blank]
+        for number, state in self._read:
+            values[number] = state.place.owner._data if state.place.key == "_data" else read(state)
+        return self._machine.run(values)
 
 
 def _simple(arguments: Sequence[Any]) -> tuple[Sequence[Any] | None, Any]:
@@ -222,15 +218,3 @@ def _raw(leaf: Value) -> Raw:
     if isinstance(leaf, Variable):
         return leaf._data
     return leaf if isinstance(leaf, np.ndarray) else float(leaf)
-
-
-def _wrapped(value: Raw) -> Variable:
-    return Scalar.wrap(value) if type(value) is float else Tensor.wrap(value)
-
-
-def _like(state: Any) -> Any:
-    """An array laid out like what a state holds."""
-    if state.dtype == NUMBER:
-        return None
-    leaf = state.place.owner
-    return leaf._data

@@ -27,7 +27,9 @@ class Guard:
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
-        owned = {id(c.place.owner): c.place.owner for c in conditions if _is_hook(c) and isinstance(c.place.owner, dict)}
+        owned = {
+            id(c.place.owner): c.place.owner for c in conditions if _is_hook(c) and isinstance(c.place.owner, dict)
+        }
         self._dicts = list(owned.values())  # of the modules
         self._hooks: list[Any] = []
         self._variables: list[Variable] = []

@@ -11,12 +11,23 @@ from ..engine.unbroadcast import ones, stretched, sums_by_blas
 from ..kinds import Array, Params
 from ..program import Step
 
-VIEWS = {"reshape", "transpose", "broadcast_to", "take_slice", "sliding_window", "take_diagonal", "identity", "stop_gradient"}
+VIEWS = {
+    "reshape",
+    "transpose",
+    "broadcast_to",
+    "take_slice",
+    "sliding_window",
+    "take_diagonal",
+    "identity",
+    "stop_gradient",
+}
 BITS = {4: np.int32, 8: np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
 
 
-def lines(step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name) -> list[str] | None:
+def lines(
+    step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name
+) -> list[str] | None:
     """The lines for a step, or ``None`` where there is no way to write into ``out``.
 
     Args:

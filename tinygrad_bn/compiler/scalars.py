@@ -20,6 +20,7 @@ import numpy as np
 
 from ..engine import Primitive
 from ..kinds import Array, Params, Raw
+from ..ops.primitives import TABLE
 from ..program import Constant, Program, Step
 from ..program.parts import NUMBER
 
@@ -28,6 +29,7 @@ Terms = tuple[int, ...]  # which numbers a step takes
 
 GIVEN, CONSTANT = -1, -2  # operations of what is no step
 LARGEST_INT = 2**53  # up to here an int is a float
+power, power_constant, square = TABLE["power"], TABLE["power_constant"], TABLE["square"]
 SWAPS = ("add", "multiply")  # x, y gives the bits of y, x
 
 
@@ -82,7 +84,9 @@ class Group(NamedTuple):
     def title(self) -> str:
         """What it does, and how often."""
         name = str(self.operation)
-        return f"{name} of {self.terms.shape[1]} x {len(self.members)}" if self.is_sum else f"{name} x {len(self.members)}"
+        return (
+            f"{name} of {self.terms.shape[1]} x {len(self.members)}" if self.is_sum else f"{name} x {len(self.members)}"
+        )
 
     @property
     def is_sum(self) -> bool:
@@ -131,12 +135,18 @@ class Tape:
         codes: dict[Any, int] = {}
         for step in program.steps:
             primitive, params = step.primitive, step.params
+            terms = tuple([now[i] for i in step.args])
+            if (
+                primitive is power_constant
+            ):  # one group for all exponents; of what is squared only the last bit may differ
+                squared = params["exponent"] == 2 and not self._exact
+                terms = terms if squared else (*terms, self._constant(float(params["exponent"])))
+                primitive, params = (square if squared else power), {}
             which = (primitive, repr(sorted(params.items()))) if params else primitive
             code = codes.get(which)
             if code is None:
                 code = codes[which] = len(self.operations)
                 self.operations.append(Operation(primitive, params))
-            terms = tuple([now[i] for i in step.args])
             if len(terms) == 2 and terms[0] > terms[1] and primitive.name in SWAPS:
                 terms = terms[::-1]
             number = known.get((code, terms)) if primitive.pure else None
@@ -237,8 +247,8 @@ class Tape:
                 continue
             code, terms = self._codes[i], self._terms[i]
             level = 1 + max([levels[term] for term in terms])
-            if code in draws:
-                level = drawn = max(level, drawn + 1)
+            if code in draws:  # a group draws in order, but not two groups of one level
+                level = drawn = max(level, drawn + (len(draws) > 1))
             levels[i] = level
             key = level, code, len(terms)
             if key in found:
@@ -258,7 +268,7 @@ class Tape:
         self.groups: list[Group] = []
         for level, operation, members in groups:
             terms = places[np.array([self._terms[i] for i in members], np.intp)]
-            if len(members) > 1:
+            if len(members) > 1 and operation.primitive.pure:
                 order = np.argsort(terms[:, 0], kind="stable")  # so that what they take often lies side by side
                 members, terms = [members[i] for i in order], terms[order]
             self.groups.append(Group(level, operation, members, self.size, terms))
@@ -305,32 +315,40 @@ class Scalars:
     Attributes:
         source: a line for each group.
         nbytes: memory of values and places.
-        ready: for each value that leaves, ``True``: a float is its own.
+        ready: for each value that leaves, ``True``: nobody can write to a float.
     """
 
     def __init__(self, program: Program, exact: bool = True) -> None:
         self.tape = tape = Tape(program, exact)
         self.source = str(tape)
         self.ready = [True] * len(tape.leave)
-        self._reads = sorted(i for i in program.reads if i < len(program.inputs) + len(program.states))
-        self._values = values = np.zeros(tape.size)
         first = len(program.inputs) + len(program.states)
-        values[first : first + len(tape.constants)] = tape.constants
-        self._pick = itemgetter(*self._reads) if self._reads else None
-        self._plan = [_planned(group, values, exact) for group in tape.groups]
-        self.nbytes = values.nbytes + sum(b.nbytes + i.nbytes for gathers, *_ in self._plan for i, b in gathers)
+        self._reads = np.array([i for i in sorted(program.reads) if i < first], np.intp)
+        self._pick = itemgetter(*self._reads.tolist()) if len(self._reads) else None
+        self._values = np.zeros(tape.size)
+        self._values[first : first + len(tape.constants)] = tape.constants
+        self._compute, nbytes = self._prepare(exact)
+        self.nbytes = self._values.nbytes + nbytes
+
+    def _prepare(self, exact: bool) -> tuple[Callable[[], None], int]:
+        """What computes all groups, and the memory that it takes."""
+        plan = [_planned(group, self._values, exact) for group in self.tape.groups]
+        take = self._values.take
+
+        def compute() -> None:
+            for gathers, apply, operands in plan:
+                for places, buffer in gathers:
+                    take(places, None, buffer, "clip")  # "raise" would copy
+                apply(*operands)
+
+        return compute, sum(places.nbytes + buffer.nbytes for gathers, *_ in plan for places, buffer in gathers)
 
     def run(self, *given: Raw) -> tuple[float, ...]:
         """From the raw inputs and states to what leaves: outputs, then written values."""
-        values = self._values
-        take = values.take
         if self._pick is not None:
-            values[self._reads] = self._pick(given)
-        for gathers, apply, operands in self._plan:
-            for places, buffer in gathers:
-                take(places, None, buffer, "clip")  # "raise" would copy
-            apply(*operands)
-        return tuple(take(self.tape.leave).tolist())
+            self._values[self._reads] = self._pick(given)
+        self._compute()
+        return tuple(self._values.take(self.tape.leave).tolist())
 
 
 Planned = tuple[list[tuple[Array, Array]], Apply, tuple[Array, ...]]
@@ -362,7 +380,7 @@ def _applied(operation: Operation, exact: bool) -> Apply:
     primitive, params = operation
     if primitive.name in SAME and not params:
         return SAME[primitive.name]
-    if not exact and primitive.elementwise and primitive.pure:
+    if not exact and primitive.elementwise and primitive.pure and primitive is not power:  # NumPy's differs for -inf
         return partial(_by_arrays, partial(primitive.forward, **params))
     return partial(_one_by_one, operation)
 
@@ -401,7 +419,7 @@ def _reciprocal(x: Array, out: Array) -> None:
 
 
 def _relu(x: Array, out: Array) -> None:
-    np.maximum(x, 0.0, out)
+    np.maximum(x, 0.0, out=out)
     np.add(out, 0.0, out)  # -0.0 becomes 0.0
 
 

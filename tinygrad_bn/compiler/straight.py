@@ -85,7 +85,12 @@ class Straight:
         for place, (number, leaf) in enumerate(zip(self._leave, leaves)):
             root = self._root[number]
             result, seen = self._sample[root], self._sample[number]
-            if root >= self._first and root not in found and isinstance(result, np.ndarray) and result.size == seen.size:
+            if (
+                root >= self._first
+                and root not in found
+                and isinstance(result, np.ndarray)
+                and result.size == seen.size
+            ):
                 like = seen if leaf is None else leaf
                 if like.strides == seen.strides and all(_has_no_gaps(array) for array in (seen, result)):
                     found[root] = place, Ring(like, result)
