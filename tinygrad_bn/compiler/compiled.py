@@ -20,12 +20,13 @@ from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..tensor import Scalar, Tensor
-from .guard import Guard
 from .build import available
 from .eager import Eager, wrapped
+from .guard import Guard
 from .native import Native
-from .scalars import Scalars, suits
+from .scalars import Scalars
 from .scalars_c import ScalarsInC, is_in_c
+from .tape import Tape, suits
 
 BACKENDS = ("numpy", "c")
 MOST = 32  # programs that one function keeps
@@ -171,7 +172,8 @@ class _Entry:
         recorded = record(function, *arguments, free=False)
         on_floats = suits(recorded)
         simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
-        self.stages = (Stage("recorded", recorded), Stage("simplified", simplified))
+        self._recorded = recorded
+        self._tape: Tape | None = None
         self._program = simplified
         self.guard = Guard(simplified.conditions)
         values = list(raw)
@@ -179,10 +181,9 @@ class _Entry:
             values.append(read(state) if number in simplified.reads else None)
         self._machine: Native | Eager
         if on_floats:
-            kind = ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars
-            scalars = kind(recorded, exact)
+            scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
             self._machine = Eager(recorded, values, scalars)
-            self.stages = (Stage("recorded", recorded), Stage("grouped", scalars.tape.grouped()))
+            self._tape = scalars.tape
         else:
             self._machine = (Native if backend == "c" else Eager)(simplified, values)
         self.source = self._machine.source
@@ -194,6 +195,14 @@ class _Entry:
             if number in simplified.reads and not (native and state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """See ``Compiled.stages``."""
+        recorded = Stage("recorded", self._recorded)
+        if self._tape is not None:
+            return recorded, Stage("grouped", self._tape.program(self._recorded))
+        return recorded, Stage("simplified", self._program)
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         program = self._program

@@ -23,8 +23,8 @@ from ..program import Program, State
 from ..program.parts import NUMBER
 from ..program.trees import VALUE, put_together
 from ..tensor import Scalar, Tensor
-from .buffers import ALIGNMENT, aligned, packed
 from .blas import gemm
+from .buffers import ALIGNMENT, aligned, packed
 from .build import load, toolchain
 from .c_text import Text
 from .grouping import Unit, group

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..program import Program
 from .build import load
-from .scalars import Scalars, power_constant
+from .scalars import Scalars
+from .tape import power_constant
 
 # What each primitive computes of x, y, z.  Comparisons are 1.0 or 0.0, as for floats; exp, tanh and the like come from the C
 # library that Python's come from, too.
@@ -105,11 +106,11 @@ class ScalarsInC(Scalars):
     def _prepare(self, exact: bool) -> tuple[Callable[[], None], int]:
         function = load(c_text()).function
         numbers = [
-            (SUM if g.is_sum else CODES[g.operation.primitive.name], g.start, len(g.members), g.terms.shape[1])
+            (SUM if g.is_sum else CODES[g.operation.primitive.name], g.start, len(g.steps), g.terms.shape[1])
             for g in self.tape.groups
         ]
         groups = np.array(numbers, np.intc).reshape(-1, 4)
-        places = np.concatenate([np.zeros(0, np.intp), *(g.terms.T.ravel() for g in self.tape.groups)]).astype(np.intc)
+        places = np.concatenate([g.terms.T.ravel() for g in self.tape.groups] or [np.zeros(0, np.intc)])
         function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
         pointers = [array.ctypes.data for array in (self._values, groups, places)]
         self._held = groups, places  # as long as their addresses

@@ -211,7 +211,9 @@ class _Builder:
             if place not in known:
                 known[place] = _path(scope), _site(scope)
             shape, dtype = SCALAR if out.is_scalar_kind else _type_of(out)
-            steps.append(Step(primitive, tuple([first[kind] + i for kind, i in args]), params, shape, dtype, *known[place]))
+            steps.append(
+                Step(primitive, tuple([first[kind] + i for kind, i in args]), params, shape, dtype, *known[place])
+            )
         return Program(
             inputs=tuple(self.inputs),
             states=tuple(self.states),

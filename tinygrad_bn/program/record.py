@@ -77,8 +77,11 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Without Python's cyclic collector inside: it would look at hundreds of thousands of new steps again and again, none of
-    which can be let go, and take longer than all the rest."""
+    """Without Python's cyclic collector inside.
+
+    It would look at hundreds of thousands of new steps again and again, none of which can be let go, and take as long as
+    all the rest.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
