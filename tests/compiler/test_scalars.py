@@ -303,6 +303,45 @@ def test_ten_steps_of_training_have_the_same_bits():
     assert repr(fast).endswith("1 recorded>")
 
 
+def test_gradients_that_somebody_keeps_stay():
+    step, parameters = network(2)
+    fast = compile(step, exact=True)
+    fast()
+    kept = [p.grad for p in parameters[:3]]
+    before = [g.data for g in kept]
+    stamps = [p.stamp for p in parameters]
+    fast()
+    assert [g.data for g in kept] == before
+    assert [p.grad.data for p in parameters[:3]] != before
+    assert all(p.stamp > stamp for p, stamp in zip(parameters, stamps))
+
+
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("c", marks=needs_c)])
+def test_gradients_add_up_and_are_cleared(backend):
+    def made():
+        w, clears = Scalar(0.5), Scalar(2.0)
+
+        def step(x, y):
+            loss = (w * x - y) * (w * x - y) * clears
+            clears.grad = None
+            loss.backward()
+            clears.grad = None
+            return {"loss": loss, "twice": [loss * 2.0]}
+
+        return step, w, clears
+
+    (step, w, clears), (other, v, cleared) = made(), made()
+    step(0.1, 0.2)
+    other(0.1, 0.2)  # from here on there is a gradient to add to
+    fast = compile(other, backend=backend)
+    for x, y in [(1.0, 2.0), (0.3, -1.0), (-2.0, 0.7)]:
+        cleared.grad = clears.grad = Scalar(5.0)
+        same_bits(fast(x, y), step(x, y))
+        same_bits(v.grad, w.grad)
+        assert clears.grad is None
+        assert cleared.grad is None
+
+
 @needs_c
 def test_twenty_steps_in_c_are_close():
     step, parameters = network(1)

@@ -24,6 +24,7 @@ from .build import available
 from .eager import Eager, wrapped
 from .guard import Guard
 from .native import Native
+from .on_floats import OnFloats
 from .scalars import Scalars
 from .scalars_c import ScalarsInC, is_in_c
 from .tape import Tape, suits
@@ -179,20 +180,22 @@ class _Entry:
         values = list(raw)
         for number, state in enumerate(simplified.states, len(raw)):
             values.append(read(state) if number in simplified.reads else None)
-        self._machine: Native | Eager
+        self._machine: Native | Eager | OnFloats
         if on_floats:
             scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
-            self._machine = Eager(recorded, values, scalars)
+            self._machine = OnFloats(recorded, scalars)
             self._tape = scalars.tape
         else:
             self._machine = (Native if backend == "c" else Eager)(simplified, values)
         self.source = self._machine.source
         del values
-        native = isinstance(self._machine, Native)  # which looks at the leaves itself
+        native = isinstance(self._machine, Native)  # which looks at the arrays of leaves itself
         self._read = [
             (number, state)
             for number, state in enumerate(simplified.states, len(raw))
-            if number in simplified.reads and not (native and state.place.key == "_data" and state.dtype != NUMBER)
+            if number in simplified.reads
+            and not on_floats  # which looks at all of them itself
+            and not (native and state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
 

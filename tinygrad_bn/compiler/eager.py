@@ -14,7 +14,6 @@ from ..program import Program
 from ..program.parts import NUMBER
 from ..program.trees import VALUE, put_together
 from ..tensor import Scalar, Tensor
-from .scalars import Scalars
 from .straight import Straight
 
 
@@ -24,10 +23,9 @@ class Eager:
     Args:
         program: one without a free size.
         values: raw inputs and states, in order (``None`` for a state that is not read), for shapes and layouts.
-        scalars: what runs it, where all of it is Python floats.
     """
 
-    def __init__(self, program: Program, values: Sequence[Raw], scalars: Scalars | None = None) -> None:
+    def __init__(self, program: Program, values: Sequence[Raw]) -> None:
         self._program = program
         first = len(program.inputs)
         states = [program.states[number - first] for number, value in program.writes if value is not None]
@@ -40,7 +38,7 @@ class Eager:
             state.place.owner._data if is_data and state.dtype != NUMBER else None
             for state, is_data in zip(states, self._is_data)
         ]
-        straight = scalars or Straight(program, values, [*[None] * len(program.outputs), *like])
+        straight = Straight(program, values, [*[None] * len(program.outputs), *like])
         ready = [fits for fits, is_data in zip(straight.ready[len(program.outputs) :], self._is_data) if is_data]
         self._unfit = [i for i, fits in enumerate(ready) if not fits]
         self._run = straight.run

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ class Scalars:
         source: a line for each group.
         nbytes: memory of values and places.
         ready: for each value that leaves, ``True``: nobody can write to a float.
+        values: the vector; ``compute`` makes all of it of the inputs, states and constants in front.
     """
 
     def __init__(self, program: Program, exact: bool = True) -> None:
@@ -36,17 +36,16 @@ class Scalars:
         self.source = str(tape)
         self.ready = [True] * len(tape.leave)
         first = len(program.inputs) + len(program.states)
-        self._reads = np.array([i for i in sorted(program.reads) if i < first], np.intp)
-        self._pick = itemgetter(*self._reads.tolist()) if len(self._reads) else None
-        self._values = np.zeros(tape.size)
-        self._values[first : first + len(tape.constants)] = tape.constants
-        self._compute, nbytes = self._prepare(exact)
-        self.nbytes = self._values.nbytes + nbytes
+        self._reads = [i for i in sorted(program.reads) if i < first]
+        self.values = np.zeros(tape.size)
+        self.values[first : first + len(tape.constants)] = tape.constants
+        self.compute, nbytes = self._prepare(exact)
+        self.nbytes = self.values.nbytes + nbytes
 
     def _prepare(self, exact: bool) -> tuple[Callable[[], None], int]:
         """What computes all groups, and the memory that it takes."""
-        plan = [_planned(group, self._values, exact) for group in self.tape.groups]
-        take = self._values.take
+        plan = [_planned(group, self.values, exact) for group in self.tape.groups]
+        take = self.values.take
 
         def compute() -> None:
             for gathers, apply, operands in plan:
@@ -58,10 +57,9 @@ class Scalars:
 
     def run(self, *given: Raw) -> tuple[float, ...]:
         """From the raw inputs and states to what leaves: outputs, then written values."""
-        if self._pick is not None:
-            self._values[self._reads] = self._pick(given)
-        self._compute()
-        return tuple(self._values.take(self.tape.leave).tolist())
+        self.values[self._reads] = [given[i] for i in self._reads]
+        self.compute()
+        return tuple(self.values.take(self.tape.leave).tolist())
 
 
 Apply = Callable[..., Any]  # from the operands, and last the array for the result

@@ -112,7 +112,7 @@ class ScalarsInC(Scalars):
         groups = np.array(numbers, np.intc).reshape(-1, 4)
         places = np.concatenate([g.terms.T.ravel() for g in self.tape.groups] or [np.zeros(0, np.intc)])
         function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
-        pointers = [array.ctypes.data for array in (self._values, groups, places)]
+        pointers = [array.ctypes.data for array in (self.values, groups, places)]
         self._held = groups, places  # as long as their addresses
 
         def compute() -> None:

@@ -27,8 +27,8 @@ MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 def build(
     tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any, before: Sequence[Made] = ()
-) -> tuple[Program, dict[Variable, int]]:
-    """The program of a recording, and the number of each variable in it.
+) -> tuple[Program, Callable[[], dict[Variable, int]]]:
+    """The program of a recording, and what tells the number of each variable in it.
 
     Args:
         tape: what it saw.
@@ -45,7 +45,7 @@ def build(
     leaves, gives = take_apart(result)
     outputs = [builder.key_of(leaf) for leaf in leaves]
     builder.note_gradients()
-    return builder.program(outputs, gives), builder.numbers()
+    return builder.program(outputs, gives), builder.numbers
 
 
 def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int]]:

@@ -39,16 +39,21 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     )
     constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
     params_and_shapes = [[step[2:4] for step in program.steps] for program in programs]
-    steps = tuple(
-        [
-            step._replace(
-                params=_merged([dict(params) for params, _ in found], sizes, _place(step)),
-                shape=_merged([shape for _, shape in found], sizes, _place(step)),
-            )
-            if found.count(found[0]) < len(found)
-            else step
-            for step, *found in zip(first.steps, *params_and_shapes)
-        ]
+    same = all(others == params_and_shapes[0] for others in params_and_shapes)
+    steps = (
+        first.steps
+        if same
+        else tuple(
+            [
+                step._replace(
+                    params=_merged([dict(params) for params, _ in found], sizes, _place(step)),
+                    shape=_merged([shape for _, shape in found], sizes, _place(step)),
+                )
+                if found.count(found[0]) < len(found)
+                else step
+                for step, *found in zip(first.steps, *params_and_shapes)
+            ]
+        )
     )
     free = inputs != first.inputs
     return replace(first, inputs=inputs, constants=constants, steps=steps, recorded_n=n, free=free)
