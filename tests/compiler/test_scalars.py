@@ -15,6 +15,7 @@ from tinygrad_bn import Scalar, engine, graph, ops
 from tinygrad_bn.compiler import compile, scalars
 from tinygrad_bn.compiler import tape as tapes
 from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.packed import Packed
 from tinygrad_bn.compiler.scalars import Scalars
 from tinygrad_bn.compiler.scalars_c import EXPRESSIONS, ScalarsInC, is_in_c
 from tinygrad_bn.compiler.tape import suits, tape_of
@@ -390,6 +391,24 @@ def test_the_text_and_the_picture_show_the_groups():
     assert len(grouped.program) < len(recorded.program)
     dot = graph.draw(grouped.program).source
     assert f"level 1: {tape.groups[0].title}" in dot
+
+
+def test_what_is_packed_comes_out_the_same():
+    step, _ = network(0)
+    program = record(step, free=False)
+    packed = Packed(program)
+    assert packed.program() == program
+    assert packed.nbytes < 20 * len(program)
+    powers = record(lambda x: [x**2, x**3, x * 2.0], 1.0, free=False)
+    assert Packed(powers).program() == powers
+
+
+def test_anomalies_are_found_with_their_line():
+    fast = compile(lambda x: ops.log(x) * 2.0, backend="numpy")
+    assert math.isnan(fast(-1.0).item())
+    with tg.detect_anomaly(), pytest.raises(tg.errors.AnomalyError, match=r"test_scalars\.py"):
+        fast(-1.0)
+    assert fast(1.0).item() == 0.0
 
 
 def test_equal_steps_are_one_and_unneeded_ones_none():

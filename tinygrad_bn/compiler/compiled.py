@@ -25,6 +25,7 @@ from .eager import Eager, wrapped
 from .guard import Guard
 from .native import Native
 from .on_floats import OnFloats
+from .packed import Packed
 from .scalars import Scalars
 from .scalars_c import ScalarsInC, is_in_c
 from .tape import Tape, suits
@@ -173,9 +174,9 @@ class _Entry:
         recorded = record(function, *arguments, free=False)
         on_floats = suits(recorded)
         simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
-        self._recorded = recorded
+        self._recorded = Packed(recorded) if on_floats else recorded
+        self._simplified = simplified if not on_floats else None
         self._tape: Tape | None = None
-        self._program = simplified
         self.guard = Guard(simplified.conditions)
         values = list(raw)
         for number, state in enumerate(simplified.states, len(raw)):
@@ -202,14 +203,14 @@ class _Entry:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """See ``Compiled.stages``."""
-        recorded = Stage("recorded", self._recorded)
+        recorded = self._recorded if isinstance(self._recorded, Program) else self._recorded.program()
         if self._tape is not None:
-            return recorded, Stage("grouped", self._tape.program(self._recorded))
-        return recorded, Stage("simplified", self._program)
+            return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
+        return Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
-        program = self._program
         if anomaly:  # which looks at every result, so every step is run by itself
+            program = self.stages[0].program if self._simplified is None else self._simplified
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             return put_together(plan, iter([wrapped(leaf) for leaf in leaves]), scalars=True)
         values = [*raw, *self._blank]

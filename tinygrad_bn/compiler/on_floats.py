@@ -31,7 +31,7 @@ class OnFloats:
     """
 
     def __init__(self, program: Program, scalars: Scalars) -> None:
-        self._program = program
+        self._gives = program.gives
         self._scalars = scalars
         self.source, self.nbytes = scalars.source, scalars.nbytes
         first = self._inputs = len(program.inputs)
@@ -73,6 +73,6 @@ class OnFloats:
         exchange(self._gradients, made[data:])
         exchange(self._written, made[outputs:data])
         set_gradients([*self._graded, *self._cleared], [*self._gradients, *repeat(None, len(self._cleared))])
-        if self._program.gives == VALUE:
+        if self._gives == VALUE:
             return Scalar.wrap(made[0])
-        return put_together(self._program.gives, iter(list(map(Scalar.wrap, made[:outputs]))), scalars=True)
+        return put_together(self._gives, iter(list(map(Scalar.wrap, made[:outputs]))), scalars=True)
