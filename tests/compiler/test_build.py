@@ -1,6 +1,7 @@
 """C text becomes a loaded function, once; whatever the compiler, the disk, other processes and Ctrl-C do meanwhile."""
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -129,6 +130,22 @@ def test_what_a_program_depends_on_is_in_its_name(what, compiler, monkeypatch):
     assert not after.from_cache
     assert after.path.name.split("-")[0] != before.path.name.split("-")[0]
     assert after.function(2) == (8 if what == "text" else 6)
+
+
+@needs_compiler
+def test_another_version_of_a_compiler_is_tried_out_anew(compiler):
+    script = compiler("true")
+    assert "-fopenmp-simd" in build.toolchain().flags
+    refuse = 'for word; do [ "$word" = -fopenmp-simd ] && exit 1; done'
+    script.write_text(script.read_text().replace("#!/bin/sh", f"#!/bin/sh\n{refuse}"))
+    assert "-fopenmp-simd" not in build.toolchain().flags
+
+
+@needs_compiler
+def test_a_function_that_is_called_one_by_one_is_not_vector_math():
+    source = "double f(double); double run(double x) { return f(x); }\n"
+    plain = build.load(source.replace("f(double);", "f(double x) { return x; }"))
+    assert build._vectorized(plain.path, build.VECTOR) == []
 
 
 @needs_compiler
@@ -298,7 +315,7 @@ def test_a_compiler_whose_work_cannot_be_loaded(compiler, home):
 
 
 @needs_compiler
-@pytest.mark.parametrize("damage", ["cut off", "a bit flipped", "empty", "foreign", "a folder", "gone"])
+@pytest.mark.parametrize("damage", ["cut off", "a bit flipped", "empty", "foreign", "another name", "a folder", "gone"])
 def test_a_damaged_entry_is_built_anew(damage, home):
     before = build.load(TRIPLE)
     path = before.path
@@ -315,9 +332,13 @@ def test_a_damaged_entry_is_built_anew(damage, home):
     elif damage == "a folder":
         path = path.with_name(path.name.replace("-", "-0"))
         path.mkdir()
+    elif damage == "another name":
+        path = path.with_name(path.name[:-10] + "0123456.so")
+        path.write_bytes(content)
     after = build.load(TRIPLE)
     assert (after.function(5), after.from_cache) == (15, False)
     assert after.path.read_bytes() == content
+    assert after.path == path or not path.is_file()
     assert build.load(TRIPLE).from_cache
 
 
@@ -386,6 +407,17 @@ def test_without_a_cache_folder_the_process_has_its_own(why, tmp_path, monkeypat
     assert not Path("relative").exists()
 
 
+def test_where_the_cache_folder_is(monkeypatch, tmp_path):
+    assert cache.cache_folder() == tmp_path / "caches" / "tinygrad-bn"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    for unset in ("", "relative/path"):  # a relative one is to be ignored
+        monkeypatch.setenv("XDG_CACHE_HOME", unset)
+        assert cache.cache_folder() == tmp_path / ".cache" / "tinygrad-bn"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache.cache_folder() == tmp_path / "Library" / "Caches" / "tinygrad-bn"
+
+
 @needs_compiler
 def test_the_folder_of_a_process_goes_with_it_and_the_warning_comes_once(tmp_path):
     code = f"""
@@ -406,14 +438,34 @@ print(found.function(5), build.load({TRIPLE!r} + "int n = 2;").from_cache, found
 
 @needs_compiler
 def test_a_full_disk(compiler, home, monkeypatch):
-    compiler('case "$PWD" in */caches/*) echo "cannot write: No space left on device"; exit 1;; esac')
+    compiler('case "$PWD" in */caches/*) exit 1;; esac')
+    build.toolchain()
+    full = [str(home.parent.resolve())]
+    real = Path.write_bytes
+
+    def write(path, content):
+        if str(path).startswith(tuple(full)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.warns(cache.CacheWarning, match="No space left"):
         found = build.load(marked(4))
     assert found.function(5) == 15
     assert kept(home) == []
-    compiler('echo "cannot write: No space left on device"; exit 1')
+    compiler("exit 1")
+    full.append(str(cache._temporary_folder()))
     with pytest.warns(cache.CacheWarning), pytest.raises(CompilerError, match="No space left"):
         build.load(marked(4))
+
+
+@needs_compiler
+@needs_posix
+def test_a_limit_on_the_size_of_files():
+    code = "import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))"
+    _, err = start(f"{code}; build.load('/* unlike any other */ int run(int x) {{ return x; }}')").communicate()
+    assert "CompilerError: a compiled program cannot be written or loaded" in err
+    assert "File too large" in err
 
 
 @needs_compiler
@@ -502,6 +554,18 @@ def test_ctrl_c_while_the_compiler_works(compiler, home, tmp_path):
     assert "KeyboardInterrupt" in err
     assert kept(home) == []
     wait_for(lambda: not alive((tmp_path / "child").read_text().strip()))
+
+
+def test_a_file_gets_its_name_last_and_at_once(home, monkeypatch):
+    def interrupt(made, path):
+        assert made.read_text() == "whole"
+        assert not path.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cache.cached("it", ".txt", fill, Path.read_text)
+    assert list(home.iterdir()) == []
 
 
 def test_ctrl_c_at_any_line(home):

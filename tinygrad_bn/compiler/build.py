@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import functools
 import importlib.util
 import json
@@ -29,10 +28,11 @@ FLAGS = (
 # glibc 2.35 on there is more.
 VECTOR = ("exp", "log", "sin", "cos")
 MORE_VECTOR = ("tanh", "expm1", "log1p", "log2", "log10", "exp2", "erf", "erfc", "sinh", "cosh", "tan", "atan", "cbrt")
+TRIAL = 1  # a new number whenever ``_try_out`` changes: what an old one found is not read then
 PROGRAM = "program.dll" if sys.platform == "win32" else "program.so"
 PATIENCE = 300.0  # seconds that a compiler has
 LINES = 12  # of what a compiler said that are shown
-FULL = ("No space left on device", "Disk quota exceeded")
+ROOM = 1 << 22  # bytes that there is room for on a disk that is not full
 
 
 class Loaded(NamedTuple):
@@ -110,7 +110,7 @@ def _toolchain(command: tuple[str, ...], identity: tuple[int, ...]) -> Toolchain
         file.write_text(json.dumps(_try_out(command, place)), encoding="utf-8")
         return file
 
-    origin = (command, identity, FLAGS, VECTOR, MORE_VECTOR)
+    origin = (TRIAL, command, identity, FLAGS, VECTOR, MORE_VECTOR)
     found, _, _ = cached(origin, ".json", make, lambda path: json.loads(path.read_bytes()))
     return Toolchain(command, identity, *found)
 
@@ -150,8 +150,9 @@ def _try_out(command: tuple[str, ...], place: Path) -> tuple[str, list[str], lis
     version = _run([*command, "--version"], place)[1].partition("\n")[0]
     for functions in ([*VECTOR, *MORE_VECTOR], [*VECTOR]):
         for extra in (["-lmvec"], ["-lmvec", "-fveclib=libmvec"]):  # gcc goes by declarations, clang by a flag
-            if works(flags + extra, _each(functions)) and _is_vector(place / PROGRAM, functions):
-                return version, flags + extra, functions
+            vector = _vectorized(place / PROGRAM, functions) if works(flags + extra, _each(functions)) else []
+            if vector:
+                return version, flags + extra, vector
     return version, flags, []
 
 
@@ -171,16 +172,14 @@ def _each(functions: Sequence[str]) -> str:
     return "#include <math.h>\n" + _declarations(functions) + lines
 
 
-def _is_vector(program: Path, functions: Sequence[str]) -> bool:
-    """Whether a program calls the vector form of every function, and can be loaded."""
+def _vectorized(program: Path, functions: Sequence[str]) -> list[str]:
+    """The functions whose vector forms a program calls; none if it cannot be loaded."""
     names = [name for name in program.read_bytes().split(b"\0") if name.startswith(b"_ZGV")]
-    if not {name.rpartition(b"_")[2].decode() for name in names}.issuperset(_both("{1} ", functions).split()):
-        return False
-    try:
-        ctypes.CDLL(str(program))
-    except OSError:
-        return False
-    return True
+    called = {name.rpartition(b"_")[2].decode() for name in names}
+    vector = [f for f in functions if {f, f"{f}f"} <= called]
+    with suppress(OSError):
+        return vector if vector and ctypes.CDLL(str(program)) else []
+    return []
 
 
 def _compile(
@@ -191,8 +190,8 @@ def _compile(
     libraries = [flag for flag in flags if flag.startswith("-l")]  # they come after what needs them
     words = [*command, *flags, "-shared", "-fPIC", "-o", PROGRAM, "program.c", *libraries, "-lm"]
     status, said = _run(words, place, patience)
-    if status and any(reason in said for reason in FULL):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+    if status:  # is it the disk?  Then this fails, too, whatever the compiler was able to say
+        (place / "room").write_bytes(bytes(ROOM))
     return status, said
 
 

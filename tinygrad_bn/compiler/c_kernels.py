@@ -29,7 +29,7 @@ class Access(NamedTuple):
     """When a kernel touches memory: the pass (small values before full ones), and where in it."""
 
     turn: int
-    index: str
+    at: str
 
 
 class KernelText:

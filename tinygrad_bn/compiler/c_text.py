@@ -101,8 +101,8 @@ class Text:
             lines += self.kernels[id(unit)].lines if not isinstance(unit, int) else self._barrier(unit)
         for state, number in copied:
             lines.append(f"  memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        head = f"void run{k}(void **p, char *arena, const double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{"
-        return "\n".join([head, *lines, "}", ""])
+        head = f"int run{k}(void **p, char *arena, const double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{"
+        return "\n".join([head, *lines, "  return 0;", "}", ""])
 
     # -- what is no kernel --------------------------------------------------------------------------------------------------
 
@@ -206,9 +206,31 @@ def _overlap_add(lowered: Lowered, number: int) -> list[str]:
     ]
 
 
+def _checked_index(lowered: Lowered, number: int) -> list[str]:
+    """Labels, and 0 for those to be ignored; the run ends where one is outside, or all are to be ignored."""
+    node = lowered.nodes[number]
+    x, params = lowered.places[node.args[0]], node.params
+    ignored = params["ignore_index"]
+    kept = "1" if ignored is None else f"label != {ignored}"
+    return [
+        "  {",
+        "    int some = 0;",
+        f"    {_nest(node.shape)}{{",
+        f"      const I label = m{x.root}[{_index(x, node.shape)}];",
+        f"      const int kept = {kept};",
+        f"      if (kept && (label < 0 || label >= {params['count']})) return {number + 1};",
+        "      some |= kept;",
+        f"      m{number}[{_index(lowered.places[number], node.shape)}] = kept ? label : 0;",
+        "    }",
+        *([f"    if (!some) return {number + 1};"] if params["some"] else ["    (void)some;"]),
+        "  }",
+    ]
+
+
 WRITERS: dict[str, Callable[[Lowered, int], list[str]]] = {
     "take_along_axis": _take_along_axis,
     "add_along_axis": _add_along_axis,
     "put_slice": _put_slice,
     "overlap_add": _overlap_add,
+    "checked_index": _checked_index,
 }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import Variable
-from ..engine.mode import current_mode
+from ..engine.mode import Mode, current_mode
 from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
@@ -19,7 +19,8 @@ from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
-from ..tensor import Scalar, Tensor
+from ..random import generator
+from ..tensor import Tensor
 from .build import available
 from .eager import Eager, wrapped
 from .guard import Guard
@@ -46,7 +47,11 @@ class CompileWarning(UserWarning):
 
 
 def compile(  # noqa: A001
-    function: Callable[..., Any] | None = None, *, backend: str | None = None, exact: bool = False
+    function: Callable[..., Any] | None = None,
+    *,
+    backend: str | None = None,
+    exact: bool = False,
+    quiet: bool = False,
 ) -> Any:
     """Compile a function of tensors, or a whole training step with ``backward`` and ``optimizer.step`` in it.
 
@@ -61,6 +66,7 @@ def compile(  # noqa: A001
         backend: "c": C functions of few passes over memory, built by the system's compiler; "numpy": straight-line NumPy.  By
             default C where there is a compiler, NumPy elsewhere.
         exact: the same bits as the function itself, with NumPy; otherwise laws of algebra are used by which last bits differ.
+        quiet: say nothing when the function is recorded anew, which is said once otherwise.
 
     Returns:
         A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
@@ -70,14 +76,16 @@ def compile(  # noqa: A001
         MissingCompilerError: C was asked for, and there is no compiler.
     """
     if function is None:
-        return functools.partial(compile, backend=backend, exact=exact)
-    return Compiled(function, backend, exact)
+        return functools.partial(compile, backend=backend, exact=exact, quiet=quiet)
+    return Compiled(function, backend, exact, quiet)
 
 
 class Compiled:
     """A compiled function; see ``compile``."""
 
-    def __init__(self, function: Callable[..., Any], backend: str | None = None, exact: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], backend: str | None = None, exact: bool = False, quiet: bool = False
+    ) -> None:
         if not callable(function):
             raise ArgumentError(explain("compile: a function is compiled", got=type(function).__name__))
         if backend not in (None, *BACKENDS):
@@ -93,7 +101,7 @@ class Compiled:
         self._entries: dict[Any, list[_Entry]] = {}
         self._newest: _Entry | None = None
         self._lock = threading.RLock()  # the arrays inside are shared by all calls
-        self._told = False
+        self._told = quiet
 
     def __repr__(self) -> str:
         programs = sum(map(len, self._entries.values()))
@@ -103,26 +111,31 @@ class Compiled:
         mode = current_mode()
         if mode.tape is not None:  # part of a larger recording
             return self._function(*arguments)
-        leaves, plan = _simple(arguments)
-        if leaves is None:
-            leaves, plan = take_apart(arguments)
-        raw = [_raw(leaf) for leaf in leaves]
-        key = (
-            mode.recording,
-            str(plan),
-            tuple([(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]),
-        )
         with self._lock:
-            entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
-            if entry is None:
-                entry = self._record(key, arguments, leaves, raw)
-            self._newest = entry
-            return entry.run(raw, mode.anomaly)
+            entry = self._newest
+            if entry is not None and not self._exact:  # nearly always the same as last time
+                given = entry.given(arguments, mode)
+                if given is not None and entry.guard.holds():
+                    return entry.run(given, mode.anomaly)
+            return self._look_up(arguments, mode)
 
-    def _record(self, key: Any, arguments: Sequence[Any], leaves: Sequence[Value], raw: Sequence[Raw]) -> _Entry:
-        if current_mode().recording and any(isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves):
+    def _look_up(self, arguments: Sequence[Any], mode: Mode) -> Any:
+        leaves, plan = take_apart(arguments)
+        raw = [_raw(leaf) for leaf in leaves]
+        kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
+        strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
+        wants = [isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves]
+        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
+        if mode.recording and any(wants):
             fix = "take the gradient inside (tg.grad, loss.backward()), or pass x.detach()"
             raise RecordingError(explain(f"{self!r}: an argument wants a gradient, which ends here", fix=fix))
+        entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
+        if entry is None:
+            entry = self._record(key, arguments, raw)
+        self._newest = entry
+        return entry.run(raw, mode.anomaly)
+
+    def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
         if self._entries and not self._told:
             self._told = True
             what = f"{clean(self.__name__, 100)} is recorded anew, for other shapes, dtypes or settings of modules"
@@ -158,6 +171,11 @@ class Compiled:
         """The text that runs."""
         return self._last("source").source
 
+    @property
+    def nbytes(self) -> int:
+        """Memory for what lives between the operations of the newest call, in bytes."""
+        return self._last("memory").nbytes
+
     def _last(self, what: str) -> _Entry:
         if self._newest is None:
             fix = "call it once: the arguments say for which shapes"
@@ -178,17 +196,22 @@ class _Entry:
         self._simplified = simplified if not on_floats else None
         self._tape: Tape | None = None
         self.guard = Guard(simplified.conditions)
-        values = list(raw)
+        values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
         for number, state in enumerate(simplified.states, len(raw)):
             values.append(read(state) if number in simplified.reads else None)
         self._machine: Native | Eager | OnFloats
-        if on_floats:
-            scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
-            self._machine = OnFloats(recorded, scalars)
-            self._tape = scalars.tape
-        else:
-            self._machine = (Native if backend == "c" else Eager)(simplified, values)
-        self.source = self._machine.source
+        drawn_from = generator()
+        before = drawn_from.bit_generator.state
+        try:  # the program is run once on the way
+            if on_floats:
+                scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
+                self._machine = OnFloats(recorded, scalars)
+                self._tape = scalars.tape
+            else:
+                self._machine = (Native if backend == "c" else Eager)(simplified, values)
+        finally:
+            drawn_from.bit_generator.state = before
+        self.source, self.nbytes = self._machine.source, self._machine.nbytes
         del values
         native = isinstance(self._machine, Native)  # which looks at the arrays of leaves itself
         self._read = [
@@ -199,6 +222,28 @@ class _Entry:
             and not (native and state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
+        self._recording = current_mode().recording
+        self._kinds = None
+        if type(arguments) is tuple and all(type(argument) in (Tensor, np.ndarray) for argument in arguments):
+            self._kinds = [(value.shape, value.dtype) for value in raw]
+
+    def given(self, arguments: Sequence[Any], mode: Mode) -> list[Raw] | None:
+        """The raw arguments, if they are tensors and arrays as those of the recording."""
+        kinds = self._kinds
+        if kinds is None or len(arguments) != len(kinds) or mode.recording is not self._recording:
+            return None
+        raw: list[Raw] = []
+        for argument, (shape, dtype) in zip(arguments, kinds):
+            if type(argument) is Tensor and not argument._requires_grad:
+                value = argument._data
+            elif type(argument) is np.ndarray:
+                value = argument
+            else:
+                return None
+            if value.shape != shape or value.dtype is not dtype:
+                return None
+            raw.append(value)
+        return raw
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -206,7 +251,8 @@ class _Entry:
         recorded = self._recorded if isinstance(self._recorded, Program) else self._recorded.program()
         if self._tape is not None:
             return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
-        return Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
+        stages = Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
+        return (*stages, Stage("grouped", self._machine.grouped)) if isinstance(self._machine, Native) else stages
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         if anomaly:  # which looks at every result, so every step is run by itself
@@ -219,15 +265,9 @@ class _Entry:
         return self._machine.run(values)
 
 
-def _simple(arguments: Sequence[Any]) -> tuple[Sequence[Any] | None, Any]:
-    """Arguments that are arrays and tensors, which is most of the time, taken apart."""
-    for argument in arguments:
-        if type(argument) is not Tensor and (type(argument) is not np.ndarray or argument.dtype.char == "O"):
-            return None, None
-    return arguments, len(arguments)
-
-
 def _raw(leaf: Value) -> Raw:
     if isinstance(leaf, Variable):
         return leaf._data
-    return leaf if isinstance(leaf, np.ndarray) else float(leaf)
+    if isinstance(leaf, np.ndarray):
+        return leaf if leaf.flags.forc else np.array(leaf)  # laid out as a Tensor lays it out
+    return float(leaf)

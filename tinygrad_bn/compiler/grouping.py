@@ -77,19 +77,11 @@ def group(lowered: Lowered, leave: Iterable[int]) -> list[Unit]:
 
 
 def source_of(lowered: Lowered, number: int) -> int:
-    """A node itself, or what it is only another shape of, with axes of length 1 more or less."""
-    while lowered.nodes[number].kind == VIEW:
-        inner = lowered.nodes[number].args[0]
-        root = lowered.places[number].root
-        one, other = lowered.places[number], lowered.places[root]
-        same = without_ones(lowered.nodes[number].shape) == without_ones(lowered.nodes[root].shape)
-        if same and one.offset == 0 and _bare(lowered, number) == _bare(lowered, root):
-            return root
-        if lowered.nodes[inner].kind != VIEW:
-            return number
-        if without_ones(lowered.nodes[inner].shape) != without_ones(lowered.nodes[number].shape):
-            return number
-        number = inner
+    """A node itself, or the one that owns the memory, where it is the same with other axes of length 1."""
+    root = lowered.places[number].root
+    same = without_ones(lowered.nodes[number].shape) == without_ones(lowered.nodes[root].shape)
+    if same and lowered.places[number].offset == 0 and _bare(lowered, number) == _bare(lowered, root):
+        return root
     return number
 
 
@@ -241,12 +233,17 @@ def _ordered(lowered: Lowered, units: Sequence[Unit]) -> list[Unit]:
                 went = False
                 for place in left:
                     unit = units[place]
-                    if (isinstance(unit, int) and nodes[unit].kind == CALL) == calls and waits[place] <= done:
+                    if _is_early(lowered, unit) == calls and waits[place] <= done:
                         found.append(unit)
                         done.add(place)
                         went = True
                 left = [place for place in left if place not in done]
     return found
+
+
+def _is_early(lowered: Lowered, unit: Unit) -> bool:
+    """A call, or a check, which may end the run before anything is written."""
+    return isinstance(unit, int) and (lowered.nodes[unit].kind == CALL or lowered.nodes[unit].op == "checked_index")
 
 
 def reads(lowered: Lowered, kernel: Kernel) -> set[int]:

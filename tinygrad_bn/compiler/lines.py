@@ -40,7 +40,8 @@ def lines(
     """
     forward, params = step.primitive.forward, step.params
     if isinstance(forward, np.ufunc) or step.primitive.name == "matmul":
-        return [f"{name(forward)}({', '.join((*args, out))})"] if not params else None
+        given = f"out={out}" if forward in (np.maximum, np.minimum) else out  # NumPy wants the word for these two
+        return [f"{name(forward)}({', '.join((*args, given))})"] if not params else None
     writer = WRITERS.get(step.primitive.name)
     return writer(args, values, out, result, params, name) if writer is not None else None
 
@@ -60,7 +61,7 @@ def _sigmoid(args: Sequence[str], values: Any, out: str, result: Array, params: 
 
 
 def _relu(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{name(np.maximum)}({args[0]}, 0.0, {out})"]
+    return [f"{name(np.maximum)}({args[0]}, 0.0, out={out})"]
 
 
 def _power(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:

@@ -29,7 +29,7 @@ ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
     "given",
 )
 REDUCTIONS = {"sum", "max", "min"}
-SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice"}
+SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice", "checked_index"}
 
 
 class Node(NamedTuple):
@@ -140,7 +140,7 @@ class Lowered:
             dense = tuple(self._blas(i) for i in args)
             return self._add(node._replace(kind=PRODUCT, args=dense))
         if name in SPECIALS:
-            first = args[0] if name in ("take_along_axis", "overlap_add", "put_slice") else self.dense(args[0])
+            first = args[0] if name in ("take_along_axis", "overlap_add", "put_slice", "checked_index") else self.dense(args[0])
             if self.places[first].root in self.literals:
                 first = self.dense(first)
             return self._add(node._replace(kind=SPECIAL, args=(first, *map(self.dense, args[1:]))))
@@ -164,23 +164,33 @@ class Lowered:
             return False
         if name == "matmul":
             return self._products and step.dtype.startswith("float") and all(node.dtype == step.dtype for node in nodes)
-        if name in ("take_along_axis", "add_along_axis"):  # positions that have been looked at: no read out of bounds
-            shape = step.params.get("shape", nodes[0].shape)
-            source = self.program.entry(step.args[1])
-            checked = isinstance(source, Step) and source.primitive.name == "reshape"
-            source = self.program.entry(source.args[0]) if checked else source  # type: ignore[union-attr]
-            fits = nodes[1].shape == (*shape[: step.params["axis"]], 1, *shape[step.params["axis"] + 1 :])
-            return fits and isinstance(source, Step) and source.primitive.name == "checked_index"
+        if name in ("take_along_axis", "add_along_axis"):
+            return self._positions_are_safe(step, nodes)
         if name in ("sum", "mean", "max", "min", "sum_to"):
             return step.dtype.startswith("float") and nodes[0].dtype == step.dtype
         if name in VIEWS:
             return nodes[0].dtype != NUMBER
+        if name == "checked_index":  # before anything is written
+            return nodes[0].dtype == "int64" and self.nodes[self.places[self.of[step.args[0]]].root].kind == GIVEN
         if name == "overlap_add":
             return len(step.params["window"]) == 2
         if step.dtype == "bool":
             return name in QUESTIONS or name in ("where", "copy", "astype") or name == "put_slice"
         whole = name in WHOLE and name not in QUESTIONS or name == "put_slice"
         return whole or (step.dtype.startswith("float") and name in EXPRESSIONS and name not in QUESTIONS)
+
+    def _positions_are_safe(self, step: Step, nodes: list[Node]) -> bool:
+        """Whether positions along an axis were looked at, or found there: nothing reads or writes out of bounds."""
+        axis, shape = step.params["axis"], step.params.get("shape", nodes[0].shape)
+        source: Any = self.program.entry(step.args[1])
+        while isinstance(source, Step) and source.primitive.name == "reshape":
+            source = self.program.entry(source.args[0])
+        if nodes[1].shape != (*shape[:axis], 1, *shape[axis + 1 :]) or not isinstance(source, Step):
+            return False
+        if source.primitive.name == "checked_index":
+            return bool(source.params["count"] <= shape[axis])
+        found = source.primitive.name in ("argmax", "argmin") and source.params["axis"] == axis
+        return found and self.nodes[self.of[source.args[0]]].shape[axis] <= shape[axis]
 
     def _elementwise(
         self, op: str, args: tuple[int, ...], shape: Shape, dtype: str, number: int | None = None,
@@ -257,7 +267,9 @@ class Lowered:
             primitive = step.primitive.forward
         seen = np.asarray(primitive(stand, **node.params))
         if not np.may_share_memory(seen, stand):  # a copy: its elements in order first
-            return self._view(node._replace(args=(self.dense(source),)))
+            dense = self.dense(source)
+            assert dense != source, node.op
+            return self._view(node._replace(args=(dense,)))
         place = self.places[source]
         offset = place.offset + (seen.ctypes.data - stand.ctypes.data) // stand.itemsize
         self.nodes.append(node._replace(kind=VIEW))
@@ -268,7 +280,7 @@ class Lowered:
     def seen(self, number: int, index: Any) -> Place:
         """A part of a node that owns its memory, by a basic index."""
         stand = self._stands[number]
-        part = stand[index]
+        part = _slice(stand, index)
         offset = (part.ctypes.data - stand.ctypes.data) // stand.itemsize
         return Place(number, offset, tuple(s // part.itemsize for s in part.strides))
 
@@ -292,7 +304,16 @@ class Lowered:
         )
 
 
-SHAPES = {"reshape": lambda x, shape: x.reshape(shape), "broadcast_to": lambda x, shape: np.broadcast_to(x, shape)}
+def _slice(x: Array, index: tuple[Any, ...]) -> Array:
+    whole = index if any(part is Ellipsis for part in index) else (*index, Ellipsis)
+    return x[whole]  # with an ellipsis a view even where it is a single element
+
+
+SHAPES: dict[str, Any] = {
+    "reshape": lambda x, shape: x.reshape(shape),
+    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
+    "take_slice": _slice,
+}
 
 
 def _stand(shape: Shape, dtype: Any, strides: Shape | None = None) -> Array:

@@ -57,6 +57,11 @@ def exchange(leaves: list[Variable], values: list[Raw]) -> None:
     deque(map(_set_data, leaves, values), 0)
 
 
+def touch(leaves: Collection[Variable]) -> None:
+    """Note that the arrays of leaves hold other numbers: a backward pass that still needs the old ones is refused."""
+    deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
+
+
 def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:
     """Give all these variables their gradients, in one step; ``repeat(None)`` clears them."""
     tape = current_mode().tape
