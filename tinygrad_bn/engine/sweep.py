@@ -152,9 +152,7 @@ def sweep(
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             returned = cotangent
-            data, found = arg._data, cotangent
-            if on_variables:
-                found = cotangent._data if isinstance(cotangent, Variable) else None
+            data, found = arg._data, getattr(cotangent, "_data", None) if on_variables else cotangent
             if type(found) is not type(data) or (
                 type(data) is not float and (found.shape != data.shape or found.dtype is not data.dtype)
             ):
