@@ -2,7 +2,7 @@
 
 Read in this order: ``compiled`` (what the user calls) and ``guard``; NumPy: ``straight``, ``lines``, ``buffers``, ``eager``; C:
 ``lower``, ``grouping``, ``c_operations``, ``c_kernels``, ``c_text``, ``native``, ``blas``, ``build``,
-``cache``.
+``cache``; where all is Python floats: ``tape``, ``scalars``, ``scalars_c``, ``on_floats``, ``packed``.
 """
 
 from .cache import CacheWarning

@@ -16,6 +16,7 @@ from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
+from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..random import generator
@@ -24,6 +25,11 @@ from .build import available
 from .eager import Eager, wrapped
 from .guard import Guard
 from .native import Native
+from .on_floats import OnFloats
+from .packed import Packed
+from .scalars import Scalars
+from .scalars_c import ScalarsInC, is_in_c
+from .tape import Tape, suits
 
 BACKENDS = ("numpy", "c")
 STAGES = ("recorded", "simplified", "grouped")
@@ -136,7 +142,8 @@ class Compiled:
             name = clean(getattr(self._function, "__name__", "a function"), 100)
             what = f"{name} is recorded anew, for other shapes, dtypes or settings of modules"
             warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
-        entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
+        with collector_paused():
+            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
         entries = self._entries.setdefault(key, [])
         entries.insert(0, entry)
         del entries[MOST:]
@@ -185,28 +192,36 @@ class _Entry:
         self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
     ) -> None:
         recorded = record(function, *arguments, free=False)
-        simplified = simplify(recorded, exact=exact)
-        self.stages: tuple[Stage, ...] = (Stage("recorded", recorded), Stage("simplified", simplified))
-        self._program = simplified
+        on_floats = suits(recorded)
+        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
+        self._recorded = Packed(recorded) if on_floats else recorded
+        self._simplified = simplified if not on_floats else None
+        self._tape: Tape | None = None
         self.guard = Guard(simplified.conditions)
         values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
         for number, state in enumerate(simplified.states, len(raw)):
             values.append(read(state) if number in simplified.reads else None)
+        self._machine: Native | Eager | OnFloats
         drawn_from = generator()
         before = drawn_from.bit_generator.state
         try:  # the program is run once on the way
-            self._machine: Native | Eager = (Native if backend == "c" else Eager)(simplified, values)
+            if on_floats:
+                scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
+                self._machine = OnFloats(recorded, scalars)
+                self._tape = scalars.tape
+            else:
+                self._machine = (Native if backend == "c" else Eager)(simplified, values)
         finally:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
-        if isinstance(self._machine, Native):
-            self.stages = (*self.stages, Stage("grouped", self._machine.grouped))
         del values
-        native = isinstance(self._machine, Native)  # which looks at the leaves itself
+        native = isinstance(self._machine, Native)  # which looks at the arrays of leaves itself
         self._read = [
             (number, state)
             for number, state in enumerate(simplified.states, len(raw))
-            if number in simplified.reads and not (native and state.place.key == "_data" and state.dtype != NUMBER)
+            if number in simplified.reads
+            and not on_floats  # which looks at all of them itself
+            and not (native and state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
         self._recording = current_mode().recording
@@ -232,9 +247,18 @@ class _Entry:
             raw.append(value)
         return raw
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """See ``Compiled.stages``."""
+        recorded = self._recorded if isinstance(self._recorded, Program) else self._recorded.program()
+        if self._tape is not None:
+            return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
+        stages = Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
+        return (*stages, Stage("grouped", self._machine.grouped)) if isinstance(self._machine, Native) else stages
+
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
-        program = self._program
         if anomaly:  # which looks at every result, so every step is run by itself
+            program = self.stages[0].program if self._simplified is None else self._simplified
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             return put_together(plan, iter([wrapped(leaf) for leaf in leaves]), scalars=True)
         values = [*raw, *self._blank]

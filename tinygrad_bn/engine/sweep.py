@@ -152,9 +152,10 @@ def sweep(
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             returned = cotangent
-            data = arg._data
-            if type(cotangent) is not type(data) or (
-                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
+            # Of what should be a variable and is none, any object of another type, so that ``conform`` looks at it.
+            data, found = arg._data, getattr(cotangent, "_data", variable) if on_variables else cotangent
+            if type(found) is not type(data) or (
+                type(data) is not float and (found.shape != data.shape or found.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, on_variables)
             if anomaly:

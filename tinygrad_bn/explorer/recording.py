@@ -84,7 +84,8 @@ def record_both(roots: Sequence[Variable], gradients: Sequence[Value], backward:
         backward(roots, cotangents, seen.append)
     shown = [value for part in seen for value in (part.upstream, part.returned, part.cotangent, part.after)]
     names = [*(leaf.name or "leaf" for leaf in leaves), *(f"∂{root.name or 'output'}" for root in roots)]
-    program, numbers = build(tape, [*leaves, *cotangents], names, [*roots, *shown], made)
+    program, numbered = build(tape, [*leaves, *cotangents], names, [*roots, *shown], made)
+    numbers = numbered()
     found = iter(program.outputs[len(roots) :])
     parts = []
     for part in seen:

@@ -21,13 +21,14 @@ from .trees import take_apart
 
 Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
 PLAIN = tuple(plain)
+SCALAR = (), NUMBER  # shape and dtype
 MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 
 def build(
     tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any, before: Sequence[Made] = ()
-) -> tuple[Program, dict[Variable, int]]:
-    """The program of a recording, and the number of each variable in it.
+) -> tuple[Program, Callable[[], dict[Variable, int]]]:
+    """The program of a recording, and what tells the number of each variable in it.
 
     Args:
         tape: what it saw.
@@ -44,7 +45,7 @@ def build(
     leaves, gives = take_apart(result)
     outputs = [builder.key_of(leaf) for leaf in leaves]
     builder.note_gradients()
-    return builder.program(outputs, gives), builder.numbers()
+    return builder.program(outputs, gives), builder.numbers
 
 
 def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int]]:
@@ -76,7 +77,7 @@ class _Builder:
         self.inputs: list[Input] = []
         self.states: list[State] = []
         self.constants: list[Constant] = []
-        self.steps: list[tuple[Made, tuple[Key, ...]]] = []
+        self.steps: list[tuple[Made, list[Key]]] = []
         self.writes: dict[int, Key | None] = {}
         self._state_of: dict[tuple[int, Any, int | None], int] = {}
         self._constant_of: dict[int, int] = {}
@@ -93,8 +94,9 @@ class _Builder:
 
     def follow(self, event: Made | Same | Wrote) -> None:
         if isinstance(event, Made):
-            args = tuple(map(self.key_of, event.args))
-            self.keys[event.out] = ("step", len(self.steps))
+            keys = self.keys
+            args = [keys[arg] if isinstance(arg, Variable) and arg in keys else self.key_of(arg) for arg in event.args]
+            keys[event.out] = ("step", len(self.steps))
             self.steps.append((event, args))
         elif isinstance(event, Same):
             self.keys[event.new] = self.key_of(event.old)
@@ -203,19 +205,17 @@ class _Builder:
             return first[key[0]] + key[1]
 
         scopes = _Scopes()
-        steps = tuple(
-            Step(
-                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), path, site, calls,
-                _called(made.out),
-            )
-            for made, args in self.steps
-            for path, site, calls in [scopes.of(made.scope)]
-        )  # fmt: skip
+        steps = []
+        for (out, primitive, _, params, scope), args in self.steps:
+            path, site, calls = scopes.of(scope)
+            shape, dtype = SCALAR if out.is_scalar_kind else _type_of(out)
+            places = tuple([first[kind] + i for kind, i in args])
+            steps.append(Step(primitive, places, params, shape, dtype, path, site, calls, _called(out)))
         return Program(
             inputs=tuple(self.inputs),
             states=tuple(self.states),
             constants=tuple(self.constants),
-            steps=steps,
+            steps=tuple(steps),
             outputs=tuple(map(number, outputs)),
             writes=tuple(
                 (len(self.inputs) + state, None if key is None else number(key)) for state, key in self.writes.items()
@@ -263,7 +263,7 @@ def _hooks(extras: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def _type_of(variable: Variable) -> tuple[tuple[int, ...], str]:
-    return ((), NUMBER) if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
+    return SCALAR if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
 
 
 def _constant_array(array: Array) -> Constant:

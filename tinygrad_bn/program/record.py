@@ -8,8 +8,10 @@ mind at a larger N only, as by ``min(n, 1000)``, is not found out: three sizes s
 
 from __future__ import annotations
 
+import gc
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +62,10 @@ def record(
     state = before.bit_generator.state
     made: list[tuple[dict[Any, Any], Any]] = []
     try:
-        program = _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free, resized)
+        with collector_paused():
+            program = _recorded(
+                lambda arguments, sites: _record(function, arguments, made, sites), examples, free, resized
+            )
         for condition in program.conditions:
             if not condition.holds():  # no run could ever find it as it was
                 what = f"record(): {clean(condition.name, 200)} is changed by the function itself"
@@ -73,6 +78,22 @@ def record(
     finally:
         put_back(before)
         before.bit_generator.state = state
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without Python's cyclic collector inside.
+
+    It would look at hundreds of thousands of new steps again and again, none of which can be let go, and take as long as
+    all the rest.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _recorded(
