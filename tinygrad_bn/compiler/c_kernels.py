@@ -318,7 +318,9 @@ class KernelText:
         """What happens at one point of the domain: locals, then sums, then what is stored."""
         self._turn = 2 * self._stage_now + 1
         full = set(full)
-        needed, todo = set(full), [*full, *reductions]
+        kept = self._kernel.stored | self.kept
+        needed = {number for number in full if number not in self._again or number in kept}
+        todo = [*needed, *reductions]
         while todo:  # what this pass computes again
             for arg in self._nodes[todo.pop()].args:
                 source = self._source(arg)

@@ -152,7 +152,11 @@ class Lowered:
             return self._reduction(node)
         if name == "divide" and _size(self.nodes[self._thin(args[1])].shape) < _size(step.shape):
             x, y = map(self._thin, args)
-            inverse = self._elementwise("reciprocal", (y,), self.nodes[y].shape, step.dtype)
+            known = self.literals.get(y)
+            if known:
+                inverse = self._number(1.0 / known)
+            else:
+                inverse = self._elementwise("reciprocal", (y,), self.nodes[y].shape, step.dtype)
             return self._elementwise("multiply", (x, inverse), step.shape, step.dtype, number, packed(result))
         return self._elementwise(
             name, tuple(map(self._thin, args)), step.shape, step.dtype, number, packed(result), params
