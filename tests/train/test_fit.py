@@ -633,7 +633,7 @@ LOADER = loader()
         ({"checkpoint": "no/such/folder/run"}, "folder does not exist"),
         ({"log": "no/such/folder/log"}, "folder does not exist"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )  # fmt: skip
 def test_arguments_that_do_not_go_together_change_nothing(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
