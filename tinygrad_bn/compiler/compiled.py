@@ -137,13 +137,13 @@ class Compiled:
         return entry.run(raw, mode.anomaly)
 
     def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
+        with collector_paused():
+            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
         if self._entries and not self._told:
             self._told = True
             name = clean(getattr(self._function, "__name__", "a function"), 100)
             what = f"{name} is recorded anew, for other shapes, dtypes or settings of modules"
             warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
-        with collector_paused():
-            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
         entries = self._entries.setdefault(key, [])
         entries.insert(0, entry)
         del entries[MOST:]
