@@ -50,8 +50,9 @@ types: $(DEV)  ## static types (mypy, strict)
 docs: $(TEST)  ## run every example of the documentation
 	@$(RUN) -m pytest tests/docs
 
-fuzz: $(TEST)  ## random programs against PyTorch: make fuzz N=20000
+fuzz: $(TEST)  ## random programs against PyTorch, and compiled: make fuzz N=20000
 	@$(RUN) -m tests.fuzz $(or $(N),10000) $(SEED)
+	@$(RUN) -m tests.compiler.fuzzed $(or $(N),10000) $(SEED)
 
 ranks: $(TEST)  ## random networks with Batch Normalization on 3 processes, against one: make ranks N=1000
 	@$(RUN) -m tinygrad_bn run -n 3 tests/parallel/random_programs.py $(or $(N),200) $(SEED)
