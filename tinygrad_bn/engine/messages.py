@@ -133,10 +133,27 @@ def wrong_arity(primitive: Primitive, count: int) -> TinygradError:
     return RuleError(explain(what, got=f"{len(primitive.vjps)} rules, {count} arguments", fix=fix))
 
 
-def not_plain(primitive: Primitive, name: str, value: Any) -> TinygradError:
-    what = f"{primitive.name}: the parameter {name}= must be plain data"
+def not_plain(name: str, parameter: str, value: Any) -> TinygradError:
+    what = f"{name}: the parameter {parameter}= must be plain data"
     expected, fix = "numbers, strings, tuples, None", "pass it by position, as an argument"
+    if isinstance(value, (tuple, list, set, dict)):
+        fix = "make it a tuple of such, tuple(...), which nobody can change later; arrays and variables are passed by position"
     return DTypeError(explain(what, got=type(value).__name__, expected=expected, fix=fix))
+
+
+def not_an_array(name: str, made: Any) -> TinygradError:
+    got, fix = type(made).__name__, "return the numbers, as real as the arguments"
+    if made is None:
+        fix = "end it with return"
+    elif isinstance(made, (tuple, list)):
+        got = f"{got} of {len(made)}"
+        fix = "make a primitive for each result, or put them into one array, np.stack(...)"
+    elif isinstance(made, np.ndarray):
+        got = f"{got} of dtype {made.dtype}, shape {made.shape}"
+    elif hasattr(made, "requires_grad"):
+        fix = "a forward computes on raw arrays, with NumPy; pass variables as arguments"
+    what = f"{name}: its forward did not return one array of real numbers"
+    return RuleError(explain(what, got=got, expected="an ndarray or a number", fix=fix))
 
 
 def not_numbers(primitive: Primitive, dtype: DType) -> TinygradError:
@@ -204,10 +221,10 @@ def broken_rule(primitive: Primitive, index: int, argument: Variable, got: str, 
     return RuleError(explain(what, got=got, expected=expected, fix=fix))
 
 
-def discrete(argument: Variable) -> TinygradError:
-    what = f"{argument.label} wants a gradient"
-    fix = "make the primitive with discrete=True: integers and booleans carry no gradient"
-    return RuleError(explain(what, got=f"dtype {argument.dtype}", expected="real numbers", fix=fix))
+def discrete(primitive: Primitive, dtype: DType) -> TinygradError:
+    what = f"{primitive.name}: its rule would get no cotangent, since its forward returned no floating-point numbers"
+    fix = "return floats, or make the primitive with discrete=True: integers and booleans carry no gradient"
+    return RuleError(explain(what, got=f"dtype {dtype}", expected="a floating-point dtype", fix=fix))
 
 
 def rule_failed(result: Variable, index: int, error: Exception, count: int) -> TinygradError:

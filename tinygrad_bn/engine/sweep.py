@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import AnomalyError, ArgumentError, RecordingError, ShapeError, explain, unmasked
 from . import messages
+from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
-from .primitive import Rule, frozen
+from .primitive import Rule
 from .unbroadcast import astype, conform, dtype_of, shape_of
 from .variable import FREED, Variable
 from .write import set_gradients
 
 Cotangents = dict[Variable, Any]
 
-_accumulating = Lock()  # two threads that add to one leaf's gradient
+_accumulating = RLock()  # two threads that add to one leaf's gradient; a finalizer or signal may come in between
 
 
 class Contribution(NamedTuple):
