@@ -29,12 +29,13 @@ class Extras:
     """Made when it is needed, so that most variables do without.
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.
+    pictures show it.  ``wanted_since`` is the stamp at which a gradient was asked for that was not wanted before.
     """
 
-    __slots__ = ("hooks", "is_buffer", "name", "retains_grad")
+    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "wanted_since")
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.hooks: list[Hook] = []
         self.retains_grad = self.is_buffer = False
+        self.wanted_since = 0

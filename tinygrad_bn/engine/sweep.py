@@ -17,6 +17,7 @@ from . import messages
 from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule
+from .reads import check_unread
 from .unbroadcast import astype, conform, dtype_of, shape_of
 from .variable import FREED, Variable
 from .write import set_gradients
@@ -137,7 +138,7 @@ def sweep(
         for arg in inputs:
             if isinstance(arg, Variable):
                 if arg.stamp > stamp:
-                    raise messages.mutated(variable, arg)
+                    check_unread(variable, arg, g, on_variables, on_path)
                 args.append(arg if on_variables else arg._data)
             else:
                 args.append(arg)

@@ -78,7 +78,8 @@ class Variable:
         if name is not None:
             self.name = name
         if requires_grad:
-            self.requires_grad = True
+            self._check_floating()
+            self._requires_grad = True
 
     if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
 
@@ -228,8 +229,8 @@ class Variable:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and not self.is_scalar_kind and self.dtype.kind != "f":
-            raise messages.not_floating(self)
+        if wanted:
+            self._check_floating()
         if wanted != self._requires_grad:
             self._check_leaf("requires_grad is decided by its inputs")
             tape = current_mode().tape
@@ -237,8 +238,12 @@ class Variable:
                 tape.will_change(self, "_requires_grad")
             if wanted:
                 # Operations recorded so far may have taken it for a constant: better an error than half a gradient.
-                self.stamp = next_stamp()
+                self.stamp = self._extra().wanted_since = next_stamp()
         self._requires_grad = bool(wanted)
+
+    def _check_floating(self) -> None:
+        if not self.is_scalar_kind and self._data.dtype.kind != "f":
+            raise messages.not_floating(self)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
         """Set ``requires_grad`` in place and return the variable."""
