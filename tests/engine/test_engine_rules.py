@@ -117,7 +117,7 @@ def test_numbers_beside_arrays_of_no_axes():
             x = Tensor(2.0, requires_grad=True)
             (g,) = grad([primitive(rule)(x)], [x], create_graph=create_graph)
             assert g.item() == 3.0
-            assert type(g.data) is np.ndarray
+            assert isinstance(g.data, np.ndarray)
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
@@ -136,7 +136,7 @@ def test_a_variable_returned_on_raw_values_counts_as_its_value():
     planted = primitive(lambda g, out, x: Tensor(np.asarray(g) * 3.0))
     x = leaf()
     planted(planted(x)).sum().backward()
-    assert type(x.grad.data) is np.ndarray
+    assert isinstance(x.grad.data, np.ndarray)
     np.testing.assert_array_equal(x.grad.data, np.full((2, 3), 9.0))
 
 

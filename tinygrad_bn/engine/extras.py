@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..kinds import Array
+
 if TYPE_CHECKING:
     from .variable import Variable
 
@@ -29,13 +31,15 @@ class Extras:
     """Made when it is needed, so that most variables do without.
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.  ``wanted_since`` is the stamp at which a gradient was asked for that was not wanted before.
+    pictures show it.  ``wanted_since`` is the stamp at which a gradient was asked for that was not wanted before;
+    ``shown`` is the value, and the view of it that ``.data`` hands out.
     """
 
-    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "wanted_since")
+    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "shown", "wanted_since")
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.hooks: list[Hook] = []
         self.retains_grad = self.is_buffer = False
         self.wanted_since = 0
+        self.shown: tuple[Array, Array] | None = None

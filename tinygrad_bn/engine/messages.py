@@ -90,6 +90,24 @@ def other_kind(variable: Variable, dtype: DType) -> TinygradError:
     return DTypeError(explain(what, got=f"dtype {dtype}", expected=variable.dtype))
 
 
+def read_only() -> TinygradError:
+    what = "the array of a variable is read-only: an operation may have recorded it"
+    fix = (
+        "assign another one, p.data = p.data - step; write inside of with p.unlocked() as array; let an optimizer of"
+        " tg.optim move it; or take a copy, p.data.copy()"
+    )
+    return ArgumentError(explain(what, fix=fix))
+
+
+def in_place(leaf: Variable, name: str) -> TinygradError:
+    what = f"{leaf.label} wants a gradient and is being recorded: {name} cannot change it in place"
+    fix = (
+        "update it inside of with no_grad(), or let an optimizer of tg.optim move it; x = x + y makes a new variable and"
+        " keeps the graph"
+    )
+    return GraphError(explain(what, fix=fix))
+
+
 def changed_inside(variable: Variable) -> TinygradError:
     what = f"{variable.label} was changed otherwise inside its own unlocked() block"
     fix = "write to the array of the innermost block, or assign to .data outside of it"
@@ -304,6 +322,7 @@ def bad_seed(root: Variable, got: str) -> TinygradError:
 
 def bad_hook(variable: Variable, new: Any) -> TinygradError:
     what = f"hook on {variable.label}: bad replacement gradient"
-    got = f"a {type(new).__name__} of shape {new.shape if hasattr(new, 'shape') else np.shape(new)}"
+    kind = "an ndarray" if isinstance(new, np.ndarray) else f"a {type(new).__name__}"
+    got = f"{kind} of shape {new.shape if hasattr(new, 'shape') else np.shape(new)}"
     expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
     return ShapeError(explain(what, got=got, expected=expected))

@@ -136,6 +136,16 @@ _scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)
 current_scope = _scope.get
 
 
+# What the transforms that are running differentiate by: fresh variables, and what was passed for them.
+running_points: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("tinygrad_bn_points", default=())
+current_points = running_points.get
+
+
+def is_point(variable: Any) -> bool:
+    """Whether a variable is an argument that a running transform differentiates by."""
+    return any(variable is point for point, _ in current_points())
+
+
 def is_grad_enabled() -> bool:
     """Whether operations on variables that want a gradient are being recorded."""
     return current_mode().recording

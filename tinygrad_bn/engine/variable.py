@@ -17,6 +17,7 @@ from ..errors import DTypeError, explain
 from . import messages
 from .extras import Extras, Hook, HookHandle
 from .mode import Scope, current_mode
+from .readonly import shown
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -123,7 +124,7 @@ class Variable:
         tape = current_mode().tape
         if tape is not None:
             tape.refuse_value(self, ".data")
-        return self._data
+        return self._data if self.is_scalar_kind or self.inputs is not None else shown(self)
 
     @data.setter
     def data(self, value: Any) -> None:
