@@ -14,6 +14,7 @@ import numpy as np
 
 from . import ops
 from .engine import Primitive, Variable, messages, write
+from .engine.leaving import copying
 from .engine.mode import current_mode, is_point
 from .engine.sweep import backward
 from .engine.variable import next_stamp
@@ -510,6 +511,7 @@ def _outside_of_graph(value: Variable) -> Variable:
     if value.requires_grad and not value.is_leaf:
         fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
         raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))
+    copying(value)
     return value
 
 
@@ -534,7 +536,7 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
         name: names the elements ``name[0]``, ``name[0, 1]``, ...
         requires_grad: as in ``Scalar``.
     """
-    raw = data.numpy() if isinstance(data, Variable) else np.asarray(data)
+    raw = _outside_of_graph(data).numpy() if isinstance(data, Variable) else np.asarray(data)
     scalars = np.empty(raw.shape, object)
     for index in np.ndindex(raw.shape):
         label = None if name is None else f"{name}[{', '.join(map(str, index))}]" if index else name
@@ -544,7 +546,7 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
 
 def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
-    values: Array = np.vectorize(float, otypes=[float])(scalars)
+    values: Array = np.vectorize(lambda v: v.item() if isinstance(v, Variable) else float(v), otypes=[float])(scalars)
     return values
 
 
@@ -560,7 +562,7 @@ def gradients_of(scalars: Value) -> Array:
             raise GraphError(
                 explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used")
             )
-        return float(scalar.grad)
+        return float(scalar.grad.item())
 
     gradients: Array = np.vectorize(gradient, otypes=[float])(scalars)
     return gradients

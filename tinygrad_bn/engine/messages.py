@@ -108,6 +108,26 @@ def in_place(leaf: Variable, name: str) -> TinygradError:
     return GraphError(explain(what, fix=fix))
 
 
+def leaves_graph(variable: Variable, how: str) -> TinygradError:
+    site = Site.here(None)
+    what = f"{how} of {variable.label}, in a function that is being differentiated ({site.filename}:{site.line})"
+    got = "a plain number, from which no gradient comes back"
+    return GraphError(explain(what, got=got, fix=_KEEP))
+
+
+def left_graph(variable: Variable, how: str) -> str:
+    """Without the name of the variable: what differs would be said again each time."""
+    return explain(
+        f"{how} takes the value of a {type(variable).__name__} out of the graph: no gradient comes back", fix=_KEEP
+    )
+
+
+_KEEP = (
+    "x.item() takes the value on purpose; x.sin(), ops.sin(x) or np.sin(x) in place of math.sin(x) keep the graph, and so"
+    " do ops.stack and np.stack in place of filling an array"
+)
+
+
 def changed_inside(variable: Variable) -> TinygradError:
     what = f"{variable.label} was changed otherwise inside its own unlocked() block"
     fix = "write to the array of the innermost block, or assign to .data outside of it"
@@ -318,6 +338,13 @@ def bad_seed(root: Variable, got: str) -> TinygradError:
     what = f"the cotangent of {root.label} does not fit"
     expected = f"a {root.kind.__name__} or raw numbers of shape {root.shape}"
     return ShapeError(explain(what, got=got, expected=expected))
+
+
+def bad_gradient(leaf: Variable, g: Any, found: str, dtype: DType) -> TinygradError:
+    what = f"{leaf.label}: what its .grad was set to cannot be added to"
+    got = f"{type(g).__name__} of shape {found}"
+    expected = f"{leaf.kind.__name__} of shape {leaf.shape}, dtype {dtype}"
+    return ArgumentError(explain(what, got=got, expected=expected, fix="set .grad to None, or to such a variable"))
 
 
 def bad_hook(variable: Variable, new: Any) -> TinygradError:

@@ -36,7 +36,7 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
     def __repr__(self) -> str:
         return repr(_plain(self))
 
-    def copy(self, order: Any = "C") -> Array:
+    def copy(self, order: Any = "C") -> Array:  # type: ignore[override]
         """A plain array to write to."""
         return np.array(self, order=order)
 

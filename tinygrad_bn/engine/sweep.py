@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, ArgumentError, RecordingError, ShapeError, explain, unmasked
+from ..errors import AnomalyError, RecordingError, ShapeError, explain, unmasked
 from . import messages
 from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
@@ -203,14 +203,7 @@ def _so_far(leaf: Variable, g: Any, on_variables: bool) -> Any:
     """The gradient that a leaf has already, and that could have been assigned by the user."""
     fits = isinstance(g, Variable) and g.kind is leaf.kind and g.shape == leaf.shape and dtype_of(g) == dtype_of(leaf)
     if not fits:
-        raise ArgumentError(
-            explain(
-                f"{leaf.label}: what its .grad was set to cannot be added to",
-                got=f"{type(g).__name__} of shape {shape_of(g)}, dtype {dtype_of(g)}",
-                expected=f"{leaf.kind.__name__} of shape {leaf.shape}, dtype {dtype_of(leaf)}",
-                fix="set .grad to None, or to such a variable",
-            )
-        )
+        raise messages.bad_gradient(leaf, g, f"{shape_of(g)}, dtype {dtype_of(g)}", dtype_of(leaf))
     return g if on_variables else g._data
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DTypeError, explain
 from . import messages
 from .extras import Extras, Hook, HookHandle
+from .leaving import copying, leaving
 from .mode import Scope, current_mode
 from .readonly import shown
 
@@ -287,6 +288,7 @@ class Variable:
     def __reduce__(self) -> Any:
         """Leaves can be copied and pickled; a graph cannot."""
         self._check_leaf("only leaves can be copied or pickled")
+        copying(self)
         return _rebuild, (type(self), self._data, self._requires_grad, self.name, self._grad)
 
     def __iter__(self) -> Iterator[Any]:
@@ -298,12 +300,14 @@ class Variable:
         return bool(self.data)
 
     def __float__(self) -> float:
+        leaving(self, "float()")
         return float(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
     def __int__(self) -> int:
+        leaving(self, "int()")
         return int(self.item())
 
 
