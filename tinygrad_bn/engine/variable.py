@@ -161,7 +161,10 @@ class Variable:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as an ndarray, read-only, outside of the graph; ``np.array(x.numpy())`` is a copy to write to."""
-        return np.asarray(self.data)
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, ".numpy()")
+        return np.asarray(self._data)
 
     def item(self) -> Any:
         """The single element as a Python number.
