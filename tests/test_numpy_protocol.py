@@ -347,14 +347,11 @@ REFUSED = {
     "add.at on a variable": lambda x: np.add.at(x, 0, 1.0),
     "add.reduceat": lambda x: np.add.reduceat(x, [0]),
     "divide.reduce": lambda x: np.divide.reduce(x),
-    "in place": lambda x: np.ones((3, 4)).__iadd__(x),
-    "add out=": lambda x: np.add(x, x, out=np.zeros((3, 4))),
     "add into a variable": lambda x: np.add(A, A, out=x),
     "add where=": lambda x: np.add(x, x, where=A > 0.5),
     "add dtype=": lambda x: np.add(x, x, dtype=np.float32),
     "add casting=": lambda x: np.add(x, x, casting="unsafe"),
     "add subok=": lambda x: np.add(x, x, subok=True),
-    "add.reduce out=": lambda x: np.add.reduce(x, out=np.zeros(4)),
     "add.reduce initial=": lambda x: np.add.reduce(x, initial=1.0),
     "sum dtype": lambda x: np.sum(x, dtype=np.float32),
     "sum dtype by position": lambda x: np.sum(x, 0, np.float32),
@@ -398,6 +395,44 @@ def test_what_has_no_counterpart_is_refused_by_name(call, wants):
         call(x)
     assert isinstance(error.value, TypeError)
     np.testing.assert_array_equal(x.data, A)
+
+
+INTO = {
+    "+=": lambda x, out: out.__iadd__(x),
+    "*=": lambda x, out: out.__imul__(x),
+    "add": lambda x, out: np.add(x, A, out=out),
+    "add by position": lambda x, out: np.add(A, x, out),
+    "add of some": lambda x, out: np.add(x, A, out=out, where=A > 0.5),
+    "add.reduce": lambda x, out: np.add.reduce(x, out=out[0]),
+}
+
+
+@pytest.mark.parametrize("call", INTO.values(), ids=INTO)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_array_takes_the_values_of_a_constant_and_no_others(call, dtype):
+    ours, theirs, x = np.ones((3, 4), dtype), np.ones((3, 4), dtype), Tensor(A, dtype=dtype)
+    expected = call(A.astype(dtype), theirs)
+    made = call(x, ours)
+    np.testing.assert_array_equal(ours, theirs)
+    assert type(made) is np.ndarray
+    np.testing.assert_array_equal(made, expected)
+    with pytest.raises(NoDerivativeError, match="written into an array, 'x' would lose its gradient") as error:
+        call(Tensor(A, requires_grad=True, name="x", dtype=dtype), ours)
+    assert "array = array + x (and so on) keeps the graph" in str(error.value)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_array_of_scalars_takes_scalars():
+    scalars, s = scalarize([1.0, 2.0]), Scalar(3.0)
+    first = scalars[0]
+    scalars += s
+    scalars.sum().backward()
+    assert (first.grad.item(), s.grad.item()) == (1.0, 2.0)
+    numbers = np.array([1.0, 2.0])
+    with pytest.raises(NoDerivativeError, match="would lose its gradient"):
+        numbers += s
+    numbers += Scalar(3.0, requires_grad=False)
+    np.testing.assert_array_equal(numbers, [4.0, 5.0])
 
 
 def test_the_refusal_says_what_to_do():

@@ -48,6 +48,10 @@ class GraphError(TinygradError, RuntimeError):
     """The recorded graph cannot be used this way (no gradient wanted, used twice, ...)."""
 
 
+class GraphWarning(UserWarning):
+    """A value that is being recorded became a plain number without anybody having said so."""
+
+
 class MutationError(GraphError):
     """A value was changed after an operation recorded it and before that operation's rule ran."""
 

@@ -136,10 +136,31 @@ def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs:
     name = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if operation is None:
         raise _no_derivative(name)
+    if kwargs.get("out") is not None:
+        return _into(operation, name, (ufunc, method), inputs, kwargs)
     own = {"axis": kwargs.pop("axis", 0), "keepdims": kwargs.pop("keepdims", False)} if method == "reduce" else {}
     for foreign in kwargs:
         raise _foreign(name, foreign)
     return _run(operation, name, inputs, own)
+
+
+def _into(operation: Operation, name: str, call: tuple[Any, str], inputs: Any, kwargs: dict[str, Any]) -> Any:
+    """With a place for the result, as in ``array += x``."""
+    ufunc, method = call
+    out = kwargs["out"]
+    if any(isinstance(target, Variable) for target in out):
+        fix = "x = x + y makes a new variable; with x.unlocked() as array: array += ... changes a leaf"
+        raise NoDerivativeError(explain(f"{name}: the result cannot be written into a variable", fix=fix))
+    if all(target.dtype == object for target in out) and method == "__call__" and len(kwargs) == 1:
+        out[0][...] = operation(*inputs)
+        return out[0]
+    for arg in inputs:
+        if isinstance(arg, Variable) and arg.requires_grad:
+            fix = "array = array + x (and so on) keeps the graph; array += x.numpy() takes the value on purpose"
+            raise NoDerivativeError(
+                explain(f"{name}: written into an array, {arg.label} would lose its gradient", fix=fix)
+            )
+    return getattr(ufunc, method)(*_values(inputs), **kwargs)
 
 
 def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

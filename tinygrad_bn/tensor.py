@@ -14,7 +14,8 @@ import numpy as np
 
 from . import drawing, ops
 from .engine import Primitive, Variable, messages, write
-from .engine.mode import current_mode
+from .engine.leaving import copying
+from .engine.mode import current_mode, is_point
 from .engine.sweep import backward
 from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, GraphError, explain, native
@@ -44,6 +45,37 @@ def _operators(operation: Operation) -> tuple[Operation, Operation]:
             raise
 
     return operator, reflected
+
+
+def _in_place(symbol: str, operation: Operation) -> Operation:
+    """``x += y``: a new variable, as ``x = x + y``, but for what is there to be changed.
+
+    A leaf that wants a gradient moves inside of ``no_grad``, as in PyTorch, and the state of a module, a buffer or a frozen
+    parameter, moves everywhere.  Where it is recorded, a leaf that wants a gradient can only be meant to move, so that is
+    refused; but a sum of scalars may start from one, and what a transform differentiates by is the function's own.
+    """
+    operator, _ = _operators(operation)
+
+    def in_place(self: Any, other: Value) -> Value:
+        wants = self._requires_grad
+        if self.inputs is not None or not (wants or isinstance(self, Parameter) or _is_buffer(self)):
+            return NotImplemented  # Python goes on with x + y
+        if wants and current_mode().recording:
+            summed = self.is_scalar_kind and isinstance(other, Variable) and other._requires_grad
+            if summed or is_point(self):
+                return NotImplemented
+            raise messages.in_place(self, symbol)
+        value = operator(self, other)
+        if value is not NotImplemented:
+            write([(self, value)])
+            value = self
+        return value
+
+    return in_place
+
+
+def _is_buffer(variable: Variable) -> bool:
+    return variable._extras is not None and variable._extras.is_buffer
 
 
 def _is_foreign(other: Any) -> bool:
@@ -97,6 +129,11 @@ class Arithmetic(Elementwise):
     def draw(self, gradient: Value = None, **options: Any) -> Any:
         """A picture of the graph behind this variable, which shows itself in a notebook; ``graph.draw`` has all options."""
         return drawing.draw(self, gradient, **options)
+
+    __iadd__, __isub__ = _in_place("+=", ops.add), _in_place("-=", ops.subtract)
+    __imul__, __itruediv__ = _in_place("*=", ops.multiply), _in_place("/=", ops.divide)
+    __ifloordiv__, __imod__ = _in_place("//=", ops.floor_divide), _in_place("%=", ops.remainder)
+    __ipow__ = _in_place("**=", ops.power)
 
     def __neg__(self) -> Value:
         return ops.negative(self)
@@ -324,7 +361,7 @@ class Tensor(Arithmetic):
                     fix="x.numpy() takes the value on purpose; ops and NumPy's functions keep the graph",
                 )
             )
-        array = np.asarray(self.data, dtype=dtype)
+        array = np.asarray(self._data, dtype=dtype)
         if copy is False and array is not self._data:
             raise ArgumentError(explain("this dtype needs a copy", got=f"copy=False, {self.dtype} to {array.dtype}"))
         return array.copy() if copy and array is self._data else array
@@ -341,11 +378,14 @@ class Tensor(Arithmetic):
         )
 
     __matmul__, __rmatmul__ = _operators(ops.matmul)
+    __imatmul__ = _in_place("@=", ops.matmul)
 
     # On booleans only, where NumPy's bitwise operators are the logical ones.
     __and__, __rand__ = _operators(bitwise_and)
     __or__, __ror__ = _operators(bitwise_or)
     __xor__, __rxor__ = _operators(bitwise_xor)
+    __iand__, __ior__ = _in_place("&=", bitwise_and), _in_place("|=", bitwise_or)
+    __ixor__ = _in_place("^=", bitwise_xor)
 
     def __invert__(self) -> Value:
         return invert(self)
@@ -475,6 +515,7 @@ def _outside_of_graph(value: Variable) -> Variable:
     if value.requires_grad and not value.is_leaf:
         fix = "x.detach() is a leaf with the same value, on purpose; an operation result can be used as it is"
         raise GraphError(explain(f"a new leaf made of {value.label} would drop its gradient", fix=fix))
+    copying(value)
     return value
 
 
@@ -499,7 +540,7 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
         name: names the elements ``name[0]``, ``name[0, 1]``, ...
         requires_grad: as in ``Scalar``.
     """
-    raw = data.numpy() if isinstance(data, Variable) else np.asarray(data)
+    raw = _outside_of_graph(data).numpy() if isinstance(data, Variable) else np.asarray(data)
     scalars = np.empty(raw.shape, object)
     for index in np.ndindex(raw.shape):
         label = None if name is None else f"{name}[{', '.join(map(str, index))}]" if index else name
@@ -529,7 +570,7 @@ def named(value: Value, symbol: str) -> Value:
 
 def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
-    values: Array = np.vectorize(float, otypes=[float])(scalars)
+    values: Array = np.vectorize(lambda v: v.item() if isinstance(v, Variable) else float(v), otypes=[float])(scalars)
     return values
 
 
@@ -545,7 +586,7 @@ def gradients_of(scalars: Value) -> Array:
             raise GraphError(
                 explain(f"{scalar.label} has no gradient", fix="run backward first, or check that it is used")
             )
-        return float(scalar.grad)
+        return float(scalar.grad.item())
 
     gradients: Array = np.vectorize(gradient, otypes=[float])(scalars)
     return gradients

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, overload
 
 import numpy as np
 
 from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled, shape_of
+from .engine.mode import current_points, running_points
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
 from .errors import ArgumentError, DTypeError, ShapeError, explain, native
@@ -222,7 +222,7 @@ class _Run:
     def _uses_others(self, start: int) -> bool:
         """Whether the value depends on a leaf that wants a gradient, was there before, and is not one of the points."""
         reached = [self.value, *(arg for made in toposort([self.value]) for arg in made.inputs or ())]
-        own = {*self.points, *(arg for point, arg in _points.get() if point.is_leaf)}  # the latter wants none itself
+        own = {*self.points, *(arg for point, arg in current_points() if point.is_leaf)}  # the latter wants none itself
         leaves = (v for v in reached if isinstance(v, Variable) and v.is_leaf and v.requires_grad)
         return any(leaf.stamp < start and leaf not in own for leaf in leaves)
 
@@ -249,7 +249,7 @@ class _Run:
             while isinstance(passed, Variable) and point not in reached:
                 if passed in reached:
                     raise _unused(position, passed)
-                passed = next((arg for other, arg in _points.get() if other is passed), None)
+                passed = next((arg for other, arg in current_points() if other is passed), None)
 
     def cotangents(self, seed: Value, retain_graph: bool = True) -> list[Value]:
         """Cotangents of the points, zeros for those the value does not depend on."""
@@ -267,15 +267,11 @@ class _Run:
         return np.array(result.data) if result.ndim else result.data[()] if _is_array(result) else result.data
 
 
-# The points of the transforms that are running, and what was passed for them.
-_points: ContextVar[tuple[tuple[Variable, Any], ...]] = ContextVar("tinygrad_bn_points", default=())
-
-
 @contextmanager
 def _watched(pairs: Sequence[tuple[Variable, Any]]) -> Iterator[None]:
     """Record what happens to the variables that were passed, too, so that it shows if the function uses them itself."""
     frozen = [arg for _, arg in pairs if isinstance(arg, Variable) and not arg.requires_grad]
-    token = _points.set((*_points.get(), *pairs))
+    token = running_points.set((*current_points(), *pairs))
     try:
         for arg in frozen:
             arg._requires_grad = True  # without a new stamp, since the value stays what it was
@@ -283,7 +279,7 @@ def _watched(pairs: Sequence[tuple[Variable, Any]]) -> Iterator[None]:
     finally:
         for arg in frozen:
             arg._requires_grad = False
-        _points.reset(token)
+        running_points.reset(token)
 
 
 def _unused(position: int, passed: Variable) -> ArgumentError:

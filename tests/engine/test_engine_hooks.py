@@ -108,7 +108,7 @@ def test_a_hook_may_take_itself_off_while_it_runs():
 
 REPLACEMENTS = {
     "shape": (lambda g: Tensor(np.ones(3)), r"got:      a Tensor of shape \(3,\)"),
-    "array": (lambda g: g.data, r"got:      a ndarray of shape \(2,\)"),
+    "array": (lambda g: g.data, r"got:      an ndarray of shape \(2,\)"),
     "number": (lambda g: 1.0, r"got:      a float of shape \(\)"),
     "kind": (lambda g: Scalar(1.0), r"got:      a Scalar of shape \(\)"),
 }

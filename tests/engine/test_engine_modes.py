@@ -204,18 +204,3 @@ def test_the_line_of_code_that_runs_without_a_file_of_its_own():
     names = {"x": leaf(), "record_sites": record_sites}
     exec(compile("with record_sites():\n    y = x * 2.0", "<cell>", "exec"), names)
     assert (names["y"].scope.filename, names["y"].scope.line) == ("<cell>", 2)
-
-
-def test_ctrl_c_while_a_scope_is_entered_leaves_it():
-    class Interrupted(list):
-        def append(self, token):
-            raise KeyboardInterrupt
-
-    around, inner = scope("around"), scope("inner")
-    inner._tokens = Interrupted()
-    with around:
-        outside = current_scope()
-        with pytest.raises(KeyboardInterrupt), inner:
-            pass
-        assert current_scope() is outside
-    assert current_scope() is None

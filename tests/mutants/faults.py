@@ -40,7 +40,7 @@ FAULTS = (
           "a gradient keeps the result's dtype", f"{ENGINE} {OPS}"),
     Fault("engine/primitive.py", "if arg._requires_grad:", "if arg._requires_grad and arg.inputs is None:",
           "results of operations count as constants", ENGINE),
-    Fault("engine/primitive.py", "    if owner is not None:\n        array = array.copy()",
+    Fault("engine/contract.py", "    if owner is not None:\n        array = array.copy()",
           "    if owner is None:\n        array = array.copy()",
           "a constant that can still be written to is not copied", ENGINE),
     Fault("engine/write.py",

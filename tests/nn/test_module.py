@@ -341,7 +341,7 @@ def test_a_failing_conversion_changes_nothing_either():
 
 def test_loading_into_a_module_whose_forward_was_recorded_is_reported_by_backward():
     model = Scale()
-    y = model(np.ones(3))
+    y = model(tg.Tensor(np.ones(3), requires_grad=True))
     model.load_state_dict(model.state_dict())
     with pytest.raises(tg.TinygradError, match="changed before backward"):
         y.backward(np.ones(3))

@@ -1,7 +1,7 @@
 """The engine: variables, primitives with their rules, and one backward sweep.  It knows no particular operation.
 
-Read in this order: ``variable``, ``primitive``, ``unbroadcast``, ``write``, ``sweep``, ``tape``; ``mode``, ``messages`` and
-``extras`` as they come up.
+Read in this order: ``variable``, ``primitive``, ``unbroadcast``, ``write``, ``sweep``, ``tape``; ``blocks``, ``mode``,
+``messages``, ``extras`` and ``contract`` as they come up.
 """
 
 from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_sites, scope

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..kinds import Array
+
 if TYPE_CHECKING:
     from .variable import Variable
 
@@ -29,13 +31,17 @@ class Extras:
     """Made when it is needed, so that most variables do without.
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.  ``symbol`` is what a formula calls the value, where that is not its name.
+    pictures show it.  ``symbol`` is what a formula calls the value, where that is not its name.  ``wanted_since`` is the
+    stamp at which a gradient was asked for that was not wanted before; ``shown`` is the value, and the view of it that
+    ``.data`` hands out.
     """
 
-    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "symbol")
+    __slots__ = ("hooks", "is_buffer", "name", "retains_grad", "shown", "symbol", "wanted_since")
 
     def __init__(self) -> None:
         self.name: str | None = None
         self.symbol: str | None = None
         self.hooks: list[Hook] = []
         self.retains_grad = self.is_buffer = False
+        self.wanted_since = 0
+        self.shown: tuple[Array, Array] | None = None

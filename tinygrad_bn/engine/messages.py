@@ -90,6 +90,44 @@ def other_kind(variable: Variable, dtype: DType) -> TinygradError:
     return DTypeError(explain(what, got=f"dtype {dtype}", expected=variable.dtype))
 
 
+def read_only() -> TinygradError:
+    what = "the array of a variable is read-only: an operation may have recorded it"
+    fix = (
+        "assign another one, p.data = p.data - step; write inside of with p.unlocked() as array; let an optimizer of"
+        " tg.optim move it; or take a copy, p.data.copy()"
+    )
+    return ArgumentError(explain(what, fix=fix))
+
+
+def in_place(leaf: Variable, name: str) -> TinygradError:
+    what = f"{leaf.label} wants a gradient and is being recorded: {name} cannot change it in place"
+    fix = (
+        "update it inside of with no_grad(), or let an optimizer of tg.optim move it; x = x + y makes a new variable and"
+        " keeps the graph"
+    )
+    return GraphError(explain(what, fix=fix))
+
+
+def leaves_graph(variable: Variable, how: str) -> TinygradError:
+    site = Site.here(None)
+    what = f"{how} of {variable.label}, in a function that is being differentiated ({site.filename}:{site.line})"
+    got = "a plain number, from which no gradient comes back"
+    return GraphError(explain(what, got=got, fix=_KEEP))
+
+
+def left_graph(variable: Variable, how: str) -> str:
+    """Without the name of the variable: what differs would be said again each time."""
+    return explain(
+        f"{how} takes the value of a {type(variable).__name__} out of the graph: no gradient comes back", fix=_KEEP
+    )
+
+
+_KEEP = (
+    "x.item() takes the value on purpose; x.sin(), ops.sin(x) or np.sin(x) in place of math.sin(x) keep the graph, and so"
+    " do ops.stack and np.stack in place of filling an array"
+)
+
+
 def changed_inside(variable: Variable) -> TinygradError:
     what = f"{variable.label} was changed otherwise inside its own unlocked() block"
     fix = "write to the array of the innermost block, or assign to .data outside of it"
@@ -133,10 +171,27 @@ def wrong_arity(primitive: Primitive, count: int) -> TinygradError:
     return RuleError(explain(what, got=f"{len(primitive.vjps)} rules, {count} arguments", fix=fix))
 
 
-def not_plain(primitive: Primitive, name: str, value: Any) -> TinygradError:
-    what = f"{primitive.name}: the parameter {name}= must be plain data"
+def not_plain(name: str, parameter: str, value: Any) -> TinygradError:
+    what = f"{name}: the parameter {parameter}= must be plain data"
     expected, fix = "numbers, strings, tuples, None", "pass it by position, as an argument"
+    if isinstance(value, (tuple, list, set, dict)):
+        fix = "make it a tuple of such, tuple(...), which nobody can change later; arrays and variables are passed by position"
     return DTypeError(explain(what, got=type(value).__name__, expected=expected, fix=fix))
+
+
+def not_an_array(name: str, made: Any) -> TinygradError:
+    got, fix = type(made).__name__, "return the numbers, as real as the arguments"
+    if made is None:
+        fix = "end it with return"
+    elif isinstance(made, (tuple, list)):
+        got = f"{got} of {len(made)}"
+        fix = "make a primitive for each result, or put them into one array, np.stack(...)"
+    elif isinstance(made, np.ndarray):
+        got = f"{got} of dtype {made.dtype}, shape {made.shape}"
+    elif hasattr(made, "requires_grad"):
+        fix = "a forward computes on raw arrays, with NumPy; pass variables as arguments"
+    what = f"{name}: its forward did not return one array of real numbers"
+    return RuleError(explain(what, got=got, expected="an ndarray or a number", fix=fix))
 
 
 def not_numbers(primitive: Primitive, dtype: DType) -> TinygradError:
@@ -207,10 +262,10 @@ def broken_rule(primitive: Primitive, index: int, argument: Variable, got: str, 
     return RuleError(explain(what, got=got, expected=expected, fix=fix))
 
 
-def discrete(argument: Variable) -> TinygradError:
-    what = f"{argument.label} wants a gradient"
-    fix = "make the primitive with discrete=True: integers and booleans carry no gradient"
-    return RuleError(explain(what, got=f"dtype {argument.dtype}", expected="real numbers", fix=fix))
+def discrete(primitive: Primitive, dtype: DType) -> TinygradError:
+    what = f"{primitive.name}: its rule would get no cotangent, since its forward returned no floating-point numbers"
+    fix = "return floats, or make the primitive with discrete=True: integers and booleans carry no gradient"
+    return RuleError(explain(what, got=f"dtype {dtype}", expected="a floating-point dtype", fix=fix))
 
 
 def rule_failed(result: Variable, index: int, error: Exception, count: int) -> TinygradError:
@@ -288,8 +343,16 @@ def bad_seed(root: Variable, got: str) -> TinygradError:
     return ShapeError(explain(what, got=got, expected=expected))
 
 
+def bad_gradient(leaf: Variable, g: Any, found: str, dtype: DType) -> TinygradError:
+    what = f"{leaf.label}: what its .grad was set to cannot be added to"
+    got = f"{type(g).__name__} of shape {found}"
+    expected = f"{leaf.kind.__name__} of shape {leaf.shape}, dtype {dtype}"
+    return ArgumentError(explain(what, got=got, expected=expected, fix="set .grad to None, or to such a variable"))
+
+
 def bad_hook(variable: Variable, new: Any) -> TinygradError:
     what = f"hook on {variable.label}: bad replacement gradient"
-    got = f"a {type(new).__name__} of shape {new.shape if hasattr(new, 'shape') else np.shape(new)}"
+    kind = "an ndarray" if isinstance(new, np.ndarray) else f"a {type(new).__name__}"
+    got = f"{kind} of shape {new.shape if hasattr(new, 'shape') else np.shape(new)}"
     expected = f"None, or a {variable.kind.__name__} of shape {variable.shape}"
     return ShapeError(explain(what, got=got, expected=expected))

@@ -9,27 +9,38 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .blocks import Block
 
 if TYPE_CHECKING:
     from .tape import Tape
 
-_NOT_THE_USERS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), contextlib.__file__)
+_FOLDERS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
+_NOT_THE_USERS = (*(os.path.join(folder, "") for folder in _FOLDERS), contextlib.__file__)
 
 
 class Scope:
-    """One step of the path "which module or formula am I in": a name, the scope around it, and the class of a module."""
+    """One step of the path "which module or formula am I in".
 
-    __slots__ = ("kind", "name", "parent")
+    Attributes:
+        name: of the module or formula.
+        parent: the scope around it.
+        kind: the class, where it is a module's.
+        block: the ``with`` block that opened it.
+    """
 
-    def __init__(self, name: str, parent: Scope | None = None, kind: str = "") -> None:
+    __slots__ = ("block", "kind", "name", "parent")
+
+    def __init__(self, name: str, parent: Scope | None = None, kind: str = "", block: scope | None = None) -> None:
         self.name = name
         self.parent = parent
         self.kind = kind
+        self.block = block
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -40,6 +51,13 @@ class Scope:
             names.append(step.name)
             step = step.parent
         return tuple(reversed(names))
+
+    def without(self, block: scope) -> Scope | None:
+        """The path without the step of a block, which need not be the last one; see ``Mode.without``."""
+        if self.block is block:
+            return self.parent
+        parent = None if self.parent is None else self.parent.without(block)
+        return self if parent is self.parent else Scope(self.name, parent, self.kind, self.block)
 
 
 class Site(Scope):
@@ -60,30 +78,63 @@ class Site(Scope):
 
     @classmethod
     def here(cls, scope: Scope | None) -> Site:
-        """The innermost line on the call stack that is not part of this package."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-            frame = frame.f_back
+        """The innermost line on the call stack that is neither part of this package nor of NumPy."""
+        frame = users_frame()
         return cls(scope, frame.f_code.co_filename, frame.f_lineno)
 
 
-class Mode:
-    """The recording state.  Never changed once made, so leaving a ``with`` block restores it whole."""
+def users_frame() -> FrameType:
+    """The innermost frame on the call stack that is neither part of this package nor of NumPy."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        frame = frame.f_back
+    return frame
 
-    __slots__ = ("anomaly", "recording", "sites", "tape")
+
+class Mode:
+    """The recording state.  Never changed once made: a ``with`` block puts another one on top, and takes it off again."""
+
+    __slots__ = ("anomaly", "block", "outer", "recording", "sites", "tape")
 
     def __init__(
-        self, recording: bool = True, anomaly: bool = False, sites: bool = False, tape: Tape | None = None
+        self,
+        recording: bool = True,
+        anomaly: bool = False,
+        sites: bool = False,
+        tape: Tape | None = None,
+        block: switched | None = None,
+        outer: Mode | None = None,
     ) -> None:
         self.recording = recording
         self.anomaly = anomaly
         self.sites = sites
         self.tape = tape
+        self.block = block
+        self.outer = outer
 
-    def but(self, **changes: Any) -> Mode:
-        """The same state with some settings changed."""
-        settings = {name: getattr(self, name) for name in self.__slots__}
-        return Mode(**(settings | changes))
+    def inside(self, block: switched) -> Mode:
+        """The same state with the settings of a block."""
+        new = block.changes.get
+        return Mode(
+            new("recording", self.recording),
+            new("anomaly", self.anomaly),
+            new("sites", self.sites),
+            new("tape", self.tape),
+            block,
+            self,
+        )
+
+    def without(self, block: switched) -> Mode:
+        """The state with a block taken off.  It need not be on top: generators may be left in any order.
+
+        A block that was not entered here (another thread or task has done it) changes nothing.
+        """
+        if self.outer is None or self.block is None:
+            return self
+        if self.block is block:
+            return self.outer
+        outer = self.outer.without(block)
+        return self if outer is self.outer else outer.inside(self.block)
 
 
 PLAIN_MODE = Mode()  # outside of every ``with`` block
@@ -93,37 +144,71 @@ _scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)
 current_scope = _scope.get
 
 
+# What the transforms that are running differentiate by: fresh variables, and what was passed for them.
+running_points: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("tinygrad_bn_points", default=())
+current_points = running_points.get
+
+
+def is_point(variable: Any) -> bool:
+    """Whether a variable is an argument that a running transform differentiates by."""
+    return any(variable is point for point, _ in current_points())
+
+
 def is_grad_enabled() -> bool:
     """Whether operations on variables that want a gradient are being recorded."""
     return current_mode().recording
 
 
-@contextmanager
-def switched(**changes: Any) -> Iterator[None]:
+class switched(Block):  # noqa: N801 (used like a function)
     """The same recording state inside, with some settings changed."""
-    token = _mode.set(current_mode().but(**changes))
-    try:
-        yield
-    finally:
-        _mode.reset(token)
+
+    __slots__ = ("changes",)
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+
+    def __enter__(self) -> None:
+        before = current_mode()
+        try:
+            _mode.set(before.inside(self))
+        except BaseException:  # Ctrl-C, when it is set already: __exit__ would not be called
+            _mode.set(before)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _mode.set(current_mode().without(self))
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Record nothing inside: ``with no_grad(): ...`` or as the decorator ``@no_grad()``."""
-    with switched(recording=False):
-        yield
+class _Named(switched):
+    """A block with settings of its own; ``@no_grad`` decorates as ``@no_grad()`` does."""
+
+    __slots__ = ()
+    settings: ClassVar[dict[str, bool]]
+
+    def __new__(cls, function: Any = None) -> Any:
+        block = super().__new__(cls)
+        block.changes = cls.settings
+        return block if function is None else block(function)
+
+    def __init__(self) -> None:
+        pass  # the settings are those of the class
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+class no_grad(_Named):  # noqa: N801
+    """Record nothing inside: ``with no_grad(): ...``, or ``@no_grad()`` before a function, a generator or a coroutine."""
+
+    __slots__ = ()
+    settings: ClassVar[dict[str, bool]] = {"recording": False}
+
+
+class enable_grad(_Named):  # noqa: N801
     """Record again, inside a ``no_grad`` block."""
-    with switched(recording=True):
-        yield
+
+    __slots__ = ()
+    settings: ClassVar[dict[str, bool]] = {"recording": True}
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+class detect_anomaly(_Named):  # noqa: N801
     """Stop at the first operation, forward or backward, that makes a NaN, or an infinity from no infinity, and name it.
 
     Slow (each result is inspected and each operation remembers its source line): for finding a fault, not for training.
@@ -131,38 +216,39 @@ def detect_anomaly() -> Iterator[None]:
     Raises:
         AnomalyError: from the offending operation, with the line of code that made it.
     """
-    with switched(anomaly=True, sites=True):
-        yield
+
+    __slots__ = ()
+    settings: ClassVar[dict[str, bool]] = {"anomaly": True, "sites": True}
 
 
-@contextmanager
-def record_sites() -> Iterator[None]:
+class record_sites(_Named):  # noqa: N801
     """Let every operation recorded inside remember the line of code that made it (for pictures and reports)."""
-    with switched(sites=True):
-        yield
+
+    __slots__ = ()
+    settings: ClassVar[dict[str, bool]] = {"sites": True}
 
 
-class scope:  # noqa: N801 (used like a function)
+class scope(Block):  # noqa: N801
     """Name the operations recorded inside: ``with scope("normalize"): ...``.
 
     Scopes nest; a picture groups operations by them.  A module opens a scope of its own when it is called.
-    (A class rather than a generator: entering one costs well under a microsecond, and layers do it at each call.)
     """
 
-    __slots__ = ("_kind", "_name", "_tokens")
+    __slots__ = ("_kind", "_name")
 
     def __init__(self, name: str, kind: str = "") -> None:
         self._name = name
         self._kind = kind  # the class, where it is a module's
-        self._tokens: list[Token[Scope | None]] = []
 
     def __enter__(self) -> None:
-        around = current_scope()
+        before = current_scope()
         try:
-            self._tokens.append(_scope.set(Scope(self._name, around, self._kind)))
-        except BaseException:  # Ctrl-C in here: the block is not entered, so nothing else would leave the scope
-            _scope.set(around)
+            _scope.set(Scope(self._name, before, self._kind, self))
+        except BaseException:  # as in switched
+            _scope.set(before)
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _scope.reset(self._tokens.pop())
+        current = current_scope()
+        if current is not None:
+            _scope.set(current.parent if current.block is self else current.without(self))

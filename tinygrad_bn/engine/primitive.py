@@ -20,12 +20,13 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, explain, native
 from ..kinds import Array, Params, Plain, Raw, Value
 from . import messages
+from .contract import are_floats, as_array, as_float, as_objects, check_params, frozen, keeps_floats, not_widened, plain
 from .mode import Site, current_mode, current_scope
 from .variable import Variable, next_stamp
 
 Rule = Callable[..., Value]
 
-PLAIN = frozenset({bool, int, float, str, tuple, type(None)})
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 NO_PARAMS: Params = {}  # what all operations without parameters remember: one dict less per operation
 WEAK_SCALARS = int(np.__version__.split(".")[0]) >= 2  # Python numbers never widen an array (NEP 50)
 
@@ -77,6 +78,7 @@ class Primitive:
         self.notation = notation
         self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
         self._passes_all = not discrete and (variadic is not None or None not in vjps)
+        self._keeps_floats = keeps_floats(forward)
         self.__doc__ = doc or None
 
     def __repr__(self) -> str:
@@ -118,7 +120,7 @@ class Primitive:
                 args, values = self._real_numbers(args)
             data = self.on_floats(values, params)
             if type(data) is not float:
-                data = float(data)
+                data = as_float(self.name, data)
         else:
             if foreign:
                 args, values = self._constants(args, recorded)
@@ -127,9 +129,11 @@ class Primitive:
             except Exception as error:
                 raise messages.refused(self, error, values, params) from error
             if type(data) is not np.ndarray:
-                data = np.asarray(data)
+                data = np.asarray(data) if isinstance(data, np.generic) else as_array(self.name, data)
             if not WEAK_SCALARS and data.dtype == np.float64 and "dtype" not in params:
-                data = _not_widened(data, values)
+                data = not_widened(data, values)
+            if not self._keeps_floats and data.dtype is not DOUBLE and data.dtype is not SINGLE:
+                requires_grad = self._carries(args, data) and requires_grad
             data.setflags(False)  # write=False, which takes twice the time by keyword
         if mode.anomaly and messages.made_nonfinite(data, values, self.elementwise):
             raise messages.not_finite_forward(self, data, values)
@@ -140,8 +144,11 @@ class Primitive:
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
                 raise messages.wrong_arity(self, len(args))
-            if params and not PLAIN.issuperset(map(type, params.values())):
-                self._check_params(params)
+            if params:
+                try:
+                    plain(*params.values())
+                except TypeError:
+                    check_params(self.name, params)
             out._requires_grad = requires_grad and (self._passes_all or self._passes(args, data))
             out.primitive = self
             out.inputs = args
@@ -179,7 +186,7 @@ class Primitive:
     def on_arrays(self, values: Sequence[Raw], params: Params) -> Raw:
         """The result on ndarrays and numbers as an ndarray: what ``__call__`` computes for tensors, without a record."""
         data = np.asarray(self.forward(*values, **params))
-        return data if WEAK_SCALARS or data.dtype != np.float64 or "dtype" in params else _not_widened(data, values)
+        return data if WEAK_SCALARS or data.dtype != np.float64 or "dtype" in params else not_widened(data, values)
 
     def on_floats(self, values: Sequence[Raw], params: Params) -> Raw:
         """The result on Python numbers, following IEEE 754 where Python would raise (1/0, exp(1000), log(-1))."""
@@ -189,7 +196,7 @@ class Primitive:
             return self.scalar(*values, **params) if params else self.scalar(*values)
         except (ArithmeticError, ValueError):
             with np.errstate(all="ignore"):
-                return float(self.forward(*map(np.float64, values), **params))
+                return as_float(self.name, self.forward(*map(np.float64, values), **params))
 
     def _on_raw(self, values: list[Raw], params: Params, foreign: bool) -> Raw:
         if not values:
@@ -204,9 +211,10 @@ class Primitive:
             else:
                 native(value, self.name)
         try:
-            return self.forward(*values, **params)
+            made = self.forward(*values, **params)
         except Exception as error:
             raise messages.refused(self, error, values, params) from error
+        return made if made is not None else as_array(self.name, made)
 
     def _unfolded(self, args: Sequence[Value], params: Params) -> Value:
         """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
@@ -214,7 +222,7 @@ class Primitive:
             return self.unfold(*args, **params)
         if self.elementwise:
             elements = np.frompyfunc(lambda *scalars: self(*scalars, **params), len(args), 1)
-            return elements(*(_as_objects(arg) for arg in args))
+            return elements(*(as_objects(arg) for arg in args))
         try:
             out = self.forward(*args, **params)
         except Exception as error:
@@ -242,11 +250,12 @@ class Primitive:
         )
         return any(wanted) and (type(data) is float or data.dtype.kind == "f")
 
-    def _check_params(self, params: Params) -> None:
-        """A variable or an array among the parameters would get no gradient, and could be changed afterwards."""
-        for name, value in params.items():
-            if isinstance(value, (Variable, np.ndarray)):
-                raise messages.not_plain(self, name, value)
+    def _carries(self, args: tuple[Value, ...], data: Array) -> bool:
+        """Whether a result of an unusual dtype can carry a gradient; it has to, where a rule waits for one."""
+        floats = are_floats(self.name, data)
+        if not floats and self._passes_all and self._passes(args, 0.0):
+            raise messages.discrete(self, data.dtype)
+        return floats
 
     def _kind_of_mixed(self, args: tuple[Value, ...]) -> type[Variable]:
         """The kind of tensors: beside them a scalar that wants no gradient is a number, like a Python float."""
@@ -262,28 +271,3 @@ class Primitive:
                 raise messages.not_a_number(self, arg)
         made = tuple(arg if isinstance(arg, Variable) else float(arg) for arg in args)
         return made, [arg._data if isinstance(arg, Variable) else arg for arg in made]
-
-
-def frozen(array: Array) -> Array:
-    """The array itself when nobody can write to it, else a read-only copy."""
-    owner: object = array
-    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
-        owner = owner.base
-    if owner is not None:
-        array = array.copy()
-        array.setflags(write=False)
-    return array
-
-
-def _as_objects(value: Value) -> Array:
-    if isinstance(value, np.ndarray):
-        return value if value.dtype == object else value.astype(float).astype(object)
-    box = np.empty((), object)
-    box[()] = value
-    return box
-
-
-def _not_widened(data: Array, values: Sequence[Raw]) -> Array:
-    """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
-    dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
-    return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data

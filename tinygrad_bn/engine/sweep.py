@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, ArgumentError, CollectiveError, RecordingError, ShapeError, explain, native
+from ..errors import AnomalyError, CollectiveError, RecordingError, ShapeError, explain, native
 from . import messages
+from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
-from .primitive import Rule, frozen
+from .primitive import Rule
+from .reads import check_unread
 from .unbroadcast import astype, conform, dtype_of, shape_of
 from .variable import FREED, Variable
 from .write import set_gradients
 
 Cotangents = dict[Variable, Any]
 
-_accumulating = Lock()  # two threads that add to one leaf's gradient
+_accumulating = RLock()  # two threads that add to one leaf's gradient; a finalizer or signal may come in between
 
 
 class Contribution(NamedTuple):
@@ -136,7 +138,7 @@ def sweep(
         for arg in inputs:
             if isinstance(arg, Variable):
                 if arg.stamp > stamp:
-                    raise messages.mutated(variable, arg)
+                    check_unread(variable, arg, g, on_variables, on_path)
                 args.append(arg if on_variables else arg._data)
             else:
                 args.append(arg)
@@ -202,14 +204,7 @@ def _so_far(leaf: Variable, g: Any, on_variables: bool) -> Any:
     """The gradient that a leaf has already, and that could have been assigned by the user."""
     fits = isinstance(g, Variable) and g.kind is leaf.kind and g.shape == leaf.shape and dtype_of(g) == dtype_of(leaf)
     if not fits:
-        raise ArgumentError(
-            explain(
-                f"{leaf.label}: what its .grad was set to cannot be added to",
-                got=f"{type(g).__name__} of shape {shape_of(g)}, dtype {dtype_of(g)}",
-                expected=f"{leaf.kind.__name__} of shape {leaf.shape}, dtype {dtype_of(leaf)}",
-                fix="set .grad to None, or to such a variable",
-            )
-        )
+        raise messages.bad_gradient(leaf, g, f"{shape_of(g)}, dtype {dtype_of(g)}", dtype_of(leaf))
     return g if on_variables else g._data
 
 

@@ -16,7 +16,9 @@ import numpy as np
 from ..errors import DTypeError, explain
 from . import messages
 from .extras import Extras, Hook, HookHandle
+from .leaving import copying, leaving
 from .mode import Scope, current_mode
+from .readonly import shown
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -78,7 +80,8 @@ class Variable:
         if name is not None:
             self.name = name
         if requires_grad:
-            self.requires_grad = True
+            self._check_floating()
+            self._requires_grad = True
 
     if TYPE_CHECKING:  # what ``tinygrad_bn.tensor`` adds
 
@@ -122,7 +125,7 @@ class Variable:
         tape = current_mode().tape
         if tape is not None:
             tape.refuse_value(self, ".data")
-        return self._data
+        return self._data if self.is_scalar_kind or self.inputs is not None else shown(self)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -158,7 +161,10 @@ class Variable:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as an ndarray, read-only, outside of the graph; ``np.array(x.numpy())`` is a copy to write to."""
-        return np.asarray(self.data)
+        tape = current_mode().tape
+        if tape is not None:
+            tape.refuse_value(self, ".numpy()")
+        return np.asarray(self._data)
 
     def item(self) -> Any:
         """The single element as a Python number.
@@ -228,8 +234,8 @@ class Variable:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and not self.is_scalar_kind and self.dtype.kind != "f":
-            raise messages.not_floating(self)
+        if wanted:
+            self._check_floating()
         if wanted != self._requires_grad:
             self._check_leaf("requires_grad is decided by its inputs")
             tape = current_mode().tape
@@ -237,8 +243,12 @@ class Variable:
                 tape.will_change(self, "_requires_grad")
             if wanted:
                 # Operations recorded so far may have taken it for a constant: better an error than half a gradient.
-                self.stamp = next_stamp()
+                self.stamp = self._extra().wanted_since = next_stamp()
         self._requires_grad = bool(wanted)
+
+    def _check_floating(self) -> None:
+        if not self.is_scalar_kind and self._data.dtype.kind != "f":
+            raise messages.not_floating(self)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
         """Set ``requires_grad`` in place and return the variable."""
@@ -281,6 +291,7 @@ class Variable:
     def __reduce__(self) -> Any:
         """Leaves can be copied and pickled; a graph cannot."""
         self._check_leaf("only leaves can be copied or pickled")
+        copying(self)
         return _rebuild, (type(self), self._data, self._requires_grad, self.name, self._grad)
 
     def __iter__(self) -> Iterator[Any]:
@@ -292,12 +303,14 @@ class Variable:
         return bool(self.data)
 
     def __float__(self) -> float:
+        leaving(self, "float()")
         return float(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
     def __int__(self) -> int:
+        leaving(self, "int()")
         return int(self.item())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, no_grad, reading, scope, shape_of, write
+from ..engine.leaving import leaving
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
@@ -188,6 +189,8 @@ def _check_settings(shape: Shape, momentum: Any, eps: float) -> None:
         raise ShapeError(
             explain("batch_norm: no batch and channel axes", got=f"shape {shape}", expected="(N, C, ...)", fix=fix)
         )
+    if isinstance(momentum, Variable) and momentum.requires_grad:  # running statistics carry no gradient back to it
+        leaving(momentum, "momentum=")
     if momentum is None or not (isinstance(momentum, (Variable, np.ndarray)) or 0 <= momentum <= 1) or not eps >= 0:
         expected = "eps >= 0, momentum from 0 to 1"
         raise ArgumentError(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
+from ..engine.contract import PLAIN as plain  # noqa: N811
 from ..engine.mode import Scope, Site
-from ..engine.primitive import PLAIN as plain  # noqa: N811
 from ..engine.sweep import toposort
 from ..engine.tape import Made, Place, Same, Tape, Wrote
 from ..errors import RecordingError, explain

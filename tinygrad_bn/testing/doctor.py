@@ -76,7 +76,9 @@ def why_no_grad(param: Any, loss: Any) -> Diagnosis:
     late = [result for result, _ in users[param] if param.stamp > result.stamp]
     if late:
         said = f"{param.label} was given a new value, or requires_grad=True, after {operation(late[0])} had recorded it"
-        return Diagnosis("changed since", f"{said}: backward refuses; run the forward pass again")
+        return Diagnosis(
+            "changed since", f"{said}: backward refuses where a rule needs the earlier one; run the forward pass again"
+        )
     onward, blocks = _onward(param, users)
     if loss not in onward:
         return _blocked(param, loss, blocks, users)
@@ -216,7 +218,7 @@ def _passes_by(
 
 
 def _raw(value: Any) -> Any:
-    return value.data if isinstance(value, Variable) else value
+    return value.numpy() if isinstance(value, Variable) else value
 
 
 # -- the gradient comes back, and is zero ---------------------------------------------------------------------------------

@@ -260,7 +260,7 @@ def _used(
         recorded = primitive(*leaves, **params)
         variables = [(f"argument {i}", x) for i, x in enumerate(leaves) if isinstance(x, Variable)]
         for name, x in [*variables, ("the result", recorded)]:
-            made += [(f"the variable of {name}", x), (name, x.data)]
+            made += [(f"the variable of {name}", x), (name, x.numpy())]
         if recorded.requires_grad:
             wanted = [leaf for leaf in leaves if isinstance(leaf, Variable) and leaf.requires_grad]
             gradients([recorded], wanted, [Tensor(g, requires_grad=True)], create_graph=True)
