@@ -20,6 +20,7 @@ import random_programs
 
 import tinygrad_bn as tg
 from tinygrad_bn import data, functional, nn, ops, optim, parallel, program, train
+from tinygrad_bn.compiler.build import available
 from tinygrad_bn.engine.sweep import gradients
 from tinygrad_bn.errors import ArgumentError, CollectiveError, DTypeError, ShapeError
 from tinygrad_bn.parallel import world
@@ -416,6 +417,31 @@ def check_a_recorded_step() -> None:
     close(simple.run(x[take], labels[take]), one(x[take], labels[take]).numpy(), 1e-12, "simplified")
     assert np.abs(weights(recorded) - before).max() > 0
     close(weights(recorded), weights(eager), 1e-12, "weights after the simplified step")
+
+
+def check_a_compiled_step() -> None:
+    """The exchanges stand between the pieces; all ranks record at the same call."""
+    x, labels = np.random.default_rng(21).normal(size=(8 * SIZE, 4)), np.arange(8 * SIZE) % 3
+    sizes = [3 + 2 * rank for rank in range(SIZE)]
+    models = [network(nn.SyncBatchNorm) for _ in range(3)]
+    for model, how in zip(models, (None, "numpy", "c")):
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+        def once(x: Any, target: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(x), target)
+            parallel.backward(loss, model.parameters(), rows=x.shape[0])
+            optimizer.step()
+            return loss
+
+        if how == "c" and not available():
+            break
+        step = once if how is None else tg.compile(once, backend=how)
+        for shift in range(4):
+            take = own(sizes)
+            step(np.roll(x, shift, axis=0)[take], labels[take])
+        close(weights(model), weights(models[0]), 1e-12, f"weights, {how}")
+        close(model[1].running_var, models[0][1].running_var.numpy(), 1e-12, f"running variance, {how}")
 
 
 def check_recorded_exchanges() -> None:
