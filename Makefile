@@ -22,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo report test lint types docs fuzz mutants reference figures bench clean
+.PHONY: help demo report test lint types docs fuzz ranks mutants reference notebooks figures bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -50,14 +50,21 @@ types: $(DEV)  ## static types (mypy, strict)
 docs: $(TEST)  ## run every example of the documentation
 	@$(RUN) -m pytest tests/docs
 
-fuzz: $(TEST)  ## random programs against PyTorch: make fuzz N=20000
+fuzz: $(TEST)  ## random programs against PyTorch, and compiled: make fuzz N=20000
 	@$(RUN) -m tests.fuzz $(or $(N),10000) $(SEED)
+	@$(RUN) -m tests.compiler.fuzzed $(or $(N),10000) $(SEED)
+
+ranks: $(TEST)  ## random networks with Batch Normalization on 3 processes, against one: make ranks N=1000
+	@$(RUN) -m tinygrad_bn run -n 3 tests/parallel/random_programs.py $(or $(N),200) $(SEED)
 
 mutants: $(TEST)  ## plant faults one by one and see which test notices; about ten minutes
 	@$(RUN) -m tests.mutants
 
 reference: $(TEST)  ## write docs/reference.md from the docstrings
 	@$(RUN) docs/make_reference.py
+
+notebooks: $(TEST)  ## run the notebooks and keep what they show
+	@$(RUN) docs/make_notebooks.py
 
 figures: $(TEST)  ## fill the measurements in the documentation: make figures FROM=out/results.json
 	@$(RUN) docs/make_measured.py $(FROM)

@@ -24,6 +24,7 @@ NAMES = (
     "credit_risk",
     "loss_landscape",
     "shallow_vs_deep",
+    "sync_bn",
     "build_your_own",
 )
 

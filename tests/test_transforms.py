@@ -570,3 +570,23 @@ def test_a_module_called_with_its_own_parameter_is_refused_and_functional_call_i
         grad(lambda w: ops.sum(ops.square(layer(inputs))))(layer.weight)
     found = grad(lambda w: ops.sum(ops.square(tg.nn.functional_call(layer, {"weight": w}, inputs))))(layer.weight)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_messages_name_the_transform_and_how_it_is_called():
+    x = np.ones(2)
+    with pytest.raises(ShapeError, match=r"hessian: the function must return one number[\s\S]*reduce to one number"):
+        tg.hessian(lambda x: x)(x)
+    with pytest.raises(ShapeError, match="hvp: the function must return one number"):
+        tg.hvp(lambda x: x, (x,), (x,))
+    with pytest.raises(ShapeError, match=r"grad: the function must return one number[\s\S]*jacobian"):
+        tg.grad(lambda x: x)(x)
+    for what in (tg.jvp, tg.hvp):
+        for primals, tangents in ((x, (x,)), ((x,), x), (tg.Tensor(x), tg.Tensor(x))):
+            with pytest.raises(ArgumentError, match=r"are a tuple, one for each argument[\s\S]*\(x,\), \(tangent,\)"):
+                what(lambda x: (x * x).sum(), primals, tangents)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None, True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ArgumentError, match="manual_seed: a whole number >= 0"):
+        tg.manual_seed(seed)

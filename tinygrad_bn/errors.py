@@ -6,8 +6,10 @@ the built-in exception that NumPy or PyTorch would raise, so ``except ValueError
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
+import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.ma import MaskedArray
 
@@ -66,6 +68,10 @@ class AnomalyError(TinygradError, FloatingPointError):
     """Anomaly mode: the first operation that made a NaN or an infinity."""
 
 
+class CollectiveError(TinygradError, RuntimeError):
+    """Processes that work together and do not do the same: one calls an all-reduce, another something else, or has ended."""
+
+
 class FileError(ArgumentError, OSError):
     """A file that cannot be written where it was asked for; ``errno`` says why, if the operating system did."""
 
@@ -76,6 +82,14 @@ class MissingFolderError(FileError, FileNotFoundError):
 
 class MissingPackageError(TinygradError, ImportError):
     """A package that this library does without until it is needed, such as one that only an extra brings."""
+
+
+class CompilerError(TinygradError, RuntimeError):
+    """The C compiler refused a program, took too long, or what it built cannot be loaded."""
+
+
+class MissingCompilerError(CompilerError):
+    """There is no C compiler."""
 
 
 class GradcheckError(TinygradError, AssertionError):
@@ -119,9 +133,35 @@ def unmasked(value: Any, what: str) -> Any:
     return value
 
 
+def is_foreign_array(value: Any) -> bool:
+    """Whether a value is an array of another library than NumPy, such as a torch.Tensor."""
+    return hasattr(type(value), "__dlpack__") and not isinstance(value, (np.ndarray, np.generic))
+
+
+def native(value: Any, what: str) -> Any:
+    """The value, unless it is a masked array, or another library's array, which would be copied, perhaps from a GPU.
+
+    Raises:
+        DTypeError: such an array.
+    """
+    if is_foreign_array(value):
+        got = f"{type(value).__module__}.{type(value).__qualname__}"
+        fix = "numpy.asarray(x) makes a NumPy array of it; program.record(...).run(x, xp=...) computes with it as it is"
+        raise DTypeError(explain(f"{what}: an array of another library", got=got, fix=fix))
+    return unmasked(value, what)
+
+
 def clean(text: str, longest: int = LONGEST) -> str:
     """A name fit to be shown: what is not printable replaced, and not too long."""
     safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: longest + 1])
     if not safe.strip():
         return "(blank)"
     return safe if len(safe) <= longest else safe[: longest - 1] + "…"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: letters of Chinese and the like two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )

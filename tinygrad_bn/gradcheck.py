@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engine import Variable, dtype_of, gradients, no_grad
-from .errors import ArgumentError, GradcheckError, explain, unmasked
+from .errors import ArgumentError, GradcheckError, explain, native
 from .kinds import Raw, Value
 from .random import generator
 from .tensor import Tensor
@@ -196,7 +196,7 @@ def _as_input(x: Any) -> Any:
         if x.requires_grad and not x.is_leaf:
             return x.detach().requires_grad_()
         return x
-    array = np.asarray(unmasked(x, "gradcheck"))
+    array = np.asarray(native(x, "gradcheck"))
     return Tensor(array, requires_grad=True) if array.dtype.kind == "f" else x
 
 

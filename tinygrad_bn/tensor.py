@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import ops
+from . import drawing, ops
 from .engine import Primitive, Variable, messages, write
 from .engine.leaving import copying
 from .engine.mode import current_mode, is_point
 from .engine.sweep import backward
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, GraphError, explain, unmasked
+from .errors import ArgumentError, DTypeError, GraphError, explain, native
 from .kinds import Array, DTypeLike, Value
 from .numpy_protocol import Operation, array_function, array_ufunc, bitwise_and, bitwise_or, bitwise_xor, invert
 from .ops.composed.axes import Axis
@@ -130,6 +130,10 @@ class Arithmetic(Elementwise):
     __imul__, __itruediv__ = _in_place("*=", ops.multiply), _in_place("/=", ops.divide)
     __ifloordiv__, __imod__ = _in_place("//=", ops.floor_divide), _in_place("%=", ops.remainder)
     __ipow__ = _in_place("**=", ops.power)
+
+    def draw(self, gradient: Value = None, **options: Any) -> Any:
+        """A picture of the graph behind this variable, which shows itself in a notebook; ``graph.draw`` has all options."""
+        return drawing.draw(self, gradient, **options)
 
     def __neg__(self) -> Value:
         return ops.negative(self)
@@ -287,7 +291,7 @@ class Tensor(Arithmetic):
         if isinstance(value, Variable):
             value = _outside_of_graph(value)._data
         try:
-            given = np.asarray(unmasked(value, "Tensor"))
+            given = np.asarray(native(value, "Tensor"))
             wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
                 "="
             )  # native, so equal is identical
@@ -544,6 +548,26 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
     return scalars
 
 
+def named(value: Value, symbol: str) -> Value:
+    """The value itself, for which formulas and pictures have a symbol from now on: ``x_hat = named(x_hat, "x̂")``.
+
+    Costs next to nothing, and does so where nobody draws, too.  A ``name`` that the user gives takes its place.
+
+    Args:
+        value: a variable, an object array of scalars (each gets the symbol with its index), or raw numbers, which
+            have no symbol.
+        symbol: as the textbook writes it.
+    """
+    if isinstance(value, Variable):
+        value._extra().symbol = symbol
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        several = value.size > 1
+        for index, scalar in np.ndenumerate(value):
+            if isinstance(scalar, Variable):
+                scalar._extra().symbol = f"{symbol}[{', '.join(map(str, index))}]" if several else symbol
+    return value
+
+
 def values_of(scalars: Value) -> Array:
     """The float values of an (object) array of scalars; elements that are plain numbers stay."""
     values: Array = np.vectorize(lambda v: v.item() if isinstance(v, Variable) else float(v), otypes=[float])(scalars)
@@ -568,4 +592,4 @@ def gradients_of(scalars: Value) -> Array:
     return gradients
 
 
-__all__ = ["Arithmetic", "Parameter", "Scalar", "Tensor", "gradients_of", "scalarize", "values_of"]
+__all__ = ["Arithmetic", "Parameter", "Scalar", "Tensor", "gradients_of", "named", "scalarize", "values_of"]

@@ -18,7 +18,7 @@ from .engine import Variable, dtype_of, enable_grad, gradients, is_grad_enabled,
 from .engine.mode import current_points, running_points
 from .engine.sweep import toposort
 from .engine.variable import next_stamp
-from .errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from .errors import ArgumentError, DTypeError, ShapeError, explain, native
 from .kinds import Raw, Value
 from .ops import reshape, stack
 from .ops import sum as sum_over
@@ -88,14 +88,23 @@ def grad(
 
 def value_and_grad(function: Function, argnums: int | Sequence[int] = 0, *, create_graph: bool = False) -> Function:
     """As ``grad(function, argnums)``, but the new function returns ``(value, gradient)``."""
+    return _value_and_grad("grad", function, argnums, create_graph)
 
+
+def _value_and_grad(what: str, function: Function, argnums: int | Sequence[int], create_graph: bool) -> Function:
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
         positions = _positions(argnums, args)
         run = _Run(function, args, kwargs, positions, create_graph, scalars=True)
         if run.value.size != 1:
-            got, fix = f"shape {run.value.shape}", "use jacobian, or vjp with a cotangent"
-            raise ShapeError(explain("grad: the function must return one number", got=got, fix=fix))
+            fix = (
+                "use jacobian, or vjp with a cotangent"
+                if what == "grad"
+                else "reduce to one number, or choose one of them"
+            )
+            raise ShapeError(
+                explain(f"{what}: the function must return one number", got=f"shape {run.value.shape}", fix=fix)
+            )
         found = tuple(run.given_back(g) for g in run.cotangents(None, retain_graph=False))
         return run.given_back(run.value), found if isinstance(argnums, Sequence) else found[0]
 
@@ -161,16 +170,22 @@ def jacobian(function: Function, argnums: int = 0) -> Function:
 
 def hessian(function: Function, argnums: int = 0) -> Function:
     """The function that returns all second derivatives of a function with one number as value."""
-    return jacobian(grad(function, argnums, create_graph=True), argnums)
+    return jacobian(_slopes("hessian", function, argnums), argnums)
 
 
 def hvp(function: Function, primals: Sequence[Value], tangents: Sequence[Value]) -> tuple[Value, ...]:
     """Hessian of a function with one number as value, times ``tangents``: one product per primal, no matrix made."""
     _check_tangents("hvp", primals, tangents)
     positions = tuple(range(len(primals)))
-    slopes = grad(function, positions, create_graph=True)
+    slopes = _slopes("hvp", function, positions)
     products: tuple[Any, ...] = grad(lambda *args: _contracted(slopes(*args), tangents), positions)(*primals)
     return products
+
+
+def _slopes(what: str, function: Function, argnums: int | Sequence[int]) -> Function:
+    """The gradient as a function that can be differentiated again."""
+    both = _value_and_grad(what, function, argnums, create_graph=True)
+    return functools.wraps(function)(lambda *args, **kwargs: both(*args, **kwargs)[1])
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
@@ -293,7 +308,7 @@ def _point(arg: Value, position: int, scalars: bool) -> Variable:
         return point
     if scalars and isinstance(arg, (float, int)):
         return Scalar(arg)
-    array = np.asarray(unmasked(arg, f"argument {position}"))
+    array = np.asarray(native(arg, f"argument {position}"))
     if array.dtype.kind not in "fiub":
         raise _not_differentiable(position, f"{type(arg).__name__}, dtype {array.dtype}")
     return Tensor(array if array.dtype.kind == "f" else array.astype(float), requires_grad=True)
@@ -313,7 +328,7 @@ def _as_variable(value: Value, point: Variable) -> Variable:
     """What the function returned; a number or an array that is no variable is a constant."""
     if isinstance(value, Variable):
         return value
-    array = np.asarray(unmasked(value, "the result"))
+    array = np.asarray(native(value, "the result"))
     if isinstance(value, (tuple, list, dict)) or array.dtype.kind not in "fiub":
         got = "an array of scalars" if isinstance(value, np.ndarray) else type(value).__name__
         fix = "return a single result; ops.stack puts several tensors into one"
@@ -331,6 +346,11 @@ def _positions(argnums: Any, args: Sequence[Any]) -> list[int]:
 
 
 def _check_tangents(what: str, primals: Sequence[Value], tangents: Sequence[Value]) -> None:
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if isinstance(given, (Variable, np.ndarray)):
+            fix = f"{what}(function, (x,), (tangent,))"
+            what = f"{what}: {name} are a tuple, one for each argument"
+            raise ArgumentError(explain(what, got=f"one {type(given).__name__}", fix=fix))
     if len(primals) != len(tangents):
         got = f"{len(tangents)} tangents for {len(primals)} primals"
         raise ArgumentError(explain(f"{what}: one tangent per primal", got=got))

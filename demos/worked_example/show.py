@@ -220,7 +220,7 @@ def explorer_page(path: Path) -> object:
     """The example as a page of the explorer, with the closed form beside the derived gradient."""
     from tinygrad_bn.explorer.examples import batch_norm  # it needs a library that the rest of the demo does not
 
-    return batch_norm(path)
+    return batch_norm().save(path)
 
 
 def backward_blocks(part: Mapping[str, Any]) -> list[Block]:

@@ -355,7 +355,9 @@ def test_rows_that_make_no_batch(rows, kind, message):
     assert "collate_fn=" in str(error.value)
 
 
-@pytest.mark.parametrize("dataset", [(i for i in range(3)), {0: 1}, {1, 2}, 5, None, iter([1])], ids=repr)
+@pytest.mark.parametrize(
+    "dataset", [(i for i in range(3)), {0: 1}, {1, 2}, 5, None, iter([1])], ids=lambda value: type(value).__name__
+)
 def test_what_has_no_numbered_rows(dataset):
     with pytest.raises(DTypeError, match="a length and numbered rows"):
         DataLoader(dataset)

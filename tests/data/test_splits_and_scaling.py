@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
-from tinygrad_bn.data import ArrayDataset, StandardScaler, random_split
+from tinygrad_bn.data import ArrayDataset, DataLoader, StandardScaler, random_split
 from tinygrad_bn.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -126,8 +126,43 @@ def test_splits_that_cannot_be_made(lengths, arguments, kind, message):
 
 
 def test_only_datasets_are_split():
-    with pytest.raises(DTypeError, match="ArrayDataset"):
-        random_split(np.ones(10), [5, 5])
+    for wrong in ((i for i in range(10)), {"a": 1}, 7):
+        with pytest.raises(DTypeError, match="random_split: a dataset has a length and numbered rows"):
+            random_split(wrong, [5, 5])
+    with pytest.raises(ArgumentError, match="no rows"):
+        random_split([], [0.5, 0.5])
+
+
+class Squares:
+    """A map-style dataset."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        if not isinstance(i, int) or not 0 <= i < 20:
+            raise IndexError(i)
+        return np.array([i, i * i]), i % 2
+
+
+@pytest.mark.parametrize("data", [Squares(), list(Squares()), [(np.arange(i), i) for i in range(20)]])
+def test_datasets_of_single_rows_are_split_into_views(data):
+    parts = random_split(data, [0.7, 0.3], seed=0, stratify=[i % 2 for i in range(20)])
+    numbers = [[int(row[-1]) if data[0][0].size == 0 else int(row[0][0]) for row in part] for part in parts]
+    assert [len(part) for part in parts] == [14, 6]
+    assert sorted(numbers[0] + numbers[1]) == list(range(20))
+    assert sum(i % 2 for i in numbers[1]) == 3
+    assert parts[0][-1] is data[numbers[0][-1]] or parts[0][-1][0].tolist() == data[numbers[0][-1]][0].tolist()
+    assert "14 of 20 rows" in repr(parts[0])
+    with pytest.raises(IndexError):
+        parts[0][14]
+
+
+def test_a_part_of_single_rows_is_loaded_in_batches():
+    part, _ = random_split(Squares(), [0.5, 0.5], seed=3)
+    batches = list(DataLoader(part, batch_size=4, shuffle=True, seed=0))
+    assert [x.shape for x, _ in batches] == [(4, 2), (4, 2), (2, 2)]
+    assert sorted(int(n) for x, _ in batches for n in x[:, 0]) == part.indices
 
 
 # -- scaling ------------------------------------------------------------------------------------------------------------

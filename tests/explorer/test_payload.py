@@ -1,9 +1,8 @@
-"""What the page is given: the engine's gradients, every contribution, checks, rules, pictures; also for odd values."""
+"""What the page is given: a program that computes the engine's gradients and contributions, names, rules; odd values too."""
 
 from __future__ import annotations
 
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -11,152 +10,168 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tests.graph.programs import COTANGENT, batch_norm, batch_norm_of_scalars, network
-from tinygrad_bn import ops
+from tests.graph.programs import COTANGENT, batch_norm, network
+from tinygrad_bn import functional, nn, ops
 from tinygrad_bn.errors import ArgumentError, ShapeError
 from tinygrad_bn.explorer import payload as payload_module
-from tinygrad_bn.explorer.examples import steps_without_waiting
-from tinygrad_bn.explorer.payload import Invariant, Order, array, payload
+from tinygrad_bn.explorer.examples import without_waiting
+from tinygrad_bn.explorer.payload import Invariant, Lesson, Order, payload
+from tinygrad_bn.program import Program, evaluate
+from tinygrad_bn.program.written import _back
 
 RNG = np.random.default_rng(3)
 
 
-def by_symbol(content: dict[str, Any]) -> dict[str, str]:
-    return {node["symbol"]: node_id for node_id, node in content["nodes"].items()}
+class Numbers:
+    """Every value of a payload's program, as Python computes them from nothing but the payload."""
+
+    def __init__(self, content: dict[str, Any], order: int = 0, inputs: list[Any] | None = None) -> None:
+        self.content = json.loads(json.dumps(content, allow_nan=False))
+        self.walk = self.content["walks"][order]
+        self.program = Program.from_json(json.dumps(self.walk["program"]))
+        given = [_back(x) for x in self.content["inputs"]] if inputs is None else inputs
+        self.given = [float(x) if isinstance(x, (int, float)) else x for x in given]
+        n = next(
+            (len(x) for e, x in zip(self.program.inputs, self.given) if e.shape and not isinstance(e.shape[0], int)),
+            None,
+        )
+        with np.errstate(all="ignore"):
+            self.results = evaluate(self.program, self.given, n)
+
+    def node(self, name: str) -> int:
+        return next(i for i, node in enumerate(self.content["nodes"]) if node["name"] == name)
+
+    def value(self, name: str) -> Any:
+        return self.results[self.walk["numbers"][self.node(name)]]
+
+    def gradient(self, name: str) -> Any:
+        return self.results[self.walk["gradients"][self.node(name)]]
 
 
-def last_gradients(content: dict[str, Any], order: int = 0) -> dict[str, Any]:
-    """Gradients after the last step, as the page computes them."""
-    known = dict(content["seeds"])
-    for step in content["orders"][order]["steps"]:
-        known.update({part["to"]: part["after"] for part in step["parts"]})
-    return known
-
-
-def test_the_last_gradients_are_those_of_backward() -> None:
+def test_the_gradients_are_those_of_backward() -> None:
     net, _ = network()
-    out = net(RNG.standard_normal((6, 3)).astype(np.float32))
+    x = tg.Tensor(RNG.standard_normal((6, 3)).astype(np.float32), requires_grad=True, name="x")
+    out = net(x)
     cotangent = RNG.standard_normal((6, 2)).astype(np.float32)
-    content = payload(out, cotangent, module=net)
+    found = Numbers(payload(out, cotangent, module=net))
     out.backward(cotangent)
-    found, ids = last_gradients(content), by_symbol(content)
-    for name, parameter in net.named_parameters():
-        assert found[ids[name]]["exact"] == parameter.grad.numpy().ravel().tolist()
-        assert found[ids[name]] == content["nodes"][ids[name]]["grad"]
+    for name, variable in (*net.named_parameters(), ("x", x)):
+        np.testing.assert_array_equal(found.gradient(name), variable.grad.numpy())
 
 
 def test_every_step_adds_up() -> None:
-    """Contributions: before + given = after, the local derivative times g is the contribution, sums undo broadcasting."""
+    """Contributions: before + given = after; those of a step come one after the other; un-broadcasting is said."""
     layer, y = batch_norm()
-    content = payload(y, RNG.standard_normal((4, 1)), module=layer)
-    summed, fan_out = 0, 0
-    for step in content["orders"][0]["steps"]:
+    found = Numbers(payload(y, RNG.standard_normal((4, 1)), module=layer))
+    known = {}
+    summed = fan_out = 0
+    for step in found.walk["steps"]:
         for part in step["parts"]:
-            given, after = np.array(part["given"]["exact"]), np.array(part["after"]["exact"])
-            if part["before"] is not None:
+            given, after = found.results[part["given"]], found.results[part["after"]]
+            summed += bool(part["reduced"])
+            assert np.shape(found.results[part["returned"]]) == np.shape(given) or part["reduced"]
+            if part["before"] is None:
+                np.testing.assert_array_equal(given, after)
+            else:
                 fan_out += 1
-                np.testing.assert_allclose(np.array(part["before"]["exact"]) + given, after, rtol=1e-12)
-            if part["local"] is not None:
-                product = np.array(part["local"]["exact"]) * np.array(step["upstream"]["exact"])
-                summed += bool(part["reduced"])
-                np.testing.assert_allclose(product.sum() if part["reduced"] else product, given, rtol=1e-12, atol=1e-15)
-    assert summed >= 3  # x - mean, / sigma, weight, bias
-    assert fan_out >= 2  # x and x - mean are used twice
-
-
-def test_numeric_checks_agree_with_the_gradients_and_would_notice_an_error() -> None:
-    net, loss = network()
-    content = payload(loss, None, module=net)
-    found = last_gradients(content)
-    assert {content["nodes"][i]["symbol"] for i in content["checks"]} == {name for name, _ in net.named_parameters()}
-    for node_id, check in content["checks"].items():
-        np.testing.assert_allclose(check["exact"], found[node_id]["exact"], atol=2e-5)
-    wrong = tg.Primitive("wrong", lambda x: x**2, lambda g, out, x: g * x)
-    bad = payload(wrong(tg.Tensor([3.0], requires_grad=True)), None)
-    assert last_gradients(bad)["n0"]["exact"] == [3.0]
-    assert bad["checks"]["n0"]["exact"] == pytest.approx([6.0])
-
-
-def test_a_budget_keeps_the_check_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload_module, "MOST_REPLAYED", 2 * 3)
-    x, w = tg.Scalar(3.0, name="x"), tg.Tensor(np.ones(4), requires_grad=True)
-    assert set(payload(x * 1.0, None)["checks"]) == {"n0"}  # one leaf of one element, three nodes
-    assert payload((w * 1.0).sum(), None)["checks"] == {}
+                assert known[part["to"]] == part["before"]
+                np.testing.assert_allclose(found.results[part["before"]] + given, after, rtol=1e-15)
+            known[part["to"]] = part["after"]
+    assert summed == 4  # x - mean, / sigma, weight, bias
+    assert fan_out == 2  # x and x - mean are used twice
 
 
 def test_waiting_for_all_gradients_matters() -> None:
     a = tg.Scalar(1.0, name="a")
     b = a + a
     c = b + b
-    wrong = payload(c, None, orders=[Order("wrong", steps_without_waiting(c))])
-    assert last_gradients(wrong)["n0"]["exact"] == [2.0]
-    assert last_gradients(payload(c, None))["n0"]["exact"] == [4.0]
-    assert wrong["checks"]["n0"]["exact"] == pytest.approx([4.0])
+    content = payload(c, None, orders=[Order("right", payload_module.engines), Order("wrong", without_waiting)])
+    assert [Numbers(content, order).gradient("a") for order in (0, 1)] == [4.0, 2.0]
 
 
 def test_the_faulty_order_is_right_where_nothing_is_used_twice() -> None:
     x = tg.Scalar(0.5, name="x")
-    y = (x * 3.0).exp()
-    found = last_gradients(payload(y, None, orders=[Order("", steps_without_waiting(y))]))
-    assert found["n0"]["exact"] == pytest.approx([3.0 * np.exp(1.5)])
+    found = Numbers(payload((x * 3.0).exp(), None, orders=[Order("", without_waiting)]))
+    assert found.gradient("x") == pytest.approx(3.0 * np.exp(1.5))
 
 
-def test_invariants_hold_at_the_end() -> None:
+def test_the_same_program_for_any_number_of_rows() -> None:
+    def made(n: int) -> Any:
+        x = tg.Tensor(np.arange(1.0, n + 1.0).reshape(n, 1), requires_grad=True, name="x")
+        return functional.batch_norm(x, training=True)
+
+    content = payload(made(4), COTANGENT, lesson=Lesson(resized=lambda n: (made(n), np.ones((n, 1)))))
+    x, dy = RNG.standard_normal((7, 1)), RNG.standard_normal((7, 1))
+    leaf = tg.Tensor(x, requires_grad=True)
+    functional.batch_norm(leaf, training=True).backward(dy)
+    np.testing.assert_allclose(Numbers(content, inputs=[x, dy]).gradient("x"), leaf.grad.numpy(), rtol=1e-12)
+    rules = [part["rule"] for step in content["walks"][0]["steps"] for part in step["parts"]]
+    assert any("<mi>N</mi>" in rule for rule in rules)
+    assert not any("<mn>4</mn>" in rule for rule in rules)
+    with pytest.raises(ArgumentError, match="another computation for another number of rows"):
+        payload(
+            made(4), COTANGENT, lesson=Lesson(resized=lambda n: (made(n) if n < 6 else made(n) * 2.0, np.ones((n, 1))))
+        )
+
+
+def test_names_occur_once_and_are_counted_without_gaps() -> None:
+    x, again = (tg.Tensor([1.0, 2.0], requires_grad=True, name="x") for _ in range(2))
+    taken = tg.Tensor([1.0, 2.0], requires_grad=True, name="v2")
+    y = ops.exp(x * again) * 4.0 + taken
+    names = [node["name"] for node in payload(y.sum(), None)["nodes"] if node["kind"] != "number"]
+    assert names == ["x", "x_2", "v1", "v3", "v4", "v2", "v5", "v6"]
+
+
+def test_symbols_of_a_lesson_and_constants_with_a_name() -> None:
     layer, y = batch_norm()
-    x = next(v for v in tg.graph.tracing.trace_ids(y) if v.name == "x")
-    content = payload(y, COTANGENT, module=layer, invariants=[Invariant("sum", x, 1.0)], facts=[("half", 0.5)])
-    label, node_id, weights = content["invariants"][0]
-    assert (label, content["nodes"][node_id]["symbol"], weights) == ("sum", "x", [1.0] * 4)
-    assert np.dot(weights, last_gradients(content)[node_id]["exact"]) == pytest.approx(0, abs=1e-15)
-    assert content["facts"] == [["half", array(0.5)]]
+    lesson = Lesson(symbols=["μ", "c"], names={"weight": "γ"}, constants={1e-5: "ε"})
+    nodes = {node["name"]: node for node in payload(y, COTANGENT, module=layer, lesson=lesson)["nodes"]}
+    assert nodes["μ"]["op"] == "mean"
+    assert nodes["γ"]["kind"] == "parameter"
+    assert nodes["ε"]["kind"] == "constant"
+    assert nodes["bias"]["kind"] == "parameter"
 
 
-@pytest.mark.parametrize(
-    ("value", "text", "cells"),
-    [
-        (np.empty((0, 3)), "empty", 0),
-        (np.array([np.nan, np.inf, -np.inf, 2.0]), "NaN  +inf  -inf  2", 4),
-        (np.zeros(3), "0  0  0", 3),
-        (np.arange(65.0), "0 … 32 … 64", None),
-        (np.full(65, np.nan), "no finite element", None),
-        (np.array([True, False]), "1  0", 2),
-        (2.5, "2.5", 1),
-    ],
-)
-def test_arrays(value: Any, text: str, cells: int | None) -> None:
-    found = array(value)
-    assert found["text"] == text
-    assert found["shape"] == list(np.shape(value))
-    assert (None if found["cells"] is None else len(found["cells"])) == cells
-    json.dumps(found, allow_nan=False)
-    assert all(-1 <= heat <= 1 for _, heat in found["cells"] or [])
+def test_invariants_name_their_values() -> None:
+    layer, y = batch_norm()
+    x = y.inputs[0].inputs[1].inputs[0].inputs[0]
+    content = payload(y, COTANGENT, module=layer, invariants=[Invariant("sum", x)])
+    assert content["invariants"] == [["sum", next(i for i, n in enumerate(content["nodes"]) if n["name"] == "x"), None]]
 
 
 def wanting(*values: float) -> tg.Tensor:
     return tg.Tensor(np.array(values), requires_grad=True, name="leaf")
 
 
+MINE = tg.Primitive("mine", lambda x: x**2, lambda g, out, x: g * x * 2.0)
 ODD = {
-    "large": lambda: (ops.sum(ops.exp(tg.Tensor(np.ones((10, 10)), requires_grad=True))), None),
-    "empty": lambda: (tg.Tensor(np.empty((0, 3)), requires_grad=True) * 2.0, np.empty((0, 3))),
-    "root of zero": lambda: (tg.Scalar(0.0).sqrt(), None),
-    "overflow": lambda: (tg.Scalar(1e300) * 1e300, None),
-    "power of zero": lambda: (tg.Scalar(0.0) ** tg.Scalar(0.5), None),
+    "large": lambda: (ops.sum(ops.exp(tg.Tensor(np.ones((10, 10)), requires_grad=True, name="leaf"))), None),
+    "empty": lambda: (tg.Tensor(np.empty((0, 3)), requires_grad=True, name="leaf") * 2.0, np.empty((0, 3))),
+    "root of zero": lambda: (tg.Scalar(0.0, name="leaf").sqrt(), None),
+    "overflow": lambda: (tg.Scalar(1e300, name="leaf") * 1e300, None),
     "infinite": lambda: (ops.log(wanting(0.0, 1.0)), np.ones(2)),
     "leaf as output": lambda: ([(leaf := wanting(1.0, 2.0)) * 2.0, leaf], [np.ones(2), np.ones(2)]),
-    "zero-dimensional": lambda: (ops.sum(wanting(1.0, 2.0)), None),
     "comparison": lambda: (ops.where((leaf := wanting(1.0, 2.0)) > 1.5, leaf, leaf * 0.1).sum(), None),
+    "own primitive": lambda: (MINE(wanting(1.0, 2.0)).sum(), None),
+    "scalars": lambda: (
+        functional.batch_norm(tg.scalarize([[1.0], [2.0], [4.0]], name="leaf"), training=True),
+        np.eye(3)[:, :1],
+    ),
+    "draw": lambda: (functional.dropout(wanting(1.0, 2.0), 0.5, training=True).sum(), None),
 }
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_odd_programs_become_json(case: str) -> None:
+def test_odd_programs(case: str) -> None:
     with np.errstate(all="ignore"):
         content = payload(*ODD[case]())
-    again = json.loads(json.dumps(content, allow_nan=False))
-    assert again["views"][0]["svg"].startswith("<svg")
-    assert set(again["nodes"]) == set(again["views"][0]["standsFor"])
-    assert set(last_gradients(again)) == {i for i, node in again["nodes"].items() if node["wants"]}
+    json.dumps(content, allow_nan=False)
+    assert content["unknown"] == (["mine"] if case == "own primitive" else [])
+    assert len(content["walks"][0]["held"]) == (1 if case in ("own primitive", "draw") else 0)
+    if case not in ("own primitive", "draw"):
+        found = Numbers(content)
+        leaf = next(node["name"] for node in content["nodes"] if node["kind"] == "input")
+        assert np.shape(found.gradient(leaf)) == np.shape(found.value(leaf))
 
 
 def test_an_output_needs_a_cotangent() -> None:
@@ -164,11 +179,23 @@ def test_an_output_needs_a_cotangent() -> None:
         payload(wanting(1.0, 2.0) * 2.0, None)
 
 
+def test_what_is_too_large_for_a_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_module, "MOST_NODES", 20)
+    x = tg.Scalar(1.0)
+    for _ in range(21):
+        x = x * 1.0
+    with pytest.raises(ArgumentError, match="21 operations"):
+        payload(x, None)
+    monkeypatch.setattr(payload_module, "MOST_NUMBERS", 3)
+    with pytest.raises(ArgumentError, match="4 numbers in its leaves"):
+        payload(wanting(1.0, 2.0, 3.0, 4.0).sum(), None)
+
+
 # -- rules ---------------------------------------------------------------------------------------------------------------
 
 
-def rules_of(y: Any) -> dict[str, str]:
-    return {part["to"]: part["rule"] for part in payload(y, None)["orders"][0]["steps"][0]["parts"]}
+def rules_of(y: Any) -> list[str]:
+    return [read(part["rule"]) for part in payload(y, None)["walks"][0]["steps"][0]["parts"]]
 
 
 def read(markup: str) -> str:
@@ -179,111 +206,36 @@ def test_rules_are_written_with_the_nodes_own_names() -> None:
     x, w = tg.Scalar(2.0, name="x"), tg.Scalar(3.0, name="w")
     y = x / w
     y.name = "ratio"
-    assert {i: read(rule) for i, rule in rules_of(y).items()} == {
-        "n0": "gw",
-        "n1": "g·(ratio-w)",
-    }  # g/w, g·(ratio/(-w))
-    assert "<mfrac>" in rules_of(y)["n0"]
-    assert read(rules_of(tg.Scalar(2.0, name="x") ** 3)["n0"]) == "g·(3·(x^2))"
+    assert rules_of(y) == ["gw", "g·(ratio-w)"]  # g/w, g·(ratio/(-w))
+    assert rules_of(tg.Scalar(2.0, name="x") ** 3) == ["g·(3·(x^2))"]
+    assert rules_of(tg.Scalar(2.0, name="a−b") * w) == ["g·w", "g·(a−b)"]
 
 
 def test_a_rule_at_a_tie_is_the_one_that_ran() -> None:
     a, b = tg.Scalar(1.0, name="a"), tg.Scalar(1.0, name="b")
-    part = payload(ops.maximum(a, b), None)["orders"][0]["steps"][0]["parts"][0]
-    assert part["given"]["text"] == "0.5"
-    assert read(part["rule"]) == "(g·0.5)if(a=b)else(gif(a>b)else0)"
+    content = payload(ops.maximum(a, b), None)
+    assert Numbers(content).gradient("a") == 0.5
+    assert rules_of(ops.maximum(a, b))[0] == "(g·0.5)if(a=b)else(gif(a>b)else0)"
 
 
 def test_hostile_names_stay_text_in_rules() -> None:
     x, w = tg.Scalar(2.0, name="x"), tg.Scalar(-1.5e7, name="</math><script>alert(1)</script>")
-    assert read(rules_of(x * w)["n0"]) == "g·</math><script>alert(1)</script>"
-    assert "<mn>-1.5e+07</mn>" in rules_of(x * -1.5e7)["n0"]
+    assert rules_of(x * w)[0] == "g·</math><script>alert(1)</script>"
 
 
-# -- pictures ------------------------------------------------------------------------------------------------------------
-
-
-def nodes_in(svg: str) -> set[str]:
-    found = {e.findtext("{*}title") for e in ElementTree.fromstring(svg).iter() if e.get("class") == "node"}
-    return {title for title in found if title is not None}
-
-
-def test_one_picture_per_combination_of_closed_modules() -> None:
-    layer, y = batch_norm()
-    content = payload(y, COTANGENT, module=layer)
-    names = ["/".join(path) for path in content["modules"]]
-    assert names == [
-        "BatchNorm1d",
-        *(f"BatchNorm1d/{part}" for part in ("mean", "normalize", "scale and shift", "variance")),
-    ]
-    closed = [tuple(view["closed"]) for view in content["views"]]
-    assert len(set(closed)) == len(closed) == 2**4 + 1  # the four parts, each open or closed; and the layer as a whole
-    for view in content["views"]:
-        shown = nodes_in(view["svg"])
-        assert shown == set(view["standsFor"].values()) == set(view["faces"])
-        assert all(view["standsFor"][face] == shown_as for shown_as, face in view["faces"].items())
-
-
-def test_a_closed_module_shows_what_leaves_it() -> None:
-    layer, y = batch_norm()
-    content = payload(y, COTANGENT, module=layer)
-    for view in content["views"]:
-        for shown, face in view["faces"].items():
-            group = next(
-                e for e in ElementTree.fromstring(view["svg"]).iter()
-                if e.get("class") == "node" and e.findtext("{*}title") == shown
-            )  # fmt: skip
-            words = [" ".join(t.split()) for t in group.itertext()]
-            node = content["nodes"][face]
-            assert " ".join(node["value"]["text"].split()) in words or node["kind"] == "constant"
-
-
-def test_many_modules_close_by_depth() -> None:
-    net, loss = network()
-    content = payload(loss, None, module=net)
-    assert len(content["modules"]) > payload_module.MOST_SCOPES
-    assert len(content["views"]) == 1 + max(map(len, content["modules"]))
-    sizes = [len(view["faces"]) for view in content["views"]]
-    assert sizes == sorted(sizes, reverse=True)
-
-
-def test_scopes_with_a_slash_in_their_name() -> None:
+def test_scopes_and_lines_of_code() -> None:
     x = tg.Scalar(2.0)
-    with tg.scope("a/b"), tg.scope("</script>"):
-        y = x * 3.0
-    content = payload(y, None)
-    assert content["modules"] == [["a/b"], ["a/b", "</script>"]]
-    assert [view["closed"] for view in content["views"]] == [[], [0], [1]]
-    assert len(content["views"][1]["faces"]) == 2  # x, and the closed scope with its constant
-
-
-def test_large_graphs_start_with_modules_closed_or_are_refused() -> None:
-    x = tg.Scalar(1.0, name="x")
-    with tg.scope("many"):
-        y = x
-        for _ in range(200):
-            y = y * 1.0
-    assert [view["closed"] for view in payload(y, None)["views"]] == [[0]]
-    for _ in range(200):
-        y = y + 1.0
-    with pytest.raises(ArgumentError, match="801 nodes"):
-        payload(y, None)
-
-
-def test_scalars_of_each_element() -> None:
-    layer, y = batch_norm()
-    content = payload(y, COTANGENT, module=layer, scalars=batch_norm_of_scalars())
-    assert [zoom["label"] for zoom in content["zoom"]] == [f"element {i}" for i in range(4)]
-    text = " ".join(ElementTree.fromstring(content["zoom"][0]["svg"]).itertext())
-    assert re.search(r"x\[0, 0\].*0\.2683", text, re.DOTALL)  # the gradient of y[0] alone, as in the worked example
-    assert payload(y, COTANGENT, scalars=tg.scalarize(np.ones(9)))["zoom"] == []
-
-
-def test_lines_of_code() -> None:
-    x = tg.Scalar(2.0)
-    with tg.record_sites():
+    with tg.record_sites(), tg.scope("a/b"), tg.scope("</script>"):
         y = x.exp()
-    node = payload(y, None)["nodes"]["n1"]
+    node = payload(y, None)["nodes"][1]
+    assert node["scope"] == ["a/b", "</script>"]
     assert node["code"] == "y = x.exp()"
-    assert re.fullmatch(r"test_payload\.py:\d+", node["site"])
-    assert payload(x.exp(), None)["nodes"]["n1"]["code"] == ""
+    assert node["site"].startswith("test_payload.py:")
+    assert payload(x.exp(), None)["nodes"][1]["code"] == ""
+
+
+def test_buffers_are_told_from_parameters() -> None:
+    layer = nn.BatchNorm1d(1, dtype=float)
+    y = layer.eval()(tg.Tensor([[1.0], [2.0]], requires_grad=True, name="x"))
+    kinds = {node["name"]: node["kind"] for node in payload(y, np.ones((2, 1)), module=layer)["nodes"]}
+    assert (kinds["running_mean"], kinds["weight"], kinds["x"]) == ("buffer", "parameter", "input")

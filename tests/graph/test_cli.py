@@ -57,9 +57,9 @@ def test_text_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_own_function_and_module(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["graph", f"{model}:f", "--shape", "2,3", "--shape", "3", "--sites"]) == 0
-    assert "v2 = x0 · x1" in capsys.readouterr().out
+    assert "v1 = x0 · x1" in capsys.readouterr().out
     assert main(["graph", f"{model}:Net", "--shape", "4,3", "--view", "module"]) == 0
-    assert "layer  [group]" in capsys.readouterr().out
+    assert "layer (Linear)  [group]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_options_of_another_target(words: str, users: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("one --shape 2", "x · 2"), ("none", "v0 · 2"), ("default --shape 2", "x · 2"), ("loss", "Σ v2"),
+    [("one --shape 2", "x · 2"), ("none", "v1 · 2"), ("default --shape 2", "x · 2"), ("loss", "Σ v2"),
      ("pair --shape 2", "x + 1"), ("same --shape 2", "x · 2"), ("table --shape 2", "logits"), ("nested --shape 2", "x - 1"),
      ("record --shape 2", "loss"), ("named --shape 2", "second"), ("embedding --input 0,2,1", "weight"),
      ("embedding --shape 3:int", "weight"), ("embedding --input 0,1;2,3", "weight"), ("one --input 0.5,-2", "0.5  -2"),
@@ -386,15 +386,42 @@ def test_after_a_page_is_written_one_knows_what_to_do_with_it(users: Path, capsy
 
 def test_a_core_install_says_what_brings_the_rest(users: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr("tinygrad_bn.graph.layout.programs", lambda kind: [])
-    for words in (
-        ["graph", "bn", "-o", "a.svg"],
-        ["explore", "bn"],
-        ["explore", "examples"],
-        ["explore", "users.py:loss"],
-    ):
-        assert main(words) == 2
-        assert "pip install 'tinygrad-bn[draw]'" in capsys.readouterr().err
+    assert main(["graph", "bn", "-o", "a.svg"]) == 2
+    assert "pip install 'tinygrad-bn[draw]'" in capsys.readouterr().err
     assert main(["graph", "bn"]) == 0
+    assert main(["explore", "bn"]) == 0  # the page lays itself out
     monkeypatch.setitem(sys.modules, "graphviz", None)
     assert main(["graph", "bn", "-o", "a.dot"]) == 2
     assert "pip install graphviz" in capsys.readouterr().err
+
+
+def test_a_function_that_fails_is_drawn_as_far_as_it_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("from tinygrad_bn import nn\nnet = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(3, 1))\n")
+    assert main(["graph", f"{file}:net", "--shape", "4,3", "-o", str(tmp_path / "broken.svg")]) == 2
+    shown = capsys.readouterr()
+    assert "Linear failed in Sequential / 2" in shown.out
+    assert "wrong input size" in shown.err
+    assert "#B00020" in (tmp_path / "broken.svg").read_text().upper()
+    assert main(["graph", f"{file}:missing", "--shape", "4,3", "-o", str(tmp_path / "none.svg")]) == 2
+    assert not (tmp_path / "none.svg").exists()
+
+
+def test_the_incoming_gradient_of_bn_is_that_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "bn"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split("  ")[0] == "y = v3 + β"
+    assert last.endswith("1  0  0  0")
+
+
+def test_a_slide_and_a_sharp_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bn.png"
+    assert main(["graph", "bn", "--slide", "--scale", "0.5", "--close", "BatchNorm1d/mean", "-o", str(file)]) == 0
+    assert int.from_bytes(file.read_bytes()[16:20], "big") == 960
+    for words in (
+        ["--slide"],
+        ["--scale", "2", "-o", str(tmp_path / "bn.svg")],
+        ["--slide", "--rankdir", "LR", "-o", str(file)],
+    ):
+        assert main(["graph", "bn", *words]) == 2
+    assert capsys.readouterr().err.count("would have no effect") == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_bn as tg
+from tests.program.test_program_json import HOSTILE, places
+from tinygrad_bn import nn
 from tinygrad_bn.errors import ArgumentError, GraphError, ShapeError
 from tinygrad_bn.graph import Graph, Value, backward_steps, trace, trace_backward
+from tinygrad_bn.graph.dot import to_dot
+from tinygrad_bn.graph.plain import to_mermaid, to_text
 
 from .programs import COTANGENT, batch_norm, batch_norm_of_scalars, network
 
@@ -275,3 +280,40 @@ def test_slow_motion_passes_over_what_no_gradient_reaches() -> None:
     unreached = x * 3.0
     steps = backward_steps([first(x, unreached)], [np.ones(2)])
     assert [step.result.primitive.name for step in steps] == ["first"]
+
+
+def test_attacks_on_the_json_of_a_graph() -> None:
+    """One place after another becomes something else: refused in the library's words, or shown without harm."""
+    layer = nn.BatchNorm1d(2)
+    text = trace(layer(np.arange(6.0).reshape(3, 2)), module=layer).to_json()
+    everything = list(places(json.loads(text)))
+    hostile = [
+        *HOSTILE,
+        math.inf,
+        math.nan,
+        10**400,
+        "Infinity",
+        "n0",
+        ["n0"],
+        {"a": {"b": [1]}},
+        "\x1b]0;x\x07",
+        "a" * 10**5,
+    ]
+    rng = np.random.default_rng(0)
+    counts = {"refused": 0, "read": 0}
+    for _ in range(200):
+        path = everything[rng.integers(1, len(everything))]
+        inside = changed = json.loads(text)
+        for key in path[:-1]:
+            inside = inside[key]
+        inside[path[-1]] = hostile[rng.integers(len(hostile))]
+        try:
+            graph = Graph.from_json(json.dumps(changed))
+        except ArgumentError as error:
+            counts["refused"] += 1
+            assert all(line.isprintable() for line in str(error).splitlines())  # noqa: PT017
+            continue
+        counts["read"] += 1
+        for shown in (to_text(graph), to_mermaid(graph), to_dot(graph)):
+            assert "\x1b" not in shown
+    assert min(counts.values()) > 50

@@ -14,10 +14,15 @@ from tinygrad_bn import nn
 Array = np.ndarray[Any, Any]
 
 
+def of_torch(name: str) -> Any:
+    """PyTorch's layer; its SyncBatchNorm refuses processors, and one process alone has nothing to synchronise."""
+    return getattr(torch.nn, "BatchNorm1d" if name == "SyncBatchNorm" else name)
+
+
 def twins(name: str, *args: Any, **settings: Any) -> tuple[nn.Module, torch.nn.Module]:
     """Our layer and PyTorch's, both in float64, with PyTorch's parameters moved off their symmetric first values."""
     torch.manual_seed(0)
-    theirs = getattr(torch.nn, name)(*args, **settings).double()
+    theirs = of_torch(name)(*args, **settings).double()
     with torch.no_grad():
         for i, parameter in enumerate(theirs.parameters()):
             parameter += torch.tensor(random_like(tuple(parameter.shape), 10 + i)) * 0.3

@@ -18,7 +18,7 @@ NEEDED = {
     "InstanceNorm3d": (3,), "Softmax": (1,), "LogSoftmax": (1,), "Conv1d": (2, 2, 1), "Conv2d": (2, 2, 1),
     "Conv3d": (2, 2, 1), "ConvTranspose1d": (2, 2, 1), "ConvTranspose2d": (2, 2, 1), "ConvTranspose3d": (2, 2, 1),
     "MaxPool1d": (2,), "MaxPool2d": (2,), "MaxPool3d": (2,), "AvgPool1d": (2,), "AvgPool2d": (2,), "AvgPool3d": (2,),
-    "AdaptiveAvgPool1d": (2,), "AdaptiveAvgPool2d": (2,), "AdaptiveAvgPool3d": (2,),
+    "AdaptiveAvgPool1d": (2,), "AdaptiveAvgPool2d": (2,), "AdaptiveAvgPool3d": (2,), "SyncBatchNorm": (3,),
 }  # fmt: skip
 NONE_MEANS_SOMETHING = {
     "padding_idx", "stride", "divisor_override", "momentum", "output_size", "weight", "pos_weight", "eps"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tinygrad_bn as tg
-from tests.nn.layer_parity import compare, twins
+from tests.nn.layer_parity import compare, of_torch, twins
 from tests.oracles import random_like
 from tinygrad_bn import nn
 from tinygrad_bn.program import record
@@ -85,6 +85,7 @@ LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("BatchNorm3d", (2,), {"momentum": 0.3}, (2, 2, 2, 3, 2)),
     ("BatchNorm1d", (3,), {"bias": False}, (4, 3)),
     ("BatchNorm2d", (3,), {"bias": False, "affine": False, "track_running_stats": False}, (2, 3, 2, 2)),
+    ("SyncBatchNorm", (3,), {"momentum": 0.3}, (4, 3, 2)),
     ("LayerNorm", (4,), {}, (3, 4)),
     ("LayerNorm", (1,), {}, (3, 1)),
     ("LayerNorm", ((1, 1),), {"eps": 0.5, "elementwise_affine": False}, (2, 1, 1)),
@@ -153,7 +154,7 @@ def test_float32_stays_float32_by_default(name, args, settings, shape):
 
 @pytest.mark.parametrize(("name", "args", "settings", "shape"), LAYERS, ids=IDS)
 def test_state_has_pytorchs_names_shapes_and_order(name, args, settings, shape):
-    theirs = getattr(torch.nn, name)(*args, **settings)
+    theirs = of_torch(name)(*args, **settings)
     ours = getattr(nn, name)(*args, **settings)
     expected = {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected

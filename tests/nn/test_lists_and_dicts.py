@@ -222,3 +222,14 @@ def test_a_hook_may_remove_itself_and_the_same_hook_may_be_there_twice():
     again.remove()
     layer(1.0)
     assert len(calls) == 3
+
+
+class Forgets(nn.Module):
+    def forward(self, x):
+        x + 1.0
+
+
+def test_a_module_that_returns_nothing_is_named():
+    with pytest.raises(DTypeError, match=r"module '1' gets nothing[\s\S]*return"):
+        nn.Sequential(Forgets(), nn.Linear(2, 2))(np.ones((1, 2)))
+    assert nn.Sequential(nn.Identity(), Forgets())(np.ones(2)) is None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import pickle
 import threading
+import types
 import weakref
 from collections import deque
 
@@ -282,7 +284,19 @@ def test_a_generator_of_parameters_that_is_left_half_way_disturbs_no_other():
 
 # -- what hides -----------------------------------------------------------------------------------------------------------
 
+
+def boxed(x):
+    box = np.empty(1, object)
+    box[0] = x
+    return box
+
+
 PLAIN = {
+    "object array": boxed,
+    "keys of a dict": lambda x: {x: 1},
+    "values": lambda x: {"a": x}.values(),
+    "partial": lambda x: functools.partial(print, x),
+    "namespace": lambda x: types.SimpleNamespace(a=x),
     "list": lambda m: [m],
     "tuple": lambda m: (1, m),
     "dict": lambda m: {"a": m},

@@ -155,5 +155,5 @@ def test_sorting_by_take_along_axis_carries_the_gradient_back() -> None:
 )
 @pytest.mark.parametrize("kind", [Tensor, np.asarray])
 def test_what_cannot_be_an_index(kind: Any, index: Any, error: Any) -> None:
-    with pytest.raises(error, match=r"getitem|take_slice|gather"):
+    with pytest.raises(error, match=r"^x\["):
         ops.getitem(kind(np.zeros(SHAPE)), index)

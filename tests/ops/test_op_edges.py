@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tinygrad_bn as tg
 from tests.ops.op_cases import ELEMENTWISE, Case
@@ -227,3 +228,15 @@ def test_the_slope_of_arccosh_where_a_square_would_overflow(x: float) -> None:
     at = Tensor([x, -x], requires_grad=True)
     ops.arccosh(at[:1]).backward()
     assert at.grad.numpy()[0] == pytest.approx(1.0 / math.sqrt(x - 1.0) / math.sqrt(x + 1.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(("shape", "axis"), [((2, 0), 1), ((0, 3), 0), ((2, 0, 3), -2), ((0,), 0)])
+def test_softmax_over_nothing_is_nothing_as_in_pytorch(name, shape, axis):
+    theirs = getattr(torch, name)(torch.zeros(shape), axis)
+    x = tg.Tensor(np.zeros(shape, np.float32), requires_grad=True)
+    ours = getattr(ops, name)(x, axis)
+    assert (ours.shape, ours.dtype) == (tuple(theirs.shape), np.float32)
+    ours.backward(np.zeros(shape, np.float32))
+    assert x.grad.shape == shape
+    assert getattr(ops, name)(np.zeros(shape), axis).shape == shape

@@ -29,9 +29,29 @@ CASES = [
     ("RMSprop", {"momentum": 0.5}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.3, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "eps": 1e-3}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.2}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.05, "betas": (0.5, 0.6), "weight_decay": 0.3, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.05, "betas": (0.9, 0.95), "maximize": True}),
+    ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
+    ("Adam", {"lr": 0.05, "weight_decay": 0.1, "maximize": True}),
+    ("AdamW", {"lr": 0.05, "weight_decay": 0.1, "maximize": True}),
+    ("RMSprop", {"weight_decay": 0.1, "momentum": 0.9, "centered": True, "maximize": True}),
+    ("Adagrad", {"weight_decay": 0.1, "maximize": True}),
 ]
 NAMES = sorted({name for name, _ in CASES})
 by_case = pytest.mark.parametrize(("name", "settings"), CASES, ids=lambda value: str(value))
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_torch_are_float64():
+    """Such as NAdam's product, which would be float32."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def parameters(dtype=np.float64, seed=0):
@@ -120,6 +140,33 @@ def test_centered_rmsprop_stays_finite_when_the_variance_rounds_below_zero():
     state = optimizer.state[p]
     assert (state["square_avg"].data < state["grad_avg"].data ** 2).any()  # the case was met
     assert np.isfinite(p.numpy()).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if getattr(optim, name).joins])
+def test_small_parameters_moved_together_get_the_bits_they_get_alone(name, monkeypatch):
+    def run():
+        rng = np.random.default_rng(0)
+        arrays = [
+            rng.standard_normal((3, 4)), np.asfortranarray(rng.standard_normal((3, 4))), rng.standard_normal(()),
+            rng.standard_normal((2, 3, 4)).transpose(1, 0, 2), np.empty((0, 3)), rng.standard_normal(5000),
+            np.asfortranarray(rng.standard_normal((2, 3, 4))), rng.standard_normal((1, 5)),
+        ]  # fmt: skip
+        params = [nn.Parameter(a.astype(dtype)) for a in arrays for dtype in (np.float32, np.float64, np.float16)]
+        optimizer = getattr(optim, name)(params, lr=0.05, weight_decay=0.1, eps=1e-3)
+        for step in range(3):
+            for i, p in enumerate(params):
+                gradient = rng.standard_normal(p.shape).astype(p.dtype)
+                p.grad = None if (i + step) % 4 == 0 else tg.Tensor(gradient if i % 5 else np.asfortranarray(gradient))
+            optimizer.step()
+            assert all(not p.data.flags.writeable for p in params)
+        kept = [slot.data for entries in optimizer.state.values() for slot in entries.values()]
+        return [np.asarray(value) for value in (*(p.data for p in params), *kept)]
+
+    together = run()
+    monkeypatch.setattr(getattr(optim, name), "joins", False)
+    for a, b in zip(together, run(), strict=True):
+        assert a.tobytes("A") == b.tobytes("A")
+        assert a.strides == b.strides
 
 
 # -- guarded, whole -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
+from tests.train.interrupted import interrupted_at
 from tinygrad_bn import nn, optim
 from tinygrad_bn.errors import ArgumentError
 
@@ -365,3 +366,115 @@ def test_a_rate_to_start_from_that_a_loaded_state_does_not_have_is_forgotten():
     assert schedule.base_lrs == expected.base_lrs == [0.7, 0.3]
     for group in ours.param_groups:
         assert group["initial_lr"] == group["lr"]
+
+
+# -- in any order -------------------------------------------------------------------------------------------------------
+
+
+def two_groups():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(1))
+    return optim.SGD([{"params": [a]}, {"params": [b], "lr": 0.5}], lr=0.1, momentum=0.9)
+
+
+def warmed(*parts):
+    return lambda o: optim.SequentialLR(o, [part(o) for part in parts], [3])
+
+
+ANY_ORDER = {
+    "step": lambda o: optim.StepLR(o, 2, 0.5),
+    "one cycle": lambda o: optim.OneCycleLR(o, [1.0, 2.0], total_steps=12),
+    "warm-up, then a cycle": warmed(lambda o: optim.LinearLR(o), lambda o: optim.OneCycleLR(o, 1.0, total_steps=9)),
+    "a cycle, then a line": warmed(lambda o: optim.OneCycleLR(o, 1.0, total_steps=3), lambda o: optim.LinearLR(o)),
+}
+
+
+def settings_over(optimizer, schedule, steps):
+    seen = []
+    for _ in range(steps):
+        seen.append([(group["lr"], group["momentum"]) for group in optimizer.param_groups])
+        schedule.step()
+    return seen
+
+
+@pytest.mark.parametrize("make", ANY_ORDER.values(), ids=ANY_ORDER)
+def test_made_and_loaded_in_any_order_it_gives_the_same_rates(make):
+    optimizer = two_groups()
+    plain, schedule = optimizer.state_dict(), make(optimizer)
+    settings_over(optimizer, schedule, 4)
+    of_optimizer, of_schedule = optimizer.state_dict(), schedule.state_dict()
+    expected = settings_over(optimizer, schedule, 5)
+
+    def run(order, lr=0.1, state=of_optimizer):
+        new = two_groups()
+        new.param_groups[0]["lr"] = lr
+        for what in order:
+            if what == "make":
+                made = make(new)
+            elif what == "optimizer":
+                new.load_state_dict(state)
+            else:
+                made.load_state_dict(of_schedule)
+        return settings_over(new, made, 5)
+
+    assert run(["make", "optimizer", "schedule"]) == expected
+    assert run(["make", "schedule", "optimizer"]) == expected
+    assert run(["optimizer", "make", "schedule"]) == expected
+    assert run(["make", "schedule"], lr=7.0) == expected
+    assert run(["optimizer", "make", "schedule"], state=plain) == expected
+    assert run(["make", "schedule", "optimizer"], state=plain)[1:] == expected[1:]
+
+
+def test_two_schedules_in_turn_are_refused_and_one_after_the_other_are_not():
+    optimizer = two_groups()
+    warmup, decay = optim.LinearLR(optimizer, total_iters=3), optim.StepLR(optimizer, 2)
+    warmup.step()
+    warmup.step()
+    decay.step()
+    decay.step()
+    before = [g["lr"] for g in optimizer.param_groups]
+    with pytest.raises(
+        ArgumentError, match=r"LinearLR.step: a StepLR sets the rates of this optimizer, too[\s\S]*SequentialLR"
+    ):
+        warmup.step()
+    assert [g["lr"] for g in optimizer.param_groups] == before
+    assert warmup.last_epoch == 2
+
+
+def test_loading_that_is_interrupted_changes_nothing():
+    def saved():
+        optimizer = two_groups()
+        schedule = ANY_ORDER["a cycle, then a line"](optimizer)
+        for p in optimizer.params:
+            p.grad = tg.Tensor(np.ones(p.shape))
+        optimizer.step()
+        settings_over(optimizer, schedule, 4)
+        return optimizer, schedule
+
+    def seen(optimizer, schedule):
+        places = [(type(part).__name__, count) for part, count in schedule._places()]
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        return (
+            groups,
+            places,
+            [(p.name, {k: v.data.tolist() for k, v in s.items()}) for p, s in optimizer.state.items()],
+        )
+
+    source = [part.state_dict() for part in saved()]
+    for number in (0, 1):
+
+        def load(parts):
+            return parts[number].load_state_dict(source[number])  # noqa: B023
+
+        def fresh():
+            optimizer = two_groups()
+            return optimizer, ANY_ORDER["a cycle, then a line"](optimizer)
+
+        before, after = fresh(), fresh()
+        length = interrupted_at(0, lambda: load(after))  # noqa: B023
+        changed = 0
+        for at in range(1, length + 1):
+            parts = fresh()
+            interrupted_at(at, lambda: load(parts))  # noqa: B023
+            assert seen(*parts) in (seen(*before), seen(*after))
+            changed += seen(*parts) == seen(*after)
+        assert changed < length / 2

@@ -138,28 +138,7 @@ def test_running_a_program():
         recorded = program.record(stepping(model, optimizer), *first, free=False)
         return model, optimizer, lambda: recorded.run(*second)
 
-    check_all_or_nothing_but_gradients(no_generator(setting_up), 100)
-
-
-def check_all_or_nothing_but_gradients(setting_up, times):
-    """As above; gradients, which the next step makes anew, follow the values in a step of their own."""
-
-    def without(kept):
-        return {name: part for name, part in kept.items() if name != "grad"}
-
-    model, optimizer, action = setting_up()
-    before = without(snapshot(model, optimizer))
-    length = lines_of(action)
-    after = without(snapshot(model, optimizer))
-    seen = 0
-    for at in np.unique(np.random.default_rng(0).integers(1, length + 1, times)):
-        model, optimizer, action = setting_up()
-        if interrupted(action, int(at)):
-            now = without(snapshot(model, optimizer))
-            assert equal(now, before) or equal(now, after), f"half done at line {at} of {length}"
-            seen += 1
-            assert all(not isinstance(a, np.ndarray) or not a.flags.writeable for a in arrays_of(model, optimizer))
-    assert seen > times // 4
+    check_all_or_nothing(no_generator(setting_up), 150)
 
 
 def test_loading_a_state():

@@ -9,7 +9,7 @@ import tinygrad_bn as tg
 from tests.program.bits import same_bits, snapshot
 from tests.program.test_program_training import OPTIMIZERS, batches, conv_net, mlp, pair, stepping
 from tinygrad_bn import ops, program
-from tinygrad_bn.errors import RecordingError
+from tinygrad_bn.errors import RecordingError, TinygradError
 from tinygrad_bn.program import Program
 
 
@@ -184,3 +184,60 @@ def test_the_representation_is_one_line():
     assert "\n" not in repr(recorded)
     assert len(repr(recorded)) < 200
     assert "steps" in repr(recorded)
+
+
+def steps_of(document, name):
+    return [step for step in document["steps"] if step[0] == name]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "change"),
+    [
+        ("broadcast_to", lambda x: ops.broadcast_to(x, (4, 3)), {"shape": [10**6, 10**6]}),
+        ("broadcast_to", lambda x: ops.broadcast_to(x, (4, 3)), {"shape": [2**40]}),
+        ("broadcast_to", lambda x: ops.broadcast_to(x, (4, 3)), {"shape": [{"size": [2**40, 0, False]}, 3]}),
+        ("cut", lambda x: ops.primitives.sliding_window(x, window=(2,), stride=(1,), dilation=(1,)), {"window": [2**40]}),
+    ],
+)  # fmt: skip
+def test_sizes_among_the_parameters_have_a_bound(name, function, change):
+    document = json.loads(program.record(function, np.ones(3)).to_json())
+    (step,) = steps_of(document, "sliding_window" if name == "cut" else name)
+    entries = dict(step[2]["dict"]) | change
+    step[2]["dict"] = [list(pair) for pair in entries.items()]
+    with pytest.raises(RecordingError, match="not a program in JSON"):
+        Program.from_json(json.dumps(document))
+
+
+def test_a_slice_may_end_anywhere():
+    recorded = program.record(lambda x: x[: 2**62], np.ones(3))
+    assert Program.from_json(recorded.to_json()) == recorded
+
+
+def test_absurd_programs_fail_with_one_kind_of_error_and_write_nothing():
+    """What reads well may still be nonsense; running it says which step, and changes no state."""
+    recorded, _, _ = training_program()
+    text = recorded.to_json()
+    everything = [path for path in places(json.loads(text)) if path and path[0] in ("steps", "constants", "inputs")]
+    x, labels = next(batches((6, 4)))
+    rng = np.random.default_rng(0)
+    failed = 0
+    for _ in range(150):
+        path = everything[rng.integers(len(everything))]
+        inside = changed = json.loads(text)
+        for key in path[:-1]:
+            inside = inside[key]
+        old = inside[path[-1]]
+        inside[path[-1]] = old + int(rng.integers(-3, 4)) if type(old) is int else HOSTILE[rng.integers(len(HOSTILE))]
+        try:
+            read = Program.from_json(json.dumps(changed))
+        except RecordingError:
+            continue
+        before = [getattr(state.place.read(), "_data", None) for state in read.states]
+        try:
+            with np.errstate(all="ignore"):
+                read.run(x, labels)
+        except TinygradError as error:
+            failed += 1
+            assert all(line.isprintable() for line in str(error).splitlines())  # noqa: PT017
+            assert all(getattr(s.place.read(), "_data", None) is old for s, old in zip(read.states, before))
+    assert failed > 4

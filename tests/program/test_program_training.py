@@ -23,6 +23,9 @@ OPTIMIZERS = {
     "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
     "RMSprop centered": lambda p: optim.RMSprop(p, lr=0.01, centered=True, momentum=0.5, weight_decay=0.01),
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.01, weight_decay=0.01, initial_accumulator_value=0.1),
+    "NAdam": lambda p: optim.NAdam(p, lr=0.01, weight_decay=0.01),
+    "RAdam": lambda p: optim.RAdam(p, lr=0.01, betas=(0.5, 0.9), decoupled_weight_decay=True, weight_decay=0.1),
+    "SGD upwards": lambda p: optim.SGD(p, lr=0.01, maximize=True),
 }
 
 

@@ -1,5 +1,6 @@
 """``fit`` and ``evaluate``: PyTorch's losses, the order of events, the log, interruptions, and what is refused."""
 
+import importlib.util
 import io
 import json
 import math
@@ -178,6 +179,20 @@ def test_a_bar_per_epoch_on_a_terminal(monkeypatch):
     assert "epoch 2/2" in shown.getvalue()
     assert "6/6" in shown.getvalue()
     assert "loss" in shown.getvalue()
+
+
+def test_a_bar_per_epoch_in_a_notebook(monkeypatch):
+    """Its standard error is no terminal, and shows a bar all the same; without widgets one of characters."""
+    pytest.importorskip("tqdm")
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    kernel = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(kernel=object()))
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
+    trained(progress=True)
+    if importlib.util.find_spec("ipywidgets") is None:
+        assert "6/6" in shown.getvalue()
+    assert not LINE.search(shown.getvalue())
 
 
 LINE = re.compile(r"epoch (\d)/2: loss [\d.]+, accuracy [\d.]+, val_loss [\d.]+, val_accuracy [\d.]+, [\d.]+ s")
@@ -618,7 +633,7 @@ LOADER = loader()
         ({"checkpoint": "no/such/folder/run"}, "folder does not exist"),
         ({"log": "no/such/folder/log"}, "folder does not exist"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )  # fmt: skip
 def test_arguments_that_do_not_go_together_change_nothing(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

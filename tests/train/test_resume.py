@@ -182,3 +182,18 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     assert (killed / "final").read_bytes() == (whole / "final").read_bytes()
     assert without_times(log_of(killed)) == without_times(log_of(whole))
     assert len(log_of(whole)) == 30
+
+
+def test_a_few_kills_at_random_moments():
+    """``python -m tests.train.kills 1000`` for many."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.train.kills", "12", "7"]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": str(PROGRAM.parents[2]),
+    }
+    done = subprocess.run(command, cwd=PROGRAM.parents[2], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "12 kills" in done.stdout
+    assert "the bits of one that was left alone" in done.stdout

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from .. import __version__
 from ..errors import TinygradError, printable
-from . import explore, graph, new
+from . import compile as compile_command
+from . import explore, export, graph, new, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_to(commands)
     explore.add_to(commands)
+    compile_command.add_to(commands)
+    export.add_to(commands)
     new.add_to(commands)
+    run.add_to(commands)
     _write_what_can_be_written()
     try:
         try:

@@ -40,15 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
         refuse_unused(arguments, "the examples", output="-o", **PROGRAM)
         folder = arguments.dir or Path()
         folder.mkdir(parents=True, exist_ok=True)
-        for name, write in EXAMPLES.items():
-            print(f"wrote {write(folder / f'{name}.html')}")
+        for name, example in EXAMPLES.items():
+            print(f"wrote {example().save(folder / f'{name}.html')}")
         print("open them in a browser")
         return
     refuse_unused(arguments, arguments.target, dir="--dir")
     output = arguments.output or Path("explore.html")
     if arguments.target == "bn" and all(getattr(arguments, name) is None for name in PROGRAM):
-        path = batch_norm(output)
+        path = batch_norm().save(output)
     else:
         program = load_program(arguments)
-        path = explore(output, program.outputs, program.gradient, module=program.module, title=program.title)
+        page = explore(program.outputs, program.gradient, module=program.module, title=program.title)
+        path = page.save(output)
     print(f"wrote {path}; open it in a browser")

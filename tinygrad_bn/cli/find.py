@@ -48,6 +48,21 @@ def call(function: Callable[..., Any], given: list[Any], target: str) -> Any:
     Raises:
         ArgumentError: another number of arguments, or whatever the function raised.
     """
+    check_arguments(function, given, target)
+    try:
+        return function(*given)
+    except Exception as error:
+        raise failed(f"{target} failed", error) from error
+    except SystemExit as error:
+        raise _ended(target) from error
+
+
+def check_arguments(function: Callable[..., Any], given: list[Any], target: str) -> None:
+    """Whether a function takes as many arguments as there are.
+
+    Raises:
+        ArgumentError: it takes others.
+    """
     takes = function.forward if isinstance(function, Module) else function
     names, problem = _misfit(takes, given)
     if problem:
@@ -55,12 +70,6 @@ def call(function: Callable[..., Any], given: list[Any], target: str) -> Any:
         expected = f"{len(names)}: {', '.join(names)}" if names else "none"
         fix = "one --shape or --input for each argument, such as --shape 8,3" if len(given) < len(names) else None
         raise ArgumentError(explain(f"{target}: {problem}", got=got, expected=expected, fix=fix))
-    try:
-        return function(*given)
-    except Exception as error:
-        raise _failed(f"{target} failed", error) from error
-    except SystemExit as error:
-        raise _ended(target) from error
 
 
 def _misfit(function: Callable[..., Any], given: list[Any]) -> tuple[list[str], str]:
@@ -90,7 +99,7 @@ def _made(kind: type[Module], target: str) -> Module:
     try:
         return kind()
     except Exception as error:
-        raise _failed(f"{name}() failed", error) from error
+        raise failed(f"{name}() failed", error) from error
 
 
 def _named(module: ModuleType, name: str, place: str) -> Any:
@@ -163,7 +172,7 @@ def _run(action: Callable[[], Any], place: str) -> Any:
     try:
         return action()
     except Exception as error:
-        raise _failed(f"{place} could not be run", error) from error
+        raise failed(f"{place} could not be run", error) from error
     except SystemExit as error:
         raise _ended(place) from error
 
@@ -173,7 +182,7 @@ def _ended(place: str) -> ArgumentError:
     return ArgumentError(explain(f"{place} ended the program instead of coming to its end", got="sys.exit", fix=fix))
 
 
-def _failed(what: str, error: BaseException) -> ArgumentError:
+def failed(what: str, error: BaseException) -> ArgumentError:
     """An error of the user's code, with the line of that code."""
     library = str(Path(__file__).resolve().parents[1])
     frames = traceback.extract_tb(error.__traceback__)

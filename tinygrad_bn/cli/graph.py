@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
 from ..graph import Picture, draw, trace_reduced
 from ..graph.views import VIEWS
 from .inputs import whole
@@ -17,11 +18,13 @@ EPILOG = """examples:
   tinygrad-bn graph bn -o bn.svg
   tinygrad-bn graph bn --view scalar --rows 4 -o bn.png
   tinygrad-bn graph bn --view reduced
+  tinygrad-bn graph bn --slide -o bn.png
   tinygrad-bn graph model.py:net --shape 8,3 --view module -o net.svg
   tinygrad-bn graph model.py:embedding --input 0,2,1
 
 A function gets one tensor per --shape or --input, in this order; those of a shape hold seeded random numbers.  A function
-without arguments is called as it is.  Without -o the graph is printed as text.
+without arguments is called as it is.  Without -o the graph is printed as text.  Of a function that fails, what it computed
+before is drawn, with the operation that failed in red.
 """
 TEXTS = (".txt", ".json", ".mmd")  # kinds of output that have no direction
 
@@ -40,6 +43,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--view", choices=VIEWS, default="tensor", help="default: %(default)s")
     parser.add_argument("--depth", type=whole(0), help="close modules nested deeper than this")
     parser.add_argument("--max-nodes", type=whole(1), default=300, help="fold above this many (default %(default)s)")
+    parser.add_argument(
+        "--open", action="append", metavar="SCOPE", help="a scope that stays open, as net/0; repeatable"
+    )
+    parser.add_argument("--close", action="append", metavar="SCOPE", help="a scope to close, as net/0; repeatable")
+    parser.add_argument("--slide", action="store_true", default=None, help="16 to 9, with text that the last row reads")
+    parser.add_argument("--scale", type=float, help="of a .png: 2 for twice as many pixels each way")
     parser.add_argument("--rankdir", choices=("TB", "LR"), help="direction of a picture (default TB)")
     parser.add_argument(
         "-o", "--output", type=Path, help="a file ending in .svg, .png, .pdf, .dot, .mmd, .txt or .json"
@@ -50,8 +59,16 @@ def add_to(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write, or print."""
     if arguments.output is None or arguments.output.suffix in TEXTS:
-        refuse_unused(arguments, "text", rankdir="--rankdir")
-    program = load_program(arguments, on_scalars=arguments.view == "scalar")
+        refuse_unused(arguments, "text", rankdir="--rankdir", slide="--slide", scale="--scale")
+    elif arguments.output.suffix != ".png":
+        refuse_unused(arguments, arguments.output.suffix, scale="--scale")
+    if arguments.slide:
+        refuse_unused(arguments, "a slide, which finds its direction itself", rankdir="--rankdir")
+    try:
+        program = load_program(arguments, on_scalars=arguments.view == "scalar")
+    except ArgumentError as error:
+        _show_failed(arguments, error)
+        raise
     note = ""
     if arguments.view == "reduced" and arguments.target == "bn":
         gap = _closed_form_gap(program.outputs, program.inputs[0], program.gradient)
@@ -62,12 +79,26 @@ def run(arguments: argparse.Namespace) -> None:
         view=arguments.view,
         module=program.module,
         depth=arguments.depth,
+        opened=arguments.open or (),
+        closed=arguments.close or (),
         max_nodes=arguments.max_nodes,
         title=f"{program.title}, {arguments.view} view",
         note=note,
         rankdir=arguments.rankdir or "TB",
+        preset="slide" if arguments.slide else "",
     )
-    _deliver(picture, arguments.output)
+    _deliver(picture, arguments)
+
+
+def _show_failed(arguments: argparse.Namespace, error: ArgumentError) -> None:
+    """What was computed before a function failed, where an operation did."""
+    if error.__cause__ is None:
+        return
+    try:
+        picture = draw(error.__cause__, title=f"{arguments.target}, as far as it came", max_nodes=arguments.max_nodes)
+    except ArgumentError:  # nothing was computed
+        return
+    _deliver(picture, arguments)
 
 
 def _closed_form_gap(outputs: Any, x: Any, dy: Any) -> float:
@@ -84,10 +115,11 @@ def _closed_form_gap(outputs: Any, x: Any, dy: Any) -> float:
     return float(np.max(np.abs(np.reshape(derived.elements, x.shape) - paper)))
 
 
-def _deliver(picture: Picture, output: Path | None) -> None:
+def _deliver(picture: Picture, arguments: argparse.Namespace) -> None:
+    output = arguments.output
     if output is None:
         print(picture.text())
     else:
-        print(f"wrote {picture.save(output)}: {len(picture.graph)} nodes")
+        print(f"wrote {picture.save(output, scale=arguments.scale or 1.0)}: {len(picture.graph)} nodes")
     if picture.note:
         print(picture.note)

@@ -67,15 +67,7 @@ def refuse_unused(arguments: argparse.Namespace, target: str, **options: str) ->
 
 def load_program(arguments: argparse.Namespace, on_scalars: bool = False) -> Program:
     """Run what the options name."""
-    seed = SEED if arguments.seed is None else arguments.seed
-    if arguments.target == "bn":
-        refuse_unused(arguments, "bn", given="--shape and --input")
-        function, inputs, title = _batch_norm(arguments.rows or ROWS, arguments.features or FEATURES)
-    else:
-        refuse_unused(arguments, arguments.target, rows="--rows", features="--features")
-        rng = np.random.default_rng(seed)
-        function, title = find(arguments.target), arguments.target
-        inputs = [make(rng) for make in arguments.given or []]
+    function, inputs, title = chosen(arguments)
     names = [f"x{i}" if len(inputs) > 1 else "x" for i in range(len(inputs))]
     on = [on_scalars and x.dtype.kind == "f" for x in inputs]
     given = [scalarize(x, name) if scalar else as_tensor(x, name) for x, name, scalar in zip(inputs, names, on)]
@@ -84,7 +76,19 @@ def load_program(arguments: argparse.Namespace, on_scalars: bool = False) -> Pro
     if on_scalars and isinstance(outputs, list):
         outputs = np.array([*outputs, None], dtype=object)[:-1]  # the scalar view takes an array of them
     module = function if isinstance(function, Module) else None
-    return Program(outputs, inputs, _cotangents(outputs, seed), module, title)
+    seed = SEED if arguments.seed is None else arguments.seed
+    example = arguments.target == "bn" and arguments.seed is None and inputs[0].shape[1] == 1
+    return Program(outputs, inputs, _first_row(outputs) if example else _cotangents(outputs, seed), module, title)
+
+
+def chosen(arguments: argparse.Namespace) -> tuple[Any, list[Any], str]:
+    """The function that the options name, its arguments as arrays, and what to call it."""
+    if arguments.target == "bn":
+        refuse_unused(arguments, "bn", given="--shape and --input")
+        return _batch_norm(arguments.rows or ROWS, arguments.features or FEATURES)
+    refuse_unused(arguments, arguments.target, rows="--rows", features="--features")
+    rng = np.random.default_rng(SEED if arguments.seed is None else arguments.seed)
+    return find(arguments.target), [make(rng) for make in arguments.given or []], arguments.target
 
 
 def variables_of(returned: Any, target: str) -> Any:
@@ -142,6 +146,13 @@ def _cotangents(outputs: Any, seed: int) -> Any:
     if isinstance(outputs, list):
         return [_cotangent(output.shape, seed + i) for i, output in enumerate(outputs)]
     return _cotangent(outputs.shape, seed)
+
+
+def _first_row(outputs: Any) -> Any:
+    """The cotangent of the worked example, in README, documentation, demos and pages alike: the loss is the first output."""
+    gradient = np.zeros(outputs.shape)
+    gradient[0] = 1.0
+    return gradient
 
 
 def _cotangent(shape: tuple[int, ...], seed: int) -> Any:

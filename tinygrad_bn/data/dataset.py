@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, explain, native
 from ..kinds import Array
 
 
@@ -30,9 +31,7 @@ class ArrayDataset:
             raise ArgumentError(explain("ArrayDataset: at least one array", fix="ArrayDataset(inputs, targets)"))
         views = []
         for array in arrays:
-            view = (
-                array.numpy() if isinstance(array, Variable) else np.asarray(unmasked(array, "ArrayDataset"))
-            ).view()
+            view = (array.numpy() if isinstance(array, Variable) else np.asarray(native(array, "ArrayDataset"))).view()
             if view.dtype.kind not in "fiub":
                 raise DTypeError(explain("ArrayDataset holds real numbers or booleans", got=f"dtype {view.dtype}"))
             view.setflags(write=False)
@@ -55,7 +54,7 @@ class ArrayDataset:
             IndexingError: rows that do not exist, or something that is no index of rows.
         """
         if isinstance(index, bool) or not isinstance(index, (int, np.integer, slice)):
-            index = np.asarray(unmasked(index, "ArrayDataset"))
+            index = np.asarray(native(index, "ArrayDataset"))
             if index.ndim != 1 or (index.size and index.dtype.kind not in "iub"):
                 raise self._no_rows("not an index of rows", index)
             index = index if index.size else index.astype(int)
@@ -71,3 +70,39 @@ class ArrayDataset:
     def __repr__(self) -> str:
         described = ", ".join(f"{array.shape} {array.dtype}" for array in self.arrays)
         return f"ArrayDataset({described})"
+
+
+class Subset:
+    """Some rows of a dataset whose ``dataset[i]`` is one row, in the order given, as torch.utils.data.Subset.
+
+    Args:
+        dataset: what has the rows; nothing is copied.
+        indices: the numbers of the rows.
+    """
+
+    def __init__(self, dataset: Any, indices: Any) -> None:
+        self.dataset = dataset
+        self.indices = [int(i) for i in indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One row."""
+        return self.dataset[self.indices[index]]
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self)} of {len(self.dataset)} rows of a {type(self.dataset).__name__})"
+
+
+def rows_of(dataset: Any, owner: str) -> int:
+    """How many rows a dataset has.
+
+    Raises:
+        DTypeError: it is none.
+    """
+    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        expected = "an ArrayDataset, a list of rows, or an object with __len__ and __getitem__"
+        got = type(dataset).__name__
+        raise DTypeError(explain(f"{owner}: a dataset has a length and numbered rows", got=got, expected=expected))
+    return len(dataset)

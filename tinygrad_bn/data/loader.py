@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, explain
+from ..errors import ArgumentError, explain
 from ..random import generator
-from .dataset import ArrayDataset
+from .dataset import ArrayDataset, rows_of
 from .stacking import collate
 
 State = Mapping[str, Any]
@@ -56,7 +56,7 @@ class DataLoader:
             raise ArgumentError(explain("DataLoader: seed is a whole number >= 0", got=repr(seed)))
         if collate_fn is not None and not callable(collate_fn):
             raise ArgumentError(explain("DataLoader: collate_fn is a function of a list of rows", got=repr(collate_fn)))
-        rows = _length(dataset)
+        rows = rows_of(dataset, "DataLoader")
         if rows < (batch_size if drop_last else 1):
             got = f"{rows} rows, batch_size={batch_size}, drop_last={drop_last}"
             raise ArgumentError(explain("DataLoader: not a single batch", got=got, fix="more rows, or a smaller batch"))
@@ -88,10 +88,13 @@ class DataLoader:
             yield batch
 
     def _fetched(self, rows: slice, order: Any) -> Any:
-        if isinstance(self.dataset, ArrayDataset) and self.collate_fn is None:
+        if self._takes_slices():
             return self.dataset[rows if order is None else order[rows]]
         numbers = range(rows.start, rows.stop) if order is None else order[rows].tolist()
         return (self.collate_fn or collate)([self.dataset[i] for i in numbers])
+
+    def _takes_slices(self) -> bool:
+        return isinstance(self.dataset, ArrayDataset) and self.collate_fn is None
 
     # -- saving and loading ---------------------------------------------------------------------------------------------
 
@@ -136,14 +139,6 @@ class DataLoader:
     def __repr__(self) -> str:
         settings = f"batch_size={self.batch_size}, shuffle={self.shuffle}, drop_last={self.drop_last}, seed={self.seed}"
         return f"DataLoader({self.dataset!r}, {settings})  # {len(self)} batches"
-
-
-def _length(dataset: Any) -> int:
-    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-        expected = "an ArrayDataset, a list of rows, or an object with __len__ and __getitem__"
-        got = type(dataset).__name__
-        raise DTypeError(explain("DataLoader: a dataset has a length and numbered rows", got=got, expected=expected))
-    return len(dataset)
 
 
 def _is_count(value: Any, least: int) -> bool:

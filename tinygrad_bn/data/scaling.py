@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, ShapeError, explain, native
 from ..kinds import Array
 
 
@@ -40,7 +40,7 @@ class StandardScaler:
             ShapeError: no rows.
             ArgumentError: NaN, infinity, or numbers whose squares overflow; the scaler stays as it was.
         """
-        rows = np.asarray(unmasked(x, "StandardScaler"))
+        rows = np.asarray(native(x, "StandardScaler"))
         if rows.ndim < 1 or rows.shape[0] == 0:
             raise ShapeError(explain("StandardScaler.fit: rows of numbers", got=f"shape {rows.shape}"))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -71,7 +71,7 @@ class StandardScaler:
     def _ready(self, x: Any) -> tuple[Array, Array, Array]:
         if self.mean is None or self.scale is None:
             raise ArgumentError(explain("StandardScaler knows no statistics yet", fix="scaler.fit(train_x) first"))
-        rows = np.asarray(unmasked(x, "StandardScaler"))
+        rows = np.asarray(native(x, "StandardScaler"))
         if rows.ndim < 1 or rows.shape[1:] != self.mean.shape:
             expected = f"(N, {', '.join(map(str, self.mean.shape))})"
             raise ShapeError(explain("StandardScaler: other columns", got=f"shape {rows.shape}", expected=expected))

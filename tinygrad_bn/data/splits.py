@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, ShapeError, explain, native
 from ..kinds import Array
 from ..random import generator
-from .dataset import ArrayDataset
+from .dataset import ArrayDataset, Subset, rows_of
 
 
-def random_split(
-    dataset: ArrayDataset, lengths: Sequence[float], *, seed: int | None = None, stratify: Any = None
-) -> list[ArrayDataset]:
+def random_split(dataset: Any, lengths: Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Any]:
     """Parts that do not overlap and together are everything, as torch.utils.data.random_split.
 
     Which rows a part has is random; their order is the dataset's.
@@ -25,7 +23,8 @@ def random_split(
     >>> train, validation, test = random_split(data, [0.7, 0.15, 0.15], seed=0, stratify=labels)  # doctest: +SKIP
 
     Args:
-        dataset: what to cut; the parts have copies of its rows.
+        dataset: what to cut: an ``ArrayDataset``, whose parts are such datasets with copies of its rows; or anything with
+            a length whose ``dataset[i]`` is one row, whose parts are ``Subset``s.
         lengths: rows of each part, which add up to all; or fractions, which add up to 1 and are rounded down, the rows
             left over going one each to the first parts.
         seed: of the choice, >= 0; by default drawn from the generator that ``tinygrad_bn.manual_seed`` seeds.
@@ -36,28 +35,30 @@ def random_split(
         ArgumentError: lengths that are negative, do not add up or leave a part empty; a label with fewer rows than
             there are parts.
         ShapeError: labels of another shape.
-        DTypeError: something else than an ``ArrayDataset``.
+        DTypeError: something that has no length or no rows, such as a generator.
     """
-    if not isinstance(dataset, ArrayDataset):
-        fix = "ArrayDataset(inputs, targets)"
-        raise DTypeError(explain("random_split cuts an ArrayDataset", got=type(dataset).__name__, fix=fix))
-    sizes = _sizes(list(lengths), len(dataset))
+    count = rows_of(dataset, "random_split")
+    if not count:
+        raise ArgumentError(explain("random_split: no rows to cut", got=repr(dataset)))
+    sizes = _sizes(list(lengths), count)
     if seed is None:
         seed = int(generator().integers(2**63))
     elif not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ArgumentError(explain("random_split: seed is a whole number >= 0", got=repr(seed)))
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(dataset))
+    order = rng.permutation(count)
     part_of = np.repeat(np.arange(len(sizes)), sizes)
     if stratify is not None:
-        labels = _labels(stratify, len(dataset), len(sizes))
+        labels = _labels(stratify, count, len(sizes))
         order = order[np.argsort(labels[order], kind="stable")]  # label by label, at random within each
         # Row j of the m rows of a part stands at (j + 1/2) / m of the way: every stretch of the way has its share of all.
         along = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
         # Turned by a random amount, as a circle, every row has the same chance to be in a part.
-        part_of = np.roll(part_of[np.argsort(along, kind="stable")], rng.integers(len(dataset)))
+        part_of = np.roll(part_of[np.argsort(along, kind="stable")], rng.integers(count))
     rows = [np.sort(order[part_of == part]) for part in range(len(sizes))]
-    return [ArrayDataset(*dataset[chosen]) for chosen in rows]
+    if isinstance(dataset, ArrayDataset):
+        return [ArrayDataset(*dataset[chosen]) for chosen in rows]
+    return [Subset(dataset, chosen) for chosen in rows]
 
 
 def _sizes(lengths: list[Any], rows: int) -> list[int]:
@@ -80,7 +81,7 @@ def _sizes(lengths: list[Any], rows: int) -> list[int]:
 
 
 def _labels(stratify: Any, rows: int, parts: int) -> Array:
-    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(unmasked(stratify, "random_split"))
+    raw = stratify.numpy() if isinstance(stratify, Variable) else np.asarray(native(stratify, "random_split"))
     if raw.shape != (rows,):
         raise ShapeError(explain("random_split: one label per row", got=f"shape {raw.shape}", expected=f"({rows},)"))
     names, labels, counts = np.unique(raw, return_inverse=True, return_counts=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import DTypeError, ShapeError, explain, unmasked
+from ..errors import DTypeError, ShapeError, explain, native
 from ..kinds import Array
 
 FIX = "collate_fn=, a function that makes a batch of a list of rows"
@@ -41,7 +41,7 @@ def _stacked(number: int, values: list[Any]) -> Array:
     arrays = []
     for value in values:
         try:
-            array = value.numpy() if isinstance(value, Variable) else np.asarray(unmasked(value, what))
+            array = value.numpy() if isinstance(value, Variable) else np.asarray(native(value, what))
         except ValueError as error:  # a ragged list
             raise ShapeError(explain(f"{what} is no array", got=str(error), fix=FIX)) from error
         if array.dtype.kind not in "fiub":

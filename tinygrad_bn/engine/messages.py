@@ -221,6 +221,9 @@ def refused(primitive: Primitive, error: Exception, values: Sequence[Value], par
     elif isinstance(error, TypeError):
         family = DTypeError
     got = ", ".join(f"{np.shape(v)} {getattr(v, 'dtype', type(v).__name__)}" for v in values)
+    if "broadcast together" in str(error):
+        expected = "axes of one length, or of length 1, counted from the last"
+        return family(explain(f"{primitive.name}: shapes that do not broadcast", got=got, expected=expected))
     settings = ", ".join(f"{key}={value!r}" for key, value in params.items())
     return family(explain(f"{primitive.name}: {error}", got=f"{got}{' with ' + settings if settings else ''}", fix=fix))
 

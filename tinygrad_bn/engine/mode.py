@@ -25,13 +25,19 @@ _NOT_THE_USERS = (*(os.path.join(folder, "") for folder in _FOLDERS), contextlib
 
 
 class Scope:
-    """One step of the path "which module or formula am I in": a name, the scope around it, and the block that opened it."""
+    """One step of the path "which module or formula am I in": a name, the scope around it, and what opened it.
 
-    __slots__ = ("block", "name", "parent")
+    Attributes:
+        kind: the class, where it is a module.
+        block: the ``with`` block.
+    """
 
-    def __init__(self, name: str, parent: Scope | None = None, block: scope | None = None) -> None:
+    __slots__ = ("block", "kind", "name", "parent")
+
+    def __init__(self, name: str, parent: Scope | None = None, kind: str = "", block: scope | None = None) -> None:
         self.name = name
         self.parent = parent
+        self.kind = kind
         self.block = block
 
     @property
@@ -49,24 +55,24 @@ class Scope:
         if self.block is block:
             return self.parent
         parent = None if self.parent is None else self.parent.without(block)
-        return self if parent is self.parent else Scope(self.name, parent, self.block)
+        return self if parent is self.parent else Scope(self.name, parent, self.kind, self.block)
 
 
 class Site(Scope):
     """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
 
-    __slots__ = ("filename", "line", "outside")
+    __slots__ = ("filename", "inside", "line")
 
     def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
         super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
-        self.outside = scope is None
+        self.inside = scope
         self.filename = filename
         self.line = line
 
     @property
     def path(self) -> tuple[str, ...]:
         """As for a scope; code outside of every scope has the empty path."""
-        return () if self.outside else super().path
+        return () if self.inside is None else super().path
 
     @classmethod
     def here(cls, scope: Scope | None) -> Site:
@@ -226,15 +232,16 @@ class scope(Block):  # noqa: N801
     Scopes nest; a picture groups operations by them.  A module opens a scope of its own when it is called.
     """
 
-    __slots__ = ("_name",)
+    __slots__ = ("_kind", "_name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: str = "") -> None:
         self._name = name
+        self._kind = kind  # the class, where it is a module's
 
     def __enter__(self) -> None:
         before = current_scope()
         try:
-            _scope.set(Scope(self._name, before, self))
+            _scope.set(Scope(self._name, before, self._kind, self))
         except BaseException:  # as in switched
             _scope.set(before)
             raise

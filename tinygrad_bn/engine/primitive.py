@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, explain, native
 from ..kinds import Array, Params, Plain, Raw, Value
 from . import messages
 from .contract import are_floats, as_array, as_float, as_objects, check_params, frozen, keeps_floats, not_widened, plain
-from .mode import PLAIN_MODE, Site, current_mode, current_scope
+from .mode import Site, current_mode, current_scope
 from .variable import Variable, next_stamp
 
 Rule = Callable[..., Value]
@@ -164,21 +164,21 @@ class Primitive:
     def of_two(self, x: Variable, y: Variable, data: float) -> Variable:
         """What ``__call__`` gives for two scalars, with the result at hand: the straight path of + and *."""
         mode = current_mode()
-        if mode is not PLAIN_MODE:
+        if mode.anomaly:
             out: Variable = self(x, y)
             return out
         out = x.kind.__new__(x.kind)
         out._data = data
-        out._grad = out._extras = None
+        out._grad = out._extras = out.primitive = out.inputs = out.params = out.scope = None
         out.stamp = next_stamp()
-        requires_grad = out._requires_grad = x._requires_grad or y._requires_grad
-        if requires_grad or x.inputs is not None or y.inputs is not None:
+        requires_grad = out._requires_grad = mode.recording and (x._requires_grad or y._requires_grad)
+        if requires_grad or (mode.recording and (x.inputs is not None or y.inputs is not None)):
             out.primitive = self
             out.inputs = x, y
             out.params = NO_PARAMS
-            out.scope = current_scope()
-        else:
-            out.primitive = out.inputs = out.params = out.scope = None
+            out.scope = Site.here(current_scope()) if mode.sites else current_scope()
+        if mode.tape is not None:
+            mode.tape.append(self, out.inputs or (x, y), NO_PARAMS, out)
         return out
 
     # -- the three ways of computing ----------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Primitive:
                 if value.dtype.kind == "O":
                     return self._unfolded(values, params)
             else:
-                unmasked(value, self.name)
+                native(value, self.name)
         try:
             made = self.forward(*values, **params)
         except Exception as error:
@@ -234,7 +234,7 @@ class Primitive:
         made = []
         for arg in args:
             if not isinstance(arg, (Variable, float, int)):
-                arg = np.asarray(unmasked(arg, self.name))
+                arg = np.asarray(native(arg, self.name))
                 if arg.dtype.kind not in "fiub":
                     raise messages.not_numbers(self, arg.dtype)
                 if recorded:

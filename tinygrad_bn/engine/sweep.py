@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import AnomalyError, RecordingError, ShapeError, explain, unmasked
+from ..errors import AnomalyError, CollectiveError, RecordingError, ShapeError, explain, native
 from . import messages
 from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
@@ -118,7 +118,7 @@ def sweep(
             continue
         g = pending.pop(variable)
         extras = variable._extras
-        if extras is not None:
+        if extras is not None and extras.hooks:
             g = _hooked(variable, g, on_variables)
         if targets is None:
             if extras is not None and extras.retains_grad:
@@ -154,9 +154,10 @@ def sweep(
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             returned = cotangent
-            data = arg._data
-            if type(cotangent) is not type(data) or (
-                type(data) is not float and (cotangent.shape != data.shape or cotangent.dtype is not data.dtype)
+            # Of what should be a variable and is none, any object of another type, so that ``conform`` looks at it.
+            data, found = arg._data, getattr(cotangent, "_data", variable) if on_variables else cotangent
+            if type(found) is not type(data) or (
+                type(data) is not float and (found.shape != data.shape or found.dtype is not data.dtype)
             ):
                 cotangent = conform(cotangent, variable, index, arg, on_variables)
             if anomaly:
@@ -255,7 +256,7 @@ def seed_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
             raise messages.bad_seed(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
         return gradient
-    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else unmasked(gradient, "backward"))
+    raw = np.asarray(gradient._data if isinstance(gradient, Variable) else native(gradient, "backward"))
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
         raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
     seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
@@ -284,7 +285,7 @@ def _hooked(variable: Variable, g: Any, on_variables: bool) -> Any:
 
 def ieee_or_raise(error: Exception, variable: Variable, index: int, rule: Rule, g: Any, args: list[Any]) -> Any:
     """Python floats raise on 1/0 and on overflow; run the rule again on NumPy's, which follow IEEE 754."""
-    if isinstance(error, RecordingError):
+    if isinstance(error, (RecordingError, CollectiveError)):
         raise error
     if isinstance(error, AnomalyError):
         raise messages.not_finite_in_rule(variable, index, error) from error

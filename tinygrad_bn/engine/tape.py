@@ -90,8 +90,10 @@ class Tape:
 
     def append(self, primitive: Primitive, args: tuple[Value, ...], params: Params, out: Variable) -> None:
         """An operation has been run."""
-        scope = current_scope()
-        self.events.append(Made(out, primitive, args, params, Site.here(scope) if current_mode().sites else scope))
+        scope = out.scope
+        if out.primitive is None:  # it remembers nothing
+            scope = Site.here(current_scope()) if current_mode().sites else current_scope()
+        self.events.append(Made(out, primitive, args, params, scope))
 
     def same(self, new: Variable, old: Variable) -> None:
         """A variable with the value of another has been made, as by ``detach``."""

@@ -39,8 +39,8 @@ def add_reduce(x: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
     NumPy adds up such an axis row by row; a product with ones takes half the time or less, and its rounding errors are
     smaller where the axis is long.
     """
-    if len(axis) == 1 and axis[0] == x.ndim - 2 and x.dtype.char in "fd" and x.flags.c_contiguous:
-        return _ones((1, x.shape[-2]) if keepdims else (x.shape[-2],), x.dtype) @ x
+    if sums_by_blas(x, axis):
+        return ones((1, x.shape[-2]) if keepdims else (x.shape[-2],), x.dtype) @ x
     if x.dtype == np.float16:
         # The stubs know keepdims only as a literal.
         total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))  # type: ignore[call-overload]
@@ -53,8 +53,14 @@ def accumulator(dtype: DType) -> DType:
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
+def sums_by_blas(x: Array, axis: tuple[int, ...]) -> bool:
+    """Whether ``add_reduce`` takes a product with ones."""
+    return len(axis) == 1 and axis[0] == x.ndim - 2 and x.dtype.char in "fd" and x.flags.c_contiguous
+
+
 @lru_cache(maxsize=64)
-def _ones(shape: Shape, dtype: DType) -> Array:
+def ones(shape: Shape, dtype: DType) -> Array:
+    """A row of ones."""
     return np.ones(shape, dtype)
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from itertools import repeat
+from itertools import chain, repeat
 
 import numpy as np
 
 from ..kinds import Raw, Value
 from . import messages
+from .extras import Extras
 from .mode import current_mode
 from .variable import Variable, next_stamp
 
+_set_renewed = vars(Extras)["renewed"].__set__
 _set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
 
 
@@ -51,10 +53,25 @@ def reading(value: Value) -> Value:
     return value._data if isinstance(value, Variable) and current_mode().tape is None else value
 
 
-def exchange(leaves: list[Variable], values: list[Raw]) -> None:
-    """Give leaves values that fit them, in one step."""
+def exchange(
+    leaves: Collection[Variable],
+    values: Iterable[Raw],
+    graded: Collection[Variable] = (),
+    gradients: Iterable[Variable | None] = (),
+) -> None:
+    """Give leaves values that fit them, and others (or the same) gradients, in one step."""
     deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
-    deque(map(_set_data, leaves, values), 0)
+    deque(chain(map(_set_data, leaves, values), map(_set_grad, graded, gradients)), 0)
+
+
+def touch(leaves: Collection[Variable]) -> None:
+    """Note that the arrays of leaves hold other numbers: a backward pass through what used them before is refused.
+
+    Whatever it reads, since a result may be a view of such an array.
+    """
+    stamp = next_stamp()
+    deque(map(_set_renewed, [leaf._extra() for leaf in leaves], repeat(stamp)), 0)
+    deque(map(_set_stamp, leaves, repeat(stamp)), 0)
 
 
 def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:
@@ -75,11 +92,11 @@ def fitted(leaf: Variable, value: Raw, fresh: bool = False) -> Raw:
         value = np.asarray(value)
     if value.shape != old.shape:
         raise messages.other_shape(leaf, value.shape)
-    if value.dtype is old.dtype and value.strides == old.strides and value.base is None:
-        if fresh:
+    if value.dtype is old.dtype and value.strides == old.strides:
+        if fresh and value.base is None:
             value.setflags(False)  # write=False, which takes twice the time by keyword
             return value
-        if not value.flags.writeable:
+        if not value.flags.writeable and (fresh or value.base is None):
             return value
     if not np.can_cast(value.dtype, old.dtype, "same_kind"):  # 2.7 would become 2
         raise messages.other_kind(leaf, value.dtype)

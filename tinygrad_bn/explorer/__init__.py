@@ -1,63 +1,47 @@
-"""``explore``: one self-contained HTML file in which a learner walks through forward and backward, step by step."""
+"""``explore``: a page that computes, to walk through forward and backward, step by step, and to try other numbers.
+
+Read in this order: ``recording``, ``payload``, ``page``; then the scripts in ``browser/``, from ``interpreter.js`` on.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from ..files import write_whole
-from .page import page as as_page
-from .payload import payload as all_of
+from .page import Page, page_of
+from .payload import Fact, Invariant, Lesson, Order
 
-__all__ = ["explore"]
+__all__ = ["Fact", "Invariant", "Lesson", "Order", "Page", "explore"]
 
 
-def explore(
-    path: str | os.PathLike[str],
-    outputs: Any,
-    gradient: Any = None,
-    *,
-    module: Any = None,
-    title: str = "",
-    facts: Sequence[tuple[str, Any]] = (),
-    invariants: Sequence[Any] = (),
-    scalars: Any = None,
-    orders: Sequence[Any] = (),
-) -> Path:
-    """Write an HTML file that shows the graph behind ``outputs`` and its backward pass, one step at a time.
+@overload
+def explore(path: str | os.PathLike[str], outputs: Any, gradient: Any = None, /, **settings: Any) -> Path: ...
+@overload
+def explore(outputs: Any, gradient: Any = None, /, **settings: Any) -> Page: ...
+def explore(*arguments: Any, **settings: Any) -> Page | Path:
+    """A page on which forward and backward run one step at a time, on numbers that can be changed.
 
-    The file loads nothing and runs anywhere a browser does.  It shows, for each operation, the incoming gradient, the
-    rule as a formula, its number, what each argument receives, the running sum where a value is used more than once, and
-    the axes that un-broadcasting summed; modules open and close; and it holds gradients against central differences.
+    ``explore(outputs, gradient)`` gives a ``Page``, which a notebook shows and ``.save(path)`` writes;
+    ``explore(path, outputs, gradient)`` writes the file, complete or not at all, and gives its path.
+
+    The page loads nothing and runs anywhere a browser does.  It holds the recorded program of both passes and runs it anew
+    whenever a number is changed.  It shows, for each operation, the incoming gradient, the rule as a formula, its number, what
+    each argument receives, the running sum where a value is used more than once, and the axes that un-broadcasting summed;
+    modules open and close; any number can be seen as a graph of scalars; and gradients are held against central differences.
 
     Args:
-        path: the file to write, complete or not at all.
-        outputs: a variable, several, or an object array of scalars, with their graph.
-        gradient: cotangents of the outputs; 1 for a single number if left out.
-        module: names its parameters and buffers.
-        title: a heading.
-        facts: numbers or arrays to show at the end, each with what it is, such as a closed form.
-        invariants: sums that the final gradients must make 0 (``payload.Invariant``), shown at every backward step.
-        scalars: the same outputs computed on scalars (``scalarize``), for the graph of a single element.
-        orders: backward passes to walk through (``payload.Order``); by default the engine's own.
-
-    Returns:
-        The path.
+        *arguments: the outputs: a variable, several, or an object array of scalars, with their graph; and their cotangents,
+            which are 1 for a single number if left out.  A path before them is where to write the page.
+        **settings: ``module``, which names its parameters and buffers; ``title``, a heading; ``facts``, programs to hold
+            gradients against, such as a closed form (``Fact``); ``invariants``, sums that the final gradients make 0
+            (``Invariant``); ``orders``, backward passes to walk through, by default the engine's own (``Order``); ``lesson``,
+            what stands beside the graph: equations, a number line, symbols (``Lesson``).
 
     Raises:
-        GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 300 nodes even with all modules closed.
-        LayoutError: no layout program was found (extra "draw").
+        GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 2000 operations.
+        RecordingError: a hook lets a value out of the graph, or the program is no plain data.
     """
-    content = all_of(
-        outputs,
-        gradient,
-        module=module,
-        title=title,
-        facts=facts,
-        invariants=invariants,
-        scalars=scalars,
-        orders=orders,
-    )
-    return write_whole(path, as_page(content).encode())
+    if arguments and isinstance(arguments[0], (str, os.PathLike)):
+        return page_of(*arguments[1:], **settings).save(arguments[0])
+    return page_of(*arguments, **settings)

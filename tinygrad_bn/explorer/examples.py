@@ -2,45 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import functional, nn
+from .. import functional, nn, ops
 from ..engine import Variable
-from ..engine.sweep import seed_for
-from ..graph import Contribution, Step, backward_steps
-from ..tensor import Scalar, Tensor, scalarize
-from . import explore
-from .payload import Invariant, Order
+from ..engine.sweep import Contribution
+from ..kinds import Value
+from ..program import record
+from ..tensor import Scalar, Tensor
+from .page import Page, page_of
+from .payload import Fact, Invariant, Lesson, Order
+from .recording import Watch, engines
 
 EPS = 1e-5
 
+# Algorithm 1 of the paper (arXiv:1502.03167); each name that is a value on the page is linked to it.
+SUM = "<munder><mo>∑</mo><mi>i</mi></munder>"
+MEAN = f"<mfrac><mn>1</mn><mi>N</mi></mfrac>{SUM}"
+EQUATIONS = [
+    f"<mi>μ</mi><mo>=</mo>{MEAN}<msub><mi>x</mi><mi>i</mi></msub>",
+    f"<mi>σ²</mi><mo>=</mo>{MEAN}<msup><mrow><mo>(</mo><msub><mi>x</mi><mi>i</mi></msub><mo>−</mo><mi>μ</mi><mo>)</mo></mrow>"
+    "<mn>2</mn></msup>",
+    "<msub><mi>x̂</mi><mi>i</mi></msub><mo>=</mo><mfrac><mrow><msub><mi>x</mi><mi>i</mi></msub><mo>−</mo><mi>μ</mi></mrow>"
+    "<msqrt><mrow><mi>σ²</mi><mo>+</mo><mi>ε</mi></mrow></msqrt></mfrac>",
+    "<msub><mi>y</mi><mi>i</mi></msub><mo>=</mo><mi>γ</mi><msub><mi>x̂</mi><mi>i</mi></msub><mo>+</mo><mi>β</mi>",
+]
 
-def batch_norm(path: Path) -> Path:
-    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], beside the paper's closed form (arXiv:1502.03167, section 3)."""
-    data = np.array([[1.0], [2.0], [3.0], [4.0]])
-    dy = np.array([[1.0], [0.0], [0.0], [0.0]])
-    layer = nn.BatchNorm1d(1, eps=EPS, dtype=float)
-    x = Tensor(data, requires_grad=True, name="x")
-    y = layer(x)
-    y.name = "y"
-    sigma = np.sqrt(data.var() + EPS)
-    x_hat = (data - data.mean()) / sigma
-    paper = (4 * dy - dy.sum() - x_hat * (dy * x_hat).sum()) / (4 * sigma)
-    facts = [("the paper's closed form of ∂x", paper)]
-    invariants = [
-        Invariant("Σ ∂x", x, 1.0),
-        Invariant("Σ x̂ ∂x (only eps keeps it from 0)", x, x_hat),
+
+def closed_form(x: Value, gamma: Value, eps: Value, dy: Value) -> Value:
+    """∂x of Batch Normalization as libraries program it (the paper, section 3, simplified)."""
+    n = x * 0.0 + 1.0
+    centred = x - ops.mean(x, 0)
+    sigma = ops.sqrt(ops.mean(centred * centred, 0) + eps)
+    x_hat = centred / sigma
+    count = ops.sum(n, 0)
+    return gamma / (count * sigma) * (count * dy - ops.sum(dy, 0) - x_hat * ops.sum(dy * x_hat, 0))
+
+
+def batch_norm() -> Page:
+    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], beside the closed form."""
+
+    def computed(n: int) -> tuple[nn.BatchNorm1d, Tensor, Any]:
+        layer = nn.BatchNorm1d(1, eps=EPS, dtype=float)
+        x = Tensor(np.arange(1.0, n + 1.0).reshape(n, 1), requires_grad=True, name="x")
+        return layer, x, layer(x)
+
+    def cotangent(n: int) -> Any:
+        return np.eye(n)[:, :1]
+
+    layer, x, y = computed(4)
+    gamma = layer.weight
+    x_hat = next(a for a in y.inputs[0].inputs if a.inputs is not None)
+    facts = [
+        Fact(
+            "∂x: derived, and the closed form that libraries program",
+            record(closed_form, np.ones((4, 1)), np.ones(1), 1e-5, np.ones((4, 1))),
+            [x, gamma, "ε", None],
+            x,
+        )
     ]
-    scalars = functional.batch_norm(scalarize(data, name="x"), training=True, eps=EPS)
-    title = "Batch Normalization of [1, 2, 3, 4]"
-    return explore(path, y, dy, module=layer, title=title, facts=facts, invariants=invariants, scalars=scalars)
+    invariants = [Invariant("Σ ∂x", x), Invariant("Σ x̂ ∂x (only ε keeps it from 0)", x, x_hat)]
+    lesson = Lesson(
+        symbols=["μ", "x−μ", "(x−μ)²", "σ²", "σ²+ε", "σ", "x̂", "γx̂", "y"],
+        names={"weight": "γ", "bias": "β"},
+        constants={EPS: "ε"},
+        equations=[f'<math xmlns="http://www.w3.org/1998/Math/MathML">{row}</math>' for row in EQUATIONS],
+        line=["x", "x−μ", "x̂", "y"],
+        tries=[
+            "Drag a point of x on the number line: x̂ keeps mean 0 and spread 1, whatever you do.",
+            "Pull one point far out: the three others crowd together, and their ∂x shrinks with them.",
+            "Make the four points nearly equal: σ² comes down to ε, and ε decides.",
+            "Give all four rows the same ∂y: every ∂x becomes 0, since a shift of all points changes nothing.",
+            "Change γ and β: y moves, x̂ does not.",
+        ],
+        resized=lambda n: (computed(n)[2], cotangent(n)),
+    )
+    return page_of(
+        y, cotangent(4), module=layer, title="Batch Normalization, forward and backward", facts=facts, invariants=invariants,
+        lesson=lesson,
+    )  # fmt: skip
 
 
-def network(path: Path) -> Path:
+def network() -> Page:
     """BN inside a two-layer network, four samples of two features."""
     generator = np.random.default_rng(0)
     net = nn.Sequential(
@@ -54,30 +100,31 @@ def network(path: Path) -> Path:
     x = Tensor(np.round(generator.standard_normal((4, 2)), 1), name="x")
     loss = functional.mse_loss(net(x), np.array([[0.0], [1.0], [1.0], [0.0]]))
     loss.name = "loss"
-    return explore(path, loss, module=net, title="Batch Normalization inside a two-layer network")
+    return page_of(loss, module=net, title="Batch Normalization inside a two-layer network")
 
 
-def diamond(path: Path) -> Path:
+def diamond() -> Page:
     """One value used twice: its two gradients add up."""
     x = Scalar(2.0, name="x")
     left, right = x * 3.0, x.square()
     left.name, right.name = "left", "right"
     y = left + right
     y.name = "y"
-    return explore(path, y, title="A diamond: y = 3x + x²")
+    return page_of(y, title="A diamond: y = 3x + x²")
 
 
-def cross_entropy(path: Path) -> Path:
+def cross_entropy() -> Page:
     """Softmax cross-entropy of one row of scores."""
     scores = Tensor([[2.0, 1.0, 0.0]], requires_grad=True, name="scores")
-    loss = functional.cross_entropy(scores, [0])
+    labels = np.array([0])
+    loss = functional.cross_entropy(scores, labels)
     loss.name = "loss"
-    softmax = np.exp([2.0, 1.0, 0.0]) / np.exp([2.0, 1.0, 0.0]).sum()
-    facts = [("closed form: softmax minus one-hot", softmax - np.array([1.0, 0.0, 0.0]))]
-    return explore(path, loss, title="Softmax cross-entropy", facts=facts)
+    difference = record(lambda scores: ops.softmax(scores, axis=1) - np.eye(3)[labels], scores.numpy(), free=False)
+    facts = [Fact("∂scores: derived, and softmax minus one-hot", difference, [scores], scores)]
+    return page_of(loss, title="Softmax cross-entropy", facts=facts)
 
 
-def topological_order(path: Path) -> Path:
+def topological_order() -> Page:
     """a = 1; b = a + a; c = b + b, in the right and in a wrong order."""
     a = Scalar(1.0, name="a")
     b = a + a
@@ -85,16 +132,15 @@ def topological_order(path: Path) -> Path:
     c = b + b
     c.name = "c"
     orders = [
-        Order("right order", backward_steps([c], [None]), "Right: b waits until both of its gradients have come."),
-        Order("wrong order", steps_without_waiting(c), "Wrong: b passes on what it has as soon as something has come."),
+        Order("right order", engines, "Right: b waits until both of its gradients have come."),
+        Order("wrong order", without_waiting, "Wrong: b passes on what it has as soon as something has come."),
     ]
-    return explore(path, c, title="Why the order matters: a = 1; b = a + a; c = b + b", orders=orders)
+    return page_of(c, title="Why the order matters: a = 1; b = a + a; c = b + b", orders=orders)
 
 
-def steps_without_waiting(root: Variable) -> list[Step]:
+def without_waiting(roots: Sequence[Variable], seeds: Sequence[Variable], watch: Watch) -> None:
     """A faulty backward pass, for study: depth first, each operation once, whether or not its gradient is complete."""
-    pending: dict[Variable, Any] = {root: seed_for(root, None, False)}
-    steps: list[Step] = []
+    pending: dict[Variable, Any] = dict(zip(roots, seeds))
     visited: set[Variable] = set()
 
     def visit(result: Variable) -> None:
@@ -102,23 +148,21 @@ def steps_without_waiting(root: Variable) -> list[Step]:
             return
         visited.add(result)
         upstream = pending[result]
-        values = [arg.data if isinstance(arg, Variable) else arg for arg in result.inputs or ()]
         for slot, argument in enumerate(result.inputs or ()):
             rule = result.primitive.vjp(slot)
             if not isinstance(argument, Variable) or rule is None:
                 continue
-            cotangent = rule(upstream, result.data, *values, **(result.params or {}))
+            cotangent = rule(upstream, result, *result.inputs or (), **(result.params or {}))
             before = pending.get(argument)
             pending[argument] = cotangent if before is None else before + cotangent
-            part = Contribution(result, upstream, slot, argument, cotangent, cotangent, before, pending[argument])
-            steps.append(Step(result, upstream, (part,)))
+            watch(Contribution(result, upstream, slot, argument, cotangent, cotangent, before, pending[argument]))
             visit(argument)  # the fault: it should wait for the other uses of the argument
 
-    visit(root)
-    return steps
+    for root in roots:
+        visit(root)
 
 
-EXAMPLES: dict[str, Callable[[Path], Path]] = {
+EXAMPLES: dict[str, Callable[[], Page]] = {
     "batch_norm": batch_norm,
     "network": network,
     "diamond": diamond,

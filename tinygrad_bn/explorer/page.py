@@ -1,6 +1,6 @@
-"""The page: one HTML file that needs nothing else, and may not load anything else.
+"""``page_of`` makes a ``Page``: one HTML file that needs nothing else, and may not load anything else.
 
-Its content security policy allows exactly the script and the style in the file, by their hashes.
+Its content security policy allows exactly the scripts and the style in the file, by their hashes.
 """
 
 from __future__ import annotations
@@ -8,9 +8,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+from functools import cached_property
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from ..files import write_whole
+from ..graph import to_text, trace
+from .payload import cotangent, payload
+
+SCRIPTS = ("interpreter", "elements", "model", "show", "picture", "zoom", "panel", "numbers", "line", "page")
 
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -22,51 +31,100 @@ TEMPLATE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<header><h1>{title}</h1></header>
-<div id="controls">
-<div id="steps" role="toolbar" aria-label="steps">
-<button type="button" id="first" title="key: Home">first</button>
-<button type="button" id="previous" title="key: left arrow">previous</button>
-<button type="button" id="next" title="key: right arrow">next</button>
-<button type="button" id="last" title="key: End">last</button>
-<button type="button" id="turn" title="start of the backward pass">to backward</button>
-<input type="range" id="slider" min="0" value="0" aria-label="step">
-</div>
-<div id="say" role="status" aria-live="polite"></div>
-<div id="choices" role="group" aria-label="what to see"></div>
-<div id="modules" role="group" aria-label="modules"></div>
-<div id="find"><input type="search" id="search" placeholder="search (key: /)" aria-label="search nodes" size="14">
+<header id="top"><h1>{title}</h1>
+<div id="find"><input type="search" id="search" placeholder="search (key: /)" aria-label="search values">
 <span id="hits" role="status"></span></div>
+<div id="tabs" role="group" aria-label="what to see">
+<button type="button" data-tab="graph">graph</button><button type="button" data-tab="numbers">numbers</button>
+<button type="button" data-tab="details">details</button></div></header>
+<div id="controls" role="toolbar" aria-label="steps">
+<button type="button" id="first" class="wide" title="key: Home">first</button>
+<button type="button" id="previous" title="key: left arrow" aria-label="previous">◀</button>
+<button type="button" id="play">▶ play</button>
+<button type="button" id="next" title="key: right arrow">next ▶</button>
+<button type="button" id="last" class="wide" title="key: End">last</button>
+<button type="button" id="turn" title="start of the backward pass">backward</button>
+<select id="speed" class="wide" aria-label="speed"></select>
+<span id="orders" role="group" aria-label="order of the backward pass"></span>
+<input type="range" id="slider" min="0" value="0" aria-label="step">
+<div id="say" role="status" aria-live="polite"></div>
 </div>
 <main>
-<div id="picture"><div id="zoom"><button type="button" id="larger" aria-label="zoom in">+</button>
-<button type="button" id="smaller" aria-label="zoom out">−</button>
-<button type="button" id="fit" aria-label="fit the whole picture">fit</button></div><div id="holder">{noscript}</div></div>
-<aside id="panel" tabindex="0" aria-label="details of the step"></aside>
+<section id="equations" aria-label="equations"></section>
+<section id="left" aria-label="numbers"><div id="line"></div><div id="inputs"></div></section>
+<section id="graph" aria-label="graph" tabindex="-1"><div id="folds"><button type="button" id="open">open all</button>
+<button type="button" id="close">close all</button></div><div id="rows">{noscript}</div></section>
+<aside id="panel" tabindex="0" aria-label="details"></aside>
 </main>
+<div id="tip" hidden></div>
 <script type="application/json" id="data">{data}</script>
-<script>{script}</script>
+{scripts}
 </body>
 </html>
 """
 
 
-def page(content: dict[str, Any]) -> str:
-    """The HTML text for a payload."""
-    room = files(__package__)
-    style, script = (room.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return TEMPLATE.format(
-        policy=escape(policy, quote=True),
-        title=escape(content["title"] or "graph", quote=True),
-        style=style,
-        script=script,
-        data=_json(content),
-        noscript=f"<noscript>{content['views'][0]['svg']}</noscript>",
-    )
+class Page:
+    """A page to walk through a computation, forward and backward, on numbers that can be changed.
+
+    Attributes:
+        content: what ``payload`` made: the program, and what its values are called.
+        text: what the page says where no script may run.
+    """
+
+    def __init__(self, content: dict[str, Any], text: str) -> None:
+        self.content = content
+        self.text = text
+
+    @cached_property
+    def html(self) -> str:
+        """The whole file."""
+        room = files(__package__) / "browser"
+        style = (room / "page.css").read_text(encoding="utf-8")
+        scripts = [(room / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+        allowed = " ".join(f"'{_hash(script)}'" for script in scripts)
+        policy = (
+            f"default-src 'none'; script-src {allowed}; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; "
+            "form-action 'none'"
+        )
+        return TEMPLATE.format(
+            policy=escape(policy, quote=True),
+            title=escape(self.content["title"] or "graph", quote=True),
+            style=style,
+            scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+            data=_json(self.content),
+            noscript=f"<noscript><pre>{escape(self.text)}</pre></noscript>",
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the file, complete or not at all.
+
+        Returns:
+            The path.
+
+        Raises:
+            FileError: it cannot be written there.
+        """
+        return write_whole(path, self.html.encode())
+
+    def __repr__(self) -> str:
+        operations = sum(1 for node in self.content["nodes"] if "op" in node)
+        return f"<Page of {operations} operations>"
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own; and as text, which is what remains where a notebook is not trusted to run it."""
+        title = escape(self.content["title"] or "graph", quote=True)
+        style = "width: 100%; height: 720px; border: 1px solid #999"
+        frame = (
+            f'<iframe title="{title}" srcdoc="{escape(self.html, quote=True)}" style="{style}" sandbox="allow-scripts">'
+        )
+        return f"{frame}</iframe><details><summary>{title}, as text</summary><pre>{escape(self.text)}</pre></details>"
+
+
+def page_of(outputs: Any, gradient: Any = None, *, module: Any = None, **settings: Any) -> Page:
+    """The page of a computation; arguments as for ``explore``."""
+    gradient = cotangent(outputs, gradient)
+    return Page(payload(outputs, gradient, module=module, **settings), to_text(trace(outputs, gradient, module)))
 
 
 def _hash(text: str) -> str:

@@ -1,194 +1,364 @@
-"""What the page knows: the graph, every step forward and backward with its numbers, checks, and pictures laid out before.
+"""What the page knows: the program that it runs, what its values are called, and what its rules say.
 
-Plain data, ready for JSON; the page computes nothing but what to show.
+Plain data, ready for JSON.  There is no number in it but the inputs: the page computes every other one.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import linecache
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..engine import Variable
-from ..engine.sweep import seed_for
+from ..engine.mode import Site
 from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, clean, explain
-from ..graph import Graph, Step, backward_steps, to_dot, trace
-from ..graph.folding import module_groups, quotient
-from ..graph.labels import formula, number, shape_text, symbol
-from ..graph.layout import lay_out
-from ..graph.rules import as_mathml, rule_formula
-from ..graph.tracing import as_seeds, as_variables, trace_ids
-from ..kinds import Shape
-from ..program import replay
+from ..graph.outputs import as_seeds, as_variables
+from ..graph.rules import Formula, as_mathml, rule_formula
+from ..graph.tracing import filled
+from ..ops.primitives import TABLE
+from ..program import Constant, Program, Step
+from ..program.parts import NUMBER
+from ..program.written import plain
+from ..tensor import Parameter
+from .recording import Part, Recording, Sweep, engines, for_any_rows, record_both
 
-LARGEST = 64  # arrays with more elements are summarized
-MOST_NODES = 300  # of a picture; graphs with more are shown with modules closed
-MOST_SCOPES = 5  # modules that can be opened and closed one by one: 2**5 pictures at most
-MOST_ELEMENTS = 8  # outputs with more elements have no scalar pictures
-MOST_REPLAYED = 200_000  # operations run again for the numeric check; leaves beyond that are not checked
-STEP = 1e-6
-
-Path = tuple[str, ...]
+MOST_NODES = 2000  # of a page; it shows hundreds, and what is more with modules closed
+MOST_NUMBERS = 1_000_000  # in leaves and constants, which the page holds
 
 
 @dataclass(frozen=True)
 class Order:
-    """A backward pass to walk through: its steps, and a sentence about the order they are in."""
+    """A backward pass to walk through, and a sentence about the order it goes in."""
 
     label: str
-    steps: Sequence[Step]
+    backward: Sweep
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Invariant:
-    """Something that the gradient of ``variable`` must fulfil in the end: the sum of ``weights * gradient`` is about 0."""
+    """A sum that the gradient of ``variable`` makes 0 in the end: of the gradient, or of it times ``weights``."""
 
     label: str
     variable: Variable
-    weights: Any
+    weights: Variable | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something to hold the derived gradient of ``variable`` against: a program of its own.
+
+    Attributes:
+        label: what it is.
+        program: one output, in the shape of the gradient.
+        takes: what its inputs are: variables of the forward pass, names of constants, or ``None`` for the first cotangent.
+        variable: whose gradient it is, too.
+    """
+
+    label: str
+    program: Program
+    takes: Sequence[Variable | str | None]
+    variable: Variable
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a page has beside the graph.
+
+    Attributes:
+        symbols: what to call the operations, in order.
+        names: what to call leaves, by their own names.
+        constants: names for numbers in formulas, which the reader can change then.
+        equations: the formulas of the lesson as MathML; ``<mi>`` elements that are symbols are linked to their boxes.
+        line: symbols of the values to draw on the number line, from top to bottom.
+        resized: the same outputs and cotangents for another number of rows.
+        tries: what to try, and what will be seen.
+    """
+
+    symbols: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[float, str] = field(default_factory=dict)
+    equations: Sequence[str] = ()
+    line: Sequence[str] = ()
+    resized: Callable[[int], tuple[Any, Any]] | None = None
+    tries: Sequence[str] = ()
 
 
 def payload(
     outputs: Any,
-    gradient: Any,
+    gradient: Any = None,
     *,
     module: Any = None,
     title: str = "",
-    facts: Sequence[tuple[str, Any]] = (),
+    facts: Sequence[Fact] = (),
     invariants: Sequence[Invariant] = (),
-    scalars: Any = None,
     orders: Sequence[Order] = (),
+    lesson: Lesson | None = None,
 ) -> dict[str, Any]:
-    """Everything the page shows of the graph behind ``outputs``; arguments as for ``explore``."""
+    """Everything the page knows of the graph behind ``outputs``; arguments as for ``explore``."""
     roots = as_variables(outputs)
-    if gradient is None and len(roots) == 1 and roots[0].size == 1:
-        gradient = np.ones(roots[0].shape)
-    seeds = as_seeds(roots, gradient)
-    graph = trace(outputs, gradient, module)
-    ids = trace_ids(roots, module)
-    walked = orders or [Order("", backward_steps(roots, seeds))]
-    modules = sorted({node.scope[:i] for node in graph.nodes for i in range(1, len(node.scope) + 1)})
+    given = as_seeds(roots, cotangent(outputs, gradient))
+    lesson = lesson or Lesson()
+    walks = [(order, record_both(roots, given, order.backward)) for order in orders or [Order("", engines)]]
+    other = None
+    if lesson.resized is not None:
+        walks, other = [(walks[0][0], _free(walks[0][1], lesson.resized))], _at(lesson.resized, _rows(walks[0][1]) + 1)
+    recording = walks[0][1]
+    _check_size(recording)
+    nodes, places = _nodes(recording, module, lesson)
+    at = {variable: places[number] for variable, number in recording.numbers.items() if number in places}
     return {
         "title": clean(title, 120),
-        "nodes": {node.id: _node(graph, node.id) for node in graph.nodes},
-        "edges": [[edge.source, edge.target, edge.slot] for edge in graph.edges],
-        "forward": [node.id for node in graph.nodes if node.op],
-        "outputs": list(graph.outputs),
-        "seeds": {ids[root]: array(seed_for(root, seed, False)) for root, seed in zip(roots, seeds)},
-        "orders": [
-            {"label": order.label, "note": order.note, "steps": [_step(step, ids, graph) for step in order.steps]}
-            for order in walked
+        "nodes": nodes,
+        "outputs": [at[root] for root in roots],
+        "inputs": [plain(_raw(value)) for value in (*recording.leaves, *recording.cotangents)],
+        "leaves": [at.get(leaf, -1) for leaf in recording.leaves],
+        "walks": [_walk(order, one, at, nodes, other) for order, one in walks],
+        "facts": [
+            {
+                "label": fact.label,
+                "program": json.loads(fact.program.to_json()),
+                "takes": [_taken(recording, take, places, nodes) for take in fact.takes],
+                "node": at[fact.variable],
+            }
+            for fact in facts
         ],
-        "checks": _checks(roots, seeds, graph, ids),
-        "facts": [[label, array(value)] for label, value in facts],
         "invariants": [
-            [each.label, ids[each.variable], np.ravel(np.broadcast_to(each.weights, each.variable.shape)).tolist()]
-            for each in invariants
+            [each.label, at[each.variable], None if each.weights is None else at[each.weights]] for each in invariants
         ],
-        "modules": [[clean(name) for name in path] for path in modules],
-        "views": _views(graph, modules),
-        "zoom": _zoom(scalars),
+        "equations": list(lesson.equations),
+        "line": list(lesson.line),
+        "tries": list(lesson.tries),
+        "unknown": _unknown(recording.program),
     }
 
 
-def array(value: Any) -> dict[str, Any]:
-    """An array for the page: its shape and elements as text, or a summary of a large one."""
-    raw = np.asarray(value.data if isinstance(value, Variable) else value, dtype=float)
-    finite = raw[np.isfinite(raw)]
-    if raw.size > LARGEST:
-        parts = [f(finite) for f in (np.min, np.mean, np.max)] if finite.size else []
-        return _large(raw.shape, [float(part) for part in parts])
-    biggest = float(np.max(np.abs(finite), initial=0.0))
-    heat = [float(v / biggest) if biggest and math.isfinite(v) else 0.0 for v in raw.ravel()]
+def _check_size(recording: Recording) -> None:
+    constants = recording.program.constants
+    held = sum(leaf.size for leaf in recording.leaves) + sum(np.size(constant.value) for constant in constants)
+    for found, most, what in (
+        (len(recording.made), MOST_NODES, "operations"),
+        (held, MOST_NUMBERS, "numbers in its leaves"),
+    ):
+        if found > most:
+            fix = "explore a smaller part of the computation, or a smaller batch"
+            raise ArgumentError(
+                explain("explore(): too large for a page", got=f"{found} {what}", expected=f"up to {most}", fix=fix)
+            )
+
+
+def cotangent(outputs: Any, gradient: Any) -> Any:
+    """The gradient that comes in: 1 for a single number, where none is given."""
+    roots = as_variables(outputs)
+    return np.ones(roots[0].shape) if gradient is None and len(roots) == 1 and roots[0].size == 1 else gradient
+
+
+def _raw(variable: Variable) -> Any:
+    return float(variable._data) if variable.is_scalar_kind else np.asarray(variable._data)
+
+
+def _rows(recording: Recording) -> int:
+    return int(recording.roots[0].shape[0])
+
+
+def _at(resized: Callable[[int], tuple[Any, Any]], n: int) -> Recording:
+    outputs, gradient = resized(n)
+    roots = as_variables(outputs)
+    return record_both(roots, as_seeds(roots, gradient))
+
+
+def _free(first: Recording, resized: Callable[[int], tuple[Any, Any]]) -> Recording:
+    n = _rows(first)
+    return for_any_rows(first, n, [(m, _at(resized, m)) for m in (n + 1, 2 * n + 1)])
+
+
+def _taken(recording: Recording, take: Variable | str | None, places: Mapping[int, int], nodes: Sequence[Any]) -> int:
+    """The number, in the program, of what a fact's input is."""
+    if take is None:
+        return len(recording.leaves)
+    if isinstance(take, str):
+        return next(number for number, i in places.items() if nodes[i]["name"] == take)
+    return recording.numbers[take]
+
+
+def _unknown(program: Program) -> list[str]:
+    """Operations that are not the library's: a page shows what they gave, and cannot compute it."""
+    names = {s.primitive.name for s in program.steps if TABLE.get(s.primitive.name) is not s.primitive}
+    return sorted(clean(name, 60) for name in names)
+
+
+# -- values and their names -----------------------------------------------------------------------------------------------
+
+
+def _nodes(recording: Recording, module: Any, lesson: Lesson) -> tuple[list[dict[str, Any]], dict[int, int]]:
+    """Leaves, constants and operations in the order in which they come up, and the place of each number among them."""
+    program = recording.program
+    dotted = {} if module is None else {v._extras: n for n, v in (*module.named_parameters(), *module.named_buffers())}
+    variables = {number: variable for variable, number in recording.numbers.items()}
+    nodes: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
+    symbols, roots = iter(lesson.symbols), set(recording.roots)
+
+    def add(number: int, **entry: Any) -> None:
+        places[number] = len(nodes)
+        nodes.append(entry)
+
+    def leaf(number: int) -> None:
+        entry, variable = program.entry(number), variables.get(number)
+        if isinstance(entry, Constant):
+            name = lesson.constants.get(entry.value) if entry.dtype == NUMBER else None
+            kind = "number" if entry.dtype == NUMBER and name is None else "constant"
+            add(number, kind=kind, name=name, args=[], wants=False, scope=[])
+        elif variable is not None:
+            name = dotted.get(variable._extras) or variable.name or ""
+            kind = "parameter" if isinstance(variable, Parameter) else "input"
+            if variable._extras is not None and variable._extras.is_buffer:
+                kind = "buffer"
+            add(number, kind=kind, name=lesson.names.get(name, name), args=[], wants=variable.requires_grad, scope=[])
+
+    for event in recording.made:
+        number = recording.numbers[event.out]
+        step = program.entry(number)
+        assert isinstance(step, Step)
+        for argument in step.args:
+            if argument not in places:
+                leaf(argument)
+        file, _, line = _site(event.scope).rpartition(":")
+        add(
+            number,
+            kind="output" if event.out in roots else "intermediate",
+            name=next(symbols, None) or event.out.name,
+            op=event.primitive.name,
+            elementwise=event.primitive.elementwise,
+            notation=filled(event.primitive.notation, event.params) or event.primitive.name,
+            args=[places[argument] for argument in step.args],
+            wants=event.out.requires_grad,
+            scope=[clean(name) for name in (() if event.scope is None else event.scope.path)],
+            site=clean(f"{file.rpartition('/')[2]}:{line}", 80) if file else "",
+            code=linecache.getline(file, int(line)).strip() if file else "",
+        )
+    for root in recording.roots:
+        if recording.numbers[root] not in places:
+            leaf(recording.numbers[root])
+    _name(nodes)
+    return nodes, places
+
+
+def _name(nodes: Sequence[dict[str, Any]]) -> None:
+    """Each name once: those that were given, and counts without gaps for the others."""
+    taken: set[str] = {""}
+    for node in nodes:
+        given = clean(node["name"]) if node["name"] else ""
+        unused = (name for name in (given, *(f"{given}_{i}" for i in range(2, len(nodes) + 2))) if name not in taken)
+        node["name"] = next(unused) if given else ""
+        taken.add(node["name"])
+    for kinds, letter in (
+        (("input", "parameter", "buffer"), "x"),
+        (("constant",), "c"),
+        (("intermediate", "output"), "v"),
+    ):
+        free = (name for i in itertools.count(1) if (name := f"{letter}{i}") not in taken)
+        for node in nodes:
+            if not node["name"] and node["kind"] in kinds:
+                node["name"] = next(free)
+
+
+def _site(scope: Any) -> str:
+    return f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else ""
+
+
+# -- a backward pass ------------------------------------------------------------------------------------------------------
+
+
+def _walk(
+    order: Order, recording: Recording, at: Mapping[Variable, int], nodes: Sequence[Any], other: Recording | None
+) -> dict[str, Any]:
+    """The program, the numbers of all nodes and of their gradients, and the steps of the backward pass."""
+    numbers: list[int] = [-1] * len(nodes)
+    for variable, i in at.items():
+        numbers[i] = recording.numbers[variable]
+    for i, node in enumerate(nodes):
+        for slot, argument in enumerate(node["args"]):
+            step = recording.program.entry(numbers[i])
+            assert isinstance(step, Step)
+            numbers[argument] = step.args[slot]
+    gradients: dict[int, int] = {at[root]: len(recording.leaves) + i for i, root in enumerate(recording.roots)}
+    gradients |= {at[part.contribution.argument]: part.after for part in recording.parts}
+    steps: list[dict[str, Any]] = []
+    for i, part in enumerate(recording.parts):
+        result = at[part.contribution.result]
+        if not steps or steps[-1]["node"] != result:
+            steps.append({"node": result, "upstream": part.upstream, "parts": []})
+        rule = _rule(part, nodes, at, None if other is None else other.parts[i])
+        steps[-1]["parts"].append(
+            {
+                "to": at[part.contribution.argument],
+                "slot": part.contribution.slot,
+                "rule": rule,
+                "returned": part.returned,
+                "given": part.given,
+                "before": part.before,
+                "after": part.after,
+                "reduced": _reduced(shape_of(part.contribution.returned), part.contribution.argument.shape),
+            }
+        )
     return {
-        "shape": list(raw.shape),
-        "text": "  ".join(number(float(v)) for v in raw.ravel()) or "empty",
-        "cells": [[number(float(v)), round(h, 3)] for v, h in zip(raw.ravel(), heat)],
-        "exact": [float(v) if math.isfinite(v) else str(v) for v in raw.ravel()],
+        "label": order.label,
+        "note": order.note,
+        "program": json.loads(recording.program.to_json()),
+        "numbers": numbers,
+        "gradients": [gradients.get(i) for i in range(len(nodes))],
+        "steps": steps,
+        "held": [
+            [number, plain(_raw(variable))]
+            for variable, number in recording.numbers.items()
+            if number >= recording.program.first_step and _is_held(recording.program.entry(number))
+        ],
     }
 
 
-def _large(shape: Sequence[int], parts: Sequence[float]) -> dict[str, Any]:
-    text = " … ".join(map(number, parts)) if parts else "no finite element"
-    return {"shape": list(shape), "text": text, "cells": None}
+def _is_held(step: Any) -> bool:
+    """A draw stays as it was; what the page cannot compute, too."""
+    return not step.primitive.pure or TABLE.get(step.primitive.name) is not step.primitive
 
 
-def _node(graph: Graph, node_id: str) -> dict[str, Any]:
-    node = graph[node_id]
-    file, _, line = (node.site or ":0").rpartition(":")
-    return {
-        "symbol": symbol(node),
-        "formula": formula(graph, node, graph.inputs_of(node_id)),
-        "kind": node.kind,
-        "op": node.op,
-        "shape": shape_text(node),
-        "scope": [clean(name) for name in node.scope],
-        "site": None if node.site is None else clean(node.site.rpartition("/")[2], 80),
-        "code": linecache.getline(file, int(line)).strip(),
-        "wants": node.requires_grad,
-        "value": _summary(node.value, node.shape),
-        "grad": None if node.grad is None else _summary(node.grad, node.shape),
-    }
-
-
-def _summary(value: Any, shape: Shape) -> dict[str, Any]:
-    if value.elements is not None:
-        return array(np.reshape(value.elements, shape))
-    return _large(shape, [part for part in (value.low, value.mean, value.high) if part is not None])
-
-
-def _step(step: Step, ids: Mapping[Variable, str], graph: Graph) -> dict[str, Any]:
-    primitive = step.result.primitive
-    assert primitive is not None  # that is what recorded means
-    node = graph[ids[step.result]]
-    names = [symbol(argument) for argument in graph.inputs_of(node.id)]
-    parts = [
-        {
-            "to": ids[part.argument],
-            "slot": part.slot,
-            "rule": _rule(step, part.slot, names, symbol(node)),
-            "local": _local(step, part.slot),
-            "given": array(part.cotangent),
-            "reduced": _reduced(shape_of(part.returned), part.argument.shape),
-            "before": None if part.before is None else array(part.before),
-            "after": array(part.after),
-        }
-        for part in step.contributions
-    ]
-    return {"node": node.id, "op": primitive.name, "upstream": array(step.upstream), "parts": parts}
-
-
-def _rule(step: Step, slot: int, names: Sequence[str], out: str) -> str:
-    """The rule as MathML, in the nodes' own names, with g for the incoming gradient."""
-    result = step.result
+def _rule(part: Part, nodes: Sequence[Any], at: Mapping[Variable, int], other: Part | None) -> str:
+    """The rule as MathML, in the nodes' own names, with g for the incoming gradient and N where the number of rows stands."""
+    result = part.contribution.result
     assert result.primitive is not None  # that is what recorded means
-    formula = rule_formula(result.primitive, slot, result.inputs or (), result.params, names, out)
-    assert formula is not None  # it contributed
+    node = nodes[at[result]]
+    names = [_grouped(nodes[i]["name"]) for i in node["args"]]
+    formula = _formula(part, names, _grouped(node["name"]))
+    if other is not None:
+        formula = _general(formula, _formula(other, names, _grouped(node["name"])))
     return as_mathml(formula)
 
 
-def _local(step: Step, slot: int) -> dict[str, Any] | None:
-    """The derivative of the result by the argument, element by element, where the operation is elementwise."""
-    result = step.result
-    primitive = result.primitive
-    assert primitive is not None  # that is what recorded means
-    rule = primitive.vjp(slot)
-    if not primitive.elementwise or rule is None:
-        return None
-    values = [arg.data if isinstance(arg, Variable) else arg for arg in result.inputs or ()]
-    one = 1.0 if result.is_scalar_kind else np.ones(result.shape, result.dtype)
-    with np.errstate(all="ignore"):
-        try:
-            return array(rule(one, result.data, *values, **(result.params or {})))
-        except (ArithmeticError, ValueError):  # of Python floats; the page then shows the contribution alone
-            return None
+def _formula(part: Part, names: Sequence[str], out: str) -> Formula | str:
+    result = part.contribution.result
+    assert result.primitive is not None
+    formula = rule_formula(result.primitive, part.contribution.slot, result.inputs or (), result.params, names, out)
+    assert formula is not None  # it contributed
+    return formula
+
+
+def _grouped(name: str) -> str:
+    """A name that is itself a formula, in brackets."""
+    return f"({name})" if any(sign in name for sign in "−+") and not name.startswith("(") else name
+
+
+def _general(one: Formula | str, other: Formula | str) -> Formula | str:
+    """A formula in which the numbers that differ between two batch sizes are N."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one if one == other else "N"
+    parts = tuple(_general(a, b) for a, b in zip(one.parts, other.parts))
+    return Formula(one.name, one.notation if one.notation == other.notation else f"{one.name} {{0}}", parts)
 
 
 def _reduced(returned: tuple[int, ...], wanted: tuple[int, ...]) -> str:
@@ -200,95 +370,3 @@ def _reduced(returned: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return (
         f"summed over ax{'is' if len(axes) == 1 else 'es'} {' and '.join(map(str, axes))}, along which it was broadcast"
     )
-
-
-# -- numeric check -----------------------------------------------------------------------------------------------------
-
-
-def _checks(
-    roots: Sequence[Variable], seeds: Sequence[Any], graph: Graph, ids: Mapping[Variable, str]
-) -> dict[str, Any]:
-    """For each small leaf its gradient by central differences of the recorded program."""
-    checks = {}
-    affordable = MOST_REPLAYED
-    again = replay(roots)
-    for leaf in (v for v in ids if v.inputs is None and v.requires_grad):
-        shown = graph[ids[leaf]].grad
-        affordable -= 2 * leaf.size * len(graph)
-        if shown is None or shown.elements is None or affordable < 0:
-            continue
-        base = np.asarray(leaf.data, dtype=float)
-
-        def loss(at: Any, leaf: Variable = leaf) -> float:
-            results = again({leaf: float(at) if leaf.is_scalar_kind else at})
-            return float(sum(np.sum(np.asarray(seed) * result) for seed, result in zip(seeds, results)))
-
-        numeric = np.empty(base.shape)
-        with np.errstate(all="ignore"):
-            for index in np.ndindex(base.shape):
-                up, down = base.copy(), base.copy()
-                up[index] += STEP
-                down[index] -= STEP
-                numeric[index] = (loss(up) - loss(down)) / (2 * STEP)
-        checks[ids[leaf]] = array(numeric)
-    return checks
-
-
-# -- pictures ----------------------------------------------------------------------------------------------------------
-
-
-def _views(graph: Graph, modules: Sequence[Path]) -> list[dict[str, Any]]:
-    """One picture per combination of closed modules (per depth, where there are too many modules)."""
-    views = []
-    for closed in _combinations(modules):
-        smaller, stands_for = quotient(graph, module_groups(graph, closed=closed).get)
-        if len(smaller) <= MOST_NODES:
-            views.append(
-                {
-                    "closed": [modules.index(path) for path in closed],
-                    "svg": _svg(smaller, ("shape", "value", "grad")),
-                    "standsFor": stands_for,
-                    "faces": _faces(graph, stands_for),
-                }
-            )
-    if not views:
-        fix = "explore a smaller part, or name parts with tinygrad_bn.scope(...), which can be closed"
-        raise ArgumentError(explain("explore(): the graph is too large for a page", got=f"{len(graph)} nodes", fix=fix))
-    return views
-
-
-def _combinations(modules: Sequence[Path]) -> list[list[Path]]:
-    """Which modules to close together: all combinations of few, else all at a depth; nothing inside of a closed one."""
-    if len(modules) > MOST_SCOPES:
-        depths = range(max(map(len, modules)), 0, -1)
-        return [[], *([path for path in modules if len(path) == depth] for depth in depths)]
-    subsets = (set(c) for size in range(len(modules) + 1) for c in itertools.combinations(modules, size))
-    return [sorted(s) for s in subsets if not any(path[:i] in s for path in s for i in range(1, len(path)))]
-
-
-def _faces(graph: Graph, stands_for: Mapping[str, str]) -> dict[str, str]:
-    """For each box of a picture the node whose value it shows: of a closed module the last that is used outside."""
-    leaving = {edge.source for edge in graph.edges if stands_for[edge.source] != stands_for[edge.target]}
-    faces = {stands_for[node.id]: node.id for node in graph.nodes}
-    faces.update(
-        (stands_for[node.id], node.id) for node in graph.nodes if node.id in leaving or node.id in graph.outputs
-    )
-    return faces
-
-
-def _zoom(scalars: Any) -> list[dict[str, str]]:
-    """For each element of the output, the graph of its own, scalar by scalar."""
-    if scalars is None:
-        return []
-    elements = as_variables(scalars)
-    if len(elements) > MOST_ELEMENTS:
-        return []
-    return [
-        {"label": f"element {i}", "svg": _svg(trace(element, 1.0), ("value", "grad"))}
-        for i, element in enumerate(elements)
-    ]
-
-
-def _svg(graph: Graph, show: Sequence[str]) -> str:
-    svg = lay_out(to_dot(graph, legend=False, show=show), "svg").decode()
-    return svg[svg.index("<svg") :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,35 @@ from ..engine.leaving import leaving
 from ..engine.mode import current_mode
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
-from ..tensor import Scalar
+from ..tensor import Scalar, named
+
+Mean = Callable[..., Value]  # mean(x, axes, keepdims=True), as ops.mean
 
 
-def standardize(x: Value, axes: tuple[int, ...], eps: float) -> tuple[Value, Value, Value]:
+def standardize(x: Value, axes: tuple[int, ...], eps: float, mean: Mean = ops.mean) -> tuple[Value, Value, Value]:
     """Centre and scale to unit variance over ``axes``: equations 1 to 3 of the paper.
+
+    Args:
+        x: a tensor, an array, or an object array of scalars.
+        axes: what the statistics are over.
+        eps: added to the variance, inside the root.
+        mean: takes both means, as ``mean(x, axes, keepdims=True)``; with one over more than ``x``, such as the rows of
+            several processes, this is synchronised standardization.
 
     Returns:
         ``(x_hat, mean, variance)``; mean and (biased) variance keep the reduced axes with length 1.
     """
     with scope("mean"):
-        mean = ops.mean(x, axes, keepdims=True)
+        mu = mean(x, axes, keepdims=True)
     with scope("variance"):
-        centred = x - mean
-        variance = ops.mean(ops.square(centred), axes, keepdims=True)
+        centred = x - mu
+        variance = mean(ops.square(centred), axes, keepdims=True)
     with scope("normalize"):
-        x_hat = centred / ops.sqrt(variance + eps)
-    return x_hat, mean, variance
+        sigma = ops.sqrt(variance + eps)
+        x_hat = centred / sigma
+    for value, symbol in ((mu, "μ"), (centred, "c"), (variance, "σ²"), (sigma, "σ"), (x_hat, "x̂")):
+        named(value, symbol)
+    return x_hat, mu, variance
 
 
 def batch_norm(
@@ -41,6 +54,9 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    mean: Mean = ops.mean,
+    count: Value = None,
 ) -> Value:
     """Normalise each channel (axis 1) over all other axes, then scale by ``weight`` (γ) and shift by ``bias`` (β).
 
@@ -54,6 +70,8 @@ def batch_norm(
         training: normalise by the batch's statistics rather than the running ones, and move those.
         momentum: how far the running statistics move towards the batch's: ``(1 - momentum) * old + momentum * new``.
         eps: added to the variance, inside the root.
+        mean: takes the batch's statistics, see ``standardize``.
+        count: over how many values per channel ``mean`` goes, where that is not what ``x`` has.
 
     Returns:
         The shape of ``x``, in the dtype that NumPy promotes ``x`` and the parameters to.
@@ -64,7 +82,7 @@ def batch_norm(
         ArgumentError: settings out of range, or running statistics that cannot be updated.
     When anything is raised, the running statistics are as they were before.
     """
-    y, moved = _batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    y, moved = _batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps, mean, count)
     write(moved, fresh=True)
     return y
 
@@ -78,6 +96,8 @@ def _batch_norm(
     training: bool,
     momentum: Value,
     eps: float,
+    mean: Mean = ops.mean,
+    count: Value = None,
 ) -> tuple[Value, list[tuple[Variable, Value]]]:
     """The result, and what is to be written: running statistics with their new values."""
     shape, eps = shape_of(x), float(eps)
@@ -87,20 +107,21 @@ def _batch_norm(
     tracks = training and _can_track(running_mean, running_var)
     moved = []
     if training or running_mean is None:
-        n = _values_per_channel(shape, axes, running_mean is not None)
-        y, mean, variance = standardize(x, axes, eps)
+        n = _values_per_channel(shape, axes, running_mean is not None, count)
+        y, mu, variance = standardize(x, axes, eps, mean)
         if tracks:
-            moved = _moved(running_mean, running_var, mean, variance, n, momentum)
+            moved = _moved(running_mean, running_var, mu, variance, n, momentum)
     else:
         with scope("normalize"):
-            centred = x - _per_channel(_as_it_is(x, running_mean), shape)
-            y = centred / ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps)
+            centred = named(x - _per_channel(_as_it_is(x, running_mean), shape), "c")
+            sigma = named(ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps), "σ")
+            y = named(centred / sigma, "x̂")
     with scope("scale and shift"):
         if weight is not None:
-            y = _per_channel(weight, shape) * y
+            y = _per_channel(named(weight, "γ"), shape) * y
         if bias is not None:
-            y = y + _per_channel(bias, shape)
-    return y, moved
+            y = y + _per_channel(named(bias, "β"), shape)
+    return (y if weight is None and bias is None else named(y, "y")), moved
 
 
 def _per_channel(value: Value, shape: Shape) -> Value:
@@ -123,7 +144,7 @@ def _as_it_is(x: Value, running: Value) -> Value:
 
 
 def _moved(
-    running_mean: Variable, running_var: Variable, mean: Value, variance: Value, n: int, momentum: Value
+    running_mean: Variable, running_var: Variable, mean: Value, variance: Value, n: Value, momentum: Value
 ) -> list[tuple[Variable, Value]]:
     """The running statistics moved towards the batch's, outside of the graph.
 
@@ -132,9 +153,10 @@ def _moved(
     """
     if current_mode().tape is None:
         return _statistics(running_mean, running_var, mean, variance, n / (n - 1), momentum)
-    count, count_less_one = (Scalar(float(m), requires_grad=False) for m in (n, n - 1))
     with no_grad(), scope("running statistics"):
-        return _statistics(running_mean, running_var, mean, variance, count / count_less_one, momentum)
+        count: Value = n if isinstance(n, Variable) else Scalar(float(n), requires_grad=False)
+        less_one: Value = n - 1.0 if isinstance(n, Variable) else Scalar(float(n - 1), requires_grad=False)  # type: ignore[operator]
+        return _statistics(running_mean, running_var, mean, variance, count / less_one, momentum)
 
 
 def _statistics(
@@ -199,14 +221,15 @@ def _can_track(*statistics: Value) -> bool:
     return True
 
 
-def _values_per_channel(shape: Shape, axes: tuple[int, ...], has_running: bool) -> int:
-    n = math.prod(shape[i] for i in axes)
-    if n < 2:
+def _values_per_channel(shape: Shape, axes: tuple[int, ...], has_running: bool, count: Value) -> Value:
+    n = math.prod(shape[i] for i in axes) if count is None else count
+    if not isinstance(n, Variable) and n < 2:  # a variable in a recording, whose value decides nothing
         when = "training" if has_running else "without running statistics it"
         fix = "call .eval() to use running statistics" if has_running else "keep running statistics for evaluation"
+        got = f"shape {shape}: {n} per channel" if count is None else f"{n:g} per channel, of all ranks together"
         raise ShapeError(
             explain(
-                f"batch_norm: {when} needs at least two values per channel", got=f"shape {shape}: {n} per channel",
+                f"batch_norm: {when} needs at least two values per channel", got=got,
                 fix=f"use a larger batch (drop a last batch of one), or {fix}",
             )
         )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..engine import Variable, dtype_of, reading, scope, shape_of
-from ..errors import ArgumentError, DTypeError, ShapeError, explain, unmasked
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, native
 from ..kinds import Value
 from ..ops.composed.axes import as_value
 from ..ops.primitives import checked_index
@@ -33,7 +33,7 @@ def embedding(x: Value, weight: Value, padding_idx: int | None = None) -> Value:
     if len(table) != 2:
         raise ShapeError(explain("embedding: the table has two axes", got=f"shape {table}", expected="(V, D)"))
     padding_row = _row(padding_idx, table[0])
-    x = x if isinstance(x, Variable) else np.asarray(unmasked(x, "embedding"))
+    x = x if isinstance(x, Variable) else np.asarray(native(x, "embedding"))
     if dtype_of(x).kind not in "iu":
         fix = "x.astype(int)"
         raise DTypeError(explain("embedding: indices are integers", got=f"dtype {dtype_of(x)}", fix=fix))

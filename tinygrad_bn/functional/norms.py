@@ -22,6 +22,7 @@ from .. import ops
 from ..engine import dtype_of, reading, scope, shape_of, write
 from ..errors import ArgumentError, ShapeError, explain
 from ..kinds import Shape, Value
+from ..tensor import named
 from .batch_norm import _can_track, _check_channels, _moved, _per_channel, batch_norm, standardize
 from .settings import number
 from .sizes import per_axis
@@ -151,7 +152,7 @@ def rms_norm(
     with scope("mean square"):
         mean_square = ops.mean(ops.square(x), axes, keepdims=True)
     with scope("normalize"):
-        y = x / ops.sqrt(mean_square + eps)
+        y = named(x / ops.sqrt(mean_square + eps), "x̂")
     return _scale_and_shift(y, weight, None)
 
 
@@ -159,10 +160,12 @@ def _scale_and_shift(y: Value, weight: Value, bias: Value, shape: tuple[int, ...
     """γ · y + β; with a shape, γ and β are per channel (axis 1), otherwise they belong to the last axes."""
     with scope("scale and shift"):
         if weight is not None:
+            named(weight, "γ")
             y = (weight if shape is None else _per_channel(weight, shape)) * y
         if bias is not None:
+            named(bias, "β")
             y = y + (bias if shape is None else _per_channel(bias, shape))
-    return y
+    return y if weight is None and bias is None else named(y, "y")
 
 
 def _last_axes(what: str, x: Value, normalized_shape: Any, eps: float, **parameters: Value) -> tuple[int, ...]:

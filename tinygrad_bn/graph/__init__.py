@@ -5,7 +5,7 @@ Nothing here is needed to compute; everything here reads a ``Graph`` and, to mak
 
 from ..engine.sweep import Contribution
 from .dot import to_dot
-from .folding import collapse
+from .folding import collapse, inlined
 from .layout import LayoutError
 from .model import Edge, Graph, Node, Value
 from .picture import Picture, draw
@@ -15,5 +15,5 @@ from .tracing import trace, trace_backward, trace_reduced
 
 __all__ = [
     "Contribution", "Edge", "Graph", "LayoutError", "Node", "Picture", "Step", "Value", "backward_steps", "collapse", "draw",
-    "to_dot", "to_mermaid", "to_text", "trace", "trace_backward", "trace_reduced",
+    "inlined", "to_dot", "to_mermaid", "to_text", "trace", "trace_backward", "trace_reduced",
 ]  # fmt: skip

@@ -54,8 +54,8 @@ def _on_path(name: str) -> str | None:
     return None
 
 
-def lay_out(source: str, format: str) -> bytes:  # noqa: A002
-    """The picture of DOT text in ``svg``, ``png`` or ``pdf``.
+def lay_out(source: str, format: str, dpi: float | None = None) -> bytes:  # noqa: A002
+    """The picture of DOT text in ``svg``, ``png`` or ``pdf``; with ``dpi``, in as many dots per inch.
 
     Raises:
         LayoutError: no program for this format, or it failed, or it needed more than 20 seconds.
@@ -66,10 +66,9 @@ def lay_out(source: str, format: str) -> bytes:  # noqa: A002
         fix = ADVICE if format in BUNDLED_FORMATS else f"install Graphviz so that `dot` is on PATH; {ADVICE}"
         raise LayoutError(explain(what, fix=fix))
     program = candidates[0]
+    command = [program, f"-T{format}", *([] if dpi is None else [f"-Gdpi={dpi:g}"])]
     try:
-        done = subprocess.run(
-            [program, f"-T{format}"], input=source.encode(), capture_output=True, timeout=SECONDS, check=False
-        )
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         fix = "draw a smaller part, or save the DOT text with .save('graph.dot')"
         raise LayoutError(

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..engine import Variable, no_grad
 from ..engine.sweep import seed_for, sweep
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, GraphError, explain
 from ..program import Constant, Derived, Input, Program, Size, State, Step, derive, evaluate, program_of
 from ..program.parts import NUMBER, resolved
 from ..program.simplify import simplified
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
+from .naming import labelled
+from .outputs import as_seeds, as_variables, keys_of, unrecorded
 
 
 def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
     """A snapshot of the graph behind ``outputs``.
 
     Args:
-        outputs: a variable, a sequence of variables, or an object array of scalars; or a ``Program``, which is shown
-            without values.
-        gradient: cotangents of the outputs (one, or one per output).  With them a backward pass is run for the
-            snapshot alone: every node shows its gradient, and nobody's ``.grad`` changes.  Without, nodes show what
-            their ``.grad`` holds.
+        outputs: a variable, an object array of scalars, or tuples, lists, dicts and dataclasses of them, one in the other,
+            whose keys name what has no name; or a ``Program``, which is shown without values.
+        gradient: cotangents of the outputs (one, or one per output, or arranged as they are).  With them a backward pass
+            is run for the snapshot alone: every node shows its gradient, and nobody's ``.grad`` changes.  Without,
+            nodes show what their ``.grad`` holds.
         module: names its parameters and buffers by their place in the module tree, such as ``"1.weight"``.
 
     Returns:
@@ -36,8 +38,21 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
         GraphError: the graph was already used up by ``backward``.
     """
     if isinstance(outputs, Program):
-        return _Snapshot(outputs, shows_sites=False).graph  # every step of a program knows its line
-    return _forward(as_variables(outputs), gradient, module)[0]
+        return labelled(_Snapshot(outputs, shows_sites=False).graph)  # every step of a program knows its line
+    return _forward(outputs, gradient, module)[0]
+
+
+def snapshot(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, str]:
+    """What a picture shows of anything that can be drawn, and what there is to say about it.
+
+    Args:
+        outputs: as for ``trace``; or a ``Graph``, which is one already.
+        gradient: as for ``trace``.
+        module: as for ``trace``.
+    """
+    if isinstance(outputs, Graph):
+        return outputs, ""
+    return trace(outputs, gradient, module), "" if isinstance(outputs, Program) else unrecorded(outputs)
 
 
 def trace_backward(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, Graph]:
@@ -77,38 +92,68 @@ def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None, exact:
 
 def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:
     """The id that ``trace`` gives to each variable behind the outputs."""
-    return _forward(as_variables(outputs), None, module)[1]
+    return _forward(outputs, None, module)[1]
 
 
 def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dict[Variable, str]]:
+    if isinstance(outputs, (Graph, Program)):
+        kind = "snapshot" if isinstance(outputs, Graph) else "program"
+        raise ArgumentError(explain(f"the backward pass needs the variables, not a {kind} of them"))
     roots = as_variables(outputs)
+    if not any(root.requires_grad for root in roots):
+        fix = "compute it outside of no_grad(), from something that requires a gradient"
+        raise GraphError(explain("there is no backward pass to draw: no output wants a gradient", fix=fix))
     if gradient is None:
         gradient = [np.ones(root.shape) for root in roots] if len(roots) > 1 else np.ones(roots[0].shape)
-    forward, ids = _forward(roots, gradient, module)
-    return forward, derive(roots, as_seeds(roots, gradient)), ids
+        outputs = roots
+    forward, ids = _forward(outputs, gradient, module)
+    return forward, derive(roots, as_seeds(outputs, gradient)), ids
 
 
-def _forward(roots: list[Variable], gradient: Any, module: Any) -> tuple[Graph, dict[Variable, str]]:
+def _forward(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, dict[Variable, str]]:
     """The snapshot, and the id of each variable in it."""
+    keys = keys_of(outputs)
+    roots = list(keys)
     program, numbers = program_of(roots)
     gradients: Mapping[Variable, Any] = {}
     if gradient is not None:
-        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(roots, gradient))]
+        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(outputs, gradient))]
         with no_grad():
             wanted = [v for v in numbers if v.requires_grad]
             gradients, _ = sweep(roots, seeds, on_variables=False, wanted=wanted)
     dotted = {} if module is None else {v._extras: n for n, v in _named_tensors(module)}
     known = {number: variable for variable, number in numbers.items()}
+    was_run = gradient is None and any(v._grad is not None for v in numbers if v.requires_grad)
     snapshot = _Snapshot(program)
     for number, variable in known.items():
-        grad = gradients.get(variable, variable._grad)
+        grad = variable._grad if gradient is None else gradients.get(variable)
+        name = dotted.get(variable._extras) or variable.name or keys.get(variable)
         snapshot.values[number] = variable._data
         snapshot.more[number] = {
-            "name": dotted.get(variable._extras) or variable.name,
+            "name": name,
+            "symbol": _symbol(variable),
             "requires_grad": variable.requires_grad,
             "grad": None if grad is None else Value.of(grad._data if isinstance(grad, Variable) else grad),
+            "why": ""
+            if grad is not None or not variable.requires_grad
+            else _why(variable, gradient is not None, was_run),
         }
-    return snapshot.graph, {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
+    return labelled(snapshot.graph), {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
+
+
+def _why(variable: Variable, is_traced: bool, was_run: bool) -> str:
+    """Why a variable that wants a gradient has none."""
+    if is_traced:
+        return "none arrives"
+    if not was_run:
+        return "not run yet"
+    return "none arrived" if variable.is_leaf else "not kept"
+
+
+def _symbol(variable: Variable) -> str | None:
+    """The symbol of a formula; of a result, only where the user has not named it otherwise."""
+    extras = variable._extras
+    return None if extras is None or (extras.name is not None and not variable.is_leaf) else extras.symbol
 
 
 def _named_tensors(module: Any) -> Any:
@@ -119,24 +164,36 @@ def _derived_graph(
     forward: Graph, derived: Derived, program: Program, now: Mapping[int, int], ids: Mapping[Variable, str]
 ) -> Graph:
     """A backward pass as a graph, with the names and ids of the forward one; ``now`` has the new numbers of old values."""
-    symbols = {variable: symbol(forward[node_id]) for variable, node_id in ids.items()}
     snapshot = _Snapshot(program)
     snapshot.values.update(enumerate(evaluate(program, derived.values())))
     for i, root in enumerate(forward.outputs[: len(program.inputs)]):
-        snapshot.more[i] = {"name": f"∂{symbol(forward[root])}", "pair": root}
+        snapshot.more[i] = _gradient_of(forward[root])
     for variable, number in derived.forward.items():
-        if number in now:
-            snapshot.cut.setdefault(now[number], symbols[variable])
+        if number in now and variable in ids:
+            node = forward[ids[variable]]
+            known = {"pair": node.id, "name": node.name, "symbol": node.label}
+            snapshot.cut.setdefault(now[number], known)
     for i, step in enumerate(program.steps):
         if step.scope in derived.parts:
             part = derived.parts[step.scope]
-            more = {"scope": (), "site": None, "pair": ids[part.result], "rule": step.scope[0]}
+            more: dict[str, Any] = {
+                "scope": (),
+                "calls": (),
+                "site": None,
+                "pair": ids[part.result],
+                "rule": step.scope[0],
+            }
             snapshot.more[program.first_step + i] = more
     for variable, number in reversed(derived.numbers.items()):  # one that several have keeps the name it has first
         where = now.get(number, -1)
         if where >= program.first_step and where not in snapshot.cut:
-            snapshot.more.setdefault(where, {}).update(name=f"∂{symbols[variable]}", pair=ids[variable])
-    return snapshot.graph
+            snapshot.more.setdefault(where, {}).update(_gradient_of(forward[ids[variable]]))
+    return labelled(snapshot.graph)
+
+
+def _gradient_of(node: Node) -> dict[str, Any]:
+    """What is known of the cotangent of a forward node."""
+    return {"name": f"∂{node.name or symbol(node)}", "symbol": f"∂{symbol(node)}", "pair": node.id}
 
 
 class _Snapshot:
@@ -145,7 +202,7 @@ class _Snapshot:
     Attributes:
         values: the raw value of each number.
         more: what else is known of a value.
-        cut: values that are shown under a name, without what they are made of.
+        cut: values that are shown without what they are made of, and what else is known of these.
     """
 
     def __init__(self, program: Program, shows_sites: bool = True) -> None:
@@ -153,7 +210,7 @@ class _Snapshot:
         self.shows_sites = shows_sites
         self.values: dict[int, Any] = {}
         self.more: dict[int, dict[str, Any]] = {}
-        self.cut: dict[int, str] = {}
+        self.cut: dict[int, dict[str, Any]] = {}
         self.ids: dict[int, str] = {}
         self._nodes: list[Node] = []
         self._edges: list[Edge] = []
@@ -168,7 +225,7 @@ class _Snapshot:
             self._add(number, step)
             self._edges += [Edge(source, self.ids[number], slot) for slot, source in enumerate(sources)]
         outputs = tuple(self._source(number) for number in self.program.outputs)
-        return Graph(tuple(self._nodes), tuple(self._edges), outputs)
+        return Graph(tuple(self._nodes), tuple(self._edges), outputs, self.program.modules)
 
     def _shown(self) -> list[int]:
         """The steps behind the outputs and written values, up to what is cut."""
@@ -195,23 +252,25 @@ class _Snapshot:
         value = self.values.get(number)
         if isinstance(entry, Constant):
             value = entry.at(n)
-        more = self.more.get(number, {})
+        more = self.more.get(number, {}) | self.cut.get(number, {})
         step = entry if isinstance(entry, Step) and number not in self.cut else None
         params = dict(resolved(step.params, n)) if step is not None else {}
         site = step.site if step is not None and step.site and self.shows_sites else None
-        name = getattr(entry, "name", None)
-        if isinstance(entry, Constant) and isinstance(entry.value, Size):
-            name = str(entry.value)
+        name = str(entry.value) if isinstance(entry, Constant) and isinstance(entry.value, Size) else None
+        if isinstance(entry, (Input, State)):
+            name = entry.name
         self._nodes.append(
             Node(
                 **{
                     "id": node_id,
                     "kind": self._kind(number, entry),
-                    "name": self.cut.get(number) or name,
+                    "name": name,
+                    "symbol": _textbook(entry),
                     "op": None if step is None else step.primitive.name,
                     "notation": None if step is None else filled(step.primitive.notation, params),
                     "params": params,
                     "scope": () if step is None else step.scope,
+                    "calls": () if step is None else step.calls,
                     "shape": tuple(size if isinstance(size, int) else str(size) for size in entry.shape),
                     "dtype": "float64" if entry.dtype == NUMBER else entry.dtype,
                     "requires_grad": False,
@@ -235,28 +294,12 @@ class _Snapshot:
         return kind if kind in ("parameter", "buffer") else "input"
 
 
-def as_variables(outputs: Any) -> list[Variable]:
-    """The outputs as a list of variables, each once."""
-    if isinstance(outputs, Variable):
-        return [outputs]
-    listed = outputs.ravel().tolist() if isinstance(outputs, np.ndarray) else outputs
-    if not isinstance(listed, Sequence) or not listed or not all(isinstance(v, Variable) for v in listed):
-        fix = "trace the result of a computation"
-        raise ArgumentError(explain("trace(): variables expected", got=type(outputs).__name__, fix=fix))
-    return list(dict.fromkeys(listed))
-
-
-def as_seeds(roots: list[Variable], gradient: Any) -> list[Any]:
-    """One cotangent per root; an array is spread over an array of scalars."""
-    if gradient is None:
-        return [None] * len(roots)
-    if len(roots) == 1:
-        single = isinstance(gradient, (tuple, list)) and len(gradient) == 1 and roots[0].is_scalar_kind
-        return list(gradient) if single else [np.reshape(gradient, ()) if roots[0].is_scalar_kind else gradient]
-    given = gradient.ravel().tolist() if isinstance(gradient, np.ndarray) else list(gradient)
-    if len(given) != len(roots):
-        raise ArgumentError(explain("trace(): one cotangent per output", got=len(given), expected=len(roots)))
-    return given
+def _textbook(entry: Input | State | Constant | Step) -> str | None:
+    """The symbol that a program knows for a value: of a result the code's name for it, of a state that of its leaf."""
+    if isinstance(entry, Step):
+        return entry.name or None
+    owner = entry.place.owner if isinstance(entry, State) and entry.kind != "gradient" else None
+    return owner._extras.symbol if isinstance(owner, Variable) and owner._extras is not None else None
 
 
 def filled(notation: str | None, params: Mapping[str, Any]) -> str | None:

@@ -35,6 +35,7 @@ from .pooling import (
     MaxPool3d,
 )  # fmt: skip
 from .shape import Flatten, Identity
+from .sync_batch_norm import SyncBatchNorm
 
 __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
@@ -43,5 +44,5 @@ __all__ = [
     "GroupNorm", "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss",
     "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Module",
     "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "functional_call", "init",
+    "SmoothL1Loss", "Softmax", "Softplus", "SyncBatchNorm", "Tanh", "functional_call", "init",
 ]  # fmt: skip

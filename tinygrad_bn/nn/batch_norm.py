@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,15 +10,15 @@ import numpy as np
 from .. import ops
 from ..engine import reading, shape_of, write
 from ..errors import ShapeError, explain
-from ..functional.batch_norm import _batch_norm
+from ..functional.batch_norm import Mean, _batch_norm
 from ..functional.settings import flag, floating, number, whole
-from ..kinds import DTypeLike, Value
+from ..kinds import DTypeLike, Shape, Value
 from ..tensor import Parameter, Tensor
 from .module import Checks, Module
 
 
 class _BatchNorm(Module):
-    input_dims: ClassVar[tuple[int, ...]]
+    input_dims: ClassVar[Collection[int]]
     expects: ClassVar[str]
 
     _fixed = ("num_features", "affine", "track_running_stats")
@@ -68,14 +69,28 @@ class _BatchNorm(Module):
             momentum = 0.0
             if self.training and counter is not None:
                 momentum = 1.0 / (ops.astype(reading(counter), float) + 1.0)
+        mean, count = self._mean(shape)
         y, moved = _batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            momentum,
+            self.eps,
+            mean,
+            count,
         )
         if self.training and counter is not None:
             moved.append((counter, reading(counter) + 1))
         if moved:
             write(moved, fresh=True)
         return y
+
+    def _mean(self, shape: Shape) -> tuple[Mean, Value]:
+        """What takes the batch's mean, and over how many values per channel where those are not the batch's alone."""
+        return ops.mean, None
 
     def _refusal_to_set(self, name: str, value: Any) -> str:
         if name != "track_running_stats":

@@ -53,7 +53,10 @@ class Sequential(Module):
             setattr(self, str(i), module)
 
     def forward(self, x: Value) -> Value:
-        for module in self:
+        for name, module in self.named_children():
+            if x is None:
+                what = f"Sequential: module {name!r} gets nothing, because the one before it returned None"
+                raise DTypeError(explain(what, fix="end its forward with return"))
             x = module(x)
         return x
 

@@ -79,7 +79,7 @@ class Module(Node):
         tape = current_mode().tape
         if tape is not None:
             tape.modules[id(self)] = self
-        with scope(self._scope):
+        with scope(self._scope, type(self).__name__):
             for hook in tuple(self._forward_pre_hooks):
                 changed = hook(self, args)
                 if changed is not None:

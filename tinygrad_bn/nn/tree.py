@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import ArgumentError, explain
 from ..tensor import Parameter
@@ -66,20 +70,33 @@ def refuse_hidden(module: Module, attributes: Mapping[str, Any]) -> None:
         ArgumentError: names the attribute, and what to write.
     """
     for name, value in attributes.items():
-        if isinstance(value, (list, tuple, dict, set, frozenset, deque)) and name not in OWN:
+        if isinstance(value, CONTAINERS) and name not in OWN:
             hidden = _hidden_in(value)
             if hidden is not None:
                 raise ArgumentError(_hides(module, name, value, hidden))
+
+
+CONTAINERS = (
+    list, tuple, dict, set, frozenset, deque, KeysView, ValuesView, ItemsView, np.ndarray, partial, SimpleNamespace,
+)  # fmt: skip
 
 
 def _hidden_in(value: Any, depth: int = 4) -> Any:
     """The first module or parameter inside of plain containers, or ``None``."""
     if isinstance(value, (Parameter, Node)):
         return value
-    if depth and isinstance(value, (list, tuple, dict, set, frozenset, deque)):
-        inner = (_hidden_in(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value))
-        return next((found for found in inner if found is not None), None)
-    return None
+    if not depth or not isinstance(value, CONTAINERS):
+        return None
+    items: Iterable[Any] = value if not isinstance(value, (np.ndarray, partial, SimpleNamespace)) else ()
+    if isinstance(value, dict):
+        items = (*value, *value.values())
+    elif isinstance(value, np.ndarray):
+        items = value.flat if value.dtype == object else ()
+    elif isinstance(value, partial):
+        items = (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, SimpleNamespace):
+        items = vars(value).values()
+    return next((found for found in (_hidden_in(item, depth - 1) for item in items) if found is not None), None)
 
 
 def _hides(module: Module, name: str, value: Any, hidden: Any) -> str:

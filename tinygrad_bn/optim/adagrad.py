@@ -7,10 +7,11 @@ from typing import Any
 
 from .. import ops
 from ..kinds import Value
-from .optimizer import Optimizer, Rule, Setting, Settings
+from .per_parameter import PerParameter, Rule
+from .settings import Setting, Settings
 
 
-class Adagrad(Optimizer):
+class Adagrad(PerParameter):
     """Steps divided by the root of the sum of all squared gradients, as torch.optim.Adagrad.
 
     (Duchi, Hazan and Singer, Adaptive Subgradient Methods, JMLR 12, 2011.)  For each parameter p with gradient g, at its
@@ -23,11 +24,13 @@ class Adagrad(Optimizer):
         weight_decay: strength of the pull towards 0, >= 0; part of the gradient.
         initial_accumulator_value: s at first, >= 0.
         eps: keeps the division finite, >= 0.
+        maximize: climb instead: the sign of every gradient is turned first.
 
     Raises:
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
 
+    joins = True
     lr_decay = Setting()
     eps = Setting()
     initial_accumulator_value = Setting()
@@ -41,9 +44,11 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        maximize: bool = False,
     ) -> None:
         decays = {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay}
-        super().__init__(params, {**decays, "initial_accumulator_value": initial_accumulator_value, "eps": eps})
+        rest = {"initial_accumulator_value": initial_accumulator_value, "eps": eps, "maximize": maximize}
+        super().__init__(params, {**decays, **rest})
 
     def _slots(self, settings: Settings) -> dict[str, float | None]:
         return {"step": 0.0, "sum": settings.first("initial_accumulator_value")}

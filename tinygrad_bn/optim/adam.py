@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from .. import ops
-from ..errors import ArgumentError, explain
 from ..kinds import Value
-from .optimizer import Optimizer, Rule, Setting, Settings
+from .moments import Moments, averaged
+from .per_parameter import Rule
+from .settings import Setting, Settings
 
 
-class Adam(Optimizer):
+class Adam(Moments):
     """Steps of about ``lr`` in each direction, as torch.optim.Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1).
 
     For each parameter p with gradient g, at its step t: ``g += weight_decay * p``; ``m = b1 * m + (1 - b1) * g``;
@@ -24,17 +25,14 @@ class Adam(Optimizer):
         eps: keeps the division finite, >= 0.
         weight_decay: strength of the pull towards 0, >= 0; part of the gradient.
         amsgrad: divide by the largest v so far (Reddi et al., arXiv:1904.09237).
+        maximize: climb instead: the sign of every gradient is turned first.
 
     Raises:
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
 
-    betas = Setting()
-    eps = Setting()
     amsgrad = Setting()
     flags = ("amsgrad",)
-    pairs = ("betas",)
-    remembers = ("step", "exp_avg", "exp_avg_sq")
     may_remember = ("max_exp_avg_sq",)
     decoupled: ClassVar[bool] = False
 
@@ -46,22 +44,13 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
-        super().__init__(params, defaults)
-
-    def _checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super()._checked(settings)
-        if max(checked["betas"]) >= 1.0:
-            raise ArgumentError(
-                explain(
-                    f"{self._name}: betas are out of range", got=settings["betas"], expected="two numbers in [0, 1)"
-                )
-            )
-        return checked
+        flags = {"amsgrad": amsgrad, "maximize": maximize}
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, **flags})
 
     def _slots(self, settings: Settings) -> dict[str, float | None]:
-        slots: dict[str, float | None] = {"step": 0.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
+        slots = super()._slots(settings)
         return {**slots, "max_exp_avg_sq": 0.0} if settings.on("amsgrad") else slots
 
     def _rule(self, settings: Settings) -> Rule:
@@ -74,21 +63,14 @@ class Adam(Optimizer):
                 p = p * (1.0 - lr * weight_decay)
             elif decays:
                 g = g + weight_decay * p
-            t = state["step"] = state["step"] + 1.0
-            m = b1 * state["exp_avg"]
-            m += (1.0 - b1) * g
-            squares = g * g
-            squares *= 1.0 - b2
-            v = b2 * state["exp_avg_sq"]
-            v += squares
-            state["exp_avg"], state["exp_avg_sq"] = m, v
+            t, m, v = averaged(g, state, b1, b2)
             if largest:
                 v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)
+            unbiased = ops.sqrt(1.0 - b2**t)
             root = ops.sqrt(v)
-            root /= ops.sqrt(1.0 - b2**t)
-            root += eps
+            root += eps * unbiased
             moved = m / root
-            moved *= -lr / (1.0 - b1**t)
+            moved *= -lr * unbiased / (1.0 - b1**t)
             moved += p
             return moved
 
@@ -111,5 +93,6 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)

@@ -13,7 +13,7 @@ from ..engine.mode import current_mode
 from ..errors import ArgumentError, GraphError, explain
 from ..kinds import Value
 from .given import listed
-from .optimizer import as_float
+from .settings import as_float
 
 
 def clip_grad_norm_(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..engine import Variable
@@ -22,6 +22,10 @@ def listed(what: str, params: Any) -> list[Any]:
         raise ArgumentError(
             explain(f"{what}: these are no parameters", got=_short(params), expected=expected, fix="model.parameters()")
         )
+    if isinstance(params, Mapping):
+        got = f"a dict of {', '.join(map(repr, list(params)[:3]))}"
+        fix = "model.parameters(), model.named_parameters(), or the dict's .values()"
+        raise ArgumentError(explain(f"{what}: these are no parameters", got=got, expected="tensors in a list", fix=fix))
     given = list(params)
     if not given and isinstance(params, Iterator):
         fix = "call model.parameters() again, or keep list(model.parameters())"

@@ -7,10 +7,11 @@ from typing import Any
 
 from .. import ops
 from ..kinds import Value
-from .optimizer import Optimizer, Rule, Setting, Settings
+from .per_parameter import PerParameter, Rule
+from .settings import Setting, Settings
 
 
-class RMSprop(Optimizer):
+class RMSprop(PerParameter):
     """Steps divided by a running root mean square of the gradient, as torch.optim.RMSprop.
 
     (Tieleman and Hinton, Coursera Neural Networks for Machine Learning, lecture 6.5; centered: Graves, arXiv:1308.0850.)
@@ -26,11 +27,13 @@ class RMSprop(Optimizer):
         weight_decay: strength of the pull towards 0, >= 0; part of the gradient.
         momentum: how much of the last step is kept, >= 0.
         centered: divide by the gradient's standard deviation instead of its root mean square.
+        maximize: climb instead: the sign of every gradient is turned first.
 
     Raises:
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
     """
 
+    joins = True
     alpha = Setting()
     eps = Setting()
     momentum = Setting()
@@ -49,9 +52,11 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        maximize: bool = False,
     ) -> None:
         averages = {"lr": lr, "alpha": alpha, "eps": eps}
-        super().__init__(params, {**averages, "weight_decay": weight_decay, "momentum": momentum, "centered": centered})
+        flags = {"centered": centered, "maximize": maximize}
+        super().__init__(params, {**averages, "weight_decay": weight_decay, "momentum": momentum, **flags})
 
     def _slots(self, settings: Settings) -> dict[str, float | None]:
         slots: dict[str, float | None] = {"step": 0.0, "square_avg": 0.0}

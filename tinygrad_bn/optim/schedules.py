@@ -7,13 +7,15 @@ formulas are those of torch.optim.lr_scheduler.  An optimizer follows one schedu
 from __future__ import annotations
 
 import math
+import weakref
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..errors import ArgumentError, explain
-from .optimizer import Optimizer, as_float, within
+from .optimizer import Optimizer
+from .settings import as_float, put_back, set_all, within
 
 
 class Schedule(ABC):
@@ -36,6 +38,7 @@ class Schedule(ABC):
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = _optimizer(self, optimizer)
         self._groups = len(optimizer.param_groups)
+        self._has_stepped = False
         self.last_epoch = 0
         self._set(0)
 
@@ -49,8 +52,19 @@ class Schedule(ABC):
         """The settings of group number ``group`` after ``count`` steps."""
 
     def step(self) -> None:
-        """Move on by one and set the optimizer."""
+        """Move on by one and set the optimizer.
+
+        Raises:
+            ArgumentError: another schedule was stepped in turn with this one, so that each undoes the other's rates.
+        """
+        other = None if self.optimizer.stepped_by is None else self.optimizer.stepped_by()
+        if other is not None and other is not self and self._has_stepped:
+            what = f"{self._name}.step: a {other._name} sets the rates of this optimizer, too, and undoes what this one sets"
+            fix = "join them: optim.SequentialLR(optimizer, [first, second], milestones=[...])"
+            raise ArgumentError(explain(what, fix=fix))
         self._set(self.last_epoch + 1)
+        self._has_stepped = True
+        self.optimizer.stepped_by = weakref.ref(self)
 
     def get_last_lr(self) -> list[float]:
         """The learning rates set last, one per group."""
@@ -61,9 +75,7 @@ class Schedule(ABC):
         self._check_groups()
         for group in groups:
             group.setdefault("initial_lr", group["lr"])  # a state that was saved without a schedule has none
-        settings = [self.settings_at(count, i) for i in range(len(groups))]
-        for group, new in zip(groups, settings):
-            group.update(new)
+        set_all(groups, [self.settings_at(count, i) for i in range(len(groups))])
         self.last_epoch = count
 
     def _check_groups(self) -> None:
@@ -96,10 +108,22 @@ class Schedule(ABC):
         self._check(state)
 
         def commit() -> None:
-            self._adopt(state)
-            self._set(self.last_epoch)
+            groups = self.optimizer.param_groups
+            before, places = [dict(group) for group in groups], self._places()
+            try:
+                self._adopt(state)
+                self._set(self.last_epoch)
+            except BaseException:  # Ctrl-C, as nothing else can happen here
+                for schedule, count in places:
+                    schedule.last_epoch = count
+                put_back(groups, before)
+                raise
 
         return commit
+
+    def _places(self) -> list[tuple[Schedule, int]]:
+        """This schedule and those it is made of, and where each is."""
+        return [(self, self.last_epoch)]
 
     def _check(self, state: Mapping[str, Any]) -> None:
         self._check_groups()
@@ -339,8 +363,16 @@ class SequentialLR(Schedule):
 
     def settings_at(self, count: int, group: int) -> dict[str, Any]:
         part = bisect_right(self.milestones, count)
-        begin = self.milestones[part - 1] if part else 0
-        return self.schedules[part].settings_at(count - begin, group)
+        begins = [0, *self.milestones]
+        settings: dict[str, Any] = {}  # a momentum, say, that only some of the parts set
+        for coming in reversed(self.schedules[part + 1 :]):
+            settings |= coming.settings_at(0, group)
+        for done, (begin, end) in zip(self.schedules[:part], zip(begins, self.milestones)):
+            settings |= done.settings_at(end - begin - 1, group)
+        return settings | self.schedules[part].settings_at(count - begins[part], group)
+
+    def _places(self) -> list[tuple[Schedule, int]]:
+        return super()._places() + [place for part in self.schedules for place in part._places()]
 
     def state_dict(self) -> dict[str, Any]:
         parts = [part.state_dict() for part in self.schedules]

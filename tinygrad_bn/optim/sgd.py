@@ -8,10 +8,11 @@ from typing import Any
 
 from ..errors import ArgumentError, explain
 from ..kinds import Value
-from .optimizer import Optimizer, Rule, Setting, Settings
+from .per_parameter import PerParameter, Rule
+from .settings import Setting, Settings
 
 
-class SGD(Optimizer):
+class SGD(PerParameter):
     """Gradient descent with momentum and weight decay, as torch.optim.SGD.
 
     For each parameter p with gradient g: ``g += weight_decay * p``; with momentum, ``v = momentum * v + (1 - dampening)
@@ -25,6 +26,7 @@ class SGD(Optimizer):
         dampening: how much of a new gradient is held back.
         weight_decay: strength of the pull towards 0, >= 0.
         nesterov: look ahead; needs momentum and no dampening.
+        maximize: climb instead: the sign of every gradient is turned first.
 
     Raises:
         ArgumentError: settings out of range, no parameters, or something that is not a leaf tensor.
@@ -45,11 +47,14 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        maximize: bool = False,
     ) -> None:
         steps = {"lr": lr, "momentum": momentum, "dampening": dampening}
-        super().__init__(params, {**steps, "weight_decay": weight_decay, "nesterov": nesterov})
+        flags = {"nesterov": nesterov, "maximize": maximize}
+        super().__init__(params, {**steps, "weight_decay": weight_decay, **flags})
 
-    def _checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def _checked(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         checked = super()._checked(settings)
         if checked["nesterov"] and (checked["momentum"] == 0 or checked["dampening"] != 0):
             got = f"momentum={checked['momentum']}, dampening={checked['dampening']}"

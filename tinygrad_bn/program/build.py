@@ -21,13 +21,14 @@ from .trees import take_apart
 
 Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
 PLAIN = tuple(plain)
+SCALAR = (), NUMBER  # shape and dtype
 MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 
 def build(
     tape: Tape, inputs: Sequence[Variable], names: Sequence[str], result: Any, before: Sequence[Made] = ()
-) -> tuple[Program, dict[Variable, int]]:
-    """The program of a recording, and the number of each variable in it.
+) -> tuple[Program, Callable[[], dict[Variable, int]]]:
+    """The program of a recording, and what tells the number of each variable in it.
 
     Args:
         tape: what it saw.
@@ -44,7 +45,7 @@ def build(
     leaves, gives = take_apart(result)
     outputs = [builder.key_of(leaf) for leaf in leaves]
     builder.note_gradients()
-    return builder.program(outputs, gives), builder.numbers()
+    return builder.program(outputs, gives), builder.numbers
 
 
 def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int]]:
@@ -76,7 +77,7 @@ class _Builder:
         self.inputs: list[Input] = []
         self.states: list[State] = []
         self.constants: list[Constant] = []
-        self.steps: list[tuple[Made, tuple[Key, ...]]] = []
+        self.steps: list[tuple[Made, list[Key]]] = []
         self.writes: dict[int, Key | None] = {}
         self._state_of: dict[tuple[int, Any, int | None], int] = {}
         self._constant_of: dict[int, int] = {}
@@ -93,8 +94,9 @@ class _Builder:
 
     def follow(self, event: Made | Same | Wrote) -> None:
         if isinstance(event, Made):
-            args = tuple(map(self.key_of, event.args))
-            self.keys[event.out] = ("step", len(self.steps))
+            keys = self.keys
+            args = [keys[arg] if isinstance(arg, Variable) and arg in keys else self.key_of(arg) for arg in event.args]
+            keys[event.out] = ("step", len(self.steps))
             self.steps.append((event, args))
         elif isinstance(event, Same):
             self.keys[event.new] = self.key_of(event.old)
@@ -202,24 +204,25 @@ class _Builder:
         def number(key: Key) -> int:
             return first[key[0]] + key[1]
 
-        steps = tuple(
-            Step(
-                made.primitive, tuple(map(number, args)), made.params, *_type_of(made.out), _path(made.scope),
-                _site(made.scope),
-            )
-            for made, args in self.steps
-        )  # fmt: skip
+        scopes = _Scopes()
+        steps = []
+        for (out, primitive, _, params, scope), args in self.steps:
+            path, site, calls = scopes.of(scope)
+            shape, dtype = SCALAR if out.is_scalar_kind else _type_of(out)
+            places = tuple([first[kind] + i for kind, i in args])
+            steps.append(Step(primitive, places, params, shape, dtype, path, site, calls, _called(out)))
         return Program(
             inputs=tuple(self.inputs),
             states=tuple(self.states),
             constants=tuple(self.constants),
-            steps=steps,
+            steps=tuple(steps),
             outputs=tuple(map(number, outputs)),
             writes=tuple(
                 (len(self.inputs) + state, None if key is None else number(key)) for state, key in self.writes.items()
             ),
             gives=gives,
             conditions=tuple(self._conditions()),
+            modules=scopes.modules,
         )
 
     def _conditions(self) -> Iterable[Condition]:
@@ -260,7 +263,7 @@ def _hooks(extras: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def _type_of(variable: Variable) -> tuple[tuple[int, ...], str]:
-    return ((), NUMBER) if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
+    return SCALAR if variable.is_scalar_kind else (variable._data.shape, variable._data.dtype.name)
 
 
 def _constant_array(array: Array) -> Constant:
@@ -270,12 +273,35 @@ def _constant_array(array: Array) -> Constant:
     return Constant(array, array.shape, array.dtype.name)
 
 
-def _path(scope: Scope | None) -> tuple[str, ...]:
-    return () if scope is None else scope.path
+def _called(variable: Variable) -> str:
+    extras = variable._extras
+    return "" if extras is None else extras.name or extras.symbol or ""
 
 
-def _site(scope: Scope | None) -> str:
-    return f"{scope.filename}:{scope.line}" if isinstance(scope, Site) else ""
+class _Scopes:
+    """Scopes as plain data.  Each entering makes a scope of its own, so two calls of one module can be told apart."""
+
+    def __init__(self) -> None:
+        self._entered: dict[Scope, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        self._times: dict[tuple[Scope | None, str], int] = {}
+        self.modules: dict[tuple[str, ...], str] = {}
+
+    def of(self, scope: Scope | None) -> tuple[tuple[str, ...], str, tuple[int, ...]]:
+        """The path, the line of code, and for each part of the path which entering it is."""
+        site = ""
+        if isinstance(scope, Site):
+            site, scope = f"{scope.filename}:{scope.line}", scope.inside
+        waiting = []
+        while scope is not None and scope not in self._entered:
+            waiting.append(scope)
+            scope = scope.parent
+        path, calls = ((), ()) if scope is None else self._entered[scope]
+        for new in reversed(waiting):
+            time = self._times[new.parent, new.name] = self._times.get((new.parent, new.name), 0) + 1
+            path, calls = self._entered[new] = (*path, new.name), (*calls, time)
+            if new.kind:
+                self.modules.setdefault(path, new.kind)
+        return path, site, calls
 
 
 def _dotted_names(modules: Iterable[Any]) -> dict[Variable, str]:

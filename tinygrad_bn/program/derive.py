@@ -61,7 +61,8 @@ def derive(roots: Sequence[Variable], gradients: Sequence[Value]) -> Derived:
     leaves = [variable for variable in kept if variable.inputs is None]
     names = [f"∂{root.name or 'output'}" for root in roots]
     before = recorded(roots)
-    program, numbers = build(tape, cotangents, names, [kept[leaf] for leaf in leaves], before)
+    program, number_all = build(tape, cotangents, names, [kept[leaf] for leaf in leaves], before)
+    numbers = number_all()
 
     parts: dict[tuple[str, ...], Contribution] = {}
     steps = list(program.steps)

@@ -38,16 +38,22 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
         for i, entry in enumerate(first.inputs)
     )
     constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
-    steps = tuple(
-        [
-            step
-            if all(other.shape == step.shape and other.params == step.params for other in others_of_it)
-            else step._replace(
-                params=_merged([dict(s.params) for s in (step, *others_of_it)], sizes, _place(step)),
-                shape=_merged([s.shape for s in (step, *others_of_it)], sizes, _place(step)),
-            )
-            for step, *others_of_it in zip(*(program.steps for program in programs))
-        ]
+    params_and_shapes = [[step[2:4] for step in program.steps] for program in programs]
+    same = all(others == params_and_shapes[0] for others in params_and_shapes)
+    steps = (
+        first.steps
+        if same
+        else tuple(
+            [
+                step._replace(
+                    params=_merged([dict(params) for params, _ in found], sizes, _place(step)),
+                    shape=_merged([shape for _, shape in found], sizes, _place(step)),
+                )
+                if found.count(found[0]) < len(found)
+                else step
+                for step, *found in zip(first.steps, *params_and_shapes)
+            ]
+        )
     )
     free = inputs != first.inputs
     return replace(first, inputs=inputs, constants=constants, steps=steps, recorded_n=n, free=free)
@@ -67,10 +73,7 @@ def _alike(one: Program, other: Program) -> bool:
     return (
         (one.states, one.outputs, one.writes, one.gives) == (other.states, other.outputs, other.writes, other.gives)
         and [(type(c.value), c.dtype) for c in one.constants] == [(type(c.value), c.dtype) for c in other.constants]
-        and all(
-            a.args == b.args and a.primitive is b.primitive and a.dtype == b.dtype
-            for a, b in zip(one.steps, other.steps)
-        )
+        and [(a.primitive, a.args, a.dtype) for a in one.steps] == [(b.primitive, b.args, b.dtype) for b in other.steps]
     )
 
 

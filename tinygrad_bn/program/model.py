@@ -7,14 +7,14 @@ written down, and none of these needs the function it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ..engine import Primitive
 from .parts import Condition, Constant, Input, State, Step
-from .run import run
+from .run import call, run
 from .text import summary, text
 from .written import from_json, to_json
 
@@ -37,6 +37,7 @@ class Program:
         smallest_n: the smallest N that it can run for, where it is free.
         why_not: why it cannot.
         conditions: what has to be as it was at the recording.
+        modules: the class of each module, by its scope.
     """
 
     inputs: tuple[Input, ...]
@@ -52,6 +53,7 @@ class Program:
     smallest_n: int = 0
     why_not: str = ""
     conditions: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
+    modules: Mapping[tuple[str, ...], str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def first_step(self) -> int:
@@ -92,21 +94,35 @@ class Program:
             writes=tuple((state, None if value is None else renamed(value)) for state, value in self.writes),
         )
 
-    def run(self, *arguments: Any) -> Any:
+    def run(self, *arguments: Any, xp: Any = None, states: MutableMapping[str, Any] | None = None) -> Any:
         """Run it on new values: the same numbers as the function itself gives, and the same states written.
 
         Args:
             arguments: as for the function that was recorded: arrays or tensors, numbers, arrays of numbers in place of
                 arrays of scalars; in the dtypes of the recording, and in its shapes but for the free axis.
+            xp: a namespace of the array API standard (``torch``, ``jax.numpy``, ``cupy``, ``array_api_strict``), whose
+                arrays are given and computed with, on the device of the first one; needs the extra ``arrays``.
+            states: with ``xp``, a dict that keeps the states between runs, by name, as arrays of the namespace.  What is
+                not in it is read from outside and put there; outside nothing is written.  Without it, states are read
+                from outside and written there in each run.
 
         Returns:
             What the function returns, with arrays and floats in place of variables.
 
         Raises:
-            RecordingError: a shape or dtype that the program is not for, or a condition that no longer holds.
+            RecordingError: a shape or dtype that the program is not for, or a condition that no longer holds; with
+                ``xp``, an operation that has no counterpart there.
+            DTypeError: an array of another library without ``xp``, or a dtype that the library does not have.
             When anything is raised, nothing has been written.
         """
-        return run(self, arguments)
+        return run(self, arguments, xp, states)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function itself: variables in, variables out, recorded like any operation, so it can be differentiated.
+
+        Parameters among the states are the leaves that they were; arguments and errors as for ``run``.
+        """
+        return call(self, arguments)
 
     def to_json(self) -> str:
         """The program as JSON text, with the values that its states hold now; the conditions are not in it."""

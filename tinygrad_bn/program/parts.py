@@ -107,6 +107,8 @@ class Step(NamedTuple):
         dtype: of the result; "number" for a Python float.
         scope: names of the modules and formulas around it, outermost first.
         site: ``"file:line"`` of the code that made it, or "".
+        calls: for each part of ``scope`` which time it is that it was entered there: 1 for the first.
+        name: what the code calls the result, or "".
     """
 
     primitive: Primitive
@@ -116,6 +118,8 @@ class Step(NamedTuple):
     dtype: str
     scope: tuple[str, ...] = ()
     site: str = ""
+    calls: tuple[int, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)

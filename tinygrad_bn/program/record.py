@@ -8,8 +8,10 @@ mind at a larger N only, as by ``min(n, 1000)``, is not found out: three sizes s
 
 from __future__ import annotations
 
+import gc
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +29,9 @@ from .model import Program
 from .trees import names, put_together, take_apart
 
 
-def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> Program:
+def record(
+    function: Callable[..., Any], *examples: Any, free: bool = True, resized: Callable[[int, int], Any] | None = None
+) -> Program:
     """Record a function as a program.
 
     Inside of it may be a forward pass, ``backward`` or ``grad``, an optimizer's ``step``, modules, running statistics,
@@ -42,6 +46,7 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
         examples: arguments in the shapes and dtypes that the program is for.
         free: find out whether the program holds for another length of the first axis of the first array, and of all
             arrays of the same length, by recording it at two other lengths.
+        resized: from the length and another one to examples for that one; by default, rows are taken round and round.
 
     Returns:
         The program; ``program.run(...)`` takes arguments like the examples.
@@ -57,7 +62,10 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
     state = before.bit_generator.state
     made: list[tuple[dict[Any, Any], Any]] = []
     try:
-        program = _recorded(lambda arguments, sites: _record(function, arguments, made, sites), examples, free)
+        with collector_paused():
+            program = _recorded(
+                lambda arguments, sites: _record(function, arguments, made, sites), examples, free, resized
+            )
         for condition in program.conditions:
             if not condition.holds():  # no run could ever find it as it was
                 what = f"record(): {clean(condition.name, 200)} is changed by the function itself"
@@ -72,7 +80,28 @@ def record(function: Callable[..., Any], *examples: Any, free: bool = True) -> P
         before.bit_generator.state = state
 
 
-def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any], free: bool) -> Program:
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without Python's cyclic collector inside.
+
+    It would look at hundreds of thousands of new steps again and again, none of which can be let go, and take as long as
+    all the rest.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _recorded(
+    recorded: Callable[[Any, bool], Program],
+    examples: Sequence[Any],
+    free: bool,
+    resized: Callable[[int, int], Any] | None,
+) -> Program:
     """``record``; each of its recordings draws other numbers, so that a draw that is no operation shows."""
     first = recorded(examples, True)
     leaves, _ = take_apart(examples)
@@ -80,10 +109,14 @@ def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any],
     why_not = "there is no array among the arguments"
     if free and lengths:
         n = lengths[0]
+
+        def at(m: int) -> Program:
+            return recorded(with_rows(examples, n, m) if resized is None else resized(n, m), False)
+
         try:
-            others = [(m, recorded(_resized(examples, n, m), False)) for m in (n + 1, 2 * n + 1)]
+            others = [(m, at(m)) for m in (n + 1, 2 * n + 1)]
             found = generalize(first, n, others)
-            return replace(found, smallest_n=_smallest(recorded, examples, first, n, others))
+            return replace(found, smallest_n=_smallest(at, first, n, others))
         except NotFree as error:
             why_not = str(error)
         except Exception as error:  # of the function itself, which need not work for another size
@@ -98,19 +131,13 @@ def _recorded(recorded: Callable[[Any, bool], Program], examples: Sequence[Any],
     )
 
 
-def _smallest(
-    recorded: Callable[[Any, bool], Program],
-    examples: Sequence[Any],
-    first: Program,
-    n: int,
-    others: list[tuple[int, Program]],
-) -> int:
+def _smallest(at: Callable[[int], Program], first: Program, n: int, others: list[tuple[int, Program]]) -> int:
     """The smallest N for which it is known to be the same program: a batch of one may be refused, or be another case."""
     smallest = n
     for m in (2, 1):
         if m < n:
             try:
-                generalize(first, n, [*others, (m, recorded(_resized(examples, n, m), False))])
+                generalize(first, n, [*others, (m, at(m))])
             except Exception:  # of the function itself, or because it is another program
                 break
             smallest = m
@@ -158,8 +185,11 @@ def _variable(leaf: Any) -> Variable:
 
 
 def _argument_names(function: Callable[..., Any], plan: Any) -> list[str]:
+    called: Any = function
+    if hasattr(type(function), "forward"):  # of a module, whose __call__ takes anything
+        called = called.forward
     try:
-        parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        parameters = [p for p in inspect.signature(called).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     except (TypeError, ValueError):  # some callables do not tell
         parameters = []
     found: list[str] = []
@@ -169,7 +199,7 @@ def _argument_names(function: Callable[..., Any], plan: Any) -> list[str]:
     return found
 
 
-def _resized(examples: Sequence[Any], n: int, m: int) -> Any:
+def with_rows(examples: Sequence[Any], n: int, m: int) -> Any:
     """The examples with m rows, taken round and round, in place of n."""
     leaves, plan = take_apart(tuple(examples))
     return put_together(plan, iter([_rows(leaf, n, m) for leaf in leaves]), scalars=True)

@@ -54,7 +54,9 @@ def _once(program: Program, laws: tuple[Law, ...]) -> tuple[Program, dict[int, i
     now: list[int] = []
     for _, entry in program.entries():
         if isinstance(entry, Step):
-            now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]))))
+            now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]), name="")))
+            if entry.name:
+                table.call(now[-1], entry.name)
         elif isinstance(entry, Constant):
             now.append(table.constant(entry))
         else:
@@ -83,6 +85,12 @@ class Table:
     def add(self, entry: Input | State | Constant | Step) -> int:
         self._entries.append(entry)
         return len(self._entries) - 1
+
+    def call(self, i: int, name: str) -> None:
+        """Give a value the name that the code has for it, unless it has one."""
+        entry = self._entries[i]
+        if isinstance(entry, Step) and not entry.name:
+            self._entries[i] = entry._replace(name=name)
 
     def step(self, i: int) -> Step | None:
         """The step that makes a value; ``None`` for what is given."""
@@ -119,7 +127,7 @@ class Table:
     def make(self, step: Step, **changes: Any) -> int:
         """The value of a step, by whichever law applies first; of a step like this one, with changes."""
         if changes:
-            step = step._replace(**({"params": {}} if "primitive" in changes else {}) | changes)
+            step = step._replace(**{"name": ""} | ({"params": {}} if "primitive" in changes else {}) | changes)
         known = self.known(step)
         if known is not None:
             return known
@@ -164,7 +172,7 @@ class Table:
         assert shape is not None  # parts of one product or sum
         dtypes = {self._entries[i].dtype for i in args}
         dtype = NUMBER if dtypes == {NUMBER} else next(d for d in dtypes if d != NUMBER)
-        return like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype)
+        return like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype, name="")
 
     # -- shapes -------------------------------------------------------------------------------------------------------
 
@@ -195,6 +203,15 @@ class Table:
         return self.make(step, primitive=primitives.reshape, args=(i,), params={"shape": step.shape})
 
     def stretched(self, i: int, step: Step) -> int:
+        shape = self._entries[i].shape
+        if len(shape) > len(step.shape):  # leading axes of length 1, which broadcast_to does not drop
+            i = self.make(
+                step,
+                primitive=primitives.reshape,
+                args=(i,),
+                params={"shape": shape[-len(step.shape) :]},
+                shape=shape[-len(step.shape) :],
+            )
         return self.make(step, primitive=primitives.broadcast_to, args=(i,), params={"shape": step.shape})
 
     # -- the end --------------------------------------------------------------------------------------------------------
@@ -243,7 +260,7 @@ class Table:
             dropped = tuple(n for axis, n in enumerate(total.shape) if axis not in axes)
             if step.args[0] not in kept and total.params["keepdims"] and dropped == step.shape:
                 params = {"axis": axes, "keepdims": False}
-                self._entries[i] = total._replace(params=params, shape=step.shape, scope=step.scope)
+                self._entries[i] = step._replace(primitive=total.primitive, args=total.args, params=params)
 
 
 def _key(step: Step) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import clean
+from ..errors import clean, columns
 from .parts import NUMBER, Constant, Input, State, Step
 
 if TYPE_CHECKING:
@@ -31,23 +31,32 @@ def text(program: Program) -> str:
         if isinstance(entry, Constant) and not entry.shape:
             continue  # it stands in the formulas
         lines.append((_head(names, number, entry), _type(entry), "/".join(map(clean, getattr(entry, "scope", ())))))
-    widths = [max((len(line[i]) for line in lines), default=0) for i in range(3)]
-    body = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    widths = [max((columns(line[i]) for line in lines), default=0) for i in range(3)]
+    body = [
+        "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(line, widths)).rstrip() for line in lines
+    ]
     body.append("returns " + (", ".join(names[number] for number in program.outputs) or "nothing"))
     body += [f"{names[state]} ← {'nothing' if value is None else names[value]}" for state, value in program.writes]
     return "\n".join(body)
 
 
 def symbols(program: Program) -> list[str]:
-    """What formulas call each value: its name, a number as it is, or a letter and a count without gaps."""
+    """What formulas call each value: its name, a number as it is, or a letter and a count without gaps.
+
+    A result whose name is taken goes by its count, so no two values are called the same.
+    """
     found: list[str] = []
     taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}
     count = {"c": 0, "v": 0}
     for _, entry in program.entries():
+        known = getattr(entry, "name", "")
         if isinstance(entry, (Input, State)):
-            found.append(clean(entry.name))
+            found.append(clean(known))
         elif isinstance(entry, Constant) and not entry.shape:
             found.append(f"{entry.value:g}" if isinstance(entry.value, float) else str(entry.value))
+        elif known and clean(known) not in taken:
+            taken.add(clean(known))
+            found.append(clean(known))
         else:
             letter = "c" if isinstance(entry, Constant) else "v"
             name = f"{letter}{count[letter]}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import RecordingError, explain
+from ..errors import RecordingError, explain, is_foreign_array
 
 VALUE = "value"
 
@@ -57,7 +57,7 @@ def by_plan(plan: Any, tree: Any, name: str = "the arguments") -> list[Any]:
         RecordingError: it does not.
     """
     if plan == VALUE:
-        if not isinstance(tree, (Variable, np.ndarray, np.number, float, int)):
+        if not isinstance(tree, (Variable, np.ndarray, np.number, float, int)) and not is_foreign_array(tree):
             try:
                 tree = np.asarray(tree)
             except ValueError:

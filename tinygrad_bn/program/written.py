@@ -31,6 +31,7 @@ DTYPES = {NUMBER, "bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits
 }  # fmt: skip
 KINDS = ("parameter", "buffer", "gradient", "setting", "tensor")
 LARGEST = 2**31  # elements of an array; anything larger is a mistake or an attack
+SIZES = {"shape", "window", "stride", "dilation"}  # parameters by which an operation can make something large
 DEEPEST = 40  # nesting of arguments and parameters
 
 
@@ -42,26 +43,35 @@ def to_json(program: Program) -> str:
     """
     document = {
         "schema": SCHEMA,
-        "inputs": [{"name": e.name, "shape": _plain(e.shape), "dtype": e.dtype} for e in program.inputs],
+        "inputs": [{"name": e.name, "shape": plain(e.shape), "dtype": e.dtype} for e in program.inputs],
         "states": [
-            {"name": e.name, "kind": e.kind, "shape": _plain(e.shape), "dtype": e.dtype, "value": _state_value(e)}
+            {"name": e.name, "kind": e.kind, "shape": plain(e.shape), "dtype": e.dtype, "value": _state_value(e)}
             for e in program.states
         ],
-        "constants": [
-            {"value": _plain(e.value), "shape": _plain(e.shape), "dtype": e.dtype} for e in program.constants
-        ],
+        "constants": [{"value": plain(e.value), "shape": plain(e.shape), "dtype": e.dtype} for e in program.constants],
         "steps": [
-            [s.primitive.name, list(s.args), _plain(dict(s.params)), _plain(s.shape), s.dtype, list(s.scope), s.site]
+            [
+                s.primitive.name,
+                list(s.args),
+                plain(dict(s.params)),
+                plain(s.shape),
+                s.dtype,
+                list(s.scope),
+                s.site,
+                list(s.calls),
+                s.name,
+            ]
             for s in program.steps
         ],
         "outputs": list(program.outputs),
         "writes": [list(pair) for pair in program.writes],
-        "takes": _plain(program.takes),
-        "gives": _plain(program.gives),
+        "takes": plain(program.takes),
+        "gives": plain(program.gives),
         "n": program.recorded_n,
         "free": program.free,
         "smallest_n": program.smallest_n,
         "why_not": program.why_not,
+        "modules": [[list(path), kind] for path, kind in program.modules.items()],
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
 
@@ -96,6 +106,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
             gives=gives, recorded_n=_number(document["n"], LARGEST), free=document["free"] is True,
             smallest_n=_number(document["smallest_n"], LARGEST),
             why_not=_text(document["why_not"]),
+            modules={tuple(map(_text, path)): _text(kind) for path, kind in document.get("modules", [])},
         )  # fmt: skip
     except RecordingError:
         raise
@@ -106,22 +117,23 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
 # -- writing ------------------------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> Json:
+def plain(value: Any) -> Json:
+    """A parameter, shape or array as JSON has it."""
     if isinstance(value, np.ndarray):
         raw = np.asarray(value, value.dtype.newbyteorder("<"), order="C").tobytes()
         return {"array": base64.b64encode(raw).decode(), "shape": list(value.shape), "dtype": value.dtype.name}
     if isinstance(value, Size):
         return {"size": [value.scale, value.offset, value.whole]}
     if isinstance(value, slice):
-        return {"slice": [_plain(part) for part in (value.start, value.stop, value.step)]}
+        return {"slice": [plain(part) for part in (value.start, value.stop, value.step)]}
     if value is Ellipsis:
         return {"ellipsis": True}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if isinstance(value, (tuple, list)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, dict):
-        return {"dict": [[str(key), _plain(part)] for key, part in value.items()]}
+        return {"dict": [[str(key), plain(part)] for key, part in value.items()]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise RecordingError(explain("to_json(): this is not plain data", got=type(value).__name__))
@@ -131,7 +143,7 @@ def _state_value(state: State) -> Json:
     value = state.place.read()
     if isinstance(value, Variable):
         value = value._data
-    return _plain(value)
+    return plain(value)
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------
@@ -142,7 +154,7 @@ def _damaged(got: str, expected: str) -> RecordingError:
 
 
 def _back(value: Json, depth: int = 0) -> Any:
-    """What ``_plain`` wrote; lists as tuples."""
+    """What ``plain`` wrote; lists as tuples."""
     if depth > DEEPEST:
         raise _damaged("values nested too deep", f"at most {DEEPEST} levels")
     if isinstance(value, list):
@@ -154,7 +166,7 @@ def _back(value: Json, depth: int = 0) -> Any:
         return _array(content)
     if kind == "size":
         scale, offset, whole = content
-        return Size(_integer(scale), _integer(offset), whole is True)
+        return Size(_integer(scale, LARGEST), _integer(offset, LARGEST), whole is True)
     if kind == "slice":
         return slice(*(_back(part, depth + 1) for part in content))
     if kind == "ellipsis":
@@ -207,16 +219,44 @@ def _constant(entry: Json) -> Constant:
 
 
 def _step(entry: Json, known: dict[str, Primitive], end: int) -> Step:
-    name, args, params, shape, dtype, scope, site = entry
+    name, args, params, shape, dtype, scope, site, *more = entry
+    calls, called = more or ([1] * len(scope), "")  # which texts of before did not have
     if name not in known:
         fix = "Program.from_json(text, primitives=[...]) takes primitives of your own"
         raise RecordingError(explain("a program with an unknown operation", got=str(name)[:60], fix=fix))
     primitive = known[name]
-    settings = _back(params)
+    settings = _bounded(_back(params))
     if not isinstance(settings, dict) or (primitive.vjps and len(primitive.vjps) != len(args)):
         raise _damaged(f"{name} with {len(args)} arguments", f"{len(primitive.vjps)} arguments")
     numbers = tuple(_number(i, end) for i in args)
-    return Step(primitive, numbers, settings, _shape(shape), _dtype(dtype), tuple(map(_text, scope)), _text(site))
+    if len(calls) != len(scope):  # somebody has moved the step
+        calls = [1] * len(scope)
+    return Step(
+        primitive, numbers, settings, _shape(shape), _dtype(dtype), tuple(map(_text, scope)), _text(site),
+        tuple(map(_integer, calls)), _text(called),
+    )  # fmt: skip
+
+
+def _bounded(params: Any) -> Any:
+    """The parameters of a step, if no size among them is a mistake or an attack."""
+    for name in SIZES.intersection(params if isinstance(params, dict) else ()):
+        sizes = [abs(part) for part in _whole_numbers(params[name])]
+        if name == "shape":
+            sizes.append(math.prod(sizes))
+        if max(sizes, default=0) > LARGEST:
+            raise _damaged(f"{name} = {str(params[name])[:60]}", f"no size larger than {LARGEST}")
+    return params
+
+
+def _whole_numbers(value: Any) -> Iterable[int]:
+    """All in a parameter, however deep."""
+    if type(value) is int:
+        yield value
+    elif isinstance(value, Size):
+        yield from (value.scale, value.offset)
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _whole_numbers(part)
 
 
 def _number(value: Json, end: int) -> int:
@@ -225,8 +265,8 @@ def _number(value: Json, end: int) -> int:
     return int(value)
 
 
-def _integer(value: Json) -> int:
-    if type(value) is not int or abs(value) > 2**53:
+def _integer(value: Json, largest: int = 2**53) -> int:
+    if type(value) is not int or abs(value) > largest:
         raise _damaged(f"{str(value)[:40]!r} where a whole number is expected", "a whole number")
     return value
 

@@ -5,10 +5,11 @@ A package of its own, because it is the one floor that knows models, optimizers,
 
 from .callbacks import BestCheckpoint, EarlyStopping
 from .checkpoint import CheckpointError, LoadedPart, load_checkpoint, save_checkpoint
+from .diagnosis import Diagnosis, diagnose
 from .evaluation import accuracy, evaluate
 from .loop import Run, fit
 
 __all__ = [
-    "BestCheckpoint", "CheckpointError", "EarlyStopping", "LoadedPart", "Run", "accuracy", "evaluate", "fit",
-    "load_checkpoint", "save_checkpoint",
+    "BestCheckpoint", "CheckpointError", "Diagnosis", "EarlyStopping", "LoadedPart", "Run", "accuracy", "diagnose",
+    "evaluate", "fit", "load_checkpoint", "save_checkpoint",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, explain
 from ..files import FilePath
+from ..parallel import rank
 from .checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Monitor:
 
 
 class BestCheckpoint(Monitor):
-    """Keep the weights of the best epoch in a file.
+    """Keep the weights of the best epoch in a file; of several ranks, rank 0 writes it.
 
     ::
 
@@ -98,7 +99,7 @@ class BestCheckpoint(Monitor):
         self.path = Path(path)
 
     def at_epoch(self, run: Run) -> None:
-        if self.best(run.history) == len(run.history) - 1:
+        if rank() == 0 and self.best(run.history) == len(run.history) - 1:
             extra = {"epoch": run.epoch, self.monitor: run.history[-1][self.monitor]}
             save_checkpoint(self.path, model=run.model, rng=False, extra=extra)
 

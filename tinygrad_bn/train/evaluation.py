@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import parallel
 from ..engine import Variable, no_grad, shape_of
 from ..errors import ArgumentError, ShapeError, explain
 from ..nn import Module
@@ -47,7 +48,8 @@ def evaluate(model: Module, loader: Iterable[Any], metrics: Mapping[str, Metric]
 
     Args:
         model: called on the inputs; afterwards every module is in the mode it was in.
-        loader: gives batches ``(*inputs, target)``; at least one.
+        loader: gives batches ``(*inputs, target)``; at least one.  The rows of a ``parallel.DataLoader`` are those of all
+            ranks, and so are the means.
         metrics: functions of output and target that return a mean over the batch, such as a loss or ``accuracy``.
 
     Returns:
@@ -56,30 +58,43 @@ def evaluate(model: Module, loader: Iterable[Any], metrics: Mapping[str, Metric]
     Raises:
         ArgumentError: no metrics, or no batches.
     """
+    return evaluated(model, loader, metrics, isinstance(loader, parallel.DataLoader))
+
+
+def evaluated(model: Module, batches: Iterable[Any], metrics: Mapping[str, Metric], split: bool) -> dict[str, float]:
+    """``evaluate``, on batches that are split over ranks or not."""
     if not metrics:
         raise ArgumentError(explain("evaluate: nothing to measure", fix="metrics={'accuracy': tg.train.accuracy}"))
     modes = [(module, module.training) for module in model.modules()]
     sums = dict.fromkeys(metrics, 0.0)
-    rows = 0
+    rows: float = 0
     model.eval()
     try:
         with no_grad():
-            for batch in loader:
-                inputs, target, count = parts_of(batch)
+            for batch in batches:
+                inputs, target, count = parts_of(batch, split)
                 output = model(*inputs)
-                for name, value in measured(metrics, output, target).items():
+                for name, value in measured(metrics, output, target, count).items():
                     sums[name] += value * count
                 rows += count
     finally:
         for module, training in modes:
             module.training = training
+    if split:
+        sums, rows = over_ranks(sums, rows)
     if not rows:
         raise ArgumentError(explain("evaluate: no rows", fix="give a loader with at least one batch"))
     return {name: total / rows for name, total in sums.items()}
 
 
-def parts_of(batch: Any) -> tuple[list[Any], Any, int]:
-    """Inputs, target, and how many rows the batch has by its target.
+def over_ranks(sums: Mapping[str, float], rows: float) -> tuple[dict[str, float], float]:
+    """The sums of all ranks, and their rows, in one exchange."""
+    *found, total = parallel.all_reduce(np.array([*sums.values(), rows], np.float64)).tolist()
+    return dict(zip(sums, found)), total
+
+
+def parts_of(batch: Any, split: bool = False) -> tuple[list[Any], Any, int]:
+    """Inputs, target, and how many rows the batch has by its target; 0 only where it is one rank's share.
 
     Raises:
         ShapeError: something else than ``(*inputs, target)``, or no rows.
@@ -90,18 +105,20 @@ def parts_of(batch: Any) -> tuple[list[Any], Any, int]:
         raise ShapeError(explain("a batch is (*inputs, target)", got=got, fix=fix))
     *inputs, target = batch
     shape = shape_of(target) if isinstance(target, Variable) else np.shape(target)
-    if not shape or not shape[0]:
+    if not shape or not (shape[0] or split):
         raise ShapeError(explain("a batch's target has a first axis of rows", got=f"shape {shape}"))
     return inputs, target, int(shape[0])
 
 
-def measured(metrics: Mapping[str, Metric], output: Any, target: Any) -> dict[str, float]:
-    """Each metric's value for a batch.
+def measured(metrics: Mapping[str, Metric], output: Any, target: Any, rows: int = 1) -> dict[str, float]:
+    """Each metric's value for a batch; 0 for one without rows, which counts nothing.
 
     Raises:
         ShapeError: a metric that gives something else than one number.
     """
-    found = {}
+    found: dict[str, float] = {}
+    if not rows:
+        return dict.fromkeys(metrics, 0.0)
     for name, metric in metrics.items():
         value = metric(output, target)
         raw = value.numpy() if isinstance(value, Variable) else np.asarray(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def put_off(terminate: bool) -> Iterator[Callable[[], None]]:
+def put_off(terminate: bool, agreed: Callable[[int], int] = int) -> Iterator[Callable[[], None]]:
     """Note a first Ctrl-C, for the loop to ask about when all is whole; a second one is raised at once.
 
     Only where Ctrl-C would raise ``KeyboardInterrupt`` anyway: in the main thread, with Python's own handler.
@@ -18,6 +18,7 @@ def put_off(terminate: bool) -> Iterator[Callable[[], None]]:
     Args:
         terminate: the same for SIGTERM, where it would end the process at once.  It becomes ``SystemExit`` with the code
             that shells know, 143, so that what is open gets closed.
+        agreed: makes of the signal noted here (0 for none) the one to be raised, for processes that have to stop together.
 
     Yields:
         A function that raises what was noted.
@@ -33,8 +34,9 @@ def put_off(terminate: bool) -> Iterator[Callable[[], None]]:
             raise _error(number)
 
     def ask() -> None:
-        if noted:
-            raise _error(noted[0])
+        number = agreed(noted[0] if noted else 0)
+        if number:
+            raise _error(number)
 
     here = threading.current_thread() is threading.main_thread()
     ours = {number: handler for number, handler in usual.items() if here and signal.getsignal(number) == handler}

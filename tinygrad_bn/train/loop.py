@@ -7,24 +7,28 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
 
+from .. import ops, parallel
+from ..compiler import compile as compiled
 from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
 from ..nn import Module
-from ..optim import Optimizer, Schedule, clip_grad_norm_
+from ..optim import Optimizer, PerParameter, Schedule, clip_grad_norm_
+from ..parallel import all_reduce, backward, broadcast_parameters, rank, size, world
 from ..random import generator
 from .callbacks import Monitor
 from .checkpoint import load_checkpoint, need_safetensors, save_checkpoint
-from .evaluation import Metric, evaluate, measured, parts_of
+from .evaluation import Metric, evaluated, measured, over_ranks, parts_of
 from .interruption import put_off
 from .progress import Progress
+from .ranks import Ranks
 
 RESERVED = ("epoch", "step", "seconds", "lr", "loss")  # what a record has anyway
 
@@ -44,7 +48,7 @@ class Run:
         stop: a callback sets it to True to end the training after this step or epoch.
     """
 
-    def __init__(self, model: Module, loader: DataLoader, optimizer: Optimizer) -> None:
+    def __init__(self, model: Module, loader: DataLoader, optimizer: PerParameter) -> None:
         self.model, self.loader, self.optimizer = model, loader, optimizer
         self.epoch = self.step = self.batch = self.rows = 0
         self.loss = math.nan
@@ -93,7 +97,7 @@ class Run:
 def fit(
     model: Module,
     loader: DataLoader,
-    optimizer: Optimizer,
+    optimizer: PerParameter,
     loss: Metric,
     *,
     epochs: int,
@@ -108,8 +112,15 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    compile: bool = False,  # noqa: A002 (as elsewhere)
 ) -> Run:
     """Train: for each batch forward, loss, backward, step.
+
+    On several ranks (see ``tinygrad_bn.parallel``) every rank calls it alike, with a ``parallel.DataLoader``; rank 0's
+    parameters and buffers are where all begin.  Steps, history and loss are those of one process with all rows (a Batch
+    Normalization that is not ``nn.SyncBatchNorm`` sees its own rank's rows alone).  Rank 0 alone writes and shows anything;
+    callbacks are called on each.  A checkpoint can be continued on another number of ranks, unless ranks differ in buffers
+    or have drawn random numbers; then that is refused.
 
     With ``checkpoint``, a run that was killed at any moment and is called again with ``resume=True`` ends with the
     same weights, bit for bit, as one that was never interrupted.  Ctrl-C waits for the step under way, writes the
@@ -122,7 +133,7 @@ def fit(
     Args:
         model: called on a batch's inputs, in training mode.
         loader: gives batches ``(*inputs, target)``.
-        optimizer: over the model's parameters.
+        optimizer: over the model's parameters; one that moves each by its gradient, so not ``LBFGS``.
         loss: of output and target, one number to make small.
         epochs: how many in all, those before a resumed checkpoint included.
         validation: batches to ``evaluate`` loss and metrics on after each epoch; its first batch is tried before the
@@ -142,6 +153,8 @@ def fit(
             that no run writes over another's.
         progress: on standard error, a bar per epoch where the package tqdm is installed and that is a terminal, else a
             line per epoch; nothing if ``TQDM_DISABLE`` is set.
+        compile: record the forward and backward pass, and the optimizer's step, and run them compiled, see ``tg.compile``;
+            a last batch of another size is a second program.
 
     Returns:
         The run, with ``history``.
@@ -156,6 +169,10 @@ def fit(
     """
     callbacks, metrics = list(callbacks), _metrics(metrics)
     _check(model, loader, optimizer, loss, epochs, validation, metrics, schedule, schedule_each, clip_norm)
+    if compile and size() > 1:
+        what = "fit: several ranks agree on each loss before they go on, which is no part of a program"
+        fix = "compile a step of your own, with parallel.backward in it"
+        raise ArgumentError(explain(what, got="compile=True", fix=fix))
     every = {"loss": loss, **metrics}
     shown = [*every, *(f"val_{name}" for name in every if validation is not None)]
     monitors = [callback for callback in callbacks if isinstance(callback, Monitor)]
@@ -164,41 +181,52 @@ def fit(
     files = {"checkpoint": checkpoint, "log": log}
     files |= {f"{type(m).__name__}'s file": path for m in monitors for path in m.files()}
     continues = _continues(checkpoint, checkpoint_every, {k: f for k, f in files.items() if f is not None}, resume)
+    if size() > 1:
+        world().meet(f"fit, {'continued' if continues else 'from the beginning'}, of {optimizer!r}")
+        broadcast_parameters(model)
     if validation is not None:
         _try(model, validation, every)
     run = Run(model, loader, optimizer)
     run.sums = dict.fromkeys(every, 0.0)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader, "run": run}
 
+    ranks = Ranks(model)
+
     def save() -> None:
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, **parts)
+        if checkpoint is None:
+            return
+        extra = {"ranks": ranks.state()} if size() > 1 else None
+        if rank() == 0:
+            save_checkpoint(checkpoint, extra=extra, **parts)
+        world().meet("a checkpoint that is written")  # until then none goes on, or ends the others
 
     if checkpoint is not None and continues:
+        take_over = ranks.prepare(checkpoint, load_checkpoint(checkpoint, rng=False))
         load_checkpoint(checkpoint, **parts)
-        if log is not None and not is_pipe_or_device(log):  # as it was at the checkpoint
+        take_over()
+        if rank() == 0 and log is not None and not is_pipe_or_device(log):  # as it was at the checkpoint
             write_whole(log, "".join(map(_line, run.history)).encode())
         if run.history and run.batch == 0:  # the last run may have ended before they saw its last epoch
             for monitor in monitors:
                 monitor.at_epoch(run)
     model.train()
+    machine = (_CompiledMachine if compile else _Machine)(run, loss)
 
-    word = Progress(progress, epochs)
+    word = Progress(progress and rank() == 0, epochs)
     whole = True  # whether model, optimizer, loader and run are all at the same step
-    with put_off(terminate=checkpoint is not None) as ask:
+    with put_off(terminate=checkpoint is not None, agreed=_largest) as ask:
         try:
             while run.epoch < epochs and not run.stop:
                 began = time.perf_counter() - run.seconds
                 if run.batch < len(loader):
                     for batch in word.batches(loader, run):
                         whole = False
-                        _step(run, batch, loss, metrics, clip_norm)
+                        _step(run, machine, batch, metrics, clip_norm)
                         if schedule is not None and schedule_each == "step":
                             schedule.step()
                         run.seconds = time.perf_counter() - began
                         whole = True
-                        for callback in callbacks:
-                            callback("step", run)
+                        _call(callbacks, "step", run)
                         if run.step == 1 or (checkpoint_every is not None and run.step % checkpoint_every == 0):
                             save()
                         ask()
@@ -207,7 +235,8 @@ def fit(
                 if run.batch < len(loader):
                     save()
                     break
-                record = _record(run, None if validation is None else _interruptible(validation, ask), every)
+                split = isinstance(validation, parallel.DataLoader)
+                record = _record(run, None if validation is None else _interruptible(validation, ask), every, split)
                 whole = False
                 if schedule is not None and schedule_each == "epoch":
                     schedule.step()
@@ -216,53 +245,133 @@ def fit(
                 run.sums = dict.fromkeys(run.sums, 0.0)
                 whole = True
                 save()
-                if log is not None:
+                if log is not None and rank() == 0:
                     append(log, _line(record).encode())
                 word.epoch(record, shown)
-                for callback in callbacks:
-                    callback("epoch", run)
+                _call(callbacks, "epoch", run)
                 ask()
         except (KeyboardInterrupt, SystemExit):
             if whole:
                 save()
             raise
+    ranks.together()
     return run
 
 
-def _step(run: Run, batch: Any, loss: Metric, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
-    inputs, target, count = parts_of(batch)
-    put_back = _as_it_is(run)
-    weights: list[Any] = []
-    try:
-        output = run.model(*inputs)
-        value = loss(output, target)
+def _call(callbacks: list[Callback], event: str, run: Run) -> None:
+    for callback in callbacks:
+        callback(event, run)
+    if callbacks:  # where one rank stops, all do
+        run.stop = bool(_largest(int(run.stop)))
+
+
+def _largest(number: int) -> int:
+    """Over all ranks."""
+    return number if size() == 1 else int(all_reduce(float(number), "max"))
+
+
+class _Machine:
+    """What a step does with a batch: the loss, then all gradients, then the optimizer's move."""
+
+    def __init__(self, run: Run, loss: Metric) -> None:
+        self._model, self._optimizer, self._loss = run.model, run.optimizer, loss
+
+    def forward(self, inputs: Sequence[Any], target: Any, count: int) -> tuple[Any, Any]:
+        """The output and the loss."""
+        output = self._model(*inputs)
+        value = self._loss(output, target) if count else _nothing(output)
         if not isinstance(value, Variable) or not value.requires_grad:
             got = f"a {type(value).__name__} that requires no gradient"
             raise GraphError(explain("fit: the loss depends on no parameter", got=got, fix="compute it with ops"))
-        number = measured({"loss": lambda output, target: value}, output, target)["loss"]
+        return output, value
+
+    def backward(self, value: Any, count: int, total: float) -> None:
+        """The gradients; on several ranks, for ``count`` of ``total`` rows."""
+        self._optimizer.zero_grad()
+        if size() > 1:
+            backward(value, self._optimizer.params, count, total)
+        else:
+            value.backward()
+
+    def step(self) -> None:
+        """The move."""
+        self._optimizer.step()
+
+
+class _CompiledMachine(_Machine):
+    """The same in two compiled pieces, so that a batch can still be refused between them."""
+
+    def __init__(self, run: Run, loss: Metric) -> None:
+        super().__init__(run, loss)
+        self._both = compiled(self._forward_backward, quiet=True)
+        self._move = compiled(run.optimizer.step, quiet=True)
+
+    def _forward_backward(self, inputs: Sequence[Any], target: Any) -> tuple[Any, Any]:
+        output, value = super().forward(inputs, target, 1)
+        self._optimizer.zero_grad()
+        if value.size == 1:  # else it is refused when it is measured
+            value.backward()
+        return output, value
+
+    def forward(self, inputs: Sequence[Any], target: Any, count: int) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = self._both(inputs, target)
+        return found
+
+    def backward(self, value: Any, count: int, total: float) -> None:
+        pass  # has been done
+
+    def step(self) -> None:
+        self._move()
+
+
+def _step(run: Run, machine: _Machine, batch: Any, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
+    inputs, target, count = parts_of(batch, split=size() > 1)
+    put_back = _as_it_is(run)
+    weights: list[Any] = []
+    try:
+        output, value = machine.forward(inputs, target, count)
+        own = measured({"loss": lambda output, target: value}, output, target, count)
+        if math.isfinite(own["loss"]):
+            with no_grad():
+                own |= measured(metrics, output, target, count)
+        found, total = _of_all_ranks({**dict.fromkeys(metrics, math.nan), **own}, count)
+        number = found["loss"]
         if not math.isfinite(number):
             raise _anomaly(run, f"the loss is {number}")
-        with no_grad():
-            found = {"loss": number, **measured(metrics, output, target)}
-        run.optimizer.zero_grad()
-        value.backward()
+        machine.backward(value, count, total)
         for p in run.optimizer.params:
             if p.grad is not None and not _is_finite(p.grad.numpy()):
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
         if clip_norm is not None:
             clip_grad_norm_(run.optimizer.params, clip_norm)
         weights = [p.data for p in run.optimizer.params]
-        run.optimizer.step()
+        machine.step()
     except BaseException:
         if all(p.data is data for p, data in zip(run.optimizer.params, weights)):  # else Ctrl-C came after the step
             put_back()
         raise
     run.loss = number
     for name, mean in found.items():
-        run.sums[name] += mean * count
-    run.rows += count
+        run.sums[name] += mean * total
+    run.rows += int(total)
     run.batch += 1
     run.step += 1
+
+
+def _of_all_ranks(means: Mapping[str, float], count: int) -> tuple[dict[str, float], float]:
+    """Means over the rows of all ranks, and how many these are."""
+    if size() == 1:
+        return dict(means), float(count)
+    sums, total = over_ranks({name: mean * count for name, mean in means.items()}, count)
+    if not total:
+        raise ArgumentError(explain("fit: a batch without rows"))
+    return {name: whole / total for name, whole in sums.items()}, total
+
+
+def _nothing(output: Any) -> Any:
+    """The loss of no rows: 0, and depends on the parameters, so that this rank takes part in the others' backward."""
+    parts = output if isinstance(output, (tuple, list)) else [output]
+    return ops.sum(ops.stack([ops.sum(part) for part in parts]))
 
 
 def _as_it_is(run: Run) -> Callable[[], None]:
@@ -305,13 +414,13 @@ def _interruptible(validation: Iterable[Any], ask: Callable[[], None]) -> Iterat
         yield batch
 
 
-def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metric]) -> dict[str, Any]:
+def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metric], split: bool) -> dict[str, Any]:
     """The line of the log for the epoch that all batches have been trained on."""
     rates = [group["lr"] for group in run.optimizer.param_groups]
     record: dict[str, Any] = {"epoch": run.epoch + 1, "step": run.step, "seconds": run.seconds, "lr": rates}
     record |= {name: total / run.rows for name, total in run.sums.items()}
     if validation is not None:
-        found = evaluate(run.model, validation, every)
+        found = evaluated(run.model, validation, every, split)
         record |= {f"val_{name}": value for name, value in found.items()}
     return record
 
@@ -356,7 +465,7 @@ def _try(model: Module, validation: Any, every: Mapping[str, Metric]) -> None:
     bits = generator().bit_generator
     state = bits.state
     try:
-        evaluate(model, [first], every)
+        evaluated(model, [first], every, isinstance(validation, parallel.DataLoader))
     finally:
         bits.state = state
 
@@ -378,8 +487,17 @@ def _check(
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise ArgumentError(explain(f"fit: {name}", got=type(value).__name__, expected=f"a {kind.__name__}"))
+    if not isinstance(optimizer, PerParameter):
+        got, fix = type(optimizer).__name__, "a loop of your own: optimizer.step(closure)"
+        raise ArgumentError(
+            explain("fit computes the loss once in a step, and this optimizer needs it several times", got=got, fix=fix)
+        )
     if not all(callable(function) for function in (loss, *metrics.values())):
         raise ArgumentError(explain("fit: loss and metrics are functions of output and target"))
+    if size() > 1 and not isinstance(loader, parallel.DataLoader):
+        fix = "parallel.DataLoader(...), which splits every batch over the ranks"
+        got = f"a {type(loader).__name__} that gives each of {size()} ranks all rows"
+        raise ArgumentError(explain("fit: a loader for several ranks", got=got, fix=fix))
     if type(epochs) is not int or epochs < 1:
         raise ArgumentError(explain("fit: epochs is a whole number >= 1", got=repr(epochs)))
     if not set(model.parameters()) & set(optimizer.params):

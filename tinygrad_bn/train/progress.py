@@ -1,8 +1,9 @@
-"""What a person sees of a training under way: a bar on a terminal, plain lines elsewhere."""
+"""What a person sees of a training under way: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ class Watched(Protocol):
 
 
 class Progress:
-    """On standard error, a bar for each epoch where tqdm is installed and that is a terminal; else a line for each.
+    """A bar for each epoch where tqdm is installed, on standard error if that is a terminal, or in a notebook; else a line.
 
     ``TQDM_DISABLE`` in the environment turns off both, and the other variables of tqdm act on its bar as everywhere.
     """
@@ -30,7 +31,7 @@ class Progress:
     def __init__(self, wanted: bool, epochs: int) -> None:
         self._epochs = epochs
         self._on = wanted and sys.stderr is not None and not os.environ.get("TQDM_DISABLE")
-        self._tqdm = _tqdm() if self._on and sys.stderr.isatty() else None
+        self._tqdm = _tqdm() if self._on and (sys.stderr.isatty() or _in_notebook()) else None
 
     def batches(self, loader: Any, run: Watched) -> Iterator[Any]:
         """The batches, with word of how far they are."""
@@ -67,9 +68,19 @@ class Progress:
                 print(text, file=sys.stderr, flush=True)
 
 
+def _in_notebook() -> bool:
+    """Whether this runs in a Jupyter kernel; known without importing anything, since a kernel has imported IPython."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
 def _tqdm() -> Any:
+    """The bar: that of notebooks where their widgets are installed, otherwise one of characters."""
     try:
-        from tqdm import tqdm
+        if _in_notebook() and importlib.util.find_spec("ipywidgets") is not None:
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm import tqdm
     except ImportError:
         return None
     return tqdm

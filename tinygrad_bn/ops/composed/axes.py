@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, shape_of
-from ...errors import DTypeError, ShapeError, explain
+from ...errors import DTypeError, ShapeError, explain, native
 from ...kinds import Shape, Value
 
 Axis = int | tuple[int, ...] | list[int] | None
@@ -19,12 +19,12 @@ def as_value(x: Value) -> Value:
     """A variable or an ndarray or a number as it is (a Python number widens no dtype); a list as an array."""
     if isinstance(x, (Variable, np.ndarray, float, int, np.generic)):
         return x
-    return np.asarray(x)
+    return np.asarray(native(x, "an operation"))
 
 
 def as_array(x: Value) -> Value:
     """A variable or an ndarray as it is; numbers and lists as an array, so that there is a shape to work on."""
-    return x if isinstance(x, (Variable, np.ndarray)) else np.asarray(x)
+    return x if isinstance(x, (Variable, np.ndarray)) else np.asarray(native(x, "an operation"))
 
 
 def one_axis(axis: Any, ndim: int, what: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Variable, dtype_of
-from ...errors import DTypeError, IndexingError, explain, unmasked
+from ...errors import DTypeError, IndexingError, clean, explain, native
 from ...kinds import Shape, Value
 from .. import primitives
 from .axes import as_array, one_axis, shape_of
@@ -37,7 +37,7 @@ def getitem(x: Value, index: Any) -> Value:
         elif isinstance(part, (int, np.integer)) and not isinstance(part, bool):
             pattern.append(int(part))
         else:
-            array = _index_array(part, "getitem")
+            array = _index_array(part, "x[...]")
             found: list[Any] = [array]
             if dtype_of(array).kind == "b":  # one integer array per axis that the mask covers
                 masks.append((position, shape_of(array)))
@@ -46,21 +46,46 @@ def getitem(x: Value, index: Any) -> Value:
             pattern.extend(["array"] * len(found))
     if masks:
         _check_masks(shape_of(x), parts, masks)
-    if not arrays:
-        return primitives.take_slice(x, index=tuple(pattern))
-    return primitives.gather(x, *arrays, pattern=tuple(pattern))
+    try:
+        if not arrays:
+            return primitives.take_slice(x, index=tuple(pattern))
+        return primitives.gather(x, *arrays, pattern=tuple(pattern))
+    except IndexingError as error:
+        raise _outside(f"{_name_of(x)}[{', '.join(map(_written, parts))}]", x, error) from None
+
+
+def _name_of(x: Value) -> str:
+    return clean(x.name) if isinstance(x, Variable) and x.name else "x"
+
+
+def _written(part: Any) -> str:
+    """A part of an index as the user wrote it, or nearly so."""
+    if part is None or isinstance(part, (int, np.integer)):
+        return str(part)
+    if part is Ellipsis:
+        return "..."
+    if isinstance(part, slice):
+        ends = ["" if end is None else str(end) for end in (part.start, part.stop, part.step)]
+        return ":".join(ends if part.step is not None else ends[:2])
+    text = str(np.asarray(part.data if isinstance(part, Variable) else part).tolist())
+    return text if len(text) <= 40 else f"{text[:38]}…]"
+
+
+def _outside(what: str, x: Value, error: IndexingError) -> IndexingError:
+    """NumPy's complaint about an index, in the words of whoever wrote it."""
+    return IndexingError(explain(f"{what}: {error.__cause__ or error}", got=f"x of shape {shape_of(x)}"))
 
 
 def _plain(part: slice) -> slice:
     try:
         return slice(*(None if n is None else operator.index(n) for n in (part.start, part.stop, part.step)))
     except TypeError:
-        raise DTypeError(explain("getitem: a slice is made of integers", got=repr(part))) from None
+        raise DTypeError(explain("x[...]: a slice is made of integers", got=repr(part))) from None
 
 
 def _index_array(part: Any, what: str) -> Value:
     """An array-like index as an array of integers or booleans."""
-    array: Any = unmasked(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
+    array: Any = native(part, what) if isinstance(part, (Variable, np.ndarray)) else np.asarray(part)
     if array is not part and array.size == 0:
         array = array.astype(int)  # the empty list
     kind = dtype_of(array).kind
@@ -81,7 +106,7 @@ def _check_masks(shape: Shape, parts: tuple[Any, ...], masks: list[tuple[int, tu
         under = shape[start : start + len(mask)]
         if under != mask:
             got = f"a mask of shape {mask} on axes of shape {under}"
-            raise IndexingError(explain("getitem: a mask must have the shape of what it masks", got=got))
+            raise IndexingError(explain("x[mask]: a mask must have the shape of what it masks", got=got))
 
 
 def take_along_axis(x: Value, indices: Value, axis: int | None) -> Value:
@@ -104,7 +129,11 @@ def take(x: Value, indices: Value, axis: int | None = None) -> Value:
     if axis is None:
         x, axis = ravel(x), 0
     axis = one_axis(axis, len(shape_of(x)), "take")
-    return primitives.gather(x, _positions(indices, "take"), pattern=(slice(None),) * axis + ("array",))
+    positions = _positions(indices, "take")
+    try:
+        return primitives.gather(x, positions, pattern=(slice(None),) * axis + ("array",))
+    except IndexingError as error:
+        raise _outside("take", x, error) from None
 
 
 def argsort(x: Value, axis: int | None = -1, kind: str | None = None) -> Value:

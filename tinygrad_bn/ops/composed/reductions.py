@@ -193,13 +193,14 @@ def logsumexp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "logsumexp")
+    _some(x, axes, "logsumexp")
     return rounded_once(lambda x: _logsumexp(x, axes, keepdims), x, SINGLE)
 
 
 def _logsumexp(x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
     with scope("logsumexp"):
         limit = np.finfo(dtype_of(x) if dtype_of(x).kind == "f" else float).max
-        shift = primitives.clip(_largest(x, axes, "logsumexp"), -limit, limit)  # finite: inf - inf would be NaN
+        shift = primitives.clip(_largest(x, axes), -limit, limit)  # finite: inf - inf would be NaN
         total = primitives.sum(primitives.exp(x - shift), axis=axes, keepdims=True)
         nothing = primitives.equal(total, 0.0)  # only where all are -inf
         result = primitives.where(nothing, -np.inf, primitives.log(primitives.where(nothing, 1.0, total)) + shift)
@@ -207,33 +208,36 @@ def _logsumexp(x: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
 
 
 def softmax(x: Value, axis: Axis = -1) -> Value:
-    """primitives.exp(x) / sum(primitives.exp(x)) over axes, without overflow."""
+    """exp(x) / sum(exp(x)) over axes, without overflow; x itself where there is nothing to sum."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "softmax")
+    if not count(shape_of(x), axes):
+        return x
     return rounded_once(lambda x: _softmax(x, axes), x, SINGLE)
 
 
 def _softmax(x: Value, axes: tuple[int, ...]) -> Value:
     with scope("softmax"):
-        e = primitives.exp(x - _largest(x, axes, "softmax"))
+        e = primitives.exp(x - _largest(x, axes))
         return e / primitives.sum(e, axis=axes, keepdims=True)
 
 
 def log_softmax(x: Value, axis: Axis = -1) -> Value:
-    """primitives.log(softmax(x)) over axes, without overflow or primitives.log(0)."""
+    """log(softmax(x)) over axes, without overflow or log(0); x itself where there is nothing to sum."""
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "log_softmax")
+    if not count(shape_of(x), axes):
+        return x
     return rounded_once(lambda x: _log_softmax(x, axes), x, SINGLE)
 
 
 def _log_softmax(x: Value, axes: tuple[int, ...]) -> Value:
     with scope("log_softmax"):
-        shifted = x - _largest(x, axes, "log_softmax")
+        shifted = x - _largest(x, axes)
         return shifted - primitives.log(primitives.sum(primitives.exp(shifted), axis=axes, keepdims=True))
 
 
-def _largest(x: Value, axes: tuple[int, ...], what: str) -> Value:
-    _some(x, axes, what)
+def _largest(x: Value, axes: tuple[int, ...]) -> Value:
     return primitives.stop_gradient(primitives.max(x, axis=axes, keepdims=True))
 
 

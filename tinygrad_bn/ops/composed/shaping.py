@@ -135,7 +135,15 @@ def concatenate(arrays: Sequence[Value], axis: int | None = 0) -> Value:
         raise ArgumentError(explain("concatenate: at least one array", got="none"))
     if axis is None:
         parts, axis = [ravel(a) for a in parts], 0
-    return primitives.concatenate(*parts, axis=one_axis(axis, len(shape_of(parts[0])), "concatenate"))
+    return _joined("concatenate", parts, one_axis(axis, len(shape_of(parts[0])), "concatenate"))
+
+
+def _joined(what: str, parts: list[Value], axis: int) -> Value:
+    shapes = [shape_of(a) for a in parts]
+    if len({(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1:
+        got, expected = " and ".join(dict.fromkeys(map(str, shapes))), f"equal lengths along every axis but axis {axis}"
+        raise ShapeError(explain(f"{what}: these do not fit together", got=f"shapes {got}", expected=expected))
+    return primitives.concatenate(*parts, axis=axis)
 
 
 def stack(arrays: Sequence[Value], axis: int = 0) -> Value:
@@ -156,12 +164,17 @@ def stack(arrays: Sequence[Value], axis: int = 0) -> Value:
 def hstack(arrays: Sequence[Value]) -> Value:
     """Side by side, as ``numpy.hstack``: along the second axis, or the first of arrays with one axis."""
     parts = [_with_axes(a, 1) for a in arrays]
-    return concatenate(parts, axis=0 if parts and len(shape_of(parts[0])) == 1 else 1)
+    if not parts:
+        raise ArgumentError(explain("hstack: at least one array", got="none"))
+    return _joined("hstack", parts, 0 if len(shape_of(parts[0])) == 1 else 1)
 
 
 def vstack(arrays: Sequence[Value]) -> Value:
     """On top of each other, as ``numpy.vstack``: along the first axis, where an array with one axis is one row."""
-    return concatenate([_with_axes(a, 2) for a in arrays], axis=0)
+    parts = [_with_axes(a, 2) for a in arrays]
+    if not parts:
+        raise ArgumentError(explain("vstack: at least one array", got="none"))
+    return _joined("vstack", parts, 0)
 
 
 def _with_axes(x: Value, n: int) -> Value:

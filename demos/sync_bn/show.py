@@ -1,0 +1,232 @@
+"""What there is to say about several processes: accuracy, steps, and what a step takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..lab.measure.part import Measured
+from ..lab.measure.statistics import first_at
+from ..lab.show import plots
+from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
+from ..lab.show.texts import difference_text, mean_text, steps_text
+from ..lab.show.wording import listed
+from .measure.design import BATCH, NORMS, SIZES, STRONG, WEAK, WIDTH
+
+Part = Mapping[str, Any]
+
+OVER = {"own": "each rank's own rows", "all": "the rows of all ranks"}
+COLORS = {"own": plots.RED, "all": plots.BLUE}
+TARGET = 0.85  # test accuracy to count steps to
+SAME = 1e-9  # weights that differ by less are the same: sums in another order, over the whole training
+LAYERS = 2  # with Batch Normalization
+IN_A_LAYER = 5  # exchanges: the count, two means forward, two backward
+MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def show(measured: Measured) -> list[Block]:
+    """Training first, then time."""
+    blocks: list[Block] = []
+    if "together" in measured:
+        blocks += together_blocks(measured["together"])
+    if "scaling" in measured:
+        blocks += scaling_blocks(measured["scaling"])
+    return blocks
+
+
+def share(ranks: int | str) -> str:
+    """How many rows of a batch a rank has."""
+    few, more = BATCH // int(ranks), -(-BATCH // int(ranks))
+    return f"{few}" if few == more else f"{few} or {more}"
+
+
+def together_blocks(part: Part) -> list[Block]:
+    """Accuracy and steps on each number of ranks."""
+    several = [ranks for ranks in part if ranks != "1"]
+    rows = []
+    for ranks in part:
+        for name, over in OVER.items():
+            found = part[ranks][name]
+            last = [accuracy[-1] for accuracy in found["accuracy"]]
+            steps = [first_at(part[ranks]["at"], accuracy, TARGET) for accuracy in found["accuracy"]]
+            rows.append(
+                (ranks, share(ranks), over, mean_text(last, 100, 1), steps_text(steps), f"{max(found['off']):.0e}")
+            )
+
+    def middle(ranks: str, name: str) -> Any:
+        return 100 * np.median(part[ranks][name]["accuracy"], axis=0)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for ranks, style in zip(several, ("-", "--", ":")):
+            for name, color in COLORS.items():
+                label = f"{ranks} ranks, {share(ranks)} rows each" if name == "own" else None
+                axes.plot(part[ranks]["at"], middle(ranks, name), color=color, linestyle=style, label=label)
+        axes.plot([], [], color=COLORS["all"], label=f"over all rows: {listed(several)} ranks")
+        axes.plot(part["1"]["at"], middle("1", "own"), "o", color=plots.BLACK, label="one process")
+        axes.set(xlabel="step", ylabel="test accuracy, %", ylim=(0, 100))
+        axes.legend(loc="lower right", ncols=2)
+
+    worst = several[-1]
+    final = {name: 100 * float(np.median([a[-1] for a in part[worst][name]["accuracy"]])) for name in OVER}
+    return [
+        Heading("A batch that is shared"),
+        Text(
+            f"A network with {LAYERS} layers of 64 units on the 8x8 digits, SGD, {BATCH} rows a batch. The ranks share each "
+            "batch; gradients are weighted by rows. Batch Normalization is over a rank's own rows, or synchronised over those "
+            "of all."
+        ),
+        Table(
+            "together",
+            f"After {part['1']['at'][-1]} steps, mean and deviation over {len(part['1']['own']['off'])} seeds; steps to "
+            f"{100 * TARGET:g} %: median (range); the largest difference of a weight from one process",
+            ("ranks", "rows each", "normalized over", "test accuracy, %", "steps", "weights off by"),
+            rows,
+        ),
+        Plot(
+            "together",
+            f"{worst} ranks with {share(worst)} rows each: {final['own']:.1f} % over a rank's own rows, {final['all']:.1f} % "
+            "over those of all",
+            draw,
+        ),
+        same_verdict(part, several),
+        own_verdict(part, several),
+    ]
+
+
+def same_verdict(part: Part, several: list[str]) -> Verdict:
+    """Synchronised is the same as one process, up to rounding, in every seed."""
+    off = {ranks: float(np.max(part[ranks]["all"]["off"])) for ranks in several}  # which is NaN if one is
+    good, bad = [r for r in several if off[r] <= SAME], [r for r in several if not off[r] <= SAME]
+    worst = np.max(list(off.values()))
+    least = min(min(part[ranks]["own"]["off"]) for ranks in several)
+    return Verdict(
+        "synchronised",
+        "Several processes with synchronised Batch Normalization train as one with the whole batch",
+        f"After training no weight is off by more than {worst:.0e} (float64); over a rank's own rows some are by "
+        f"{least:.1g} or more",
+        outcome(good, bad),
+        f"there are {listed(good)} ranks, not {listed(bad)}" if good and bad else "",
+    )
+
+
+def own_verdict(part: Part, several: list[str]) -> Verdict:
+    """Worse if it is in the mean over the steps, in every seed."""
+
+    def lost(ranks: str) -> list[float]:
+        mean = {name: np.mean(part[ranks][name]["accuracy"], axis=1) for name in OVER}
+        return [float(d) for d in mean["all"] - mean["own"]]
+
+    worse = [ranks for ranks in several if min(lost(ranks)) > 0]
+    rest = [ranks for ranks in several if ranks not in worse]
+    said = "; ".join(f"{difference_text(lost(ranks), 100, 1)} with {share(ranks)} rows each" for ranks in several)
+    return Verdict(
+        "own_rows",
+        "With few rows on each process, Batch Normalization over a process's own rows is worse",
+        f"Accuracy lost, in points, mean over the steps: {said}",
+        outcome(worse, rest),
+        f"a process has {listed([share(ranks) for ranks in worse])} rows, not {listed([share(r) for r in rest])}"
+        if worse and rest
+        else "",
+    )
+
+
+# -- time -----------------------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """The seconds of a step on so many ranks, each with a processor, from what was measured.
+
+    Computing, interpolated between batches that were measured, plus exchanges.  One of m bytes on P ranks takes
+    2 ceil(log2 P) latencies (the meeting and the exchange, each in a tree), plus 2 (P - 1) / P m over the bandwidth.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.rows, self.computing = np.array(SIZES, float), np.array(part["1"]["computing"])
+        self.gradient = float(part["1"]["gradient"])
+        self.latency: float = float(part["2"]["latency"])
+        self.bandwidth: float = part["2"]["bytes"] / max(part["2"]["large"] - 2 * self.latency, 1e-9)
+
+    def exchange(self, ranks: int, size: float) -> float:
+        """Of so many bytes."""
+        return 2 * math.ceil(math.log2(ranks)) * self.latency + 2 * (ranks - 1) / ranks * size / self.bandwidth
+
+    def step(self, ranks: int, rows: float, norm: str) -> float:
+        """With so many rows on each rank."""
+        slope = (self.computing[-1] - self.computing[-2]) / (self.rows[-1] - self.rows[-2])
+        beyond = max(0.0, rows - float(self.rows[-1])) * float(slope)
+        seconds = float(np.interp(rows, self.rows, self.computing)) + beyond
+        seconds += self.exchange(ranks, 8) + self.exchange(ranks, self.gradient)
+        return seconds + (self.norms(ranks) if norm == "all" else 0.0)
+
+    def norms(self, ranks: int) -> float:
+        """What the exchanges of Batch Normalization add."""
+        return LAYERS * (self.exchange(ranks, 8) + (IN_A_LAYER - 1) * self.exchange(ranks, 4 * WIDTH))
+
+
+def scaling_blocks(part: Part) -> list[Block]:
+    """What was measured, and what the model makes of it."""
+    model = Model(part)
+    rows = [
+        (ranks, *(f"{1000 * part[ranks][kind][name]:.1f}" for kind in ("strong", "weak") for name in NORMS),
+         f"{1e6 * part[ranks]['latency']:.0f}")
+        for ranks in part
+    ]  # fmt: skip
+    drawn = [
+        (f"{ranks:,}", *(f"{1000 * model.step(ranks, own, name):.2f}" for own in (STRONG * 16 / ranks, WEAK) for name in NORMS),
+         f"{100 * model.norms(ranks) / model.step(ranks, WEAK, 'all'):.0f}")
+        for ranks in MACHINES if ranks in (1, 4, 16, 64, 256, 1024)
+    ]  # fmt: skip
+
+    def draw(figure: Any) -> None:
+        strong, weak = figure.subplots(1, 2)
+        for name, color in COLORS.items():
+            times = [1000 * model.step(p, STRONG * 16 / p, name) for p in MACHINES]
+            strong.plot(MACHINES, times, color=color, label=OVER[name])
+            weak.plot(MACHINES, [1000 * model.step(p, WEAK, name) for p in MACHINES], color=color, label=OVER[name])
+            measured = [1000 * part[ranks]["weak"][name] for ranks in part]
+            weak.plot([int(ranks) for ranks in part], measured, "o", color=color)
+        for axes, title in ((strong, f"{STRONG * 16:,} rows in all"), (weak, f"{WEAK} rows on each rank")):
+            axes.set(xscale="log", yscale="log", xlabel="ranks", title=title)
+            plots.only_ticks(axes.xaxis, (1, 4, 16, 64, 256, 1024))
+            plots.log_numbers(axes.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
+        strong.set_ylabel("ms a step")
+        strong.legend(loc="best", fontsize=10)
+
+    added = 1000 * model.norms(1024)
+    return [
+        Heading("What a step takes"),
+        Text(
+            f"A network with {LAYERS} layers of {WIDTH} units, float32; the least of the repeats. Measured on this machine: "
+            "more ranks than processors take turns, and wait for each other."
+        ),
+        Table(
+            "measured",
+            f"Milliseconds a step, measured: {STRONG} rows in all, and {WEAK} rows on each rank; microseconds of a meeting",
+            ("ranks", "shared batch, own rows", "all rows", "a batch each, own rows", "all rows", "a meeting"),
+            rows,
+        ),
+        Text(
+            "The model gives each rank a processor: the computing measured for its rows, "
+            f"{1e6 * model.latency:.0f} µs a message and {model.bandwidth / 1e9:.1f} GB/s as measured between two ranks here. "
+            "An exchange of m bytes on P ranks takes 2⌈log₂ P⌉ messages and 2 (P - 1) / P · m over the bandwidth; a step has "
+            f"one for the rows and one for {model.gradient / 1e6:.1f} MB of gradients, and a synchronised norm {IN_A_LAYER} "
+            "more. Networks between machines have other latencies."
+        ),
+        Table(
+            "model",
+            f"Milliseconds a step, by the model: {STRONG * 16:,} rows in all, and {WEAK} on each rank; the share of the norms' "
+            "exchanges in the last, %",
+            ("ranks", "shared batch, own rows", "all rows", "a batch each, own rows", "all rows", "share of norms"),
+            drawn,
+        ),
+        Plot(
+            "scaling",
+            f"By the model, synchronised norms add {added:.1f} ms to a step on 1,024 ranks; dots are measured here",
+            draw,
+            (9.0, 4.2),
+        ),
+    ]

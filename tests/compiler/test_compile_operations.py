@@ -1,0 +1,53 @@
+"""Every operation, forward, backward and to second order, compiled: eager's bits with exact NumPy, its numbers otherwise."""
+
+import numpy as np
+import pytest
+
+import tinygrad_bn as tg
+from tests.compiler.near import near
+from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
+from tests.program.bits import same_bits
+from tests.program.test_program_operations import forward, forward_and_backward
+from tinygrad_bn.compiler import compile
+
+BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
+
+
+def combinations(cases, in_c):
+    """Each case with both dtypes and backends; with C, which the compiler takes its time for, those that ``in_c`` says."""
+    for case in cases:
+        for dtype in (np.float64, np.float32):
+            for how in BACKENDS:
+                if how != "c" or in_c(case, dtype):
+                    yield pytest.param(case, dtype, how, id=f"{case}-{np.dtype(dtype).name}-{how}")
+
+
+SECOND_ORDER = {str(case) for case in DIFFERENTIABLE}
+FORWARD = list(combinations(CASES, lambda case, dtype: str(case) not in SECOND_ORDER))
+SOME = {str(case) for case in DIFFERENTIABLE[::5]}
+BOTH = list(combinations(DIFFERENTIABLE, lambda case, dtype: dtype == np.float32 or str(case) in SOME))
+
+
+@pytest.mark.parametrize(("case", "dtype", "how"), FORWARD)
+def test_forward(case: Case, dtype, how):
+    first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
+    compiled = compile(forward(case), **BACKENDS[how])
+    compiled(*first)
+    tg.manual_seed(3)
+    expected = forward(case)(*map(tg.Tensor, other))
+    tg.manual_seed(3)
+    got = compiled(*other)
+    same_bits(got, expected) if how == "exact" else near(got, expected)
+
+
+@pytest.mark.parametrize(("case", "dtype", "how"), BOTH)
+def test_forward_backward_and_second_order(case: Case, dtype, how):
+    first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
+    function = forward_and_backward(case)
+    cotangents = [np.random.default_rng(s).standard_normal(case.ours(*first).shape) for s in (5, 6)]
+    dtype = case.ours(*first).dtype
+    compiled = compile(function, **BACKENDS[how])
+    compiled(first, cotangents[0].astype(dtype))
+    expected = function([tg.Tensor(x) for x in other], tg.Tensor(cotangents[1].astype(dtype)))
+    got = compiled(other, cotangents[1].astype(dtype))
+    same_bits(got, expected) if how == "exact" else near(got, expected)

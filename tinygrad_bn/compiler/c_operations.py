@@ -1,0 +1,105 @@
+"""Elementwise primitives as C expressions.
+
+``{0} {1} {2}`` are the arguments, in the type ``{T}`` of the result (comparisons and questions: of the arguments); ``{f}`` ends
+the name of a function of the C library for that type.
+"""
+
+from __future__ import annotations
+
+import math
+
+DTYPES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t", "bool": "unsigned char"}
+
+EXPRESSIONS = {
+    "copy": "{0}",
+    "identity": "{0}",
+    "stop_gradient": "{0}",
+    "astype": "({T}){0}",
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "negative": "-{0}",
+    "square": "{0} * {0}",
+    "reciprocal": "1 / {0}",
+    "sqrt": "sqrt{f}({0})",
+    "exp": "exp{f}({0})",
+    "expm1": "expm1{f}({0})",
+    "log": "log{f}({0})",
+    "log1p": "log1p{f}({0})",
+    "log2": "log2{f}({0})",
+    "log10": "log10{f}({0})",
+    "sin": "sin{f}({0})",
+    "cos": "cos{f}({0})",
+    "tan": "tan{f}({0})",
+    "arcsin": "asin{f}({0})",
+    "arccos": "acos{f}({0})",
+    "arctan": "atan{f}({0})",
+    "sinh": "sinh{f}({0})",
+    "cosh": "cosh{f}({0})",
+    "tanh": "tanh{f}({0})",
+    "arcsinh": "asinh{f}({0})",
+    "arccosh": "acosh{f}({0})",
+    "arctanh": "atanh{f}({0})",
+    "arctan2": "atan2{f}({0}, {1})",
+    "hypot": "hypot{f}({0}, {1})",
+    "power": "pow{f}({0}, {1})",
+    "abs": "fabs{f}({0})",
+    "sign": "{0} > 0 ? 1 : {0} < 0 ? -1 : {0}",
+    "floor": "floor{f}({0})",
+    "ceil": "ceil{f}({0})",
+    "trunc": "trunc{f}({0})",
+    "rint": "rint{f}({0})",
+    "erf": "erf{f}({0})",
+    "sigmoid": "1 / (1 + exp{f}(-{0}))",
+    "softplus": "({0} < 0 ? 0 : {0}) + log1p{f}(exp{f}(-fabs{f}({0})))",
+    "relu": "{0} < 0 ? 0 : {0}",  # NaN stays
+    "maximum": "{0} >= {1} || {0} != {0} ? {0} : {1}",  # NaN wins
+    "minimum": "{0} <= {1} || {0} != {0} ? {0} : {1}",
+    "where": "{0} ? {1} : {2}",
+}
+
+QUESTIONS = {
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "logical_and": "{0} && {1}",
+    "logical_or": "{0} || {1}",
+    "logical_xor": "!{0} != !{1}",
+    "logical_not": "!{0}",
+    "isfinite": "isfinite({0})",
+    "isinf": "isinf({0})",
+    "isnan": "{0} != {0}",
+}
+EXPRESSIONS |= QUESTIONS
+EXPRESSIONS["power_constant"] = ""  # by its exponent
+
+WHOLE = {"copy", "identity", "stop_gradient", "astype", "add", "subtract", "multiply", "negative", "square", "where", "maximum",
+         "minimum", *QUESTIONS}  # fmt: skip
+CHEAP = {"add": 1, "subtract": 1, "multiply": 1, "negative": 1, "copy": 0, "identity": 0, "stop_gradient": 0}
+
+
+def expression(op: str, args: list[str], dtype: str, exponent: float | None = None) -> str:
+    """The C text of an operation on texts, each a name or a number."""
+    if op == "power_constant":
+        text = {2: "{0} * {0}", 3: "{0} * {0} * {0}", 0.5: "sqrt{f}({0})", -1: "1 / {0}"}.get(exponent)  # type: ignore[arg-type]
+        text = text or f"pow{{f}}({{0}}, {literal(float(exponent or 0), dtype)})"
+    elif op == "astype" and dtype == "bool":
+        text = "{0} != 0"
+    else:
+        text = EXPRESSIONS[op]
+    return text.format(*args, f="f" if dtype == "float32" else "", T=DTYPES[dtype])
+
+
+def literal(value: float, dtype: str) -> str:
+    """A number as C writes it."""
+    if dtype in ("int64", "int32", "bool"):
+        return f"({int(value)})"
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "(-INFINITY)"
+    return f"({value!r}f)" if dtype == "float32" else f"({value!r})"

@@ -1,0 +1,275 @@
+"""``compile``, and what it returns: a function that records itself anew for each kind of arguments, and runs the program."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import Variable
+from ..engine.mode import Mode, current_mode
+from ..errors import ArgumentError, RecordingError, clean, explain
+from ..kinds import Raw, Value
+from ..program import Program, record, simplify
+from ..program.parts import NUMBER
+from ..program.record import collector_paused
+from ..program.run import read
+from ..program.trees import put_together, take_apart
+from ..random import generator
+from ..tensor import Tensor
+from .build import available
+from .eager import Eager, wrapped
+from .guard import Guard
+from .native import Native
+from .on_floats import OnFloats
+from .packed import Packed
+from .scalars import Scalars
+from .scalars_c import ScalarsInC, is_in_c
+from .tape import Tape, suits
+
+BACKENDS = ("numpy", "c")
+STAGES = ("recorded", "simplified", "grouped")
+MOST = 32  # programs that one function keeps
+
+
+class Stage(NamedTuple):
+    """What a function was at one stage of being compiled."""
+
+    name: str
+    program: Program
+
+
+class CompileWarning(UserWarning):
+    """A compiled function is recorded anew."""
+
+
+def compile(  # noqa: A001
+    function: Callable[..., Any] | None = None,
+    *,
+    backend: str | None = None,
+    exact: bool = False,
+    quiet: bool = False,
+) -> Any:
+    """Compile a function of tensors, or a whole training step with ``backward`` and ``optimizer.step`` in it.
+
+    ``fast = compile(step)``, or ``@compile`` above its definition.  The first call with arguments of some shapes and dtypes
+    records the function (``program.record``) and makes straight-line code of the program; later calls run that.  Parameters,
+    buffers and what an optimizer remembers stay where they are: they can be read, assigned, saved and loaded between calls.
+
+    Args:
+        function: called with tensors in place of arrays.  As in every recording, a decision that Python makes by a value is
+            refused, with its line.  What a module is set to, and which of its parameters want a gradient, is watched: when it
+            changes, the function is recorded anew; other things outside, such as global numbers, are not.
+        backend: "c": C functions of few passes over memory, built by the system's compiler; "numpy": straight-line NumPy.  By
+            default C where there is a compiler, NumPy elsewhere.
+        exact: the same bits as the function itself, with NumPy; otherwise laws of algebra are used by which last bits differ.
+        quiet: say nothing when the function is recorded anew, which is said once otherwise.
+
+    Returns:
+        A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
+
+    Raises:
+        ArgumentError: no such backend, or nothing that can be called.
+        MissingCompilerError: C was asked for, and there is no compiler.
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend, exact=exact, quiet=quiet)
+    return Compiled(function, backend, exact, quiet)
+
+
+class Compiled:
+    """A compiled function; see ``compile``."""
+
+    def __init__(
+        self, function: Callable[..., Any], backend: str | None = None, exact: bool = False, quiet: bool = False
+    ) -> None:
+        if not callable(function):
+            raise ArgumentError(explain("compile: a function is compiled", got=type(function).__name__))
+        if backend not in (None, *BACKENDS):
+            expected = " or ".join(map(repr, BACKENDS))
+            raise ArgumentError(explain("compile: no such backend", got=repr(backend), expected=expected))
+        if backend == "c" and exact:
+            fix = "backend='numpy', or leave exact=True out"
+            raise ArgumentError(explain("compile: C does not give the same bits as NumPy", got="exact=True", fix=fix))
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._backend = backend
+        self._exact = exact
+        self._entries: dict[Any, list[_Entry]] = {}
+        self._newest: _Entry | None = None
+        self._lock = threading.RLock()  # the arrays inside are shared by all calls
+        self._told = quiet
+
+    def __repr__(self) -> str:
+        programs = sum(map(len, self._entries.values()))
+        return f"<compiled {clean(getattr(self._function, '__qualname__', repr(self._function)), 200)}, {programs} recorded>"
+
+    def __call__(self, *arguments: Any) -> Any:
+        mode = current_mode()
+        if mode.tape is not None:  # part of a larger recording
+            return self._function(*arguments)
+        with self._lock:
+            entry = self._newest
+            if entry is not None and not self._exact:  # nearly always the same as last time
+                given = entry.given(arguments, mode)
+                if given is not None and entry.guard.holds():
+                    return entry.run(given, mode.anomaly)
+            return self._look_up(arguments, mode)
+
+    def _look_up(self, arguments: Sequence[Any], mode: Mode) -> Any:
+        leaves, plan = take_apart(arguments)
+        raw = [_raw(leaf) for leaf in leaves]
+        kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
+        strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
+        wants = [isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves]
+        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
+        if mode.recording and any(wants):
+            fix = "take the gradient inside (tg.grad, loss.backward()), or pass x.detach()"
+            raise RecordingError(explain(f"{self!r}: an argument wants a gradient, which ends here", fix=fix))
+        entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
+        if entry is None:
+            entry = self._record(key, arguments, raw)
+        self._newest = entry
+        return entry.run(raw, mode.anomaly)
+
+    def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
+        with collector_paused():
+            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
+        if self._entries and not self._told:
+            self._told = True
+            name = clean(getattr(self._function, "__name__", "a function"), 100)
+            what = f"{name} is recorded anew, for other shapes, dtypes or settings of modules"
+            warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
+        entries = self._entries.setdefault(key, [])
+        entries.insert(0, entry)
+        del entries[MOST:]
+        return entry
+
+    def _backend_now(self) -> str:
+        """What to compile to."""
+        if self._exact:
+            return "numpy"
+        if self._backend is None and not available():
+            what = "compile: there is no C compiler, so NumPy does it, a few times slower"
+            warnings.warn(
+                explain(what, fix="install gcc or clang; or say backend='numpy'"), CompileWarning, stacklevel=4
+            )
+            self._backend = "numpy"
+        return self._backend or "c"
+
+    # -- what it has become -----------------------------------------------------------------------------------------------
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The programs of the newest call, from the recorded one on; each can be drawn with ``graph.draw``."""
+        return self._last("stages").stages
+
+    @property
+    def source(self) -> str:
+        """The text that runs."""
+        return self._last("source").source
+
+    @property
+    def nbytes(self) -> int:
+        """Memory for what lives between the operations of the newest call, in bytes."""
+        return self._last("memory").nbytes
+
+    def _last(self, what: str) -> _Entry:
+        if self._newest is None:
+            fix = "call it once: the arguments say for which shapes"
+            raise RecordingError(explain(f"{self!r} has no {what} yet", fix=fix))
+        return self._newest
+
+
+class _Entry:
+    """One recording of a function, for one kind of arguments."""
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
+    ) -> None:
+        recorded = record(function, *arguments, free=False)
+        on_floats = suits(recorded)
+        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
+        self._recorded = Packed(recorded) if on_floats else recorded
+        self._simplified = simplified if not on_floats else None
+        self._tape: Tape | None = None
+        self.guard = Guard(simplified.conditions)
+        values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
+        for number, state in enumerate(simplified.states, len(raw)):
+            values.append(read(state) if number in simplified.reads else None)
+        self._machine: Native | Eager | OnFloats
+        drawn_from = generator()
+        before = drawn_from.bit_generator.state
+        try:  # the program is run once on the way
+            if on_floats:
+                scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
+                self._machine = OnFloats(recorded, scalars)
+                self._tape = scalars.tape
+            else:
+                self._machine = (Native if backend == "c" else Eager)(simplified, values)
+        finally:
+            drawn_from.bit_generator.state = before
+        self.source, self.nbytes = self._machine.source, self._machine.nbytes
+        del values
+        native = isinstance(self._machine, Native)  # which looks at the arrays of leaves itself
+        self._read = [
+            (number, state)
+            for number, state in enumerate(simplified.states, len(raw))
+            if number in simplified.reads
+            and not on_floats  # which looks at all of them itself
+            and not (native and state.place.key == "_data" and state.dtype != NUMBER)
+        ]
+        self._blank = [None] * len(simplified.states)
+        self._recording = current_mode().recording
+        self._kinds = None
+        if type(arguments) is tuple and all(type(argument) in (Tensor, np.ndarray) for argument in arguments):
+            self._kinds = [(value.shape, value.dtype) for value in raw]
+
+    def given(self, arguments: Sequence[Any], mode: Mode) -> list[Raw] | None:
+        """The raw arguments, if they are tensors and arrays as those of the recording."""
+        kinds = self._kinds
+        if kinds is None or len(arguments) != len(kinds) or mode.recording is not self._recording:
+            return None
+        raw: list[Raw] = []
+        for argument, (shape, dtype) in zip(arguments, kinds):
+            if type(argument) is Tensor and not argument._requires_grad:
+                value = argument._data
+            elif type(argument) is np.ndarray:
+                value = argument
+            else:
+                return None
+            if value.shape != shape or value.dtype is not dtype:
+                return None
+            raw.append(value)
+        return raw
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """See ``Compiled.stages``."""
+        recorded = self._recorded if isinstance(self._recorded, Program) else self._recorded.program()
+        if self._tape is not None:
+            return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
+        stages = Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
+        return (*stages, Stage("grouped", self._machine.grouped)) if isinstance(self._machine, Native) else stages
+
+    def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
+        if anomaly:  # which looks at every result, so every step is run by itself
+            program = self.stages[0].program if self._simplified is None else self._simplified
+            leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
+            return put_together(plan, iter([wrapped(leaf) for leaf in leaves]), scalars=True)
+        values = [*raw, *self._blank]
+        for number, state in self._read:
+            values[number] = state.place.owner._data if state.place.key == "_data" else read(state)
+        return self._machine.run(values)
+
+
+def _raw(leaf: Value) -> Raw:
+    if isinstance(leaf, Variable):
+        return leaf._data
+    if isinstance(leaf, np.ndarray):
+        return leaf if leaf.flags.forc else np.array(leaf)  # laid out as a Tensor lays it out
+    return float(leaf)

@@ -1,0 +1,121 @@
+"""A tape of scalars, run by one small C function that is the same for every tape: it is given the groups as numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from ..program import Program
+from .build import load
+from .scalars import Scalars
+from .tape import power_constant
+
+# What each primitive computes of x, y, z.  Comparisons are 1.0 or 0.0, as for floats; exp, tanh and the like come from the C
+# library that Python's come from, too.
+EXPRESSIONS = {
+    "add": "x + y",
+    "subtract": "x - y",
+    "multiply": "x * y",
+    "divide": "x / y",
+    "negative": "-x",
+    "square": "x * x",
+    "reciprocal": "1.0 / x",
+    "relu": "x > 0.0 || x != x ? x : 0.0",
+    "where": "x != 0.0 ? y : z",
+    "maximum": "y > x || y != y ? y : x",
+    "minimum": "y < x || y != y ? y : x",
+    "greater": "x > y",
+    "greater_equal": "x >= y",
+    "less": "x < y",
+    "less_equal": "x <= y",
+    "equal": "x == y",
+    "not_equal": "x != y",
+    "logical_and": "x != 0.0 && y != 0.0",
+    "logical_or": "x != 0.0 || y != 0.0",
+    "logical_xor": "(x != 0.0) != (y != 0.0)",
+    "logical_not": "x == 0.0",
+    "isfinite": "x - x == 0.0",
+    "isinf": "x == x && x - x != 0.0",
+    "isnan": "x != x",
+    "abs": "fabs(x)",
+    "sign": "x != x ? x : (double)((x > 0.0) - (x < 0.0))",
+    "sigmoid": "1.0 / (1.0 + exp(-x))",
+    "power": "pow(x, y)",
+    "arctan2": "atan2(x, y)",
+    "hypot": "hypot(x, y)",
+    **{
+        name: f"{name}(x)"
+        for name in ("sqrt", "floor", "ceil", "trunc", "rint", "exp", "expm1", "log", "log1p", "log2")
+    },
+    **{name: f"{name}(x)" for name in ("log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf")},
+    **{f"arc{name}": f"a{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+}
+CODES = {name: code for code, name in enumerate(EXPRESSIONS)}
+SUM = len(CODES)
+
+TEXT = """#include <math.h>
+
+/* Values at places; a group is four numbers: code, first place, how many, how many terms each.  The places of its terms are
+   in the order first terms, second terms, ... */
+void run(double *values, const int *groups, int n_groups, const int *places)
+{
+    for (int g = 0; g < n_groups; g++, groups += 4) {
+        const int n = groups[2], k = groups[3];
+        double *restrict out = values + groups[1];
+        switch (groups[0]) {
+%s        case %d: /* sums */
+            _Pragma("omp simd")
+            for (int i = 0; i < n; i++) out[i] = values[places[i]];
+            for (int j = 1; j < k; j++) {
+                const int *restrict term = places + (long)j * n;
+                _Pragma("omp simd")
+                for (int i = 0; i < n; i++) out[i] += values[term[i]];
+            }
+        }
+        places += (long)k * n;
+    }
+}
+"""
+
+
+def is_in_c(program: Program) -> bool:
+    """Whether there is C for every operation."""
+    return all(
+        step.primitive is power_constant or (step.primitive.name in CODES and not step.params) for step in program.steps
+    )
+
+
+def c_text() -> str:
+    """The function that runs any tape."""
+    cases = []
+    for name, expression in EXPRESSIONS.items():
+        terms = [letter for letter in "xyz" if re.search(rf"\b{letter}\b", expression)]
+        read = ", ".join(f"{letter} = values[places[i + {j}L * n]]" for j, letter in enumerate(terms))
+        loop = f"for (int i = 0; i < n; i++) {{ const double {read}; out[i] = {expression}; }}"
+        lines = (f"case {CODES[name]}: /* {name} */", f'    _Pragma("omp simd") {loop}', "    break;")
+        cases += [f"        {line}\n" for line in lines]
+    return TEXT % ("".join(cases), SUM)
+
+
+class ScalarsInC(Scalars):
+    """A tape, run by C: equal bits for + - * /, comparisons and roots."""
+
+    def _prepare(self, exact: bool) -> tuple[Callable[[], None], int]:
+        function = load(c_text()).function
+        numbers = [
+            (SUM if g.is_sum else CODES[g.operation.primitive.name], g.start, len(g.steps), g.terms.shape[1])
+            for g in self.tape.groups
+        ]
+        groups = np.array(numbers, np.intc).reshape(-1, 4)
+        places = np.concatenate([g.terms.T.ravel() for g in self.tape.groups] or [np.zeros(0, np.intc)])
+        function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+        pointers = [array.ctypes.data for array in (self.values, groups, places)]
+        self._held = groups, places  # as long as their addresses
+
+        def compute() -> None:
+            function(pointers[0], pointers[1], len(numbers), pointers[2])
+
+        return compute, groups.nbytes + places.nbytes
