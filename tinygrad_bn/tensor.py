@@ -126,14 +126,14 @@ class Arithmetic(Elementwise):
     __mod__, __rmod__ = _operators(ops.remainder)
     __pow__, __rpow__ = _operators(ops.power)
 
-    def draw(self, gradient: Value = None, **options: Any) -> Any:
-        """A picture of the graph behind this variable, which shows itself in a notebook; ``graph.draw`` has all options."""
-        return drawing.draw(self, gradient, **options)
-
     __iadd__, __isub__ = _in_place("+=", ops.add), _in_place("-=", ops.subtract)
     __imul__, __itruediv__ = _in_place("*=", ops.multiply), _in_place("/=", ops.divide)
     __ifloordiv__, __imod__ = _in_place("//=", ops.floor_divide), _in_place("%=", ops.remainder)
     __ipow__ = _in_place("**=", ops.power)
+
+    def draw(self, gradient: Value = None, **options: Any) -> Any:
+        """A picture of the graph behind this variable, which shows itself in a notebook; ``graph.draw`` has all options."""
+        return drawing.draw(self, gradient, **options)
 
     def __neg__(self) -> Value:
         return ops.negative(self)

@@ -2,13 +2,16 @@
 
 import asyncio
 import dis
+import gc
 import inspect
 import sys
 import threading
+from contextvars import copy_context
 
 import pytest
 
 from tinygrad_bn import detect_anomaly, enable_grad, no_grad, record_sites, scope
+from tinygrad_bn.engine import mode
 from tinygrad_bn.engine.blocks import Block
 from tinygrad_bn.engine.mode import current_mode, current_scope
 from tinygrad_bn.errors import DTypeError
@@ -84,6 +87,35 @@ def test_a_generator_that_is_closed_or_fails_cleans_up_inside_of_the_block(block
     with pytest.raises(KeyError):
         running.throw(KeyError("thrown"))
     assert seen == [True] * 3
+
+
+@blocks
+def test_a_generator_that_is_collected_changes_no_context(block, is_inside):
+    """The collector may run while Python itself works on the context; a change from there would leave it broken."""
+    seen = []
+
+    @block()
+    def numbers():
+        try:
+            yield 1
+        finally:
+            seen.append(is_inside())
+
+    running = numbers()
+    next(running)
+    cycle = [running]
+    cycle.append(cycle)
+    before = copy_context()
+    del running, cycle
+    gc.collect()
+    assert seen == [True]
+    assert dict(copy_context()) == dict(before)
+    with no_grad():
+        running = numbers()
+        next(running)
+        running.close()
+        assert not current_mode().recording
+    assert seen == [True, True]
 
 
 @blocks
@@ -295,3 +327,26 @@ def test_an_interrupt_on_the_way_in_leaves_nothing_open(block, is_inside):
         pytest.fail("never got through")
     assert len(interrupts) > 10
     assert all(interrupts)
+
+
+@blocks
+@pytest.mark.parametrize("name", ["_mode", "_scope"])
+def test_an_interrupt_right_after_the_block_is_set(block, is_inside, name, monkeypatch):
+    class Interrupted:
+        """A context variable whose first change is interrupted just when it is made."""
+
+        def __init__(self, variable):
+            self.variable, self.left = variable, 1
+
+        def set(self, value):
+            self.variable.set(value)
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    before, one = state(), block()
+    monkeypatch.setattr(mode, name, Interrupted(getattr(mode, name)))
+    if isinstance(one, scope) == (name == "_scope"):
+        with pytest.raises(KeyboardInterrupt):
+            one.__enter__()
+    assert state() == before

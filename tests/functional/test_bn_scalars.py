@@ -23,8 +23,8 @@ def pieces(shape):
 def test_the_worked_example_scalar_by_scalar():
     x = tg.scalarize([[1.0], [2.0], [3.0], [4.0]], name="x")
     x_hat, mean, variance = standardize(x, (0,), 0.0)
-    assert float(mean[0, 0]) == 2.5
-    assert float(variance[0, 0]) == 1.25
+    assert mean[0, 0].item() == 2.5
+    assert variance[0, 0].item() == 1.25
     expected = [-1.3416407865, -0.4472135955, 0.4472135955, 1.3416407865]
     assert_allclose(tg.values_of(x_hat).ravel(), expected, rtol=1e-9)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextvars import copy_context
 from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -110,11 +111,16 @@ def _in_pieces(block: Block, body: Any) -> Generator[Any, Any, Any]:
         try:
             step, sent = body.send, (yield made)
         except GeneratorExit:
-            with block:
-                body.close()
+            # Perhaps from the garbage collector, in the middle of Python's own work on the context: change a copy of it.
+            copy_context().run(_close, block, body)
             raise
         except BaseException as error:
             step, sent = body.throw, error
+
+
+def _close(block: Block, body: Any) -> None:
+    with block:
+        body.close()
 
 
 class _Awaited:

@@ -25,13 +25,11 @@ _NOT_THE_USERS = (*(os.path.join(folder, "") for folder in _FOLDERS), contextlib
 
 
 class Scope:
-    """One step of the path "which module or formula am I in".
+    """One step of the path "which module or formula am I in": a name, the scope around it, and what opened it.
 
     Attributes:
-        name: of the module or formula.
-        parent: the scope around it.
-        kind: the class, where it is a module's.
-        block: the ``with`` block that opened it.
+        kind: the class, where it is a module.
+        block: the ``with`` block.
     """
 
     __slots__ = ("block", "kind", "name", "parent")

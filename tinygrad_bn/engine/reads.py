@@ -44,7 +44,7 @@ def check_unread(
     Raises:
         MutationError: a rule that is about to run reads the value, or there was no wish for a gradient when it was recorded.
     """
-    if changed._extras is not None and changed._extras.wanted_since > result.stamp:
+    if changed._extras is not None and changed._extras.renewed > result.stamp:
         raise messages.mutated(result, changed)
     assert result.primitive is not None  # as in the sweep
     for index, arg in enumerate(result.inputs or ()):

@@ -243,7 +243,7 @@ class Variable:
                 tape.will_change(self, "_requires_grad")
             if wanted:
                 # Operations recorded so far may have taken it for a constant: better an error than half a gradient.
-                self.stamp = self._extra().wanted_since = next_stamp()
+                self.stamp = self._extra().renewed = next_stamp()
         self._requires_grad = bool(wanted)
 
     def _check_floating(self) -> None:

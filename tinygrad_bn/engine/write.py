@@ -14,9 +14,11 @@ import numpy as np
 
 from ..kinds import Raw, Value
 from . import messages
+from .extras import Extras
 from .mode import current_mode
 from .variable import Variable, next_stamp
 
+_set_renewed = vars(Extras)["renewed"].__set__
 _set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
 
 
@@ -63,8 +65,13 @@ def exchange(
 
 
 def touch(leaves: Collection[Variable]) -> None:
-    """Note that the arrays of leaves hold other numbers: a backward pass that still needs the old ones is refused."""
-    deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
+    """Note that the arrays of leaves hold other numbers: a backward pass through what used them before is refused.
+
+    Whatever it reads, since a result may be a view of such an array.
+    """
+    stamp = next_stamp()
+    deque(map(_set_renewed, [leaf._extra() for leaf in leaves], repeat(stamp)), 0)
+    deque(map(_set_stamp, leaves, repeat(stamp)), 0)
 
 
 def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:
