@@ -19,6 +19,9 @@ BENCH := $(BASE)-bench
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
+# How many processes run the tests.
+CORES ?= auto
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -37,7 +40,7 @@ report: $(DEMO)  ## write out/report.html from kept results, in seconds: make re
 	@$(RUN) -m demos --again $(or $(FROM),$(wildcard out/results.json),docs/measured/results.json) $(ARGS)
 
 test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
-	@$(RUN) -m coverage run -m pytest
+	@$(RUN) -m pytest -n $(CORES) --cov --cov-report=
 	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
 
 lint: $(DEV)  ## style and mistakes (ruff)
