@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from .. import __version__
 from ..errors import TinygradError, printable
+from . import compile as compile_command
 from . import explore, graph, new
 
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_to(commands)
     explore.add_to(commands)
+    compile_command.add_to(commands)
     new.add_to(commands)
     _write_what_can_be_written()
     try:

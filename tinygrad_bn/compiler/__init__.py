@@ -6,6 +6,6 @@ Read in this order: ``compiled`` (what the user calls) and ``guard``; NumPy: ``s
 """
 
 from .cache import CacheWarning
-from .compiled import Compiled, CompileWarning, Stage, compile
+from .compiled import BACKENDS, STAGES, Compiled, CompileWarning, Stage, compile
 
-__all__ = ["CacheWarning", "CompileWarning", "Compiled", "Stage", "compile"]
+__all__ = ["BACKENDS", "STAGES", "CacheWarning", "CompileWarning", "Compiled", "Stage", "compile"]

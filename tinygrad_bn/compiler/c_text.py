@@ -77,9 +77,12 @@ class Text:
             self._function(k, pointers, arena, numbers, same, copied if k == len(self._rows) - 1 else ())
             for k in range(len(self._rows))
         ]
-        head = HEAD + self._declarations
-        head += "".join(PRODUCT_OF.format(T=T) for T in ("float", "double"))
-        return "\n".join([head, *functions])
+        body = "\n".join(functions)
+        used = "".join(
+            line for line in self._declarations.splitlines(True) if line[0] == "#" or _declared(line) in body
+        )
+        products = "".join(PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in body)
+        return f"{HEAD}{used}{products}\n{body}"
 
     def _function(
         self, k: int, pointers: dict[int, int], arena: dict[int, int], numbers: dict[int, int], same: dict[int, int],
@@ -129,6 +132,11 @@ class Text:
             )
         out = _lead(places[number], node.shape, len(lead), number)
         return [f"  {loops}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(texts)}, {out});"]
+
+
+def _declared(line: str) -> str:
+    """The function that a declaration is of, as a call of it begins."""
+    return line.rpartition(" ")[2].partition("(")[0] + "("
 
 
 def _lead(place: Place, shape: tuple[int, ...], rank: int, number: int) -> str:

@@ -26,6 +26,7 @@ from .guard import Guard
 from .native import Native
 
 BACKENDS = ("numpy", "c")
+STAGES = ("recorded", "simplified", "grouped")
 MOST = 32  # programs that one function keeps
 
 

@@ -68,7 +68,10 @@ class Native:
         again = len(plan.rows) == 1  # nothing can fail once the first gradient is written
         graded = [owner for owner, node in zip(self._graded, plan.gradients) if node in plan.leaving]
         nodes_of = [node for node in plan.gradients if node in plan.leaving]
-        sets = [_Leaving(plan, nodes_of, self._table, first + len(arrays), graded if again else ()) for _ in range(2 - again)]
+        sets = [
+            _Leaving(plan, nodes_of, self._table, first + len(arrays), graded if again else ())
+            for _ in range(2 - again)
+        ]
         self._gradients = sets if len(sets) == 2 else sets * 2
         self._phase = 0
         self._arena = aligned(plan.nbytes)
@@ -153,7 +156,9 @@ class _Leaving:
         owners: leaves whose gradients these are: that they hold them does not matter.
     """
 
-    def __init__(self, plan: Plan, nodes: Sequence[int], table: Any, first: int, owners: Sequence[Variable] = ()) -> None:
+    def __init__(
+        self, plan: Plan, nodes: Sequence[int], table: Any, first: int, owners: Sequence[Variable] = ()
+    ) -> None:
         self._kinds = [(plan.low.nodes[node].shape, plan.low.nodes[node].dtype, plan.strides(node)) for node in nodes]
         self._table, self._first, self._owners = table, first, owners
         self.arrays: list[Array] = [None] * len(nodes)  # type: ignore[list-item]

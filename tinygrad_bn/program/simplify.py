@@ -197,7 +197,13 @@ class Table:
     def stretched(self, i: int, step: Step) -> int:
         shape = self._entries[i].shape
         if len(shape) > len(step.shape):  # leading axes of length 1, which broadcast_to does not drop
-            i = self.make(step, primitive=primitives.reshape, args=(i,), params={"shape": shape[-len(step.shape) :]}, shape=shape[-len(step.shape) :])
+            i = self.make(
+                step,
+                primitive=primitives.reshape,
+                args=(i,),
+                params={"shape": shape[-len(step.shape) :]},
+                shape=shape[-len(step.shape) :],
+            )
         return self.make(step, primitive=primitives.broadcast_to, args=(i,), params={"shape": step.shape})
 
     # -- the end --------------------------------------------------------------------------------------------------------

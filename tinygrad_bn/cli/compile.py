@@ -1,0 +1,106 @@
+"""``tinygrad-bn compile``: what a function or a training step becomes when it is compiled."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..compiler import BACKENDS, STAGES, Compiled, Stage
+from ..errors import ArgumentError, explain
+from ..files import write_whole
+from ..functional import batch_norm
+from ..graph import draw
+from ..transforms import vjp
+from .find import find
+from .inputs import numbers, shape, whole
+from .program import SEED
+
+EPILOG = """examples:
+  tinygrad-bn compile bn
+  tinygrad-bn compile bn -o bn.svg
+  tinygrad-bn compile model.py:step --shape 60,64:float32 --shape 60:int -o step.c
+
+bn is Batch Normalization, forward and backward.  A function gets one tensor per --shape or --input, in this order, and may be a
+whole training step.  Without -o the text is printed.
+"""
+TEXTS = (".c", ".py", ".txt")
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "compile",
+        help="compile bn, or FILE.py:NAME, and show its stages",
+        description="Record a function, simplify and compile it; show the text, or draw a stage.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", help="bn, or FILE.py:NAME of a function or Module")
+    parser.add_argument(
+        "--shape", dest="given", type=shape, action="append", metavar="SHAPE",
+        help="of an argument, as 8,3, or 8,3:int for classes and indices; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input", dest="given", type=numbers, action="append", metavar="NUMBERS",
+        help="an argument's numbers, as 0,1,2 or 1,2;3,4, or a .npy file; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=whole(0), default=SEED, help="of the random numbers (default %(default)s)")
+    parser.add_argument("--backend", choices=BACKENDS, help="default: c where there is a compiler, else numpy")
+    parser.add_argument("--stage", choices=STAGES, help="which program to draw or print (default: the last)")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="a file ending in .c, .py or .txt for the text, else a picture of the stage"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compile, and print or write."""
+    rng = np.random.default_rng(arguments.seed)
+    function, inputs = _target(arguments.target, [make(rng) for make in arguments.given or []])
+    compiled = Compiled(function, arguments.backend)
+    compiled(*inputs)
+    stage = next((s for s in compiled.stages if s.name == arguments.stage), compiled.stages[-1])
+    if arguments.stage is not None and stage.name != arguments.stage:
+        got = ", ".join(s.name for s in compiled.stages)
+        raise ArgumentError(explain(f"compile: no stage {arguments.stage!r} here", got=got, fix="--backend c"))
+    text = compiled.source if arguments.stage is None else str(stage.program)
+    if arguments.output is None:
+        print(text)
+    elif arguments.output.suffix in TEXTS:
+        write_whole(arguments.output, text.encode())
+        print(f"wrote {arguments.output}")
+    else:
+        picture = draw(stage.program, title=f"{arguments.target}, {stage.name}")
+        print(f"wrote {picture.save(arguments.output)}: {len(picture.graph)} nodes")
+    print(_summary(compiled.stages))
+
+
+def _summary(stages: tuple[Stage, ...]) -> str:
+    return "; ".join(f"{stage.name}: {len(stage.program)} operations" for stage in stages)
+
+
+def _target(target: str, inputs: list[Any]) -> tuple[Any, list[Any]]:
+    if target != "bn":
+        return find(target), inputs
+    if not inputs:
+        inputs = [np.arange(1.0, 5.0).reshape(4, 1)]
+
+    def bn(x: Any, weight: Any, bias: Any, cotangent: Any) -> Any:
+        y, pull = vjp(
+            lambda *leaves: batch_norm(leaves[0], weight=leaves[1], bias=leaves[2], training=True), x, weight, bias
+        )
+        return y, pull(cotangent)
+
+    features = inputs[0].shape[1] if inputs[0].ndim > 1 else 1
+    rng = np.random.default_rng(SEED)
+    dtype = inputs[0].dtype if inputs[0].dtype.kind == "f" else np.dtype(float)
+    x = inputs[0].astype(dtype)
+    return bn, [
+        x,
+        np.ones(features, dtype),
+        np.zeros(features, dtype),
+        np.round(rng.uniform(-1, 1, x.shape), 2).astype(dtype),
+    ]
