@@ -138,7 +138,7 @@ def run(quick: bool) -> list[Table]:
     """Time the layer at each shape."""
     tables = []
     for shape in SHAPES:
-        rounds, warmup, inner = (2, 1, 1) if quick else (400, 20, 10)
+        rounds, warmup, inner = (2, 1, 1) if quick else (150, 10, 40)
         rng = np.random.default_rng(0)
         x = rng.normal(1.0, 2.0, shape).astype(np.float32)
         weight, bias = rng.uniform(0.5, 1.5, (2, shape[1])).astype(np.float32)

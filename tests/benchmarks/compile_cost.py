@@ -23,6 +23,7 @@ from .report import Figures
 NO_COMPILER = "there is no C compiler"
 PARTS = ("record", "simplify", "build", "compiler", "total")
 COLUMNS = ["", "recording", "simplifying", "building", "C compiler", "all", "goal", ""]
+WORKS = [name for name in NAMES if name != "tiny"]
 MOST = {("mlp", False): 1.5, ("mlp", True): 0.1, ("moons", False): 3.0}  # seconds, by work and whether from the cache
 
 
@@ -46,7 +47,7 @@ def first_calls(quick: bool) -> Figures:
     runs: dict[tuple[str, str, bool], list[dict[str, float]]] = {}
     backends = ["c", "numpy"] if available() else ["numpy"]
     for backend in backends:
-        for work in ("mlp",) if quick else NAMES:
+        for work in ("tiny",) if quick else WORKS:
             cases.append((work, backend, False))
             if backend == "c":
                 cases.append((work, backend, True))
@@ -104,7 +105,7 @@ def bytes_of_a_step(work: str, backend: str | None) -> tuple[float, float]:
 def memory(quick: bool) -> Figures:
     """Bytes at the peak of a step, eager and compiled."""
     rows: list[list[str | float]] = []
-    for work in ("mlp",) if quick else (name for name in NAMES if name != "moons"):
+    for work in ("tiny",) if quick else [name for name in WORKS if name != "moons"]:
         eager, _ = bytes_of_a_step(work, None)
         rows.append([f"{NAMES[work]}: eager", eager / 1e6, 1.0, "-", "", ""])
         for backend in ("c", "numpy") if available() else ("numpy",):

@@ -46,7 +46,7 @@ def work(inner: int) -> Work:
 
 def run(quick: bool) -> list[Table]:
     """Time the step."""
-    rounds, warmup, inner = (2, 1, 1) if quick else (100, 5, 2)
+    rounds, warmup, inner = (2, 1, 1) if quick else (80, 5, 5)
     images = work(inner)
     contestants, absent = [our_contestant(OURS, model(), images, None)], {}
     for name, backend in ((IN_C, "c"), (IN_NUMPY, "numpy")):

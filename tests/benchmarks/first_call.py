@@ -1,6 +1,7 @@
-"""What the first call of a compiled step costs, in a process of its own: ``python -m tests.benchmarks.first_call WORK BACKEND``.
+"""What the first call of a compiled step costs, in a process of its own.
 
-Prints processor seconds by part as JSON; what the C compiler takes, which is another process, is a part of its own.
+``python -m tests.benchmarks.first_call WORK BACKEND`` prints processor seconds by part as JSON; what the C compiler takes,
+which is another process, is a part of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from . import conv_step, perceptron
 from .scalar_step import CompiledTrainer, seeded
 from .timing import clock
 
-FIRST, LARGE = (64, 100, 100, 100, 10), (784, 512, 512, 10)
+SIZES = {"tiny": ((8, 6, 4), 5), "mlp": ((64, 100, 100, 100, 10), 60), "large": ((784, 512, 512, 10), 128)}
 NAMES = {
-    "mlp": f"{'-'.join(map(str, FIRST))}, batch 60",
-    "large": f"{'-'.join(map(str, LARGE))}, batch 128",
+    **{name: f"{'-'.join(map(str, sizes))}, batch {batch}" for name, (sizes, batch) in SIZES.items()},
     "conv": f"convolutional network, batch {conv_step.BATCH}",
     "moons": "moons on Scalars, 100 points",
 }
@@ -32,7 +32,7 @@ def parts_of(work: str) -> tuple[Any, perceptron.Work]:
     """A network of ours, and what it is trained on."""
     if work == "conv":
         return conv_step.model(), conv_step.work(1)
-    sizes, batch = (FIRST, 60) if work == "mlp" else (LARGE, 128)
+    sizes, batch = SIZES[work]
     return perceptron.model(sizes), perceptron.Work.make(sizes, batch, 1)
 
 

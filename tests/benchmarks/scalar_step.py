@@ -247,7 +247,7 @@ def contestants(n: int, to_compile: bool) -> tuple[list[Contestant], dict[str, s
 
 def run(quick: bool) -> list[Table]:
     """Time the step with the cyclic collector on and off, compiled with it off."""
-    points, rounds, warmup = (4, 1, 0) if quick else (100, 15, 2)
+    points, rounds, warmup = (2, 1, 0) if quick else (100, 15, 2)
 
     def compete(on: bool) -> list[Table]:
         with cyclic_collector(on):
