@@ -72,7 +72,7 @@ notebooks: $(TEST)  ## run the notebooks and keep what they show
 figures: $(TEST)  ## fill the measurements in the documentation: make figures FROM=out/results.json
 	@$(RUN) docs/make_measured.py $(FROM)
 
-bench: $(BENCH)  ## speed and memory against PyTorch, autograd and micrograd
+bench: $(BENCH)  ## speed and memory, eager and compiled, against PyTorch, JAX, autograd and micrograd
 	@$(RUN) -m tests.benchmarks $(ARGS)
 
 clean:  ## remove the environment, results and caches

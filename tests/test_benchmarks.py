@@ -13,12 +13,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks import bn_layer, growth, overhead, peers, report, scalar_step, timing, training_step
+from benchmarks import (
+    bn_layer,
+    compile_cost,
+    growth,
+    overhead,
+    peers,
+    perceptron,
+    report,
+    scalar_step,
+    timing,
+    training_step,
+)
 from benchmarks.command import BENCHMARKS, main
 from benchmarks.report import Figures, Goal, Table
 from benchmarks.timing import Contestant, DisagreementError, Spread
 
 from tinygrad_bn import Scalar, Tensor
+from tinygrad_bn.program import Step, record, simplify
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_a_peer = pytest.mark.skipif(peers.pytorch() is None and peers.hips() is None, reason="no peer is installed")
@@ -62,7 +74,8 @@ def test_absent_peers_are_reported_and_the_rest_still_runs(name: str, monkeypatc
         if isinstance(table, Table):
             assert peers.NOT_INSTALLED in table.absent.values()
             there = {row.contestant for row in table.rows}
-            assert there <= {table.rows[0].contestant, bn_layer.BY_HAND}
+            others = {row for row in there if not row.startswith("tinygrad_bn")}
+            assert others <= {bn_layer.BY_HAND, training_step.FLOOR}
             assert (table.agreement is None) == (len(there) == 1)  # nobody to agree with
 
 
@@ -71,21 +84,21 @@ def test_absent_peers_are_reported_and_the_rest_still_runs(name: str, monkeypatc
 
 @needs_a_peer
 def test_another_loss_is_not_timed(monkeypatch: Patch) -> None:
-    original = training_step.functional.cross_entropy
-    monkeypatch.setattr(training_step.functional, "cross_entropy", lambda *args: original(*args) * 1.01)
+    original = perceptron.functional.cross_entropy
+    monkeypatch.setattr(perceptron.functional, "cross_entropy", lambda *args: original(*args) * 1.01)
     with pytest.raises(DisagreementError, match="first loss"):
         training_step.run(True)
 
 
 @needs_a_peer
 def test_other_gradients_of_the_same_loss_are_not_timed(monkeypatch: Patch) -> None:
-    original = training_step.nn.Sigmoid.forward
+    original = perceptron.nn.Sigmoid.forward
 
     def saturating(self: Any, x: Any) -> Any:
         y = original(self, x)
         return y + (0.01 * (x - x.detach())) if isinstance(x, Tensor) else y  # same value, another derivative
 
-    monkeypatch.setattr(training_step.nn.Sigmoid, "forward", saturating)
+    monkeypatch.setattr(perceptron.nn.Sigmoid, "forward", saturating)
     with pytest.raises(DisagreementError, match="gradient of"):
         training_step.run(True)
 
@@ -93,10 +106,43 @@ def test_other_gradients_of_the_same_loss_are_not_timed(monkeypatch: Patch) -> N
 @needs_a_peer
 def test_another_momentum_is_not_timed(monkeypatch: Patch) -> None:
     """The first step is the same; the later ones are not."""
-    original = training_step.optim.SGD
-    monkeypatch.setattr(training_step.optim, "SGD", lambda params, lr, momentum: original(params, lr, 0.8))
+    original = perceptron.optim.SGD
+    monkeypatch.setattr(perceptron.optim, "SGD", lambda params, lr, momentum: original(params, lr, 0.8))
     with pytest.raises(DisagreementError, match="later"):
         training_step.run(True)
+
+
+def test_a_compiled_step_that_does_something_else_is_not_timed(monkeypatch: Patch) -> None:
+    def faulty(step: Any, backend: str) -> Any:
+        return lambda x, labels: step(x, labels[::-1]) if backend == "numpy" else step(x, labels)
+
+    monkeypatch.setattr(perceptron, "compiled", faulty)
+    with pytest.raises(DisagreementError, match="compiled to NumPy"):
+        training_step.run(True)
+
+
+def test_the_floor_has_the_products_of_the_step(monkeypatch: Patch) -> None:
+    """And no others: they are counted in what a step of ours records."""
+
+    def product(first: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, ...]:
+        return first[1], *sorted(result)  # the transposed product is the same work
+
+    work = perceptron.Work.make((6, 5, 4, 3), 7, 1)
+    step = perceptron.stepping(perceptron.model(work.sizes))
+    program = simplify(record(step, Tensor(work.x), work.labels, free=False))
+    entries = [entry for _, entry in program.entries()]
+    steps = [entry for entry in entries if isinstance(entry, Step) and entry.primitive.name == "matmul"]
+    recorded = [product(entries[s.args[0]].shape, s.shape) for s in steps]
+    found, original = [], np.matmul
+
+    def counting(a: Any, b: Any, out: Any) -> Any:
+        found.append(product(a.shape, out.shape))
+        return original(a, b, out=out)
+
+    monkeypatch.setattr(np, "matmul", counting)
+    training_step.floor(work).run()
+    assert sorted(found) == sorted(recorded)
+    assert len(found) == 8
 
 
 def test_another_variance_is_not_timed(monkeypatch: Patch) -> None:
@@ -255,6 +301,28 @@ def test_memory_is_what_tracemalloc_sees() -> None:
             return self
 
     assert overhead.bytes_per_node(Growing(), 10_000) == pytest.approx(32, abs=4)
+
+
+def test_memory_of_an_eager_step_has_its_states_in_it() -> None:
+    """Parameters, momentum and gradients are three times the parameters; and the batch is in it."""
+    network, batch = compile_cost.parts_of("mlp")
+    states = 3 * sum(p.data.nbytes for p in network.parameters()) + batch.x.nbytes
+    step, _ = compile_cost.bytes_of_a_step("mlp", None)
+    assert states < step < 5 * states
+
+
+@pytest.mark.parametrize(("value", "said"), [(1.0, "met"), (1.1, "missed")])
+def test_figures_have_verdicts(value: float, said: str) -> None:
+    cells = compile_cost.verdict(value, 1.0, " s")
+    assert cells == ["<= 1 s", said]
+    assert Figures("", ["", "", ""], [["a", value, *cells]]).verdicts() == [said]
+
+
+def test_a_first_call_in_another_process(tmp_path: Path) -> None:
+    found = compile_cost.elsewhere("tiny", "numpy", str(tmp_path))
+    parts = {part: found[part] for part in ("record", "simplify", "build")}
+    assert min(parts.values()) > 0
+    assert found["total"] == pytest.approx(sum(parts.values()) + found["compiler"])
 
 
 def test_moons_are_two_halves() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn import Tensor, functional
+from tinygrad_bn.compiler import compile as compiled
+from tinygrad_bn.compiler.build import available
 
 from .peers import NOT_INSTALLED, hips, pytorch
 from .report import Goal, Table, tabulate
@@ -22,10 +24,19 @@ Array = np.ndarray[Any, Any]
 SHAPES = ((32, 16), (60, 100), (64, 512))
 EPS = 1e-5
 OURS = "tinygrad_bn, composed"
+IN_C = "tinygrad_bn, compiled to C"
+IN_NUMPY = "tinygrad_bn, compiled to NumPy"
+NO_COMPILER = "there is no C compiler"
 COMPOSED = "PyTorch eager, composed"
 FUSED = "PyTorch eager, fused"
 BY_HAND = "NumPy, closed form by hand"
 HIPS = "HIPS/autograd, composed"
+SIDES = {
+    OURS: (Goal(COMPOSED, 0.9), Goal(BY_HAND, 2.0)),
+    IN_C: (Goal(BY_HAND, 0.2),),
+    IN_NUMPY: (Goal(BY_HAND, 1.0),),
+}
+OTHERS = (BY_HAND, FUSED, COMPOSED, HIPS)
 
 
 def contestant(name: str, work: Callable[[], tuple[Any, Any, Any, Any]], inner: int) -> Contestant:
@@ -37,18 +48,26 @@ def contestant(name: str, work: Callable[[], tuple[Any, Any, Any, Any]], inner: 
     return Contestant(name, repeat(work, inner), numbers)
 
 
-def ours(x: Array, weight: Array, bias: Array, cotangent: Array, inner: int) -> Contestant:
+def ours(
+    name: str, x: Array, weight: Array, bias: Array, cotangent: Array, inner: int, *, backend: str | None = None
+) -> Contestant:
     leaves = [Tensor(array, requires_grad=True) for array in (x, weight, bias)]
     seed = Tensor(cotangent)
 
-    def work() -> tuple[Any, Any, Any, Any]:
+    def forward_and_backward(seed: Any) -> Any:
         for leaf in leaves:
             leaf.grad = None
         y = functional.batch_norm(leaves[0], weight=leaves[1], bias=leaves[2], training=True, eps=EPS)
         y.backward(seed)
+        return y
+
+    run = forward_and_backward if backend is None else compiled(forward_and_backward, backend=backend)
+
+    def work() -> tuple[Any, Any, Any, Any]:
+        y = run(seed)
         return y.data, *(leaf.grad.data for leaf in leaves)
 
-    return contestant(OURS, work, inner)
+    return contestant(name, work, inner)
 
 
 def torch_layer(
@@ -119,12 +138,16 @@ def run(quick: bool) -> list[Table]:
     """Time the layer at each shape."""
     tables = []
     for shape in SHAPES:
-        rounds, warmup, inner = (2, 1, 1) if quick else (400, 20, 10)
+        rounds, warmup, inner = (2, 1, 1) if quick else (150, 10, 40)
         rng = np.random.default_rng(0)
         x = rng.normal(1.0, 2.0, shape).astype(np.float32)
         weight, bias = rng.uniform(0.5, 1.5, (2, shape[1])).astype(np.float32)
         case = (x, weight, bias, rng.normal(size=shape).astype(np.float32), inner)
-        contestants, absent = [ours(*case), by_hand(*case)], {}
+        contestants, absent = [ours(OURS, *case), ours(IN_NUMPY, *case, backend="numpy"), by_hand(*case)], {}
+        if available():
+            contestants.append(ours(IN_C, *case, backend="c"))
+        else:
+            absent[IN_C] = NO_COMPILER
         if pytorch() is None:
             absent |= dict.fromkeys((COMPOSED, FUSED), NOT_INSTALLED)
         else:
@@ -134,8 +157,11 @@ def run(quick: bool) -> list[Table]:
         else:
             contestants.append(hips_layer(*case))
         worst = assert_same(contestants, rtol=1e-4)
-        rows = tabulate(interleave(contestants, rounds, warmup), [Goal(COMPOSED, 0.9), Goal(BY_HAND, 2.0)])
-        title = f"Batch Normalization, forward and backward, {shape}, float32"
+        measured = interleave(contestants, rounds, warmup)
         notes = [f"{rounds} rounds of {inner} passes each"]
-        tables.append(Table(title, "per pass", rows, absent, worst, notes))
+        for name, goals in SIDES.items():
+            if name not in absent:
+                rows = tabulate(measured, goals, [name, *(side for side in SIDES if side != name), *OTHERS])
+                title = f"Batch Normalization, forward and backward, {shape}, float32: {name}"
+                tables.append(Table(title, "per pass", rows, absent, worst, notes))
     return tables

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import bn_layer, conv_layer, growth, overhead, scalar_step, training_step
+from . import bn_layer, compile_cost, conv_layer, conv_step, growth, overhead, scalar_step, training_step
 from .peers import NOT_INSTALLED
 from .report import Figures, Table
 from .timing import clock
@@ -24,10 +24,12 @@ BENCHMARKS: dict[str, Callable[[bool], Sequence[Table | Figures]]] = {
     "training_step": training_step.run,
     "bn_layer": bn_layer.run,
     "conv_layer": conv_layer.run,
+    "conv_step": conv_step.run,
+    "compile": compile_cost.run,
     "overhead": overhead.run,
     "growth": growth.run,
 }
-PACKAGES = ("numpy", "torch", "autograd", "micrograd")
+PACKAGES = ("numpy", "torch", "jax", "autograd", "micrograd")
 
 
 def machine() -> dict[str, Any]:
@@ -74,8 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables = BENCHMARKS[name](options.quick)
         for table in tables:
             print(table.as_text(), end="\n\n", flush=True)
-            if isinstance(table, Table):
-                goals += [row.verdict for row in table.rows if row.verdict]
+            goals += table.verdicts()
         found[name] = [table.as_data() for table in tables]
     share = (time.process_time() - cpu) / (time.perf_counter() - wall)
     met = f"{goals.count('met')} of {len(goals)} goals met. " if goals else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 
 NOT_INSTALLED = "not installed"
@@ -22,6 +23,16 @@ def pytorch() -> ModuleType | None:
     if torch is not None:
         torch.set_num_threads(1)
     return torch
+
+
+def jax() -> ModuleType | None:
+    """JAX, on one thread, which does the work itself before a call returns."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    package = optional("jax")
+    if package is not None:
+        package.config.update("jax_cpu_enable_async_dispatch", False)
+    return package
 
 
 def hips() -> ModuleType | None:

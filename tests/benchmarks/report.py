@@ -61,6 +61,10 @@ class Table:
         rows = [asdict(row) | {"verdict": row.verdict} for row in self.rows]
         return asdict(self) | {"rows": rows}
 
+    def verdicts(self) -> list[str]:
+        """Of all rows that have a goal."""
+        return [row.verdict for row in self.rows if row.verdict]
+
     def as_text(self) -> str:
         """Aligned columns."""
         phases = len({row.phase for row in self.rows}) > 1
@@ -89,18 +93,32 @@ class Figures:
         """Plain dicts and lists."""
         return asdict(self)
 
+    def verdicts(self) -> list[str]:
+        """Of all rows that have a goal."""
+        return [cell for row in self.rows for cell in row if cell in ("met", "missed")]  # type: ignore[misc]
+
     def as_text(self) -> str:
         """Aligned columns."""
         cells = [self.columns, *([c if isinstance(c, str) else f"{c:.4g}" for c in row] for row in self.rows)]
         return "\n".join([self.title, *_aligned(cells), *_indented(self.absent, self.notes)])
 
 
-def tabulate(measured: Mapping[str, Mapping[str, Sequence[float]]], goals: Sequence[Goal] = ()) -> list[Row]:
-    """Rows out of ``timing.interleave``; the first contestant is ours."""
+def tabulate(
+    measured: Mapping[str, Mapping[str, Sequence[float]]], goals: Sequence[Goal] = (), names: Sequence[str] = ()
+) -> list[Row]:
+    """Rows out of ``timing.interleave``.
+
+    Args:
+        measured: seconds by contestant, phase and round.
+        goals: for our own, which comes first.
+        names: whose rows, and in which order; all of them by default.
+    """
     wanted = {(goal.peer, goal.phase): goal.at_most for goal in goals}
-    (ours, own), *_ = measured.items()
+    ours, *_ = names = [name for name in names or measured if name in measured]
+    own = measured[ours]
     rows = []
-    for name, phases in measured.items():
+    for name in names:
+        phases = measured[name]
         for phase, seconds in phases.items():
             ratio = None
             if name != ours:
@@ -126,7 +144,11 @@ def _times(spread: Spread) -> list[str]:
 
 
 def _ratio(spread: Spread | None) -> list[str]:
-    return ["", ""] if spread is None else [f"{spread.median:.2f}", f"{spread.lower:.2f} .. {spread.upper:.2f}"]
+    if spread is None:
+        return ["", ""]
+    digits = 2 if spread.median >= 0.1 else 4
+    median, lower, upper = (f"{value:.{digits}f}" for value in (spread.median, spread.lower, spread.upper))
+    return [median, f"{lower} .. {upper}"]
 
 
 def _goal(goal: float | None) -> str:

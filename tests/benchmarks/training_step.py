@@ -1,210 +1,151 @@
-"""A training step of a multilayer perceptron with Batch Normalization: forward, backward, SGD with momentum.
+"""A training step of a multilayer perceptron with Batch Normalization, eager and compiled, beside other libraries.
 
-Linear -> BatchNorm -> sigmoid three times, then a linear layer and the cross-entropy, as in the paper's MNIST
-experiment (arXiv:1502.03167, section 4.1).  All start from the same weights and see the same batch again and again.
+All of one size run in turns in the same rounds; each table looks at them from one of our three sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_bn import Tensor, functional, manual_seed, nn, optim
+from tinygrad_bn.compiler.build import available
 
-from .peers import NOT_INSTALLED, hips, pytorch
+from .peers import NOT_INSTALLED, hips, jax, pytorch
+from .perceptron import Work, hips_step, jax_step, ours, torch_step
 from .report import Goal, Table, tabulate
-from .timing import Contestant, Numbers, assert_same, interleave, repeat
+from .timing import Contestant, assert_same, interleave, repeat
 
 Array = np.ndarray[Any, Any]
-State = dict[str, Array]
 
-SIZES = ((64, 100, 100, 100, 10), (784, 100, 100, 100, 10))
-BATCH, LR, MOMENTUM, EPS = 60, 0.1, 0.9, 1e-5
 OURS = "tinygrad_bn, composed BN"
+IN_C = "tinygrad_bn, compiled to C"
+IN_NUMPY = "tinygrad_bn, compiled to NumPy"
+PLAIN = ", without BN"
+FLOOR = "the floor"
 FUSED = "PyTorch eager, nn.BatchNorm1d"
 FUSED_SGD = "PyTorch eager, nn.BatchNorm1d, SGD(fused=True)"
 COMPOSED = "PyTorch eager, composed BN"
+TORCH_COMPILE = "torch.compile, nn.BatchNorm1d, SGD(fused=True)"
+JAX = "JAX jit, composed BN"
 HIPS = "HIPS/autograd, composed BN, SGD by hand"
-STEPS_COMPARED = 3
+NO_COMPILER = "there is no C compiler"
+TOO_LONG = "in a full run only: it compiles for many seconds"
 
 
-def contestant(
-    name: str, step: Callable[[], float], gradients: Callable[[], State], state: Callable[[], State], inner: int
-) -> Contestant:
-    """Compare the loss and gradients of the first step, then loss, weights and running statistics some steps later."""
+class Size(NamedTuple):
+    """One network: its widths, the batch, how many steps make a block, and the goals of each side."""
 
-    def numbers() -> Numbers:
-        found: dict[str, Any] = {"first loss": step()}
-        found |= {f"gradient of {key}": value for key, value in gradients().items()}
-        for _ in range(STEPS_COMPARED):
-            found["later loss"] = step()
-        return found | {f"later {key}": value for key, value in state().items() if not key.endswith("tracked")}
-
-    return Contestant(name, repeat(step, inner), numbers)
+    sizes: tuple[int, ...]
+    batch: int
+    inner: int
+    eager: Sequence[Goal]
+    in_c: Sequence[Goal]
+    in_numpy: Sequence[Goal]
 
 
-def model(sizes: tuple[int, ...]) -> nn.Sequential:
-    """Our network; scales and shifts away from 1 and 0, so that leaving one out would show."""
-    manual_seed(0)
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.Sigmoid()]
-    network = nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
-    rng = np.random.default_rng(1)
-    for module in network:
-        if isinstance(module, nn.BatchNorm1d):
-            module.weight.data = rng.uniform(0.5, 1.5, module.num_features)
-            module.bias.data = rng.normal(0.0, 0.2, module.num_features)
-    return network
+PRICE = Goal(IN_C + PLAIN, 1.15)
+SMALL = (Goal(FLOOR, 1.15), Goal(JAX, 0.3), Goal(FUSED, 0.15), PRICE)
+SIZES = (
+    Size((64, 100, 100, 100, 10), 60, 40, (Goal(FUSED, 1.0),), SMALL, (Goal(FUSED, 0.45), Goal(JAX, 0.85))),
+    Size((784, 100, 100, 100, 10), 60, 40, (Goal(FUSED, 1.0),), SMALL, ()),
+    Size((784, 512, 512, 10), 128, 4, (), (Goal(FLOOR, 1.2), Goal(JAX, 0.85), PRICE), ()),
+)
+TINY = SIZES[0]._replace(sizes=(8, 6, 4), batch=5, inner=1)  # of a quick run
 
 
-def ours(sizes: tuple[int, ...], x: Array, labels: Array, inner: int) -> Contestant:
-    network = model(sizes)
-    optimizer = optim.SGD(network.parameters(), LR, MOMENTUM)
-    batch = Tensor(x)
+def floor(work: Work) -> Contestant:
+    """What is left when everything is as cheap as it gets.
 
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(network(batch), labels)
-        loss.backward()
-        optimizer.step()
-        return loss.data
+    It is no training step: its products are those of the step, by NumPy's BLAS into memory that is there; the rest is one
+    pass of a single operation over the memory that a fused kernel has to read and write, for each hidden layer one forward and
+    one backward, and for each weight its update.  Weights lie as (in, out), where the products of the forward pass are faster
+    than with those of ``nn.Linear``, (out, in).
+    """
+    rng = np.random.default_rng(0)
 
-    def gradients() -> State:
-        return {name: p.grad.numpy() for name, p in network.named_parameters()}
+    def of(*shape: int) -> Array:
+        return rng.normal(size=shape).astype(np.float32)
 
-    return contestant(OURS, step, gradients, network.state_dict, inner)
+    layers = list(pairwise(work.sizes))
+    count, last = len(work.x), len(layers) - 1
+    values = [of(count, width) for width in work.sizes]
+    products = [of(count, width) for width in work.sizes]
+    weights = [of(*layer) for layer in layers]
+    gradients = list(map(np.empty_like, weights))
+    velocity = list(map(np.zeros_like, weights))
 
+    def step() -> None:
+        for i, weight in enumerate(weights):
+            np.matmul(values[i], weight, out=products[i + 1])
+            if i < last:
+                np.add(products[i + 1], 1.0, out=values[i + 1])
+        for i in range(last, -1, -1):
+            np.matmul(values[i].T, products[i + 1], out=gradients[i])
+            if i:
+                np.matmul(products[i + 1], weights[i].T, out=values[i])
+                np.add(values[i], 1.0, out=products[i])
+        for gradient, state in zip(gradients, velocity):
+            np.add(gradient, state, out=state)
 
-def torch_step(
-    name: str, sizes: tuple[int, ...], x: Array, labels: Array, inner: int, *, composed: bool, **settings: Any
-) -> Contestant:
-    torch = pytorch()
-    assert torch is not None
+    def run() -> dict[str, float]:
+        times = repeat(step, work.inner)()
+        for state in velocity:
+            state[...] = 0.0  # or it would grow out of the floats
+        return dict(times)
 
-    class ComposedBatchNorm(torch.nn.BatchNorm1d):  # type: ignore[misc, name-defined]
-        """The four equations in PyTorch's own elementary operations, with its running statistics."""
-
-        def forward(self, x: Any) -> Any:
-            mean = x.mean(0)
-            centred = x - mean
-            variance = (centred * centred).mean(0)
-            with torch.no_grad():
-                n = x.shape[0]
-                self.running_mean.mul_(1.0 - self.momentum).add_(mean, alpha=self.momentum)
-                self.running_var.mul_(1.0 - self.momentum).add_(variance, alpha=self.momentum * n / (n - 1))
-                self.num_batches_tracked.add_(1)
-            return self.weight * (centred / torch.sqrt(variance + self.eps)) + self.bias
-
-    norm = ComposedBatchNorm if composed else torch.nn.BatchNorm1d
-    layers = []
-    for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [torch.nn.Linear(inputs, outputs), norm(outputs), torch.nn.Sigmoid()]
-    network = torch.nn.Sequential(*layers, torch.nn.Linear(*sizes[-2:]))
-    network.load_state_dict({key: torch.from_numpy(value) for key, value in model(sizes).state_dict().items()})
-    optimizer = torch.optim.SGD(network.parameters(), LR, MOMENTUM, **settings)
-    batch, target = torch.from_numpy(x), torch.from_numpy(labels)
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(network(batch), target)
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    def gradients() -> State:
-        return {key: p.grad.numpy().copy() for key, p in network.named_parameters()}
-
-    def state() -> State:
-        return {key: value.numpy().copy() for key, value in network.state_dict().items()}
-
-    return contestant(name, step, gradients, state, inner)
+    return Contestant(FLOOR, run, dict)
 
 
-def hips_step(sizes: tuple[int, ...], x: Array, labels: Array, inner: int) -> Contestant:
-    autograd = hips()
-    assert autograd is not None
-    anp, value_of = autograd.numpy, autograd.tracer.getval
-    start = model(sizes).state_dict()
-    depth = len(sizes) - 2
-    rows = np.arange(BATCH)
-    names = [key for key in start if key.endswith(("weight", "bias"))]
-    # This library has no layers; a user of it keeps weights the way they are multiplied, (in, out).
-    params = [np.ascontiguousarray(start[key].T) for key in names]
-    running = [[start[f"{3 * i + 1}.running_mean"], start[f"{3 * i + 1}.running_var"]] for i in range(depth)]
-    velocity = [np.zeros_like(p) for p in params]
-    last: list[Any] = []
-
-    def batch_norm(h: Any, weight: Any, bias: Any, stats: list[Array]) -> Any:
-        mean = anp.mean(h, axis=0)
-        centred = h - mean
-        variance = anp.mean(centred * centred, axis=0)
-        for old, new, correction in zip(stats, (mean, variance), (1.0, BATCH / (BATCH - 1))):
-            old *= 0.9
-            old += (0.1 * correction) * value_of(new)
-        return weight * (centred / anp.sqrt(variance + EPS)) + bias
-
-    def loss(params: list[Any]) -> Any:
-        h: Any = x
-        for i in range(depth):
-            matrix, shift, weight, bias = params[4 * i : 4 * i + 4]
-            h = 1.0 / (1.0 + anp.exp(-batch_norm(anp.dot(h, matrix) + shift, weight, bias, running[i])))
-        scores = anp.dot(h, params[-2]) + params[-1]
-        shifted = scores - anp.max(value_of(scores), axis=1, keepdims=True)
-        log_softmax = shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
-        return -anp.mean(log_softmax[rows, labels])
-
-    value_and_gradients = autograd.value_and_grad(loss)
-
-    def step() -> Any:
-        value, grads = value_and_gradients(params)
-        for p, v, g in zip(params, velocity, grads):
-            v *= MOMENTUM
-            v += g
-            p -= LR * v
-        last[:] = grads
-        return value
-
-    def gradients() -> State:
-        return {key: g.T.copy() for key, g in zip(names, last)}
-
-    def state() -> State:
-        found = {key: p.T.copy() for key, p in zip(names, params)}
-        for i, (mean, variance) in enumerate(running):
-            found |= {f"{3 * i + 1}.running_mean": mean.copy(), f"{3 * i + 1}.running_var": variance.copy()}
-        return found
-
-    return contestant(HIPS, step, gradients, state, inner)
+def contestants(work: Work, quick: bool) -> tuple[list[Contestant], list[Contestant], dict[str, str]]:
+    """All with Batch Normalization, ours without, and who could not take part."""
+    found, plain = [ours(OURS, work)], [ours(OURS + PLAIN, work, norm=False)]
+    absent = {}
+    for name, backend in ((IN_C, "c"), (IN_NUMPY, "numpy")):
+        if backend == "c" and not available():
+            absent |= dict.fromkeys((IN_C, IN_C + PLAIN), NO_COMPILER)
+        else:
+            found.append(ours(name, work, backend=backend))
+            plain.append(ours(name + PLAIN, work, backend=backend, norm=False))
+    peers: list[tuple[str, Callable[[], object], Callable[[str], Contestant]]] = [
+        (JAX, jax, lambda name: jax_step(name, work)),
+        (FUSED, pytorch, lambda name: torch_step(name, work)),
+        (FUSED_SGD, pytorch, lambda name: torch_step(name, work, fused=True)),
+        (TORCH_COMPILE, pytorch, lambda name: torch_step(name, work, fused=True, by_compiler=True)),
+        (COMPOSED, pytorch, lambda name: torch_step(name, work, composed=True)),
+        (HIPS, hips, lambda name: hips_step(name, work)),
+    ]
+    for name, peer, make in peers:
+        if peer() is None:
+            absent[name] = NOT_INSTALLED
+        elif name == TORCH_COMPILE and quick:
+            absent[name] = TOO_LONG
+        else:
+            found.append(make(name))
+    return found, plain, absent
 
 
 def run(quick: bool) -> list[Table]:
-    """Time the step at both sizes."""
-    rounds, warmup, inner = (2, 1, 1) if quick else (300, 20, 5)
+    """Time the step at each size; quickly, at a tiny one."""
     tables = []
-    for sizes in SIZES:
-        rng = np.random.default_rng(0)
-        x = rng.normal(size=(BATCH, sizes[0])).astype(np.float32)
-        labels = rng.integers(0, sizes[-1], BATCH)
-        contestants = [ours(sizes, x, labels, inner)]
-        absent = {}
-        if pytorch() is None:
-            absent |= dict.fromkeys((FUSED, FUSED_SGD, COMPOSED), NOT_INSTALLED)
-        else:
-            contestants += [
-                torch_step(FUSED, sizes, x, labels, inner, composed=False),
-                torch_step(FUSED_SGD, sizes, x, labels, inner, composed=False, fused=True),
-                torch_step(COMPOSED, sizes, x, labels, inner, composed=True),
-            ]
-        if hips() is None:
-            absent[HIPS] = NOT_INSTALLED
-        else:
-            contestants.append(hips_step(sizes, x, labels, inner))
-        worst = assert_same(contestants, rtol=1e-3, floor=0.1)
-        rows = tabulate(interleave(contestants, rounds, warmup), [Goal(FUSED, 1.0)])
-        title = f"Training step, {'-'.join(map(str, sizes))}, batch {BATCH}, sigmoid, SGD with momentum, float32"
-        notes = [f"{rounds} rounds of {inner} steps each"]
-        tables.append(Table(title, "per step", rows, absent, worst, notes))
+    for size in (TINY,) if quick else SIZES:
+        rounds, warmup = (2, 1) if quick else (80, 5)
+        work = Work.make(size.sizes, size.batch, size.inner)
+        sides, plain, absent = contestants(work, quick)
+        worst = assert_same(sides, rtol=1e-3, floor=0.1)
+        assert_same(plain, rtol=1e-3, floor=0.1)
+        measured = interleave([*sides, *plain, floor(work)], rounds, warmup)
+        others = [FLOOR, JAX, TORCH_COMPILE, FUSED, FUSED_SGD, COMPOSED, HIPS]
+        for name, goals in ((OURS, size.eager), (IN_C, size.in_c), (IN_NUMPY, size.in_numpy)):
+            if name in absent:
+                continue
+            rows = tabulate(
+                measured, goals, [name, *(side for side in (OURS, IN_NUMPY) if side != name), *others, name + PLAIN]
+            )
+            title = f"Training step, {'-'.join(map(str, size.sizes))}, batch {size.batch}, SGD with momentum, float32: {name}"
+            tables.append(
+                Table(title, "per step", rows, absent, worst, [f"{rounds} rounds of {work.inner} steps each"])
+            )
     return tables

@@ -292,6 +292,10 @@ class Lowered:
         offset = (part.ctypes.data - stand.ctypes.data) // stand.itemsize
         return Place(number, offset, tuple(s // part.itemsize for s in part.strides))
 
+    def forget_layouts(self) -> None:
+        """Let go of the arrays that only show strides: all nodes are made."""
+        self._stands.clear()
+
     def dense(self, source: int) -> int:
         """A value row by row, in memory of its own where it is not so."""
         node, place = self.nodes[source], self.places[source]

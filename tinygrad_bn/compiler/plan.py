@@ -63,6 +63,7 @@ class Plan:
         self._table(nodes)
         self.offsets, self.nbytes = self._arena()
         self.source = self._text.source(self.pointers, self.offsets, self.numbers, self._same, self._copied)
+        self.low.forget_layouts()
 
     def state(self, number: int) -> State | None:
         """The state with a number, if it is one."""
