@@ -125,17 +125,17 @@ def _node(entry: Any) -> Node:
         pair=_optional(entry["pair"]),
         rule=_word(entry["rule"]),
         members=_count(entry["members"]),
-        symbol=_optional(entry.get("symbol")),
-        label=_text(entry.get("label", "")),
+        symbol=_word(entry.get("symbol")),
+        label=_word(entry.get("label")) or "",
         calls=calls,
         times=_count(entry.get("times", 1)),
-        why=_text(entry.get("why", "")),
+        why=_word(entry.get("why")) or "",
     )
 
 
 def _word(text: Any) -> str | None:
     """What is shown as it is: names are cleaned where they are shown, an operation's are the library's own."""
-    return None if text is None else clean(_text(text), 200)
+    return clean(_text(text), 200) if text else None
 
 
 def _value(entry: Any) -> Value | None:
