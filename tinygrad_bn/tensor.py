@@ -559,12 +559,12 @@ def named(value: Value, symbol: str) -> Value:
         symbol: as the textbook writes it.
     """
     if isinstance(value, Variable):
-        value._extra().symbol = symbol
+        value.symbol = symbol
     elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
         several = value.size > 1
         for index, scalar in np.ndenumerate(value):
             if isinstance(scalar, Variable):
-                scalar._extra().symbol = f"{symbol}[{', '.join(map(str, index))}]" if several else symbol
+                scalar.symbol = f"{symbol}[{', '.join(map(str, index))}]" if several else symbol
     return value
 
 

@@ -31,16 +31,15 @@ class Extras:
     """Made when it is needed, so that most variables do without.
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
-    pictures show it.  ``symbol`` is what a formula calls the value, where that is not its name.  ``renewed`` is the stamp
-    from which on earlier operations cannot use it, whatever they read: a gradient was asked for that was not wanted before,
-    or its array was written into.  ``shown`` is the value, and the view of it that ``.data`` hands out.
+    pictures show it.  ``renewed`` is the stamp from which on earlier operations cannot use it, whatever they read: a
+    gradient was asked for that was not wanted before, or its array was written into.  ``shown`` is the value, and the view of
+    it that ``.data`` hands out.
     """
 
-    __slots__ = ("hooks", "is_buffer", "name", "renewed", "retains_grad", "shown", "symbol")
+    __slots__ = ("hooks", "is_buffer", "name", "renewed", "retains_grad", "shown")
 
     def __init__(self) -> None:
         self.name: str | None = None
-        self.symbol: str | None = None
         self.hooks: list[Hook] = []
         self.retains_grad = self.is_buffer = False
         self.renewed = 0

@@ -139,7 +139,7 @@ class Primitive:
             raise messages.not_finite_forward(self, data, values)
         out = kind.__new__(kind)
         out._data = data
-        out._grad = out._extras = None
+        out._grad = out._extras = out.symbol = None
         out.stamp = next_stamp()
         if recorded:
             if self.variadic is None and len(args) != len(self.vjps):
@@ -169,7 +169,7 @@ class Primitive:
             return out
         out = x.kind.__new__(x.kind)
         out._data = data
-        out._grad = out._extras = out.primitive = out.inputs = out.params = out.scope = None
+        out._grad = out._extras = out.symbol = out.primitive = out.inputs = out.params = out.scope = None
         out.stamp = next_stamp()
         requires_grad = out._requires_grad = mode.recording and (x._requires_grad or y._requires_grad)
         if requires_grad or (mode.recording and (x.inputs is not None or y.inputs is not None)):

@@ -43,20 +43,13 @@ class Variable:
         params: its parameters (plain data such as an axis).
         scope: the innermost scope (module or formula) it was recorded in.
         stamp: its creation number; for a leaf, the number of its last change.
+        symbol: what a formula calls it, where that is not its name.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_data",
-        "_extras",
-        "_grad",
-        "_requires_grad",
-        "inputs",
-        "params",
-        "primitive",
-        "scope",
-        "stamp",
-    )
+        "__weakref__", "_data", "_extras", "_grad", "_requires_grad", "inputs", "params", "primitive", "scope", "stamp",
+        "symbol",
+    )  # fmt: skip
 
     kind: ClassVar[type[Variable]]  # what operations on it return: Scalar or Tensor, never Parameter
     is_scalar_kind: ClassVar[bool]
@@ -70,11 +63,12 @@ class Variable:
     params: dict[str, Any] | None
     scope: Scope | None
     stamp: int
+    symbol: str | None
 
     def __init__(self, data: Any, requires_grad: bool, name: str | None) -> None:
         self._data = data
         self._requires_grad = False
-        self._extras = None
+        self._extras = self.symbol = None
         self._grad = self.primitive = self.inputs = self.params = self.scope = None
         self.stamp = next_stamp()
         if name is not None:
@@ -102,7 +96,7 @@ class Variable:
         variable = cls.__new__(cls)
         variable._data = data
         variable._requires_grad = False
-        variable._extras = None
+        variable._extras = variable.symbol = None
         variable._grad = variable.primitive = variable.inputs = variable.params = variable.scope = None
         variable.stamp = next_stamp()
         if not cls.is_scalar_kind:

@@ -152,8 +152,7 @@ def _why(variable: Variable, is_traced: bool, was_run: bool) -> str:
 
 def _symbol(variable: Variable) -> str | None:
     """The symbol of a formula; of a result, only where the user has not named it otherwise."""
-    extras = variable._extras
-    return None if extras is None or (extras.name is not None and not variable.is_leaf) else extras.symbol
+    return None if variable.name is not None and not variable.is_leaf else variable.symbol
 
 
 def _named_tensors(module: Any) -> Any:
@@ -299,7 +298,7 @@ def _textbook(entry: Input | State | Constant | Step) -> str | None:
     if isinstance(entry, Step):
         return entry.name or None
     owner = entry.place.owner if isinstance(entry, State) and entry.kind != "gradient" else None
-    return owner._extras.symbol if isinstance(owner, Variable) and owner._extras is not None else None
+    return owner.symbol if isinstance(owner, Variable) else None
 
 
 def filled(notation: str | None, params: Mapping[str, Any]) -> str | None:

@@ -274,8 +274,7 @@ def _constant_array(array: Array) -> Constant:
 
 
 def _called(variable: Variable) -> str:
-    extras = variable._extras
-    return "" if extras is None else extras.name or extras.symbol or ""
+    return variable.name or variable.symbol or ""
 
 
 class _Scopes:
