@@ -149,7 +149,7 @@ class LBFGS(Optimizer):
         if current_mode().tape is not None:
             what = "LBFGS.step cannot be recorded: how often it computes the loss depends on values"
             raise RecordingError(explain(what, fix="record what the closure does, and call the program in it"))
-        before = [(p, p.data) for p in self.params]
+        before = [(p, p._data) for p in self.params]
         gradients = [p.grad for p in self.params]
         try:
             first, memory = self._descended(closure)
