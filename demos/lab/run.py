@@ -120,9 +120,9 @@ def measure_all(entries: Sequence[Entry], jobs: int) -> Iterator[tuple[Entry, Fi
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()
+        pool.shutdown(cancel_futures=True)  # waits for its thread, which at the end of Python would be in the way
         raise
     pool.shutdown()
 
