@@ -15,8 +15,7 @@ from ..functional import batch_norm
 from ..graph import draw
 from ..transforms import vjp
 from .find import find
-from .inputs import numbers, shape, whole
-from .program import SEED
+from .program import SEED, add_argument_options
 
 EPILOG = """examples:
   tinygrad-bn compile bn
@@ -39,15 +38,7 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", help="bn, or FILE.py:NAME of a function or Module")
-    parser.add_argument(
-        "--shape", dest="given", type=shape, action="append", metavar="SHAPE",
-        help="of an argument, as 8,3, or 8,3:int for classes and indices; repeatable",
-    )  # fmt: skip
-    parser.add_argument(
-        "--input", dest="given", type=numbers, action="append", metavar="NUMBERS",
-        help="an argument's numbers, as 0,1,2 or 1,2;3,4, or a .npy file; repeatable",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=whole(0), default=SEED, help="of the random numbers (default %(default)s)")
+    add_argument_options(parser)
     parser.add_argument("--backend", choices=BACKENDS, help="default: c where there is a compiler, else numpy")
     parser.add_argument("--stage", choices=STAGES, help="which program to draw or print (default: the last)")
     parser.add_argument(
@@ -58,7 +49,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compile, and print or write."""
-    rng = np.random.default_rng(arguments.seed)
+    rng = np.random.default_rng(SEED if arguments.seed is None else arguments.seed)
     function, inputs = _target(arguments.target, [make(rng) for make in arguments.given or []])
     compiled = Compiled(function, arguments.backend)
     compiled(*inputs)

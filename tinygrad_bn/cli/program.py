@@ -38,6 +38,11 @@ def add_program_options(parser: argparse.ArgumentParser, target: str) -> None:
     parser.add_argument("target", help=target)
     parser.add_argument("--rows", type=whole(1), help=f"bn: size of the batch (default {ROWS})")
     parser.add_argument("--features", type=whole(1), help=f"bn: number of features (default {FEATURES})")
+    add_argument_options(parser)
+
+
+def add_argument_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a program is given."""
     parser.add_argument(
         "--shape", dest="given", type=shape, action="append", metavar="SHAPE",
         help="of an argument, as 8,3, or 8,3:int for classes and indices; repeatable",

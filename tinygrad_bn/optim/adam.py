@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..kinds import Value
-from .moments import Moments, averaged
+from .moments import Moments, averaged, decayed
 from .per_parameter import Rule
 from .settings import Setting, Settings
 
@@ -59,10 +59,8 @@ class Adam(Moments):
         decoupled = self.decoupled
 
         def rule(p: Value, g: Value, state: dict[str, Value]) -> Value:
-            if decays and decoupled:
-                p = p * (1.0 - lr * weight_decay)
-            elif decays:
-                g = g + weight_decay * p
+            if decays:
+                p, g = decayed(p, g, lr, weight_decay, decoupled)
             t, m, v = averaged(g, state, b1, b2)
             if largest:
                 v = state["max_exp_avg_sq"] = ops.maximum(state["max_exp_avg_sq"], v)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..kinds import Value
-from .moments import Moments, averaged
+from .moments import Moments, averaged, decayed
 from .per_parameter import Rule
 from .settings import Setting, Settings
 
@@ -54,10 +54,8 @@ class RAdam(Moments):
         decays, decoupled = settings.on("weight_decay"), settings.on("decoupled_weight_decay")
 
         def rule(p: Value, g: Value, state: dict[str, Value]) -> Value:
-            if decays and decoupled:
-                p = p * (1.0 - lr * weight_decay)
-            elif decays:
-                g = g + weight_decay * p
+            if decays:
+                p, g = decayed(p, g, lr, weight_decay, decoupled)
             t, m, v = averaged(g, state, b1, b2)
             unbiased = 1.0 - b2**t
             end = 2.0 / (1.0 - b2) - 1.0
