@@ -111,7 +111,7 @@ $(BASE):
 	@rm -rf $(VENV) && mkdir -p $(VENV) && touch $(VENV)/made-by-make
 	@"$(PYTHON)" -m venv $(VENV)
 	@# The pip that comes with Python may be too old to know dependency groups.
-	@$(RUN) -m pip install --disable-pip-version-check -c constraints.txt pip setuptools >$(VENV)/pip.log 2>&1 || { \
+	@$(RUN) -m pip install --disable-pip-version-check -c constraints.txt 'pip>=25.1' 'setuptools>=77' >$(VENV)/pip.log 2>&1 || { \
 	  cat $(VENV)/pip.log; echo 'pip could not bring itself up to date; its output is above.'; exit 1; } >&2
 	@touch $@
 

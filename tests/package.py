@@ -63,7 +63,9 @@ def files_of_the_package() -> set[str]:
 def differences(there: Iterable[str], expected: Iterable[str]) -> list[str]:
     """What is missing and what is too much, as sentences."""
     missing, extra = set(expected) - set(there), set(there) - set(expected)
-    return [f"missing: {name}" for name in sorted(missing)] + [f"does not belong there: {name}" for name in sorted(extra)]
+    return [f"missing: {name}" for name in sorted(missing)] + [
+        f"does not belong there: {name}" for name in sorted(extra)
+    ]
 
 
 def wrong_in_wheel(wheel: Path) -> list[str]:

@@ -13,7 +13,9 @@ HEAD = """\
 
 def pins() -> str:
     """All distributions but this one, a line each; local versions, as of builds for one machine, are left out."""
-    found = {dist.metadata["Name"].lower().replace("_", "-"): dist.version.partition("+")[0] for dist in distributions()}
+    found = {
+        dist.metadata["Name"].lower().replace("_", "-"): dist.version.partition("+")[0] for dist in distributions()
+    }
     found.pop("tinygrad-bn", None)
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return HEAD + "".join(f'{name}=={version}; python_version >= "{here}"\n' for name, version in sorted(found.items()))

@@ -1,4 +1,4 @@
-"""What is published: one version, dated changes, and a check of the files that can fail.  ``make package`` builds and uses it."""
+"""What is published: one version, dated changes, a check of the files that can fail.  ``make package`` builds it."""
 
 from __future__ import annotations
 
@@ -40,4 +40,6 @@ def test_tools_have_one_version() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line.partition(";")[0].strip() for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.]+", pin) for pin in pins)
-    assert {"numpy", "pytest", "ruff", "mypy", "sphinx", "pip", "setuptools", "torch"} <= {pin.partition("==")[0] for pin in pins}
+    assert {"numpy", "pytest", "ruff", "mypy", "sphinx", "pip", "setuptools", "torch"} <= {
+        pin.partition("==")[0] for pin in pins
+    }

@@ -15,7 +15,7 @@ import tinygrad_bn  # noqa: E402
 
 project = "tinygrad_bn"
 author = "the tinygrad_bn authors"
-copyright = f"2026, {author}"
+project_copyright = f"2026, {author}"
 version = release = tinygrad_bn.__version__
 
 extensions = [

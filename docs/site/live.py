@@ -58,7 +58,11 @@ PAGES = (
         "four equations, forward and backward one step at a time, on numbers that you change.",
         example("batch_norm"),
     ),
-    LivePage("network", "A network, live", "linear layers with Batch Normalization between them; modules open one by one.", example("network")),
+    LivePage(
+        "network", "A network, live",
+        "linear layers with Batch Normalization between them; modules open one by one.",
+        example("network"),
+    ),
     LivePage(
         "cross_entropy", "A loss, live", "cross-entropy of a batch, from logits to gradients.", example("cross_entropy")
     ),

@@ -25,16 +25,25 @@ SHORT = {"tg": "tinygrad_bn", "np": "numpy"}
 NAME = re.compile(r"([A-Za-z_][\w.]*)(\(.*\))?", re.DOTALL)
 
 FUNCTIONS = "library/functions.html"
+ABSTRACT = (
+    "Callable",
+    "Sequence",
+    "Mapping",
+    "MutableMapping",
+    "Iterable",
+    "Iterator",
+    "Generator",
+    "Set",
+    "Collection",
+    "Hashable",
+)
 BUILTINS = {
     FUNCTIONS: "bool int float complex object type slice range",
     "library/stdtypes.html": "str bytes list tuple dict set frozenset",
     "library/exceptions.html": "BaseException Exception ValueError TypeError IndexError KeyError RuntimeError OSError "
     "FileNotFoundError ArithmeticError NotImplementedError ImportError ModuleNotFoundError AttributeError Warning UserWarning "
     "FloatingPointError KeyboardInterrupt StopIteration LookupError RuntimeWarning",
-    "library/collections.abc.html": " ".join(
-        f"collections.abc.{name}"
-        for name in "Callable Sequence Mapping Iterable Iterator Generator Set Collection Hashable MutableMapping".split()
-    ),
+    "library/collections.abc.html": " ".join(f"collections.abc.{name}" for name in ABSTRACT),
     "library/typing.html": "typing.Any typing.NamedTuple typing.Literal typing.Self",
     "library/pathlib.html": "pathlib.Path",
     "library/os.html": "os.PathLike",

@@ -128,7 +128,9 @@ def rooms() -> dict[str, str]:
             if room == module:
                 grouped.setdefault(group(resolved(place)), []).append(row(name, place))
         kinds = module == "tinygrad_bn.kinds"
-        parts += [headed(heading, "-") + table(grouped[heading]) for heading in GROUPS if heading in grouped and not kinds]
+        parts += [
+            headed(heading, "-") + table(grouped[heading]) for heading in GROUPS if heading in grouped and not kinds
+        ]
         pages[module] = "".join(parts) + (kind_entries() if kinds else "")
     return pages
 
@@ -168,9 +170,12 @@ def kind_entries() -> str:
     """The names of types, with what the source says beside them."""
     found = KIND.findall(Path(tinygrad_bn.kinds.__file__).read_text(encoding="utf-8"))
     if tuple(name for name, _, _ in found) != names.KINDS:
-        raise ValueError(f"docs/site/names.py lists {names.KINDS}, tinygrad_bn/kinds.py has {[name for name, _, _ in found]}")
+        raise ValueError(
+            f"docs/site/names.py lists {names.KINDS}, tinygrad_bn/kinds.py has {[name for name, _, _ in found]}"
+        )
     return "".join(
-        f".. py:data:: tinygrad_bn.kinds.{name}\n\n   ``{value}``: {says}.\n\n" for name, value, says in found
+        f".. py:data:: {name}\n   :module: tinygrad_bn.kinds\n\n   ``{value}``: {says}.\n\n"
+        for name, value, says in found
     )
 
 
@@ -219,7 +224,9 @@ def plain_docstring(app: Any, what: str, name: str, value: Any, options: Any, li
     """The same for the paragraphs of a docstring, as napoleon left them; examples stay as they are."""
     paragraphs = "\n".join(lines).split("\n\n")
     example = [text.lstrip().startswith((">>>", "..")) for text in paragraphs]
-    quoted = [before.rstrip().endswith("::") and text.startswith(" ") for before, text in zip(["", *paragraphs], paragraphs)]
+    quoted = [
+        before.rstrip().endswith("::") and text.startswith(" ") for before, text in zip(["", *paragraphs], paragraphs)
+    ]
     kept = [text if example[i] or quoted[i] else plain(text) for i, text in enumerate(paragraphs)]
     lines[:] = "\n\n".join(kept).split("\n")
 
@@ -265,7 +272,8 @@ def primitives() -> dict[int, tuple[str, int]]:
         for file in sorted((Path(tinygrad_bn.__file__).parent / folder).glob("*.py")):
             module = importlib.import_module(f"tinygrad_bn.{folder.replace('/', '.')}.{file.stem}")
             for node in ast.parse(file.read_text(encoding="utf-8")).body:
-                for target in node.targets if isinstance(node, ast.Assign) else ():
+                targets = getattr(node, "targets", None) or [getattr(node, "target", None)]  # one, if annotated
+                for target in targets:
                     value = vars(module).get(target.id) if isinstance(target, ast.Name) else None
                     if isinstance(value, Primitive):
                         found.setdefault(id(value), (str(file), node.lineno))

@@ -79,8 +79,11 @@ def body(path: str) -> str:
     except ClassNotFound:
         lexer = get_lexer_for_filename("a.txt", stripnl=False)
     shape = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True, wrapcode=True)
-    code = highlight(text, lexer, shape).replace('id="L-', 'id="L').replace('name="L-', 'name="L').replace('"#L-', '"#L')
-    return f'<h1 class="path">{html.escape(path)}</h1>\n<div class="source">{code}</div>'
+    code = (
+        highlight(text, lexer, shape).replace('id="L-', 'id="L').replace('name="L-', 'name="L').replace('"#L-', '"#L')
+    )
+    title = html.escape(path).replace("/", "/<wbr>")
+    return f'<h1 class="path">{title}</h1>\n<div class="source">{code}</div>'
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The parts of the site: its order, its reference, its links.  The whole is built by ``make site``, where warnings are errors."""
+"""The parts of the site: its order, its reference, its links.  ``make site`` builds the whole, and fails at a warning."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ import sources  # noqa: E402
 
 
 def test_the_index_links_to_every_page_so_that_the_site_has_it() -> None:
-    listed = {page for pages in contents.sections((ROOT / "docs/index.md").read_text(encoding="utf-8")).values() for page in pages}
+    listed = {
+        page
+        for pages in contents.sections((ROOT / "docs/index.md").read_text(encoding="utf-8")).values()
+        for page in pages
+    }
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/notebooks/*.ipynb")]
     assert {page.relative_to(ROOT).with_suffix("").as_posix() for page in pages} - {"docs/index"} <= listed
 
 
 def test_the_order_is_that_of_the_links() -> None:
-    text = "# T\n[x](x.md)\n## One\n[b](b.md#part) [a](../a.md)\n## None\nnothing\n## Two\n[a](../a.md) [n](notebooks/n.ipynb) [c](c.py)\n"
+    text = "# T\n[x](x.md)\n## One\n[b](b.md#part) [a](../a.md)\n## None\nnothing\n"
+    text += "## Two\n[a](../a.md) [n](notebooks/n.ipynb) [c](c.py)\n"
     assert contents.sections(text) == {"One": ["docs/b", "a"], "Two": ["docs/notebooks/n"]}
 
 
@@ -60,7 +65,10 @@ def test_every_public_room_is_in_the_reference() -> None:
 
 def test_signs_of_docstrings_are_taken_as_they_are() -> None:
     assert reference.plain("|x| of a_ and ``|y|``s") == r"\|x\| of a\_ and ``|y|``\ s"
-    assert reference.plain("(N, *shape) or + and *. but *this* and 2 * b") == r"(N, \*shape) or + and \*. but *this* and 2 * b"
+    assert (
+        reference.plain("(N, *shape) or + and *. but *this* and 2 * b")
+        == r"(N, \*shape) or + and \*. but *this* and 2 * b"
+    )
     lines = ["|x|", "", ">>> a_ | b", "1"]
     reference.plain_docstring(None, "", "", None, None, lines)
     assert lines == [r"\|x\|", "", ">>> a_ | b", "1"]
@@ -69,7 +77,7 @@ def test_signs_of_docstrings_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("module", "path", "line"),
     [
-        ("tinygrad_bn.ops", "exp", "exp = "),
+        ("tinygrad_bn.ops", "exp", "exp: Primitive = "),
         ("tinygrad_bn.functional", "batch_norm", "def batch_norm("),
         ("tinygrad_bn", "Tensor.backward", "def backward("),
         ("tinygrad_bn.nn", "BatchNorm1d", "class BatchNorm1d("),
@@ -78,7 +86,12 @@ def test_signs_of_docstrings_are_taken_as_they_are() -> None:
 def test_a_name_leads_to_the_line_that_makes_it(module: str, path: str, line: str) -> None:
     address = urlsplit(reference.source_of(module, path))
     file = ROOT / address.path.removeprefix("../sources/").removesuffix(".html")
-    assert file.read_text(encoding="utf-8").splitlines()[int(address.fragment.removeprefix("L")) - 1].strip().startswith(line)
+    assert (
+        file.read_text(encoding="utf-8")
+        .splitlines()[int(address.fragment.removeprefix("L")) - 1]
+        .strip()
+        .startswith(line)
+    )
 
 
 def test_which_names_a_piece_of_code_may_be() -> None:
@@ -119,7 +132,9 @@ def test_live_pages_are_framed_by_name() -> None:
 def test_links_that_lead_nowhere_are_found_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/b.html").write_text('<p id="here"><a href="../a.html">a</a><a href="https://example.org/">web</a>')
-    (tmp_path / "a.html").write_text('<a href="sub/b.html#here">b</a><a href="#top">t</a><p id="top"><img src="data:,">')
+    (tmp_path / "a.html").write_text(
+        '<a href="sub/b.html#here">b</a><a href="#top">t</a><p id="top"><img src="data:,">'
+    )
     assert check.Site(tmp_path).dead() == []
     (tmp_path / "c.html").write_text(
         '<a href="gone.html">1</a><a href="sub/b.html#gone">2</a><a href="#gone">3</a><img src="gone.png">'

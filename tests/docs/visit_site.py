@@ -1,4 +1,4 @@
-"""Pages of the built site in a browser, as a phone and a desktop show them, light and dark: ``make visit``, after ``make site``.
+"""Pages of the built site in a browser, as a phone and a desktop, light and dark: ``make visit``, after ``make site``.
 
 That every link leads somewhere is checked when the site is built; here is what only a browser can tell.
 """
@@ -28,7 +28,9 @@ PAGES = (
 ALLOWED = 1.0  # pixels by which rounding may make a page wider than the window
 
 
-@pytest.fixture(params=[(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")], ids=lambda it: f"{it[1]}-{it[0]}")
+@pytest.fixture(
+    params=[(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")], ids=lambda it: f"{it[1]}-{it[0]}"
+)
 def window(request: Any, chromium: Any) -> Iterator[tuple[Any, list[str]]]:
     """A window, and what goes wrong in it."""
     assert (SITE / "index.html").exists(), "there is no site yet: make site"
@@ -68,7 +70,9 @@ def test_colors_follow_the_reader(window: Any) -> None:
     page, _ = window
     page.goto((SITE / "docs/engine.html").as_uri())
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)")
+    red, green, blue = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)"
+    )
     assert (red + green + blue < 3 * 128) == dark
 
 
