@@ -52,6 +52,7 @@ class Driver:
         self._table, self._arena = table, arena.ctypes.data
         self.numbers = (ctypes.c_double * max(len(plan.numbers), 1))()
         self._space: dict[str, Any] = {"numbers": self.numbers, "copyto": np.copyto, "do": partial, "at_once": at_once}
+        self._space["errstate"] = np.errstate
         self._named: dict[int, dict[str, Layout]] = {}  # arrays at each place of the table
         self._functions: dict[int, str] = {}
         products = gemm() or {}
@@ -77,6 +78,8 @@ class Driver:
                 lines.append(f"if run{rows}{addresses}: refuse(values)" if checks else f"run{rows}{addresses}")
                 refusals += [line for check in checks for line in self._step(check)]
                 rows += 1
+        if not plan.low.in_c or len(plan.rows) > 1:  # NumPy is to give no warnings
+            lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
         texts = [_function("drive(values)", lines)]
         if refusals:  # what a check has found, said by the operation itself
             texts.append(_function("refuse(values)", [*refusals, "raise AssertionError"]))

@@ -76,8 +76,7 @@ class Native:
             _Leaving(plan, nodes_of, driver, first + len(arrays), graded if again else ())
             for _ in range(2 - again)
         ]
-        self._gradients = sets if len(sets) == 2 else sets * 2
-        self._phase = 0
+        self._gradients = sets
         del plan.low.sample[:]
 
     def run(self, values: list[Raw]) -> Any:
@@ -94,13 +93,12 @@ class Native:
             self._look_again(now)
         if self._written and max(map(getrefcount, now[: len(self._written)])) > UNSHARED:
             self._copy_shared(now)
-        self._phase = 1 - self._phase
-        outputs, gradients = self._outputs[self._phase], self._gradients[self._phase]
-        outputs.stand_by()
-        gradients.stand_by()
-        with np.errstate(all="ignore"):
-            self._drive(values)
-        return self._commit(outputs.variables + gradients.variables)
+        for leaving in (self._outputs, self._gradients):
+            if not leaving[0].is_ready():  # the other set, then, unless there is but one
+                leaving.reverse()
+                leaving[0].stand_by(leaving[1:])
+        self._drive(values)
+        return self._commit(self._outputs[0].variables + self._gradients[0].variables)
 
     def _look_again(self, now: list[Any]) -> None:
         """Take the addresses of leaves that have other arrays than at the last run."""
@@ -110,8 +108,7 @@ class Native:
 
     def _copy_shared(self, now: list[Any]) -> None:
         """Give leaves that are written arrays of their own, where somebody else holds theirs."""
-        for leaf in self._written:
-            _forget_shown(leaf)
+        _forget_shown(self._written)
         counts = list(map(getrefcount, now[: len(self._written)]))
         for i, count in enumerate(counts):
             if count > UNSHARED:
@@ -125,7 +122,8 @@ class Native:
 
     def _commit(self, leaving: list[Variable]) -> Any:
         plan = self._plan
-        touch(self._written)
+        if self._written:
+            touch(self._written)
         for leaf, node in self._numbers_written:
             exchange([leaf], [self._number(node)])
         variables = leaving
@@ -169,40 +167,45 @@ class _Leaving:
         self._addresses = [0] * len(nodes)
         for i in range(len(nodes)):
             self._make(i)
-        self._idle = self._usual = self._counts()
+        self._idle = self._counts()
+        self._usual: Any = None  # counts at which nothing is to be done
 
     def _counts(self) -> tuple[list[int], list[int]]:
         return list(map(getrefcount, self.arrays)), list(map(getrefcount, self.variables))
+
+    def is_ready(self) -> bool:
+        """Whether the last run had the same arrays, and nobody holds them."""
+        return self._usual == self._counts()
 
     def _make(self, i: int) -> None:
         shape, dtype, strides = self._kinds[i]
         array = np.empty_like(np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides))
         self.arrays[i], self.variables[i], self._addresses[i] = array, Tensor.wrap(array), array.ctypes.data
 
-    def stand_by(self) -> None:
-        """Make anew what somebody still holds, and put the addresses into the table."""
+    def stand_by(self, others: Sequence[_Leaving]) -> None:
+        """Make anew what somebody still holds, and let the program write there, not to the others."""
+        _forget_shown(self.variables)
         counts = self._counts()
-        if counts != self._usual:
-            for variable in self.variables:
-                _forget_shown(variable)
-            counts = self._counts()
-            allowed = [0] * len(self._kinds)
-            if self._owners:
-                allowed = [int(owner._grad is variable) for owner, variable in zip(self._owners, self.variables)]
-            for i, own in enumerate(allowed):
-                if counts[0][i] > self._idle[0][i] or counts[1][i] > self._idle[1][i] + own:
-                    self._make(i)
-                    allowed[i] = 0
-            self._usual = self._idle[0], [count + own for count, own in zip(self._idle[1], allowed)]
+        owned = [0] * len(self._kinds)
+        if self._owners:
+            owned = [int(owner._grad is variable) for owner, variable in zip(self._owners, self.variables)]
+        for i, own in enumerate(owned):
+            if counts[0][i] > self._idle[0][i] or counts[1][i] > self._idle[1][i] + own:
+                self._make(i)
+                owned[i] = 0
         for place, address in enumerate(self._addresses, self._first):
             self._driver.bind(place, address)
+        for other in others:
+            other._usual = None
+        self._usual = self._idle[0], [count + bool(self._owners) for count in self._idle[1]]
 
 
-def _forget_shown(variable: Variable) -> None:
-    """Let go of the view that ``.data`` has handed out, if nobody has it any more: it holds the array."""
-    extras = variable._extras
-    if extras is not None and extras.shown is not None and getrefcount(extras.shown[1]) == 2:  # it, and the question
-        extras.shown = None
+def _forget_shown(variables: Sequence[Variable]) -> None:
+    """Let go of the views that ``.data`` has handed out, if nobody has them any more: they hold the arrays."""
+    for variable in variables:
+        extras = variable._extras
+        if extras is not None and extras.shown is not None and getrefcount(extras.shown[1]) == 2:  # it, and the question
+            extras.shown = None
 
 
 def _copy(array: Array) -> Array:
