@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from operator import is_
+from itertools import repeat
+from operator import attrgetter, is_
 from sys import getrefcount
 from typing import Any
 
@@ -26,6 +27,9 @@ from ..tensor import Scalar, Tensor
 from .buffers import aligned, packed
 from .driver import Driver
 from .plan import Plan
+
+
+GRAD = attrgetter("_grad")
 
 
 class Native:
@@ -73,10 +77,10 @@ class Native:
         nodes_of = [node for node in plan.gradients if node in plan.leaving]
         again = all(plan.is_last(plan.low.places[node].root) for node in nodes_of)  # all gradients are written at once
         sets = [
-            _Leaving(plan, nodes_of, driver, first + len(arrays), graded if again else ())
-            for _ in range(2 - again)
+            _Leaving(plan, nodes_of, driver, first + len(arrays), graded if again else ()) for _ in range(2 - again)
         ]
         self._gradients = sets
+        self._leaving = [leaving for leaving in (self._outputs, self._gradients) if leaving[0].variables]
         del plan.low.sample[:]
 
     def run(self, values: list[Raw]) -> Any:
@@ -93,12 +97,12 @@ class Native:
             self._look_again(now)
         if self._written and max(map(getrefcount, now[: len(self._written)])) > UNSHARED:
             self._copy_shared(now)
-        for leaving in (self._outputs, self._gradients):
+        for leaving in self._leaving:
             if not leaving[0].is_ready():  # the other set, then, unless there is but one
                 leaving.reverse()
                 leaving[0].stand_by(leaving[1:])
         self._drive(values)
-        return self._commit(self._outputs[0].variables + self._gradients[0].variables)
+        return self._commit()
 
     def _look_again(self, now: list[Any]) -> None:
         """Take the addresses of leaves that have other arrays than at the last run."""
@@ -120,23 +124,24 @@ class Native:
         self._held[i] = now[i] = array
         self._driver.bind(i, array.ctypes.data)
 
-    def _commit(self, leaving: list[Variable]) -> Any:
-        plan = self._plan
+    def _commit(self) -> Any:
+        plan, outputs, gradients = self._plan, self._outputs[0].variables, self._gradients[0].variables
         if self._written:
             touch(self._written)
         for leaf, node in self._numbers_written:
             exchange([leaf], [self._number(node)])
-        variables = leaving
         if not self._only_arrays:
-            arrays = iter(leaving)
+            arrays = iter(outputs + gradients)
             is_number = [plan.low.nodes[node].dtype == NUMBER for node in (*plan.outputs, *plan.gradients)]
             variables = [
                 Scalar.wrap(self._number(node)) if number else next(arrays)
                 for node, number in zip((*plan.outputs, *plan.gradients), is_number)
             ]
-        outputs, gradients = variables[: len(plan.outputs)], variables[len(plan.outputs) :]
-        if self._graded or self._cleared:
-            set_gradients([*self._graded, *self._cleared], [*gradients, *[None] * len(self._cleared)])
+            outputs, gradients = variables[: len(plan.outputs)], variables[len(plan.outputs) :]
+        if not all(map(is_, map(GRAD, self._graded), gradients)):
+            set_gradients(self._graded, gradients)
+        if self._cleared:
+            set_gradients(self._cleared, repeat(None))
         if plan.program.gives == VALUE:
             return outputs[0]
         return put_together(plan.program.gives, iter(outputs), scalars=True)
@@ -175,7 +180,7 @@ class _Leaving:
 
     def is_ready(self) -> bool:
         """Whether the last run had the same arrays, and nobody holds them."""
-        return self._usual == self._counts()
+        return self._usual == self._counts() and all(map(is_, map(GRAD, self._owners), self.variables))
 
     def _make(self, i: int) -> None:
         shape, dtype, strides = self._kinds[i]
@@ -204,7 +209,9 @@ def _forget_shown(variables: Sequence[Variable]) -> None:
     """Let go of the views that ``.data`` has handed out, if nobody has them any more: they hold the arrays."""
     for variable in variables:
         extras = variable._extras
-        if extras is not None and extras.shown is not None and getrefcount(extras.shown[1]) == 2:  # it, and the question
+        if (
+            extras is not None and extras.shown is not None and getrefcount(extras.shown[1]) == 2
+        ):  # it, and the question
             extras.shown = None
 
 

@@ -72,7 +72,9 @@ class Plan:
         self.same, self.copied = self._in_place()
         self._table(leave)
         self.offsets, self.nbytes = self._arena()
-        self.source = self._text.source(self.pointers, self.offsets, self.numbers, self.same, self.copied) if in_c else ""
+        self.source = (
+            self._text.source(self.pointers, self.offsets, self.numbers, self.same, self.copied) if in_c else ""
+        )
         self.low.forget_layouts()
 
     def state(self, number: int) -> State | None:
