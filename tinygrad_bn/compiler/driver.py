@@ -169,5 +169,5 @@ def _array_at(address: int, layout: Layout) -> Array:
     """An array over memory that somebody else keeps."""
     dtype, shape, strides, offset = layout
     reach = sum((n - 1) * s for n, s in zip(shape, strides) if n > 1 and s > 0)
-    memory = (ctypes.c_char * (offset + reach + np.dtype(dtype).itemsize)).from_address(address)
+    memory: Any = (ctypes.c_char * (offset + reach + np.dtype(dtype).itemsize)).from_address(address)
     return np.ndarray(shape, dtype, memory, offset, strides)

@@ -16,7 +16,7 @@ from ..errors import RecordingError, clean, explain
 from ..program import Condition
 
 HOOK = "a hook of "
-SETTINGS = attrgetter("_requires_grad", "_extras")
+WANTS = attrgetter("_requires_grad")
 
 
 class Guard:
@@ -32,7 +32,7 @@ class Guard:
             id(c.place.owner): c.place.owner for c in conditions if _is_hook(c) and isinstance(c.place.owner, dict)
         }
         self._dicts = list(owned.values())  # of the modules
-        self._module_hooks: list[Any] = []
+        self._hooks: list[Any] = []
         self._variables: list[Variable] = []
         places: list[tuple[dict[Any, Any], Any]] = []
         rest = []
@@ -41,7 +41,7 @@ class Guard:
             if _is_hook(condition):
                 self._refuse_hook(condition)
                 if isinstance(owner, dict):
-                    self._module_hooks.append(owner[key])
+                    self._hooks.append(owner[key])
             elif id(owner) in owned:
                 pass  # in the copy
             elif isinstance(owner, dict):
@@ -53,6 +53,7 @@ class Guard:
         self._rest = rest
         self._owners, self._keys = [owner for owner, _ in places], [key for _, key in places]
         self._variables = list(dict.fromkeys(self._variables))
+        self._hooks += [variable._extra().hooks for variable in self._variables]
         self._remember()
 
     def _refuse_hook(self, condition: Condition) -> None:
@@ -63,8 +64,7 @@ class Guard:
     def _remember(self) -> None:
         self._copies = [dict(entries) for entries in self._dicts]
         self._found = list(map(dict.get, self._owners, self._keys))
-        self._settings = list(map(SETTINGS, self._variables))
-        self._hooks = [*self._module_hooks, *(extras.hooks for _, extras in self._settings if extras is not None)]
+        self._wants = list(map(WANTS, self._variables))
 
     def holds(self) -> bool:
         """Whether everything is as it was when the function was recorded."""
@@ -76,7 +76,7 @@ class Guard:
             same
             and not any(self._hooks)
             and all(map(is_, map(dict.get, self._owners, self._keys), self._found))
-            and list(map(SETTINGS, self._variables)) == self._settings
+            and list(map(WANTS, self._variables)) == self._wants
             and (not self._rest or all(condition.holds() for condition in self._rest))
         ):
             return True

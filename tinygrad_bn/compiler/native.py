@@ -28,8 +28,7 @@ from .buffers import aligned, packed
 from .driver import Driver
 from .plan import Plan
 
-
-GRAD = attrgetter("_grad")
+DATA, GRAD = attrgetter("_data"), attrgetter("_grad")
 
 
 class Native:
@@ -92,7 +91,7 @@ class Native:
                     values[number] = array = _laid_out(array, strides)
                 self._driver.bind(place, array.__array_interface__["data"][0])
                 self._held_inputs[i] = array
-        now = [leaf._data for leaf in self._leaves]
+        now = list(map(DATA, self._leaves))
         if not all(map(is_, now, self._held)):
             self._look_again(now)
         if self._written and max(map(getrefcount, now[: len(self._written)])) > UNSHARED:
