@@ -71,7 +71,7 @@ def touch(leaves: Collection[Variable]) -> None:
     Whatever it reads, since a result may be a view of such an array.
     """
     stamp = next_stamp()
-    deque(map(_set_renewed, [leaf._extra() for leaf in leaves], repeat(stamp)), 0)
+    deque(map(_set_renewed, [leaf._extras or leaf._extra() for leaf in leaves], repeat(stamp)), 0)
     deque(map(_set_stamp, leaves, repeat(stamp)), 0)
 
 
