@@ -1,4 +1,4 @@
-"""``python -m tests.train.kills N [SEED] [compiled]``: kill -9 a training run with checkpoint and log N times, at random moments.
+"""``python -m tests.train.kills N [SEED] [compiled]``: kill -9 a training run with checkpoint and log N times, at any moment.
 
 A run that was killed is started again on its files until it ends; then its final weights, its optimizer and its log have to
 be those of a run that was left alone, bit for bit.  Each run is a process forked from this one, which has everything
