@@ -13,6 +13,8 @@ OPS = "tests/ops"
 BN = "tests/functional tests/nn"
 NN = "tests/nn"
 COMPILED = "tests/compiler/test_compile_operations.py tests/compiler/test_compile_fuzz.py"
+TRAINING = "tests/train/test_fit.py"
+OPTIMIZERS = "tests/optim/test_optimizers.py"
 STEPS = "tests/compiler/test_compile_training.py"
 
 
@@ -210,21 +212,21 @@ FAULTS = (
     Fault("optim/lbfgs.py", "write(before)\n            set_gradients(self.params, gradients)",
           "set_gradients(self.params, gradients)",
           "LBFGS: a step that fails leaves the parameters where it looked", "tests/optim/test_lbfgs.py"),
-    Fault("optim/nadam.py", "for at in (t, t + 1.0))", "for at in (t, t))", "NAdam does not look ahead", "tests/optim/test_optimizers.py"),
+    Fault("optim/nadam.py", "for at in (t, t + 1.0))", "for at in (t, t))", "NAdam does not look ahead", OPTIMIZERS),
     Fault("optim/nadam.py", 'state["mu_product"] = state["mu_product"] * now', "state[\"mu_product\"] * now",
-          "NAdam: the product of the momenta is not kept", "tests/optim/test_optimizers.py"),
-    Fault("optim/radam.py", "known = rho > 5.0", "known = rho > 4.0", "RAdam divides one step too early", "tests/optim/test_optimizers.py"),
-    Fault("optim/radam.py", "factor / (ops.sqrt(v) + eps)", "factor / ops.sqrt(v)", "RAdam without eps", "tests/optim/test_optimizers.py"),
+          "NAdam: the product of the momenta is not kept", OPTIMIZERS),
+    Fault("optim/radam.py", "known = rho > 5.0", "known = rho > 4.0", "RAdam divides one step too early", OPTIMIZERS),
+    Fault("optim/radam.py", "factor / (ops.sqrt(v) + eps)", "factor / ops.sqrt(v)", "RAdam without eps", OPTIMIZERS),
     Fault("train/diagnosis.py", "flat.all(axis=rows).mean()", "flat.any(axis=rows).mean()",
           "diagnose: a unit that rests once counts as dead", "tests/train/test_diagnose.py"),
     Fault("train/diagnosis.py", "after.astype(float) - before.astype(float)", "after.astype(float)",
           "diagnose: the size of a parameter counts as its update", "tests/train/test_diagnose.py"),
     Fault("train/diagnosis.py", "hook.remove()", "pass", "diagnose leaves its hooks behind", "tests/train/test_diagnose.py"),
     Fault("train/undo.py", "set_gradients(tensors, gradients)", "pass", "gradients of a batch that was refused stay",
-          "tests/train/test_fit.py"),
-    Fault("train/undo.py", "bits.state = drawn", "pass", "what a refused batch has drawn stays drawn", "tests/train/test_fit.py"),
+          TRAINING),
+    Fault("train/undo.py", "bits.state = drawn", "pass", "what a refused batch has drawn stays drawn", TRAINING),
     Fault("train/undo.py", "            restore()", "            pass", "what the optimizer remembers of a refused step stays",
-          "tests/train/test_fit.py"),
+          TRAINING),
     Fault("parallel/gradients.py", "loss * (own / whole)", "loss * (1.0 / world().size)",
           "ranks count the same whatever their rows", "tests/parallel"),
     Fault("parallel/collectives.py", "all_reduce_sum(g, at=BACK + at) / many", "all_reduce_sum(g, at=BACK + at)",
