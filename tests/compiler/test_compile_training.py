@@ -431,3 +431,28 @@ def test_fit_compiled_refuses_a_loss_that_is_not_finite():
     with np.errstate(all="ignore"), pytest.raises(tg.errors.AnomalyError, match="the loss is nan"):
         tg.train.fit(model, loader, opt, functional.cross_entropy, epochs=1, progress=False, compile=True)
     same_bits(dict(model.state_dict()), before)
+
+
+@pytest.mark.parametrize("change", [{"weight_decay": 0.5}, {"momentum": 0.9}, {"maximize": True}], ids=str)
+def test_settings_that_decide_what_is_computed_may_change_between_steps(change):
+    def trained(made):
+        net = nn.Linear(2, 1, dtype=np.float64)
+        net.load_state_dict({"weight": np.array([[1.0, -2.0]]), "bias": np.array([0.5])})
+        opt = optim.SGD(net.parameters(), lr=0.1)
+
+        def step(x):
+            opt.zero_grad()
+            (net(x) * net(x)).sum().backward()
+            opt.step()
+
+        step = made(step)
+        for _ in range(4):
+            step(np.array([[1.0, 2.0], [0.5, -1.0]]))
+            opt.param_groups[0].update(change)
+        return net.weight.numpy()
+
+    expected = trained(lambda step: step)
+    for exact in (True, False):
+        np.testing.assert_allclose(
+            trained(lambda step, e=exact: tg.compile(step, exact=e, quiet=True)), expected, rtol=1e-9
+        )

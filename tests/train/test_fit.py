@@ -917,3 +917,21 @@ def test_accuracy_is_never_a_plausible_wrong_number(kind):
             assert math.isnan(accuracy(spoilt, np.array([1, 1, 0])))
     assert math.isnan(accuracy(np.full((4, 2), np.nan), np.zeros(4, int)))
     assert accuracy(np.array([[np.inf, 0.0], [-np.inf, 0.0]], kind), np.array([0, 1])) == 1.0
+
+
+class Stumbles(optim.Adam):
+    """Moves the parameters, and fails then."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        if self.state[self.params[0]]["step"].item() == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_step_that_is_interrupted_when_it_has_moved_is_not_taken():
+    network = with_dropout()
+    optimizer, steps = Stumbles(network.parameters(), lr=0.1), []
+    with pytest.raises(KeyboardInterrupt):
+        trained(model=network, optimizer=optimizer, callbacks=[lambda *_: steps.append(everything(network, optimizer))])
+    assert len(steps) == 2
+    assert everything(network, optimizer) == steps[-1]
