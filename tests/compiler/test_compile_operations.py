@@ -8,6 +8,7 @@ from tests.compiler.near import near
 from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.program.bits import same_bits
 from tests.program.test_program_operations import forward, forward_and_backward
+from tinygrad_bn import ops
 from tinygrad_bn.compiler import compile
 
 BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
@@ -51,3 +52,11 @@ def test_forward_backward_and_second_order(case: Case, dtype, how):
     expected = function([tg.Tensor(x) for x in other], tg.Tensor(cotangents[1].astype(dtype)))
     got = compiled(other, cotangents[1].astype(dtype))
     same_bits(got, expected) if how == "exact" else near(got, expected)
+
+
+@pytest.mark.parametrize("name", ["greater", "greater_equal", "less", "less_equal", "equal", "not_equal"])
+def test_comparisons_of_equal_numbers(name):
+    x = np.array([0.0, -0.0, 1.0, -2.0, np.inf, np.nan] * 200)
+    y = np.array([0.0, 0.0, 1.0, 2.0, np.inf, np.nan] * 200)
+    got = compile(lambda x, y: ops.where(getattr(ops, name)(x, y), x + y, 3.0 * x))(x, y).numpy()
+    np.testing.assert_array_equal(got, np.where(getattr(np, name)(x, y), x + y, 3.0 * x))
