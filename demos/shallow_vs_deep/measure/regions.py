@@ -136,7 +136,8 @@ def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
     for depth in TRAINED:
         weights = copies.draw_weights(sizes(depth, 64, 10), seeds, "he")
         network = copies.network(weights, nn.ReLU, batch_norm=False)
-        train_on = stepper(network, copies.optimizer("adam", network, 0.003), copies.cross_entropy)
+        optimizer = copies.optimizer("adam", network, 0.003)
+        train_on = stepper(network, optimizer, copies.cross_entropy, brief=not settings.full)
         before, rows = count(network), copies.batches(len(train), 60, seeds)
         for _ in progress(range(steps), f"digits, {depth} layers"):
             chosen = next(rows)

@@ -70,7 +70,8 @@ def by_depth(
         sizes = [64, *[WIDTH] * depth, 10]
         weights = copies.draw_weights(sizes, seeds, "he" if activation is nn.ReLU else "xavier")
         network = copies.network([np.concatenate([w] * len(RATES[kind])) for w in weights], activation, batch_norm)
-        train_on = stepper(network, copies.optimizer(kind, network, rates), copies.cross_entropy)
+        optimizer = copies.optimizer(kind, network, rates)
+        train_on = stepper(network, optimizer, copies.cross_entropy, brief=batch_norm)  # which is there soon
         batch = copies.batches(len(train), BATCH, seeds * len(RATES[kind]))
         first: list[int | None] = [None] * len(rates)
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is one that does not get there
