@@ -18,6 +18,7 @@ from ..files import write_whole
 
 EPILOG = """examples:
   tinygrad-bn new layer LayerScale           writes layer_scale.py and test_layer_scale.py
+  tinygrad-bn new stateful RunningScale      the same for a layer with running statistics
   tinygrad-bn new primitive soft_sign --dir src/ops
   tinygrad-bn new claim bn_is_faster         then: python bn_is_faster.py measures it and gives a verdict
 
@@ -37,7 +38,10 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", choices=("layer", "primitive", "claim"))
+    kinds = ("layer", "stateful", "primitive", "claim")
+    parser.add_argument(
+        "kind", choices=kinds, help="stateful: a layer with buffers; claim: an experiment with a verdict"
+    )
     parser.add_argument("name", help="such as LayerScale, soft_sign or bn_is_faster")
     parser.add_argument("--dir", type=Path, default=Path(), help="an existing folder (default: this one)")
     parser.set_defaults(run=run)
@@ -49,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not folder.is_dir():
         raise ArgumentError(explain("no such folder", got=str(folder), fix="make it first, or name another with --dir"))
     module, title = _names(arguments.name)
-    name = title if arguments.kind == "layer" else module
+    name = title if arguments.kind in ("layer", "stateful") else module
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     for path in paths:
         if path.exists() or path.is_symlink():
