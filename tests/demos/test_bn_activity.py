@@ -14,8 +14,9 @@ from demos.bn_activity.measure.experiments import DIGITS_NET, MNIST_NET, checkpo
 from demos.bn_activity.show import show
 from demos.bn_activity.show.findings import findings, grouped
 from demos.datasets import load_digits, load_mnist
+from demos.lab.measure import stepping
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
+from demos.lab.show import plots, texts
 from demos.lab.show.blocks import Plot, Table, Text, Verdict, outcome
 from demos.lab.show.terminal import as_text
 from demos.lab.show.wording import too_long
@@ -222,7 +223,10 @@ def test_the_cost_of_a_step_is_that_of_whole_steps_of_each_kind_once():
     tiny = replace(DIGITS_NET, sizes=(64, 20, 10))
     measured = measure.cost([tiny, replace(tiny, std=0.5), replace(tiny, optimizer="adam")], rounds=2)
     assert sorted(measured) == ["64 inputs, Sigmoid, adam", "64 inputs, Sigmoid, sgd"]
-    assert all(cost["bn"] > 0 and cost["plain"] > 0 and cost["ratio"] > 0 for cost in measured.values())
+    for cost in measured.values():
+        for each in (cost, cost["compiled"]):
+            assert min(each["bn"], each["plain"], each["ratio"]) > 0
+        assert cost["compiled"]["backend"] == stepping.usual()
 
 
 def test_longer_runs_belong_to_their_flags():
@@ -422,3 +426,21 @@ def test_the_batch_that_was_chosen_is_the_one_that_is_trained_on(digits, monkeyp
 
 def test_mnist_has_as_many_images_as_the_option_says(mnist):
     assert len(mnist.train) == own.IMAGES["mnist"]
+
+
+def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
+    def heads(cost):
+        blocks = show({"digits": {"comparisons": [GOOD]}, "cost": {"k": cost}})
+        (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "cpu")
+        return dict(zip(table.head, table.rows[0]))
+
+    eager = {"plain": 0.001, "bn": 0.002, "ratio": 2.0}
+    assert "compiled" not in heads(eager)
+    both = heads({**eager, "compiled": {"backend": "c", "plain": 0.0005, "bn": 0.0006, "ratio": 1.2}})
+    assert (both["ratio"], both["compiled"]) == ("2.00", "1.20")
+    assert both["CPU saved"] == heads(eager)["CPU saved"]  # which is at the price of eager steps
+
+
+def test_the_price_in_words():
+    assert texts.price_text([1.84, 2.2], [1.1, 1.32]) == "1.8 to 2.2 times as much, compiled 1.1 to 1.3 times"
+    assert texts.price_text([2.0], []) == "2.0 times as much"

@@ -134,15 +134,18 @@ def definitions_table(races: Sequence[Race]) -> Table:
 
 def costs_table(measured: Measured) -> Table:
     """What a step costs."""
+    costs = {net: measured["costs"][net.name] for net in trained(measured)}
+    compiled = ["compiled"] * all("compiled" in cost for cost in costs.values())  # earlier results have none
     rows = []
-    for net in trained(measured):
-        cost = measured["costs"][net.name]
+    for net, cost in costs.items():
         plain, bn = (f"{1000 * cost[arm]['seconds']:.2f}" for arm in ARMS)
-        rows.append((PLACES[net.lender], net.title, plain, bn, f"{cost['bn']['ratio']:.2f}"))
+        ratios = [f"{each['bn']['ratio']:.2f}" for each in (cost, *(cost[key] for key in compiled))]
+        rows.append((PLACES[net.lender], net.title, plain, bn, *ratios))
     return Table(
         "costs",
-        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns",
-        ("data", "network", "plain", "with BN", "ratio"),
+        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns"
+        + "; compiled: the ratio of two compiled steps" * len(compiled),
+        ("data", "network", "plain", "with BN", "ratio", *compiled),
         rows,
     )
 
