@@ -233,7 +233,7 @@ def gradient_shift(model: nn.Sequential, optimizer: Any, x: Array, y: Array, lay
 
 
 PARTS = (
-    Part("drift", drift, (DIGITS,), 14),
-    Part("depth", depth, (DIGITS,), 6),
-    Part("shift", shift, (DIGITS,), 10),
+    Part("drift", drift, (DIGITS,), 8),
+    Part("depth", depth, (DIGITS,), 4),
+    Part("shift", shift, (DIGITS,), 7),
 )

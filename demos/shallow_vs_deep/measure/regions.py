@@ -175,7 +175,7 @@ def packed(numbers: Array) -> str:
 PARTS: tuple[Part, ...] = (
     Part("regions_constructed", constructed, seconds=2),
     Part("regions_random", random, seconds=3),
-    Part("regions_trained", trained, seconds=11),
+    Part("regions_trained", trained, seconds=5),
     Part("regions_digits", digits, (DIGITS,), seconds=3),
     Part("regions_map", maps, seconds=3),
 )

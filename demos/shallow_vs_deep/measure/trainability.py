@@ -88,9 +88,9 @@ def by_depth(
 
 
 PARTS: tuple[Part, ...] = (
-    Part("trainability_plain", plain_sgd, (DIGITS,), 26),
-    Part("trainability_adam", plain_adam, (DIGITS,), 28),
-    Part("trainability_bn", bn_sgd, (DIGITS,), 4),
+    Part("trainability_plain", plain_sgd, (DIGITS,), 11),
+    Part("trainability_adam", plain_adam, (DIGITS,), 13),
+    Part("trainability_bn", bn_sgd, (DIGITS,), 2),
     Part("trainability_relu_plain", relu_plain_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_relu_bn", relu_bn_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_xor", minima.xor, seconds=6),
