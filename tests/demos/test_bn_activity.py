@@ -409,6 +409,7 @@ def test_a_setting_of_ones_own_becomes_an_experiment():
     images = own.experiment(chosen(data="mnist", weights=0.1, targets=(0.8, 0.9)))
     assert (images.sizes, images.std, images.targets) == ((784, 100, 100, 100, 10), 0.1, (0.9, 0.8))
     assert images.label == "MNIST 3 sigmoid layers of 100, N(0, 0.1)"
+    assert own.experiment(chosen(depth=1)).label == "digits 1 sigmoid layer of 100, Xavier"
     assert own.complaint(chosen(batch=998)).startswith("argument --batch: digits has 997 images to train on")
     assert own.complaint(chosen(batch=997)) == own.complaint(chosen(batch=998, data="mnist")) == ""
 
@@ -432,12 +433,13 @@ def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
     def heads(cost):
         blocks = show({"digits": {"comparisons": [GOOD]}, "cost": {"k": cost}})
         (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "cpu")
-        return dict(zip(table.head, table.rows[0]))
+        return dict(zip(table.head, table.rows[0])) | {"caption": table.caption}
 
     eager = {"plain": 0.001, "bn": 0.002, "ratio": 2.0}
     assert "compiled" not in heads(eager)
     both = heads({**eager, "compiled": {"backend": "c", "plain": 0.0005, "bn": 0.0006, "ratio": 1.2}})
     assert (both["ratio"], both["compiled"]) == ("2.00", "1.20")
+    assert "a step with BN costs 2.0 times as much, compiled 1.2 times" in both["caption"]
     assert both["CPU saved"] == heads(eager)["CPU saved"]  # which is at the price of eager steps
 
 

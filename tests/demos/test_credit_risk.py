@@ -551,4 +551,5 @@ def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
         }
     table = show_tables.costs_table(measured)
     assert table.head[-1] == "compiled"
+    assert "times as much, compiled 1.2 times" in table.caption
     assert {row[-1] for row in table.rows} == {"1.25"}

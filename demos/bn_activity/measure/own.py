@@ -72,7 +72,8 @@ def label(own: Mapping[str, Any], weights: str | float) -> str:
     """The data, and what was chosen, in a few words."""
     data = {"digits": "digits", "mnist": "MNIST"}[own["data"]]
     from_weights = STARTS[weights] if isinstance(weights, str) else f"N(0, {weights:g})"
-    words = f"{data} {own['depth']} {own['activation']} layers of {own['width']}, {from_weights}"
+    layers = "layer" if own["depth"] == 1 else "layers"
+    words = f"{data} {own['depth']} {own['activation']} {layers} of {own['width']}, {from_weights}"
     words += " + Adam" if own["optimizer"] == "adam" else ""
     return words + (f", batches of {own['batch']}" if own["batch"] != BATCH else "")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -144,10 +145,16 @@ def costs_table(measured: Measured) -> Table:
     return Table(
         "costs",
         "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns"
-        + "; compiled: the ratio of two compiled steps" * len(compiled),
+        + (f"; a step with BN costs {price(list(costs.values()))}" if compiled else ""),
         ("data", "network", "plain", "with BN", "ratio", *compiled),
         rows,
     )
+
+
+def price(costs: Sequence[Mapping[str, Any]]) -> str:
+    """What steps with Batch Normalization cost: eager, and compiled where that was measured."""
+    compiled = [cost["compiled"]["bn"]["ratio"] for cost in costs if "compiled" in cost]
+    return texts.price_text([cost["bn"]["ratio"] for cost in costs], compiled)
 
 
 def quality_table(measured: Measured) -> Table:
