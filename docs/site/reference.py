@@ -42,6 +42,7 @@ GROUPS = ("Classes", "Functions", "Errors and warnings", "Values")
 CALL = re.compile(r"``\w+(\([^`]*\))``[,:]?\s*")
 LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]+`)", re.DOTALL)
 MEANS_SOMETHING = re.compile(r"\||(?<=\w)_(?!\w)|(?<![*\\\w])\*(?=[\w.,;)])(?![^*\n]*\S\*)")
+ALIAS = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")  # how Sphinx writes an alias within a union
 KIND = re.compile(r"^(\w+): TypeAlias = (.+?)  # (.+)$", re.MULTILINE)
 
 
@@ -234,9 +235,11 @@ def plain_docstring(app: Any, what: str, name: str, value: Any, options: Any, li
 # -- what autodoc asks --------------------------------------------------------------------------------------------------
 
 
-def sign(app: Any, what: str, name: str, value: Any, options: Any, signature: str, returns: str) -> Any:
-    """A primitive has the signature that its docstring begins with, since its own says ``*args``."""
-    return (written_call(value), None) if isinstance(value, Primitive) else None
+def sign(app: Any, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None) -> Any:
+    """A primitive has the signature that its docstring begins with, since its own says ``*args``; aliases have their names."""
+    if isinstance(value, Primitive):
+        return written_call(value), None
+    return tuple(text and ALIAS.sub(r"\1", text) for text in (signature, returns))
 
 
 def source_of(module: str, path: str) -> str | None:
