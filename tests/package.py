@@ -6,6 +6,7 @@ wheel and source distribution are installed into an empty environment, away from
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,8 @@ def build(folder: Path) -> tuple[Path, Path]:
         SystemExit: the build failed, or warned.
     """
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    made = subprocess.run(command, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # it warns of it
+    made = subprocess.run(command, capture_output=True, text=True, env=environment)
     said = made.stdout + made.stderr
     if made.returncode or re.search(r"warning", said, re.IGNORECASE):
         raise SystemExit(f"{said}\npython -m build failed or warned; its output is above")
