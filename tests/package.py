@@ -47,7 +47,9 @@ def build(folder: Path) -> tuple[Path, Path]:
         SystemExit: the build failed, or warned.
     """
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # it warns of it
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }  # it warns of it
     made = subprocess.run(command, capture_output=True, text=True, env=environment)
     said = made.stdout + made.stderr
     if made.returncode or re.search(r"warning", said, re.IGNORECASE):

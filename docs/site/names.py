@@ -117,7 +117,7 @@ class LinkNames(SphinxPostTransform):
         """Called by Sphinx for each page that is written."""
         self.own = self.env.domaindata["py"]["objects"]
         self.foreign = {
-            name: entry
+            name: getattr(entry, "uri", None) or entry[2]  # Sphinx before 8.2 has tuples
             for inventory in InventoryAdapter(self.env).named_inventory.values()
             for name, entry in inventory.get("py:class", {}).items()
         }
@@ -146,7 +146,7 @@ class LinkNames(SphinxPostTransform):
             uri = self.app.builder.get_relative_uri(self.env.docname, place.docname)
             return nodes.reference("", "", *content, internal=True, refuri=f"{uri}#{place.node_id}", reftitle=name)
         if name in self.foreign:
-            return nodes.reference("", "", *content, internal=False, refuri=self.foreign[name].uri, reftitle=name)
+            return nodes.reference("", "", *content, internal=False, refuri=self.foreign[name], reftitle=name)
         return None
 
 

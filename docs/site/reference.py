@@ -81,12 +81,18 @@ def group(value: Any) -> str:
     return GROUPS[1] if callable(value) else GROUPS[3]
 
 
+@cache
+def classes() -> set[type]:
+    """All that have a page."""
+    return {value for value in map(resolved, places().values()) if inspect.isclass(value)}
+
+
+@cache
 def members(kind: type) -> list[str]:
     """What a class defines, with what it has from bases that are not public themselves."""
-    documented = {value for value in map(resolved, places().values()) if inspect.isclass(value)}
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
-        if base is kind or (base.__module__.startswith("tinygrad_bn") and base not in documented):
+        if base is kind or (base.__module__.startswith("tinygrad_bn") and base not in classes()):
             found |= vars(base)
     return [
         name for name, value in found.items()
