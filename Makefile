@@ -40,9 +40,13 @@ demo: $(DEMO)  ## run all demos and write out/report.html; FULL=1: the sizes of 
 report: $(DEMO)  ## write out/report.html from kept results, in seconds: make report FROM=docs/measured/results.json
 	@$(RUN) -m demos --again $(or $(FROM),$(wildcard out/results.json),docs/measured/results.json) $(ARGS)
 
-test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
+test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches; some: make test ARGS=tests/optim
+ifdef ARGS
+	@$(RUN) -m pytest $(ARGS)
+else
 	@$(RUN) -m pytest -n $(CORES) --cov --cov-report=
 	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
+endif
 
 lint: $(DEV)  ## style and mistakes (ruff)
 	@$(RUN) -m ruff check .
