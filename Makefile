@@ -29,7 +29,7 @@ CORES ?= auto
 .PHONY: help demo report test lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo 'With another Python: make test PYTHON=python3.12'
 	@echo 'With options:        make demo ARGS="--only bn_activity --seeds 8"; make bench ARGS=--quick'
 
