@@ -35,7 +35,7 @@ def cross_entropy(
     """-log softmax(logits) of the target class, as torch.nn.functional.cross_entropy.
 
     Args:
-        logits: shape (N, C), or (N, C, d1, ...) for a class per position, or (C,) for a single example; unnormalised.
+        logits: shape (N, C), or (N, C, d1, ...) for a class per position, or (C,) for a single example; unnormalized.
         target: class indices, integers from 0 to C - 1 in the shape of ``logits`` without the class axis; or class
             probabilities, floating point in the shape of ``logits``.
         weight: importance of each class, shape (C,).
