@@ -207,7 +207,7 @@ def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
         )
     for label, leaf in leaves:
         if dtype_of(leaf) != np.float64:
-            fix = "differences drown in rounding otherwise: pass float64"
+            fix = "use float64: in lower precision rounding swamps the differences"
             raise ArgumentError(
                 explain(f"gradcheck of {name}: {label}", got=f"dtype {leaf.dtype}", expected="float64", fix=fix)
             )

@@ -146,7 +146,7 @@ def _as_it_is(x: Value, running: Value) -> Value:
 def _moved(
     running_mean: Variable, running_var: Variable, mean: Value, variance: Value, n: Value, momentum: Value
 ) -> list[tuple[Variable, Value]]:
-    """The running statistics moved towards the batch's, outside of the graph.
+    """The running statistics moved towards the batch's, outside the graph.
 
     ``momentum * new + (1 - momentum) * old``, with the unbiased variance.  During a recording the counts are scalars, so
     that the program divides one by the other itself, whatever the batch size is then.

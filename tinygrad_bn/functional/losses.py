@@ -47,7 +47,7 @@ def cross_entropy(
 
     Raises:
         ShapeError, DTypeError, IndexingError: a target of another shape, of floats where indices are expected, or
-            outside of the classes; the mean of an empty batch.
+            outside the classes; the mean of an empty batch.
         ArgumentError: settings out of range, or the mean where every target is ignored.
     """
     what = "cross_entropy"
