@@ -108,7 +108,9 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             fix = "pass running_mean and running_var, or use_input_stats=True"
-            raise ArgumentError(explain("instance_norm: no statistics to normalize with", got="no running statistics", fix=fix))
+            raise ArgumentError(
+                explain("instance_norm: no statistics to normalize with", got="no running statistics", fix=fix)
+            )
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     if len(shape) < 3:
         expected = "(N, C, L) or more axes"
