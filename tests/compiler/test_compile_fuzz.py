@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 import tinygrad_bn as tg
 from tests.compiler import test_compile_training as training
-from tests.compiler.fuzzed import check
+from tests.compiler.fuzzed import check, main
 from tests.fuzz.programs import Program, Step, programs
 from tinygrad_bn.compiler import c_kernels, c_operations, compile, grouping, lines, native, plan
 
@@ -33,6 +33,14 @@ def test_numpy_bit_by_bit() -> None:
 
 def test_c() -> None:
     many(40, backend="c")()
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(4, 0) == 0
+    assert capsys.readouterr().out.count("agree with eager code; seed 0") == 3
+    monkeypatch.setitem(lines.WRITERS, "mean", lines.WRITERS["sum"])
+    assert main(60, 0) == 1
+    assert "the smallest program" in capsys.readouterr().out
 
 
 # -- the check can fail: a planted fault of each kind is seen -----------------------------------------------------------------
