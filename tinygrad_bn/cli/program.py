@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[Any, list[Any], str]:
         return _batch_norm(arguments.rows or ROWS, arguments.features or FEATURES)
     refuse_unused(arguments, arguments.target, rows="--rows", features="--features")
     rng = np.random.default_rng(SEED if arguments.seed is None else arguments.seed)
-    return find(arguments.target), [make(rng) for make in arguments.given or []], arguments.target
+    return find(arguments.target), [make(rng) for make in arguments.given or []], Path(arguments.target).name
 
 
 def variables_of(returned: Any, target: str) -> Any:

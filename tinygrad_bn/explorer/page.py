@@ -130,13 +130,19 @@ class Page:
         return f"<Page of {operations} operations>"
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own; and as text, which is what remains where a notebook is not trusted to run it."""
+        """The page in a frame of its own.
+
+        Where a notebook is not trusted, frames and styles are taken out of it; then the text shows, which the style hides.
+        """
         title = escape(self.content["title"] or "graph", quote=True)
         style = "width: 100%; height: 720px; border: 1px solid #999"
-        frame = (
-            f'<iframe title="{title}" srcdoc="{escape(self.html, quote=True)}" style="{style}" sandbox="allow-scripts">'
+        source = escape(self.html, quote=True)
+        return (
+            "<style>.tinygrad-bn-as-text { display: none; }</style>"
+            f'<iframe title="{title}" srcdoc="{source}" style="{style}" sandbox="allow-scripts"></iframe>'
+            f'<div class="tinygrad-bn-as-text"><p><b>{title}</b>, as text: the page that computes is shown where the notebook is '
+            f"trusted, or after its cell has been run.</p><pre>{escape(self.text)}</pre></div>"
         )
-        return f"{frame}</iframe><details><summary>{title}, as text</summary><pre>{escape(self.text)}</pre></details>"
 
 
 def page_of(outputs: Any, gradient: Any = None, *, module: Any = None, **settings: Any) -> Page:

@@ -112,13 +112,13 @@ class Picture:
         return write_whole(target, content)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """What a notebook shows: the SVG, the PNG where it is not trusted with one, or why there is neither."""
+        """What a notebook shows: the SVG, the PNG where it is not trusted with one, or else the text, and why."""
         makers: dict[str, Callable[[], Any]] = {"image/svg+xml": self.svg, "image/png": self.png}
         wanted = [kind for kind in makers if (not include or kind in include) and kind not in (exclude or ())]
         try:
             return {kind: makers[kind]() for kind in wanted} | {"text/plain": repr(self)}
         except LayoutError as error:
-            return {"text/plain": f"{error}\n\n{self.source}"}
+            return {"text/plain": f"{error}\n\n{self.text()}"}
 
     def __repr__(self) -> str:
         title = f" {self.title!r}," * bool(self.title)
