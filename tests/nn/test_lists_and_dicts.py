@@ -306,6 +306,11 @@ def test_apply_visits_each_module_once_children_first_in_pytorchs_order():
     assert count == [shared, holder]
 
 
+def test_apply_refuses_what_is_no_function():
+    with pytest.raises(ArgumentError, match="apply calls a function"):
+        build(nn).apply(nn.init.ones_(tg.Tensor(np.ones(1))))
+
+
 def test_apply_initializes_a_tree():
     def clear(module):
         if isinstance(module, nn.Linear):

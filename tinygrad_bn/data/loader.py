@@ -57,6 +57,9 @@ class DataLoader:
         if collate_fn is not None and not callable(collate_fn):
             raise ArgumentError(explain("DataLoader: collate_fn is a function of a list of rows", got=repr(collate_fn)))
         rows = rows_of(dataset, "DataLoader")
+        for name, value in {"shuffle": shuffle, "drop_last": drop_last}.items():
+            if not isinstance(value, (bool, np.bool_)):  # a text such as "no" would count as true
+                raise ArgumentError(explain(f"DataLoader: {name}", got=repr(value), expected="True or False"))
         if rows < (batch_size if drop_last else 1):
             got = f"{rows} rows, batch_size={batch_size}, drop_last={drop_last}"
             raise ArgumentError(explain("DataLoader: not a single batch", got=got, fix="more rows, or a smaller batch"))

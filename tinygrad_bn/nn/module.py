@@ -312,6 +312,9 @@ class Module(Node):
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn(module)`` once on every module, those below before the one that holds them: to initialize, say."""
+        if not callable(fn):
+            what, fix = f"{type(self).__name__}.apply calls a function on every module", "model.apply(initialize)"
+            raise ArgumentError(explain(what, got=type(fn).__name__, fix=fix))
         visit = fn if isinstance(fn, Once) else Once(fn)
         visit.entered.add(self)
         for _, child in self.named_children():
