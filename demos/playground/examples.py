@@ -27,15 +27,17 @@ class Example:
 
 
 EXAMPLES: Sequence[Example] = (
-    Example("start", "Four layers of tanh", Setting(), 100),
-    Example("small weights", "Small weights, six layers", Setting("circles", 32, 0.1, 0.25, 6, "relu"), 300),
-    Example("sigmoids", "Sigmoids", Setting("circles", 32, 0.3, 1.0, 4, "sigmoid"), 300),
+    Example("start", "four layers of tanh", Setting(), 100),
+    Example("small weights", "small weights", Setting("circles", 32, 0.1, 0.25, 6, "relu"), 300),
+    Example("sigmoids", "sigmoids", Setting("circles", 32, 0.3, 1.0, 4, "sigmoid"), 300),
+    Example("high rate", "a high rate", Setting("moons", 32, 1.0, 1.4, 6, "relu"), 300),
+    Example("shallow", "two layers", Setting("moons", 32, 1.0, 1.0, 2, "tanh"), 100),
     Example(
         "two points",
-        "Find a setting in which BN loses",
-        Setting("moons", 2, 0.1, 1.0, 4, "tanh"),
-        400,
-        "Hint: BN takes mean and variance from the batch. What do they say when there are hardly any points in it?",
+        "where does BN lose?",
+        Setting("moons", 2, 0.3, 1.4, 2, "relu"),
+        300,
+        "BN takes mean and variance from the batch. What do they say when there are hardly any points in it?",
     ),
 )
 
@@ -81,6 +83,6 @@ def sentence(found: dict[str, Any]) -> str:
     behind = sum(b < p for b, p in zip(found["bn"], found["plain"]))
     medians = {arm: f"{100 * statistics.median(found[arm]):.0f} %" for arm in NORMS}
     return (
-        f"Measured in Python with {seeds} seeds: after {found['steps']} steps, of unseen points, BN has {medians['bn']} right and "
-        f"the plain network {medians['plain']} (medians); BN is ahead with {ahead} seeds, behind with {behind}."
+        f"Measured in Python, {seeds} seeds: after {found['steps']} steps BN has {medians['bn']} of unseen points right and the "
+        f"plain network {medians['plain']} (medians); BN is ahead with {ahead} of the seeds and behind with {behind}."
     )

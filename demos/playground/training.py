@@ -62,7 +62,7 @@ class Training:
             chosen = self._order.next()
             with np.errstate(all="ignore"):  # a rate that is too high is for the reader to see
                 loss, _inputs = self._step(*(part[chosen] for part in self._points))
-            self.losses.append(float(tg.Tensor(loss).item()))
+            self.losses.append(float(loss.item()))
         return self.losses
 
     def answers(self, x: Array) -> Array:

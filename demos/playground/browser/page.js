@@ -11,7 +11,7 @@ const page = (() => {
     batch: { label: "batch size", values: [2, 4, 8, 16, 32, 64, 128] },
     scale: { label: "initial weights ×", values: [0.1, 0.25, 0.5, 1, 1.4, 2, 4] },
   };
-  const SPEEDS = { slow: 15, normal: 120, "as fast as it can": Infinity }; // steps a second
+  const SPEEDS = { slow: 15, normal: 120, fast: Infinity }; // steps a second
   const LAST = 5000; // steps: it does not go on for ever behind a forgotten window
   const BUDGET = 12; // milliseconds of a frame that may go into steps
   const MAPS = 150; // milliseconds between two drawings of the maps and layers
@@ -37,20 +37,17 @@ const page = (() => {
   const percent = (share) => `${Math.round(100 * share)} %`;
   const seconds = (ms) => (ms < 100 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`);
   const named = (arm) => make("b", { className: arm, textContent: NAMES[arm] });
+  const reached = ({ good }) => `${good.step} steps and ${seconds(good.milliseconds)}`;
   function sentence() { // what can be said by now, in parts
     const [plain, bn] = run.networks;
-    if (!run.steps) return ["Press Train: two networks, one without and one ", named("bn"), ", learn to tell the two classes apart. They start with the same weights and see the same batches."];
+    if (!run.steps) return ["Two networks learn to tell two classes apart: a ", named("plain"), " one and one ", named("bn"), ". They start with the same weights and see the same batches. Press Train."];
     const lost = run.networks.find((each) => !Number.isFinite(each.losses.at(-1)));
-    if (lost) return [`After ${run.steps} steps the network `, named(lost.arm), " computes with infinities: the learning rate or the weights are too large for it."];
-    const said = [`After ${run.steps} step${run.steps > 1 ? "s" : ""}, of points it has not seen, the network `, named("bn"), ` puts ${percent(bn.accuracies.at(-1))} into the right class, the `, named("plain"), ` one ${percent(plain.accuracies.at(-1))}. `];
+    if (lost) return [`After ${run.steps} steps, the network `, named(lost.arm), " computes with infinities: the learning rate or the weights are too large for it."];
+    const said = [`After ${run.steps} step${run.steps > 1 ? "s" : ""} `, named("bn"), ` has ${percent(bn.accuracies.at(-1))} of unseen points right, `, named("plain"), ` ${percent(plain.accuracies.at(-1))}. `];
     const [first, second] = run.networks.filter((each) => each.good).sort((a, b) => a.good.step - b.good.step);
     const mark = percent(GOOD);
-    if (!first) said.push(`Neither has come to ${mark} yet. `);
-    else if (!second) said.push(`Only `, named(first.arm), ` has come to ${mark}: after ${first.good.step} steps, ${seconds(first.good.milliseconds)}. `);
-    else if (first.good.step === second.good.step) said.push(`Both came to ${mark} within ${first.good.step} steps; in time `, named(bn.good.milliseconds < plain.good.milliseconds ? "bn" : "plain"), " was ahead. ");
-    else {
-      said.push("To ", `${mark}, `, named(first.arm), ` took ${first.good.step} steps and ${seconds(first.good.milliseconds)}, `, named(second.arm), ` ${second.good.step} steps and ${seconds(second.good.milliseconds)}. `);
-    }
+    if (!first) said.push(`Neither has reached ${mark}. `);
+    else said.push(named(first.arm), ` took ${reached(first)} to ${mark}, `, named(second?.arm ?? ARMS.find((arm) => arm !== first.arm)), second ? ` ${reached(second)}. ` : " is not there yet. ");
     if (run.steps >= 50) said.push(`A step with BN takes ${(bn.milliseconds.at(-1) / plain.milliseconds.at(-1)).toFixed(1)} times as long.`);
     return said;
   }
@@ -111,6 +108,7 @@ const page = (() => {
   // -- training -----------------------------------------------------------------------------------------------------------------
 
   function start() { // with the setting as it is now
+    tell();
     run = pair.started({ ...setting });
     owed = 0;
     draw();
@@ -143,6 +141,22 @@ const page = (() => {
     if (run.steps < LAST) run.advance();
     draw();
     announce();
+  }
+
+  // -- examples -----------------------------------------------------------------------------------------------------------------
+
+  function attempt(example) { // a setting to look at, or first a hint where the reader is to find it
+    const show = () => {
+      choose(example.setting);
+      turn(true);
+    };
+    if (example.hint) byId("found").replaceChildren(`${example.hint} `, make("button", { type: "button", textContent: "Show one", onclick: show }));
+    else show();
+  }
+  function tell() { // which example the setting is, and what Python measured for it
+    const fits = (example) => Object.entries(example.setting).every(([name, value]) => name === "seed" || setting[name] === value);
+    byId("tries").querySelectorAll("button").forEach((button, i) => { button.ariaPressed = String(fits(examples[i])); });
+    byId("found").textContent = examples.find(fits)?.found ?? "";
   }
 
   // -- settings -----------------------------------------------------------------------------------------------------------------
@@ -182,11 +196,7 @@ const page = (() => {
       byId("sliders").append(make("div", { className: "slider" }, make("div", {}, make("label", { htmlFor: name, textContent: label }), make("output", { id: `${name}-value`, htmlFor: name })), input));
     }
     byId("speed").append(...Object.keys(SPEEDS).map((name) => make("option", { value: name, textContent: name, selected: name === "normal" })));
-    for (const { title, hint, setting: of, found } of examples) {
-      const button = make("button", { type: "button", textContent: "Show it", onclick: () => { choose(of); turn(true); scrollTo({ top: 0, behavior: still.matches ? "auto" : "smooth" }); } });
-      const text = [make("p", { textContent: found }), button];
-      byId("tries").append(make("div", { className: "try" }, make("h3", { textContent: title }), ...(hint ? [make("p", { textContent: hint }), make("details", {}, make("summary", { textContent: "One such setting" }), ...text)] : text)));
-    }
+    byId("tries").append(...examples.map((example) => make("button", { type: "button", textContent: example.title, onclick: () => attempt(example) })));
     byId("train").onclick = () => turn(!training);
     byId("step").onclick = once;
     byId("again").onclick = () => { start(); announce(); };
