@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m demos.playground", allow_abbrev=False,
         description="Write a page in which two networks, with and without Batch Normalization, are trained side by side.",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("out/playground.html"), metavar="FILE", help="default: out/playground.html")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/playground.html"), metavar="FILE", help="default: out/playground.html"
+    )
     parser.add_argument("--measure", action="store_true", help="measure the page's examples anew, in Python, before")
     parser.add_argument("--seeds", type=whole(2), default=20, metavar="N", help="for --measure (default: 20)")
     options = parser.parse_args(argv)

@@ -28,10 +28,6 @@ class Example:
 
 EXAMPLES: Sequence[Example] = (
     Example("start", "four layers of tanh", Setting(), 100),
-    Example("small weights", "small weights", Setting("circles", 32, 0.1, 0.25, 6, "relu"), 300),
-    Example("sigmoids", "sigmoids", Setting("circles", 32, 0.3, 1.0, 4, "sigmoid"), 300),
-    Example("high rate", "a high rate", Setting("moons", 32, 1.0, 1.4, 6, "relu"), 300),
-    Example("shallow", "two layers", Setting("moons", 32, 1.0, 1.0, 2, "tanh"), 100),
     Example(
         "two points",
         "where does BN lose?",
@@ -39,6 +35,10 @@ EXAMPLES: Sequence[Example] = (
         300,
         "BN takes mean and variance from the batch. What do they say when there are hardly any points in it?",
     ),
+    Example("small weights", "small weights", Setting("circles", 32, 0.1, 0.25, 6, "relu"), 300),
+    Example("sigmoids", "sigmoids", Setting("circles", 32, 0.3, 1.0, 4, "sigmoid"), 300),
+    Example("high rate", "a high rate", Setting("moons", 32, 1.0, 1.4, 6, "relu"), 300),
+    Example("shallow", "two layers", Setting("moons", 32, 1.0, 1.0, 2, "tanh"), 100),
 )
 
 
@@ -72,7 +72,9 @@ def described() -> list[dict[str, Any]]:
         found = known.get(example.name)
         if found is None or (found["setting"], found["steps"]) != (asdict(example.setting), example.steps):
             raise ValueError(f"{example.name} was not measured: python -m demos.playground --measure")
-        told.append({"title": example.title, "hint": example.hint, "setting": asdict(example.setting), "found": sentence(found)})
+        told.append(
+            {"title": example.title, "hint": example.hint, "setting": asdict(example.setting), "found": sentence(found)}
+        )
     return told
 
 
@@ -81,8 +83,8 @@ def sentence(found: dict[str, Any]) -> str:
     seeds = len(found["bn"])
     ahead = sum(b > p for b, p in zip(found["bn"], found["plain"]))
     behind = sum(b < p for b, p in zip(found["bn"], found["plain"]))
-    medians = {arm: f"{100 * statistics.median(found[arm]):.0f} %" for arm in NORMS}
+    medians = {arm: f"{100 * statistics.median(found[arm]):.0f}\N{NO-BREAK SPACE}%" for arm in NORMS}
     return (
-        f"Measured in Python, {seeds} seeds: after {found['steps']} steps BN has {medians['bn']} of unseen points right and the "
-        f"plain network {medians['plain']} (medians); BN is ahead with {ahead} of the seeds and behind with {behind}."
+        f"In Python, over {seeds} seeds: after {found['steps']} steps BN has {medians['bn']} of unseen points right, the plain "
+        f"network {medians['plain']} (medians). BN is ahead {ahead} times, behind {behind} times."
     )

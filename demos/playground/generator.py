@@ -37,14 +37,16 @@ class Stream:
 
     def normal(self, count: int) -> Array:
         """Nearly normal: the sum of twelve uniform numbers, less six.  The sum is exact."""
-        return self.uniform(12 * count).reshape(count, 12).sum(axis=1) - 6.0
+        drawn: Array = self.uniform(12 * count).reshape(count, 12).sum(axis=1) - 6.0
+        return drawn
 
 
 def mixed(x: Array) -> Array:
     """32 bits, each of which depends on all bits of x."""
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(_FIRST)
-    x = (x ^ (x >> np.uint32(13))) * np.uint32(_SECOND)
-    return x ^ (x >> np.uint32(16))
+    for shift, factor in ((16, _FIRST), (13, _SECOND)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    mixture: Array = x ^ (x >> np.uint32(16))
+    return mixture
 
 
 def points(data: str, seed: int, purpose: str) -> tuple[Array, Array]:
@@ -57,12 +59,16 @@ def points(data: str, seed: int, purpose: str) -> tuple[Array, Array]:
         u, v, second = float(along[i]), float(across[i]), i % 2 == 1
         if data == "moons":
             angle = math.pi * u
-            x[i], y[i] = (0.5 - math.cos(angle), 0.3 - math.sin(angle)) if second else (math.cos(angle) - 0.5, math.sin(angle) - 0.3)
+            x[i], y[i] = (
+                (0.5 - math.cos(angle), 0.3 - math.sin(angle))
+                if second
+                else (math.cos(angle) - 0.5, math.sin(angle) - 0.3)
+            )
         elif data == "circles":
             radius = 1.25 if second else 0.55
             x[i], y[i] = radius * math.cos(2.0 * math.pi * u), radius * math.sin(2.0 * math.pi * u)
         elif data == "xor":
-            left = 0.5 <= u
+            left = u >= 0.5
             x[i] = (2.0 * u - 1.0) * 1.4
             y[i] = (0.1 + 1.3 * v) * (1.0 if left != second else -1.0)
         else:

@@ -27,7 +27,9 @@ def packed(programs: Mapping[str, Iterable[Program]]) -> dict[str, Any]:
             "inputs": [place(part) for part in document["inputs"]],
             "states": [place({**part, "value": None}) for part in document["states"]],
             "constants": [place(part) for part in document["constants"]],
-            "steps": [[place([name, params, shape, dtype]), *args] for name, args, params, shape, dtype, *_ in document["steps"]],
+            "steps": [
+                [place([name, params, shape, dtype]), *args] for name, args, params, shape, dtype, *_ in document["steps"]
+            ],
             **{key: document[key] for key in ("schema", "outputs", "writes", "n", "free", "smallest_n")},
         }  # fmt: skip
 

@@ -31,7 +31,7 @@ class Training:
     """One network on its way.
 
     Args:
-        setting: of the training.
+        setting: what is trained, and on what.
         bn: whether the network has Batch Normalization.
         recorded: run a recorded, simplified program, as the page does, or the function itself.
 

@@ -34,20 +34,21 @@ const page = (() => {
 
   // -- sentences ----------------------------------------------------------------------------------------------------------------
 
-  const percent = (share) => `${Math.round(100 * share)} %`;
+  const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
   const seconds = (ms) => (ms < 100 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`);
   const named = (arm) => make("b", { className: arm, textContent: NAMES[arm] });
-  const reached = ({ good }) => `${good.step} steps and ${seconds(good.milliseconds)}`;
+  const one = (arm, the = "the") => (arm === "bn" ? [`${the} one `, named(arm)] : [`${the} `, named(arm), " one"]);
+  const within = ({ good }) => `${good.step} steps (${seconds(good.milliseconds)})`;
   function sentence() { // what can be said by now, in parts
     const [plain, bn] = run.networks;
     if (!run.steps) return ["Two networks learn to tell two classes apart: a ", named("plain"), " one and one ", named("bn"), ". They start with the same weights and see the same batches. Press Train."];
     const lost = run.networks.find((each) => !Number.isFinite(each.losses.at(-1)));
     if (lost) return [`After ${run.steps} steps, the network `, named(lost.arm), " computes with infinities: the learning rate or the weights are too large for it."];
-    const said = [`After ${run.steps} step${run.steps > 1 ? "s" : ""} `, named("bn"), ` has ${percent(bn.accuracies.at(-1))} of unseen points right, `, named("plain"), ` ${percent(plain.accuracies.at(-1))}. `];
+    const said = [`After ${run.steps} step${run.steps > 1 ? "s" : ""}, `, "the network ", named("bn"), ` has ${percent(bn.accuracies.at(-1))} of unseen points right, `, ...one("plain"), ` ${percent(plain.accuracies.at(-1))}. `];
     const [first, second] = run.networks.filter((each) => each.good).sort((a, b) => a.good.step - b.good.step);
     const mark = percent(GOOD);
     if (!first) said.push(`Neither has reached ${mark}. `);
-    else said.push(named(first.arm), ` took ${reached(first)} to ${mark}, `, named(second?.arm ?? ARMS.find((arm) => arm !== first.arm)), second ? ` ${reached(second)}. ` : " is not there yet. ");
+    else said.push(...one(first.arm, "The"), ` reached ${mark} in ${within(first)}, `, ...one(ARMS.find((arm) => arm !== first.arm)), second ? ` in ${within(second)}. ` : " has not. ");
     if (run.steps >= 50) said.push(`A step with BN takes ${(bn.milliseconds.at(-1) / plain.milliseconds.at(-1)).toFixed(1)} times as long.`);
     return said;
   }
@@ -55,6 +56,7 @@ const page = (() => {
 
   // -- drawing ------------------------------------------------------------------------------------------------------------------
 
+  const describe = (canvas, text) => canvas.setAttribute("aria-label", text);
   function drawCurves() {
     const [plain, bn] = run.networks;
     drawing.curves(byId("by-steps"), run.networks, (each) => each.losses.map((_, i) => i + 1), { least: 100, unit: "steps" });
@@ -62,8 +64,8 @@ const page = (() => {
     const [least, unit] = slower < 1000 ? [20, "ms"] : [1, "s"];
     drawing.curves(byId("by-time"), run.networks, (each) => (unit === "s" ? each.milliseconds.map((t) => t / 1000) : each.milliseconds), { least, unit });
     const at = (each) => `${NAMES[each.arm]} ${each.losses.length ? drawing.short(each.losses.at(-1)) : "not begun"}`;
-    byId("by-steps").ariaLabel = `Loss over ${run.steps} steps; the last batch: ${run.networks.map(at).join(", ")}`;
-    byId("by-time").ariaLabel = `The same losses by time: ${run.networks.map((each) => `${NAMES[each.arm]} computed for ${seconds(each.milliseconds.at(-1) ?? 0)}`).join(", ")}`;
+    describe(byId("by-steps"), `Loss over ${run.steps} steps; the last batch: ${run.networks.map(at).join(", ")}`);
+    describe(byId("by-time"), `The same losses by time: ${run.networks.map((each) => `${NAMES[each.arm]} computed for ${seconds(each.milliseconds.at(-1) ?? 0)}`).join(", ")}`);
   }
   function drawMaps() {
     for (const each of run.networks) {
@@ -74,7 +76,7 @@ const page = (() => {
       const dead = each.dead.flat().filter(Boolean).length;
       score.textContent = right;
       note.textContent = `of unseen points right; ${dead} of ${each.dead.flat().length} units dead`;
-      canvas.ariaLabel = `${NAMES[each.arm]}: which class it gives to each place of the plane; ${right} of unseen points right`;
+      describe(canvas, `${NAMES[each.arm]}: which class it gives to each place of the plane; ${right} of unseen points right`);
     }
   }
   function drawLayers() {
@@ -83,7 +85,11 @@ const page = (() => {
     if (shapes !== String(depth)) {
       shapes = String(depth);
       holder.style.setProperty("--layers", depth);
-      const canvas = (arm, i) => Object.assign(make("canvas", { id: `${arm}-${i}` }), { role: "img" });
+      const canvas = (arm, i) => {
+        const made = make("canvas", { id: `${arm}-${i}` });
+        made.setAttribute("role", "img");
+        return made;
+      };
       holder.replaceChildren(...Array.from({ length: depth }, (_, i) => [make("h3", { textContent: `layer ${i + 1}` }), canvas("plain", i), canvas("bn", i)]).flat());
     }
     const most = drawing.range(run.networks);
@@ -93,7 +99,7 @@ const page = (() => {
         drawing.layer(canvas, each, i, run.steps, most);
         const last = each.drift.at(-1)?.layers[i].map(drawing.short);
         const dead = each.dead[i].filter(Boolean).length;
-        canvas.ariaLabel = `${NAMES[each.arm]}, layer ${i + 1}: ${last ? `median ${last[1]}, 15th to 85th percentile ${last[0]} to ${last[2]}` : "no batch yet"}; ${dead} of ${each.dead[i].length} units dead`;
+        describe(canvas, `${NAMES[each.arm]}, layer ${i + 1}: ${last ? `median ${last[1]}, 15th to 85th percentile ${last[0]} to ${last[2]}` : "no batch yet"}; ${dead} of ${each.dead[i].length} units dead`);
       }
     }
   }
@@ -123,14 +129,12 @@ const page = (() => {
   }
   function frame(now) {
     if (!training) return;
-    owed += Math.min(now - before, 100) / 1000 * SPEEDS[byId("speed").value];
+    const passed = Math.max(0.001, Math.min(now - before, 100) / 1000);
+    owed = Math.min(owed + passed * SPEEDS[byId("speed").value], LAST);
     before = now;
     const end = performance.now() + BUDGET;
-    while (owed >= 1 && run.steps < LAST && performance.now() < end) {
-      run.advance();
-      owed -= 1;
-    }
-    owed = Math.min(owed, 1e6) % (performance.now() < end ? Infinity : 1); // what could not be done is not made up for
+    for (; owed >= 1 && run.steps < LAST && performance.now() < end; owed -= 1) run.advance();
+    if (owed >= 1) owed = 0; // what could not be done in time is not made up for
     if (run.steps >= LAST) { turn(false); return; }
     if (performance.now() - drawn > (still.matches ? 500 : MAPS)) draw();
     else if (!still.matches) drawCurves();
@@ -155,7 +159,7 @@ const page = (() => {
   }
   function tell() { // which example the setting is, and what Python measured for it
     const fits = (example) => Object.entries(example.setting).every(([name, value]) => name === "seed" || setting[name] === value);
-    byId("tries").querySelectorAll("button").forEach((button, i) => { button.ariaPressed = String(fits(examples[i])); });
+    byId("tries").querySelectorAll("button").forEach((button, i) => { button.setAttribute("aria-pressed", String(fits(examples[i]))); });
     byId("found").textContent = examples.find(fits)?.found ?? "";
   }
 
@@ -173,14 +177,14 @@ const page = (() => {
     for (const name of ["depth", "rate", "batch", "scale"]) {
       const slider = byId(name);
       slider.value = CHOICES[name].values.indexOf(setting[name]);
-      slider.ariaValueText = String(setting[name]);
+      slider.setAttribute("aria-valuetext", setting[name]);
       byId(`${name}-value`).textContent = setting[name];
     }
     byId("seed").value = setting.seed;
   }
   function readAddress() { // what of the address is a setting
     for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
-      const found = CHOICES[name]?.values.find((value) => String(value) === text);
+      const found = Object.hasOwn(CHOICES, name) ? CHOICES[name].values.find((value) => String(value) === text) : undefined;
       if (found !== undefined) setting[name] = found;
       if (name === "seed" && /^\d{1,6}$/.test(text)) setting.seed = Number(text);
     }
