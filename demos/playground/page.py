@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ SCRIPTS = ("generator", "programs", "prepared", "pair", "drawing", "page")
 NOSCRIPT = "<noscript>This page computes: it needs JavaScript. It loads nothing and sends nothing.</noscript>"
 
 
+@cache  # recording takes seconds, and gives the same programs each time
 def page() -> str:
     """The whole file, with the programs of every depth and activation in it."""
     interpreter = (files(explorer) / "browser" / "interpreter.js").read_text(encoding="utf-8")

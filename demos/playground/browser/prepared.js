@@ -8,13 +8,25 @@
 const prepared = (() => {
   const { ELEMENTWISE, POSITIONS, STORES, broadcastMap, reductionMap, count } = interpreter;
   const DOUBLE = ["float64", "number", "bool"];
-  const ARITHMETIC = ["add", "subtract", "multiply", "divide"]; // inside of the loop: a call for each element is slow
+  const ARITHMETIC = ["add", "subtract", "multiply", "divide"];
 
+  // Loops of their own for arithmetic, which is most of a program: a call for each element is slow.
+  function arithmetic(operation, values, [a, b], [am, bm], out) {
+    return () => {
+      const x = values[a].data;
+      const y = values[b].data;
+      if (operation === "add") for (let i = 0; i < out.length; i += 1) out[i] = x[am[i]] + y[bm[i]];
+      else if (operation === "subtract") for (let i = 0; i < out.length; i += 1) out[i] = x[am[i]] - y[bm[i]];
+      else if (operation === "multiply") for (let i = 0; i < out.length; i += 1) out[i] = x[am[i]] * y[bm[i]];
+      else for (let i = 0; i < out.length; i += 1) out[i] = x[am[i]] / y[bm[i]];
+    };
+  }
   function elementwise(name, values, args, shape, out) {
     const f = ELEMENTWISE[name];
-    const operation = ARITHMETIC.indexOf(name);
-    const [am, bm, cm] = args.map((i) => broadcastMap(values[i].shape, shape));
+    const maps = args.map((i) => broadcastMap(values[i].shape, shape));
+    if (ARITHMETIC.includes(name)) return arithmetic(name, values, args, maps, out);
     const [a, b, c] = args;
+    const [am, bm, cm] = maps;
     if (args.length === 1) {
       return () => {
         const x = values[a].data;
@@ -25,15 +37,13 @@ const prepared = (() => {
       return () => {
         const x = values[a].data;
         const y = values[b].data;
-        for (let i = 0; i < out.length; i += 1) {
-          const u = x[am[i]];
-          const v = y[bm[i]];
-          out[i] = operation === 0 ? u + v : operation === 1 ? u - v : operation === 2 ? u * v : operation === 3 ? u / v : f(u, v);
-        }
+        for (let i = 0; i < out.length; i += 1) out[i] = f(x[am[i]], y[bm[i]]);
       };
     }
     return () => {
-      const [x, y, z] = [values[a].data, values[b].data, values[c].data];
+      const x = values[a].data;
+      const y = values[b].data;
+      const z = values[c].data;
       for (let i = 0; i < out.length; i += 1) out[i] = f(x[am[i]], y[bm[i]], z[cm[i]]);
     };
   }
@@ -41,7 +51,8 @@ const prepared = (() => {
     const [n, k] = values[a].shape;
     const m = values[b].shape[1];
     return () => {
-      const [x, y] = [values[a].data, values[b].data];
+      const x = values[a].data;
+      const y = values[b].data;
       out.fill(0);
       for (let i = 0; i < n; i += 1) {
         for (let p = 0; p < k; p += 1) {
