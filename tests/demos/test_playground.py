@@ -80,8 +80,11 @@ def visit(chromium: Any, file: Path) -> Iterator[Callable[..., Any]]:
 
 def in_page(page: Any, setting: Setting, steps: int = STEPS) -> list[np.ndarray]:
     """The losses of the plain network, and of the one with BN."""
-    found = page.evaluate(LOSSES, [asdict(setting), steps])
-    return [np.array([float(text.replace("Infinity", "inf")) for text in losses]) for losses in found]
+    return [numbers(losses) for losses in page.evaluate(LOSSES, [asdict(setting), steps])]
+
+
+def numbers(losses: list[str]) -> np.ndarray:
+    return np.array([float(text.replace("Infinity", "inf")) for text in losses])
 
 
 def in_python(setting: Setting, bn: bool, steps: int = STEPS) -> np.ndarray:
