@@ -66,10 +66,10 @@ const drawing = (() => {
     return [1, 2, 5, 10].map((k) => k * tens).find((k) => k >= x * (1 - 1e-9));
   }
   const short = (x) => String(Number(x.toPrecision(3)));
-  function curves(canvas, networks, along, { least, unit }) { // along: what a network has on the horizontal axis
+  function curves(canvas, networks, stride, { least, unit }) { // how wide a step of a network is on the horizontal axis
     const { pen, width, height } = fresh(canvas);
     const [left, right, top, bottom] = [30, width - 62, 8, height - 36];
-    const most = reach(Math.max(least, ...networks.map((each) => along(each).at(-1) ?? 0)));
+    const most = reach(Math.max(least, ...networks.map((each) => each.losses.length && each.losses.length * stride(each))));
     const x = (v) => left + (right - left) * v / most;
     const y = (loss) => bottom + (top - bottom) * Math.min(loss, 1);
     pen.lineWidth = 1;
@@ -89,7 +89,7 @@ const drawing = (() => {
     }
     const ends = [];
     for (const each of networks) {
-      const [places, losses] = [along(each), averaged(each.losses)];
+      const [wide, losses] = [stride(each), averaged(each.losses)];
       pen.strokeStyle = colors[each.arm];
       pen.setLineDash(DASHES[each.arm]);
       pen.lineWidth = 2.5;
@@ -98,7 +98,7 @@ const drawing = (() => {
       let last = null;
       for (let i = 0; i < losses.length; i += i + every < losses.length ? every : Math.max(1, losses.length - 1 - i)) {
         if (!Number.isFinite(losses[i])) break;
-        last = [x(places[i]), y(losses[i])];
+        last = [x((i + 1) * wide), y(losses[i])];
         pen.lineTo(...last);
       }
       pen.stroke();

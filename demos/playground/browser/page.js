@@ -1,7 +1,7 @@
 "use strict";
 // The page: settings, buttons and keys, sentences, the clock of the training, and the address that leads back here.
 const page = (() => {
-  const { ARMS, EVERY, GOOD } = pair;
+  const { ARMS, GOOD } = pair;
   const { NAMES } = drawing;
   const CHOICES = {
     data: { values: ["moons", "circles", "xor", "spiral"] },
@@ -38,18 +38,18 @@ const page = (() => {
   const seconds = (ms) => (ms < 100 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`);
   const named = (arm) => make("b", { className: arm, textContent: NAMES[arm] });
   const one = (arm, the = "the") => (arm === "bn" ? [`${the} one `, named(arm)] : [`${the} `, named(arm), " one"]);
-  const within = ({ good }) => `${good.step} steps (${seconds(good.milliseconds)})`;
+  const within = (each) => `${each.good} steps (${seconds(each.good * each.cost)})`;
   function sentence() { // what can be said by now, in parts
     const [plain, bn] = run.networks;
     if (!run.steps) return ["Two networks learn to tell two classes apart: a ", named("plain"), " one and one ", named("bn"), ". They start with the same weights and see the same batches. Press Train."];
     const lost = run.networks.find((each) => !Number.isFinite(each.losses.at(-1)));
     if (lost) return [`After ${run.steps} steps, the network `, named(lost.arm), " computes with infinities: the learning rate or the weights are too large for it."];
     const said = [`After ${run.steps} step${run.steps > 1 ? "s" : ""}, `, "the network ", named("bn"), ` has ${percent(bn.accuracies.at(-1))} of unseen points right, `, ...one("plain"), ` ${percent(plain.accuracies.at(-1))}. `];
-    const [first, second] = run.networks.filter((each) => each.good).sort((a, b) => a.good.step - b.good.step);
+    const [first, second] = run.networks.filter((each) => each.good !== null).sort((a, b) => a.good - b.good);
     const mark = percent(GOOD);
     if (!first) said.push(`Neither has reached ${mark}. `);
     else said.push(...one(first.arm, "The"), ` reached ${mark} in ${within(first)}, `, ...one(ARMS.find((arm) => arm !== first.arm)), second ? ` in ${within(second)}. ` : " has not. ");
-    if (run.steps >= 50) said.push(`A step with BN takes ${(bn.milliseconds.at(-1) / plain.milliseconds.at(-1)).toFixed(1)} times as long.`);
+    said.push(`A step with BN takes ${(bn.cost / plain.cost).toFixed(1)} times as long.`);
     return said;
   }
   const announce = () => { byId("live").textContent = byId("say").textContent; };
@@ -58,14 +58,13 @@ const page = (() => {
 
   const describe = (canvas, text) => canvas.setAttribute("aria-label", text);
   function drawCurves() {
-    const [plain, bn] = run.networks;
-    drawing.curves(byId("by-steps"), run.networks, (each) => each.losses.map((_, i) => i + 1), { least: 100, unit: "steps" });
-    const slower = Math.max(plain.milliseconds.at(-1) ?? 0, bn.milliseconds.at(-1) ?? 0);
-    const [least, unit] = slower < 1000 ? [20, "ms"] : [1, "s"];
-    drawing.curves(byId("by-time"), run.networks, (each) => (unit === "s" ? each.milliseconds.map((t) => t / 1000) : each.milliseconds), { least, unit });
+    drawing.curves(byId("by-steps"), run.networks, () => 1, { least: 100, unit: "steps" });
+    const slower = run.steps && run.steps * Math.max(...run.networks.map((each) => each.cost));
+    const [least, unit, size] = slower < 1000 ? [20, "ms", 1] : [1, "s", 1000];
+    drawing.curves(byId("by-time"), run.networks, (each) => each.cost / size, { least, unit });
     const at = (each) => `${NAMES[each.arm]} ${each.losses.length ? drawing.short(each.losses.at(-1)) : "not begun"}`;
     describe(byId("by-steps"), `Loss over ${run.steps} steps; the last batch: ${run.networks.map(at).join(", ")}`);
-    describe(byId("by-time"), `The same losses by time: ${run.networks.map((each) => `${NAMES[each.arm]} computed for ${seconds(each.milliseconds.at(-1) ?? 0)}`).join(", ")}`);
+    describe(byId("by-time"), `The same losses by time: ${run.networks.map((each) => `${NAMES[each.arm]} ${seconds(run.steps && run.steps * each.cost)}`).join(", ")}`);
   }
   function drawMaps() {
     for (const each of run.networks) {
