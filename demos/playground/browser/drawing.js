@@ -121,9 +121,9 @@ const drawing = (() => {
   // -- what comes into a layer ------------------------------------------------------------------------------------------------
 
   const RANGES = [2, 3, 5, 10, 20, 50, 100, 1000, 1e4, 1e6];
-  function range(networks) { // one for all layers, both networks and all steps
-    let most = 0;
-    for (const { drift } of networks) for (const { layers } of drift) for (const found of layers) for (const v of found) if (Math.abs(v) > most) most = Math.abs(v);
+  function range(networks) { // one for all layers and both networks; a few outliers may reach beyond
+    const found = Float64Array.from(networks.flatMap(({ drift }) => drift.flatMap(({ layers }) => layers.flat()))).map(Math.abs).sort();
+    const most = found.length ? found[Math.floor(0.95 * (found.length - 1))] : 0;
     return RANGES.find((r) => r >= most) ?? RANGES.at(-1);
   }
   function layer(canvas, each, index, steps, most) {
