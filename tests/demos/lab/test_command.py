@@ -48,7 +48,9 @@ def test_one_demo_prints_its_findings_and_writes_its_files(tmp_path, capsys):
 def test_all_demos_write_results_and_report(tmp_path, capsys):
     assert every.main(["--out", str(tmp_path)]) == 0
     assert "open it in a browser" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "fake", "parts"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.json", "report.html", "playground.html", "fake", "parts",
+    }  # fmt: skip
     report = (tmp_path / "report.html").read_bytes()
     calls = list(fake.calls)
     assert every.main(["--out", str(tmp_path / "again"), "--again", str(tmp_path / "results.json")]) == 0
