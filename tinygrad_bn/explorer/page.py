@@ -140,8 +140,8 @@ class Page:
         return (
             "<style>.tinygrad-bn-as-text { display: none; }</style>"
             f'<iframe title="{title}" srcdoc="{source}" style="{style}" sandbox="allow-scripts"></iframe>'
-            f'<div class="tinygrad-bn-as-text"><p><b>{title}</b>, as text: the page that computes is shown where the notebook is '
-            f"trusted, or after its cell has been run.</p><pre>{escape(self.text)}</pre></div>"
+            f'<div class="tinygrad-bn-as-text"><p><b>{title}</b>, as text: the page that computes is shown where the notebook '
+            f"is trusted, or after its cell has been run.</p><pre>{escape(self.text)}</pre></div>"
         )
 
 
