@@ -26,10 +26,10 @@ CORES ?= auto
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo report test lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
+.PHONY: help demo report test oldest lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo 'With another Python: make test PYTHON=python3.12'
 	@echo 'With options:        make demo ARGS="--only bn_activity --seeds 8"; make bench ARGS=--quick'
 
@@ -40,9 +40,18 @@ demo: $(DEMO)  ## run all demos and write out/report.html; FULL=1: the sizes of 
 report: $(DEMO)  ## write out/report.html from kept results, in seconds: make report FROM=docs/measured/results.json
 	@$(RUN) -m demos --again $(or $(FROM),$(wildcard out/results.json),docs/measured/results.json) $(ARGS)
 
-test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
+test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches; some: make test ARGS=tests/optim
+ifdef ARGS
+	@$(RUN) -m pytest $(ARGS)
+else
 	@$(RUN) -m pytest -n $(CORES) --cov --cov-report=
 	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
+endif
+
+oldest:  ## all tests with the oldest versions that pyproject.toml allows: make oldest PYTHON=python3.10
+	@"$(PYTHON)" -m venv .venv-oldest && .venv-oldest/bin/python -m pip install -q uv
+	@.venv-oldest/bin/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[test]'
+	@.venv-oldest/bin/python -m pytest -n $(CORES)
 
 lint: $(DEV)  ## style and mistakes (ruff)
 	@$(RUN) -m ruff check .
@@ -92,7 +101,7 @@ pins:  ## write constraints.txt anew, with the newest versions that fit pyprojec
 
 clean:  ## remove the environment, results and caches
 	@[ ! -e $(VENV)/made-by-make ] || rm -rf $(VENV)
-	@rm -rf out build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv-oldest out build dist htmlcov .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	@find tinygrad_bn demos tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- the environment ----------------------------------------------------------------------------------------------------

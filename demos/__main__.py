@@ -16,6 +16,7 @@ from .lab.show import plots
 from .lab.show.blocks import Verdict
 from .lab.show.page import page
 from .lab.show.terminal import verdict_text
+from .playground import page as playground
 
 NAMES = (
     "worked_example",
@@ -42,7 +43,7 @@ def run_all(argv: Sequence[str] | None) -> int:
     """Measure everything, or read it again, then write the results and the report."""
     parser = argparse.ArgumentParser(
         prog="python -m demos", allow_abbrev=False,
-        description="Run all demos and write DIR/results.json and the report DIR/report.html.",
+        description="Run all demos and write DIR/results.json, DIR/playground.html and the report DIR/report.html.",
     )  # fmt: skip
     add_options(parser, 2, "each demo's own")
     parser.add_argument(
@@ -82,6 +83,7 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> None:
         print(plots.MISSING)
     print(f"wrote {written}: everything that was measured", flush=True)
     html = page(content, blocks, folder)
+    print(f"wrote {playground.write(folder / 'playground.html')}: two networks to train in the browser", flush=True)
     path = write_whole(folder / "report.html", lambda file: file.write_text(html, encoding="utf-8"))
     print(f"wrote {path}: the report; open it in a browser")
 

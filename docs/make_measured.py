@@ -8,7 +8,8 @@ A page marks where measurements go::
 
 The first word is the demo; then comes ``table NAME``, ``plot NAME``, ``drawing NAME`` or ``verdict NAME``.  ``all verdicts``
 is the table of the verdicts, ``all seeds`` how they came out in runs with other seeds, ``all environment`` what the figures
-were measured on, ``all pytorch`` how they compare with those of the same designs in PyTorch.
+were measured on, ``all pytorch`` how they compare with those of the same designs in PyTorch,
+``all full`` with those at full size, which are kept in ``docs/measured/full.json.gz``.
 
 The results that the pages show are kept in ``docs/measured/results.json``; given a file, that one is kept from now on,
 and the verdicts of all files given in ``docs/measured/verdicts.json``.
@@ -16,6 +17,7 @@ and the verdicts of all files given in ``docs/measured/verdicts.json``.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -36,6 +38,7 @@ from tinygrad_bn.files import write_whole  # noqa: E402
 RESULTS = DOCS / "measured" / "results.json"
 PYTORCH = DOCS / "measured" / "pytorch.json"
 VERDICTS = DOCS / "measured" / "verdicts.json"
+FULL = DOCS / "measured" / "full.json.gz"
 IMAGES = DOCS / "images" / "measured"
 MARK = re.compile(
     r"(?P<start><!-- measured: (?P<demo>\w+) (?P<kind>\w+)(?: (?P<name>\w+))? -->\n)(?:.*?)(?P<end><!-- end measured -->)",
@@ -71,6 +74,7 @@ class Pages:
                 "seeds": seeds,
                 "environment": self.environment,
                 "pytorch": self.pytorch,
+                "full": self.full,
             }
             return kinds[kind]()
         block = self.find(demo, kind, name)
@@ -96,6 +100,17 @@ class Pages:
         rows = [("The lecture says", "Measured", "Verdict")]
         for blocks in self.blocks.values():
             rows += [(b.claim, b.measured, outcome(b)) for b in blocks if isinstance(b, Verdict)]
+        return table(rows)
+
+    def full(self) -> str:
+        """What was measured at the sizes of the papers, beside the same at default size."""
+        rows = [("Demo", "Claim", "Default size", "Sizes of the papers")]
+        for demo, blocks in results.shown(json.loads(gzip.decompress(FULL.read_bytes()))).items():
+            usual = {block.name: block for block in self.blocks[demo] if isinstance(block, Verdict)}
+            for block in blocks:
+                if isinstance(block, Verdict):
+                    sides = (f"{each.measured}: {outcome(each)}" for each in (usual[block.name], block))
+                    rows.append((demo, block.claim, *sides))
         return table(rows)
 
     def pytorch(self) -> str:

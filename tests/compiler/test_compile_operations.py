@@ -8,6 +8,7 @@ from tests.compiler.near import near
 from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.program.bits import same_bits
 from tests.program.test_program_operations import forward, forward_and_backward
+from tinygrad_bn import ops
 from tinygrad_bn.compiler import compile
 
 BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
@@ -51,3 +52,12 @@ def test_forward_backward_and_second_order(case: Case, dtype, how):
     expected = function([tg.Tensor(x) for x in other], tg.Tensor(cotangents[1].astype(dtype)))
     got = compiled(other, cotangents[1].astype(dtype))
     same_bits(got, expected) if how == "exact" else near(got, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_answers_are_ones_and_zeros(dtype):
+    """C calls everything but 0 true; an array of NumPy's knows 1 alone."""
+    x = np.array([-np.inf, np.inf, 1.0, np.nan] * 64, dtype)
+    answers = compile(lambda x: (ops.isinf(x), ops.isfinite(x), ops.isnan(x)), backend="c")(x)
+    for answer, expected in zip(answers, (np.isinf(x), np.isfinite(x), np.isnan(x))):
+        assert np.array_equal(answer.numpy().view(np.uint8), expected.view(np.uint8))

@@ -246,8 +246,8 @@ STATE = {"rows": 10, "batch_size": 4, "shuffle": True, "drop_last": False, "seed
         (STATE | {"epoch": 1.0}, "whole numbers"),
         (STATE | {"position": "1"}, "whole numbers"),
         (STATE | {"position": True}, "whole numbers"),
-        (STATE | {"position": 4}, "outside of the epoch"),
-        (STATE | {"epoch": 0}, "outside of the epoch"),
+        (STATE | {"position": 4}, "outside the epoch"),
+        (STATE | {"epoch": 0}, "outside the epoch"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(state, message):
@@ -391,3 +391,10 @@ def test_a_probe_loses_no_place(probe, taken):
         for (a,), (b,) in zip(plain, probed, strict=True):
             assert_array_equal(a, b)
     assert plain.state_dict() == probed.state_dict()
+
+
+@pytest.mark.parametrize("setting", ["shuffle", "drop_last"])
+@pytest.mark.parametrize("wrong", ["no", 1, None, np.ones(2)], ids=str)
+def test_a_loader_takes_true_or_false_at_its_word_only(setting, wrong):
+    with pytest.raises(ArgumentError, match=f"DataLoader: {setting}"):
+        DataLoader([1, 2, 3], **{setting: wrong})

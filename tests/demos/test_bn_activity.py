@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from demos.bn_activity import DEMO
-from demos.bn_activity.measure import asked_for_mnist, experiments
+from demos.bn_activity.measure import asked_for_mnist, experiments, own
 from demos.bn_activity.measure import training as measure
 from demos.bn_activity.measure.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
 from demos.bn_activity.show import show
 from demos.bn_activity.show.findings import findings, grouped
 from demos.datasets import load_digits, load_mnist
+from demos.lab.measure import stepping
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
+from demos.lab.show import plots, texts
 from demos.lab.show.blocks import Plot, Table, Text, Verdict, outcome
 from demos.lab.show.terminal import as_text
 from demos.lab.show.wording import too_long
@@ -43,7 +44,7 @@ def train(experiment, problem, batch_norm, seeds, rates, at):
 
 def test_the_network_and_the_batches_are_the_papers():
     assert MNIST_NET.sizes == (784, 100, 100, 100, 10)
-    assert (MNIST_NET.activation, MNIST_NET.optimizer, measure.BATCH) == (nn.Sigmoid, "sgd", 60)
+    assert (MNIST_NET.activation, MNIST_NET.optimizer, MNIST_NET.batch) == (nn.Sigmoid, "sgd", 60)
 
 
 def test_each_seed_divides_the_digits_its_own_way_whatever_the_other_seeds_are(digits):
@@ -222,7 +223,10 @@ def test_the_cost_of_a_step_is_that_of_whole_steps_of_each_kind_once():
     tiny = replace(DIGITS_NET, sizes=(64, 20, 10))
     measured = measure.cost([tiny, replace(tiny, std=0.5), replace(tiny, optimizer="adam")], rounds=2)
     assert sorted(measured) == ["64 inputs, Sigmoid, adam", "64 inputs, Sigmoid, sgd"]
-    assert all(cost["bn"] > 0 and cost["plain"] > 0 and cost["ratio"] > 0 for cost in measured.values())
+    for cost in measured.values():
+        for each in (cost, cost["compiled"]):
+            assert min(each["bn"], each["plain"], each["ratio"]) > 0
+        assert cost["compiled"]["backend"] == stepping.usual()
 
 
 def test_longer_runs_belong_to_their_flags():
@@ -391,3 +395,54 @@ def test_all_pictures_can_be_drawn_whatever_was_measured():
         for block in blocks:
             if isinstance(block, Plot):
                 assert plots.render(block).startswith(b"<?xml")
+
+
+def chosen(**given):
+    return {option.name: given.get(option.name, option.default) for option in own.OPTIONS}
+
+
+def test_a_setting_of_ones_own_becomes_an_experiment():
+    deep = own.experiment(chosen(depth=8, activation="relu", rates=(0.1, 1.0), optimizer="adam", batch=20, width=50))
+    assert (deep.sizes, deep.std, deep.activation) == ((64, *[50] * 8, 10), "he", nn.ReLU)
+    assert (deep.rates, deep.optimizer, deep.batch) == ((0.1, 1.0), "adam", 20)
+    assert deep.label == "digits 8 relu layers of 50, He + Adam, batches of 20"
+    images = own.experiment(chosen(data="mnist", weights=0.1, targets=(0.8, 0.9)))
+    assert (images.sizes, images.std, images.targets) == ((784, 100, 100, 100, 10), 0.1, (0.9, 0.8))
+    assert images.label == "MNIST 3 sigmoid layers of 100, N(0, 0.1)"
+    assert own.experiment(chosen(depth=1)).label == "digits 1 sigmoid layer of 100, Xavier"
+    assert own.complaint(chosen(batch=998)).startswith("argument --batch: digits has 997 images to train on")
+    assert own.complaint(chosen(batch=997)) == own.complaint(chosen(batch=998, data="mnist")) == ""
+
+
+def test_the_batch_that_was_chosen_is_the_one_that_is_trained_on(digits, monkeypatch):
+    seen, draw = [], measure.copies.batches
+    monkeypatch.setattr(
+        measure.copies, "batches", lambda rows, size, seeds: seen.append(size) or draw(rows, size, seeds)
+    )
+    settings = Settings(2, own=chosen(width=10, steps=30, batch=17, rates=(1.0,)))
+    shown = DEMO.show({"own": own.comparison(settings, SILENT)})
+    assert seen == [17] * 4
+    assert len([block for block in shown if isinstance(block, Verdict)]) == 3  # a step's cost was not measured
+
+
+def test_mnist_has_as_many_images_as_the_option_says(mnist):
+    assert len(mnist.train) == own.IMAGES["mnist"]
+
+
+def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
+    def heads(cost):
+        blocks = show({"digits": {"comparisons": [GOOD]}, "cost": {"k": cost}})
+        (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "cpu")
+        return dict(zip(table.head, table.rows[0])) | {"caption": table.caption}
+
+    eager = {"plain": 0.001, "bn": 0.002, "ratio": 2.0}
+    assert "compiled" not in heads(eager)
+    both = heads({**eager, "compiled": {"backend": "c", "plain": 0.0005, "bn": 0.0006, "ratio": 1.2}})
+    assert (both["ratio"], both["compiled"]) == ("2.00", "1.20")
+    assert "a step with BN costs 2.0 times as much, compiled 1.2 times" in both["caption"]
+    assert both["CPU saved"] == heads(eager)["CPU saved"]  # which is at the price of eager steps
+
+
+def test_the_price_in_words():
+    assert texts.price_text([1.84, 2.2], [1.1, 1.32]) == "1.8 to 2.2 times as much, compiled 1.1 to 1.3 times"
+    assert texts.price_text([2.0], []) == "2.0 times as much"

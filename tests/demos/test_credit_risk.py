@@ -10,6 +10,7 @@ import torch
 from demos.credit_risk import DEMO, show
 from demos.credit_risk.measure import logistic, networks, scores, tables
 from demos.credit_risk.show import quality, speed
+from demos.credit_risk.show import tables as show_tables
 from demos.credit_risk.show import verdicts as rules
 from demos.credit_risk.show.tables import edge_warnings
 from demos.datasets import load_german_credit
@@ -537,3 +538,18 @@ def test_parts_of_a_run():
     default, full = (DEMO.parts_for(Settings(8, full=value)) for value in (False, True))
     assert len(full) - len(default) == sum(net.full for net in networks.NETS) > 0
     assert all(part.data for part in full)
+
+
+def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
+    measured = made_up()
+    assert "compiled" not in show_tables.costs_table(measured).head
+    for cost_of in measured["costs"].values():
+        cost_of["compiled"] = {
+            "backend": "c",
+            "plain": {"seconds": 1e-4, "ratio": 1.0},
+            "bn": {"seconds": 1e-4, "ratio": 1.25},
+        }
+    table = show_tables.costs_table(measured)
+    assert table.head[-1] == "compiled"
+    assert "times as much, compiled 1.2 times" in table.caption
+    assert {row[-1] for row in table.rows} == {"1.25"}

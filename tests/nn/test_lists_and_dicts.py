@@ -1,4 +1,4 @@
-"""``ModuleList`` and ``ModuleDict``: PyTorch's names, order and behaviour; what is refused; ``apply`` and forward hooks."""
+"""``ModuleList`` and ``ModuleDict``: PyTorch's names, order and behavior; what is refused; ``apply`` and forward hooks."""
 
 from __future__ import annotations
 
@@ -304,6 +304,11 @@ def test_apply_visits_each_module_once_children_first_in_pytorchs_order():
     count = []
     holder.apply(count.append)
     assert count == [shared, holder]
+
+
+def test_apply_refuses_what_is_no_function():
+    with pytest.raises(ArgumentError, match="apply calls a function"):
+        build(nn).apply(nn.init.ones_(tg.Tensor(np.ones(1))))
 
 
 def test_apply_initializes_a_tree():

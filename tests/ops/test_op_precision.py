@@ -62,7 +62,7 @@ def test_a_mean_may_be_smaller_than_its_sum() -> None:
     x = np.full(300, 500.0, HALF)
     assert ops.mean(x) == 500.0
     assert ops.std(np.array([300.0, -300.0] * 5, HALF)) == 300.0
-    assert ops.norm(np.array([3e4, 4e4], HALF)) == 5e4
+    assert ops.norm(np.array([3e4, 4e4], HALF)) == HALF(5e4)
     with np.errstate(over="ignore"):
         assert ops.sum(x) == np.inf  # 150000 is no half
 

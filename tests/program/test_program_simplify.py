@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 import tinygrad_bn as tg
+from tests.fuzz.programs import NUMPY_2, programs
 from tests.fuzz.programs import Program as Fuzzed
-from tests.fuzz.programs import programs
 from tests.fuzz.programs import run as run_fuzzed
 from tests.program.bits import flat, same_bits
 from tinygrad_bn import functional, ops, program
@@ -82,7 +82,7 @@ ALGEBRA = {
     "what is the same along the sum": (
         lambda x, r: ops.sum(ops.broadcast_to(r, (4, 3)), axis=0) * x, (X, ROW), lambda x, r: 4.0 * r * x, None,
     ),
-    "centred sums": (
+    "centered sums": (
         lambda x: ops.sum(x - ops.mean(x, axis=0, keepdims=True), axis=0) + x, (X,), lambda x: x, None,
     ),
 }  # fmt: skip
@@ -195,18 +195,22 @@ def test_random_programs(fuzzed: Fuzzed) -> None:
         not any(step.op in ("hook", "hooks", "retain_grad") for step in fuzzed.steps)
     )  # they log values, which is refused
     function, inputs = both_passes(fuzzed), fuzzed.inputs()
+    # NumPy 1 computes arrays without axes in the precision of what stands beside them, which a law may move.
+    exactly = NUMPY_2 or all(x.dtype == np.float64 for x in inputs)
     with np.errstate(all="ignore"):
         recorded = program.record(function, *inputs, free=False)
         whole = recorded.run(*inputs)
-        same_bits(whole, function(*map(tg.Tensor, inputs)))
+        if exactly:
+            same_bits(whole, function(*map(tg.Tensor, inputs)))
         exact, close = (flat(simplify(recorded, e).run(*inputs)) for e in (True, False))
         largest = max([1.0, *(float(np.abs(r).max(initial=0.0)) for r in recorded_values(recorded, inputs))])
     for name, value in flat(whole).items():
-        np.testing.assert_array_equal(exact[name], value)
+        if exactly:
+            np.testing.assert_array_equal(exact[name], value)
         if value is not None and np.isfinite(largest):
             eps = max(np.finfo(x.dtype).eps for x in inputs)
             np.testing.assert_allclose(close[name], value, rtol=0, atol=1e3 * eps * largest)
-            assert close[name].dtype == value.dtype
+            assert close[name].dtype == value.dtype or not exactly
 
 
 def recorded_values(recorded, inputs):

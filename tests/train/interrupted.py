@@ -1,6 +1,17 @@
-"""Ctrl-C at a chosen line."""
+"""Ctrl-C at a chosen line.
 
+``INTERRUPTS=500 pytest tests/train -k any_line`` tries more lines than the few of an ordinary run.
+"""
+
+import os
 import sys
+
+import numpy as np
+
+
+def some_of(lines, usual, first=1):
+    """Which lines to try, at random."""
+    return np.random.default_rng(0).integers(first, lines, int(os.environ.get("INTERRUPTS", usual))).tolist()
 
 
 def interrupted_at(line, action):

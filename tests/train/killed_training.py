@@ -14,7 +14,7 @@ from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.train import accuracy, fit, save_checkpoint
 
 
-def main(checkpoint: str, log: str, final: str, epochs: int = 30, pause: float = 0.002) -> None:
+def main(checkpoint: str, log: str, final: str, epochs: int = 30, pause: float = 0.002, compile=False) -> None:  # noqa: A002
     rng = np.random.default_rng(0)
     x = rng.standard_normal((70, 6)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(int)
@@ -28,6 +28,7 @@ def main(checkpoint: str, log: str, final: str, epochs: int = 30, pause: float =
         model, DataLoader(ArrayDataset(x, y), 8, shuffle=True, seed=3), optimizer, tg.functional.cross_entropy,
         epochs=epochs, validation=DataLoader(ArrayDataset(x, y), 35), metrics={"accuracy": accuracy}, schedule=schedule,
         schedule_each="step", clip_norm=1.0, log=log, checkpoint=checkpoint, checkpoint_every=2, resume=True,
+        compile=compile,
         callbacks=[lambda event, run: time.sleep(pause)],  # at least 0.54 s in all, however fast the machine
     )  # fmt: skip
     save_checkpoint(final, model=model, optimizer=optimizer)

@@ -1,8 +1,8 @@
-"""``python -m tests.train.kills N [SEED]``: kill -9 a training run with checkpoint and log N times, each at a random moment.
+"""``python -m tests.train.kills N [SEED] [compiled]``: kill -9 a training run with checkpoint and log N times, at any moment.
 
 A run that was killed is started again on its files until it ends; then its final weights, its optimizer and its log have to
 be those of a run that was left alone, bit for bit.  Each run is a process forked from this one, which has everything
-imported already.
+imported already.  With ``compiled``, what trains is a compiled step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILES = ("run", "log", "final")
 QUICK = {"epochs": 12, "pause": 0.001}
 
 
-def start(folder: Path) -> int:
+def start(folder: Path, compiled: bool) -> int:
     """A training run in a process of its own; its number."""
     child = os.fork()
     if child == 0:
@@ -32,7 +32,7 @@ def start(folder: Path) -> int:
         try:
             with open(folder / "stderr", "w") as file:
                 os.dup2(file.fileno(), 2)
-            train(*(str(folder / name) for name in FILES), **QUICK)
+            train(*(str(folder / name) for name in FILES), **QUICK, compile=compiled)
             code = 0
         finally:
             os._exit(code)
@@ -50,7 +50,9 @@ def ended(process: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
-def kill_many(kills: int, seed: int, say: Callable[[str], None] = lambda text: None) -> tuple[int, int]:
+def kill_many(
+    kills: int, seed: int, say: Callable[[str], None] = lambda text: None, compiled: bool = False
+) -> tuple[int, int]:
     """Kill as many times; how many runs that took, and how many kills came while a file was being written.
 
     Raises:
@@ -62,21 +64,21 @@ def kill_many(kills: int, seed: int, say: Callable[[str], None] = lambda text: N
         whole = Path(name) / "whole"
         whole.mkdir()
         began = time.monotonic()
-        assert ended(start(whole)), (whole / "stderr").read_text()
+        assert ended(start(whole, compiled)), (whole / "stderr").read_text()
         length, expected = time.monotonic() - began, left(whole)
         while done < kills:
             folder = Path(name) / str(runs)
             folder.mkdir()
             for _ in range(rng.randint(1, 12)):
                 before = set(folder.iterdir())
-                process = start(folder)
+                process = start(folder, compiled)
                 time.sleep(rng.uniform(0.0, 0.5 * length))
                 os.kill(process, signal.SIGKILL)
                 if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
                     break  # it was done before
                 done += 1
                 writing += any(path.name not in (*FILES, "stderr") for path in set(folder.iterdir()) - before)
-            assert ended(start(folder)), f"run {runs}, seed {seed}: {(folder / 'stderr').read_text()}"
+            assert ended(start(folder, compiled)), f"run {runs}, seed {seed}: {(folder / 'stderr').read_text()}"
             assert left(folder) == expected, f"run {runs}, seed {seed}: other bits than of a run left alone"
             runs += 1
             if runs % 20 == 0:
@@ -85,8 +87,9 @@ def kill_many(kills: int, seed: int, say: Callable[[str], None] = lambda text: N
 
 
 if __name__ == "__main__":
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    chosen = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)
-    runs, writing = kill_many(number, chosen, lambda text: print(text, flush=True))
+    numbers = [int(word) for word in sys.argv[1:] if word != "compiled"]
+    number = numbers[0] if numbers else 1000
+    chosen = numbers[1] if numbers[1:] else random.randrange(2**32)
+    runs, writing = kill_many(number, chosen, lambda text: print(text, flush=True), "compiled" in sys.argv)
     print(f"{number} kills, {writing} of them while a file was being written, in {runs} runs; seed {chosen}")
     print("every run ended with the bits of one that was left alone")

@@ -18,7 +18,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
-from tests.train.interrupted import interrupted_at
+from tests.train.interrupted import interrupted_at, some_of
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.errors import AnomalyError, ArgumentError, DTypeError, GraphError, ShapeError
@@ -530,8 +530,8 @@ def test_a_batch_that_is_refused_changes_nothing(make, bad):
     assert everything(network, optimizer) == steps[-1]
 
 
-@pytest.mark.parametrize("make", [optim.SGD, optim.Adam])
-def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make):
+@pytest.mark.parametrize(("make", "compiled"), [(optim.SGD, False), (optim.Adam, False), (optim.Adam, True)])
+def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make, compiled):
     def setup():
         network = with_dropout()
         return network, make(network.parameters(), lr=0.1)
@@ -541,7 +541,7 @@ def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make):
         return tensors, others
 
     def run(network, optimizer, callbacks=()):
-        trained(model=network, optimizer=optimizer, epochs=1, callbacks=callbacks)
+        trained(model=network, optimizer=optimizer, epochs=1, callbacks=callbacks, compile=compiled)
 
     parts = setup()
     whole = [state(*parts)]
@@ -549,9 +549,10 @@ def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make):
     assert len({repr(found) for found in whole}) == 7  # the start and six steps
     parts = setup()
     lines = interrupted_at(0, lambda: run(*parts))
-    for line in np.random.default_rng(0).integers(1, lines, 25):
+    late = some_of(lines, 4, first=lines * 2 // 3)  # when the step has been compiled
+    for line in late if compiled else some_of(lines, 25):
         parts = setup()
-        assert interrupted_at(int(line), partial(run, *parts)) == line
+        assert interrupted_at(line, partial(run, *parts)) == line or compiled  # what is built is not built again
         assert state(*parts) in whole, line
 
 
@@ -621,7 +622,9 @@ LOADER = loader()
         ({"checkpoint": "run", "callbacks": [BestCheckpoint("run", "loss")]}, "are one file"),
         ({"callbacks": [BestCheckpoint("no/such/run", "loss")]}, "folder does not exist"),
         ({"log": "."}, "is a folder"), ({"checkpoint": "."}, "is a folder"),
-        ({"epochs": 0}, "epochs"), ({"epochs": 2.0}, "epochs"),
+        ({"epochs": 0}, "epochs"), ({"epochs": 2.0}, "epochs"), ({"callbacks": [3]}, "callbacks are functions"),
+        ({"callbacks": print}, "callbacks are functions"), ({"callbacks": 3}, "callbacks are functions"),
+        ({"progress": "no"}, "progress"), ({"compile": "no"}, "compile"), ({"resume": 1}, "resume"),
         ({"validation": LOADER}, "cannot train and validate"),
         ({"schedule": optim.StepLR(sgd(model()), 1)}, "schedule of this optimizer"),
         ({"schedule": lambda: None}, "schedule of this optimizer"),

@@ -25,7 +25,7 @@ ROWS, FEATURES, SEED = 4, 1, 0
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was run: what it gave, and how to speak of it."""
+    """A program that was run: what it gave, and its title."""
 
     outputs: Any
     inputs: list[Any]
@@ -186,7 +186,7 @@ def _cotangent(shape: tuple[int, ...], seed: int) -> Any:
 
 
 def _batch_norm(rows: int, features: int) -> tuple[Any, list[Any], str]:
-    """The worked example [1, 2, 3, 4], and its like for other sizes."""
+    """The worked example [1, 2, 3, 4], or a batch of another size, made alike."""
     x = np.arange(1.0, rows + 1).reshape(rows, 1) * np.arange(1, features + 1)
     layer = BatchNorm1d(features, dtype=float)
 

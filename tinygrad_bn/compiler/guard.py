@@ -31,6 +31,7 @@ class Guard:
         owned = {
             id(c.place.owner): c.place.owner for c in conditions if _is_hook(c) and isinstance(c.place.owner, dict)
         }
+        owned |= {id(found): found for c in conditions if c.place.key == "__dict__" for found in [vars(c.place.owner)]}
         self._dicts = list(owned.values())  # of the modules
         self._hooks: list[Any] = []
         self._variables: list[Variable] = []
@@ -42,7 +43,7 @@ class Guard:
                 self._refuse_hook(condition)
                 if isinstance(owner, dict):
                     self._hooks.append(owner[key])
-            elif id(owner) in owned:
+            elif id(owner) in owned or key == "__dict__":
                 pass  # in the copy
             elif isinstance(owner, dict):
                 places.append((owner, key))

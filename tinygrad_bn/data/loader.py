@@ -1,4 +1,4 @@
-"""Batches in an order that can be repeated, and taken up again in the middle."""
+"""Batches in a reproducible order that can be resumed in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ class DataLoader:
         if collate_fn is not None and not callable(collate_fn):
             raise ArgumentError(explain("DataLoader: collate_fn is a function of a list of rows", got=repr(collate_fn)))
         rows = rows_of(dataset, "DataLoader")
+        for name, value in {"shuffle": shuffle, "drop_last": drop_last}.items():
+            if not isinstance(value, (bool, np.bool_)):  # a text such as "no" would count as true
+                raise ArgumentError(explain(f"DataLoader: {name}", got=repr(value), expected="True or False"))
         if rows < (batch_size if drop_last else 1):
             got = f"{rows} rows, batch_size={batch_size}, drop_last={drop_last}"
             raise ArgumentError(explain("DataLoader: not a single batch", got=got, fix="more rows, or a smaller batch"))
@@ -128,7 +131,7 @@ class DataLoader:
         if not (_is_count(seed, 0) and _is_count(epoch, 0) and _is_count(position, 0)):
             raise _other("seed, epoch and position", f"{seed!r}, {epoch!r}, {position!r}", "whole numbers >= 0")
         if position > (len(self) if epoch else 0):
-            raise _other("position is outside of the epoch", f"epoch {epoch}, {position}", f"0 to {len(self)}")
+            raise _other("position is outside the epoch", f"epoch {epoch}, {position}", f"0 to {len(self)}")
 
         def commit() -> None:
             self.seed, self.epoch, self.position = seed, epoch, position

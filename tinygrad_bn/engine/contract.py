@@ -114,4 +114,4 @@ def as_objects(value: Value) -> Array:
 def not_widened(data: Array, values: Sequence[Raw]) -> Array:
     """NumPy 1 lets a Python number widen a 0-d float32 array; undo that."""
     dtypes = [value.dtype for value in values if isinstance(value, np.ndarray)]
-    return data.astype(np.result_type(*dtypes)) if any(dtype.kind == "f" for dtype in dtypes) else data
+    return data.astype(np.result_type(*dtypes), copy=False) if any(dtype.kind == "f" for dtype in dtypes) else data

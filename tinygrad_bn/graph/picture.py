@@ -149,7 +149,7 @@ def draw(
             before it, with the operation that failed in red.
         gradient: cotangents of the outputs; with them every node shows its gradient.  See ``trace``.
         view: "tensor", one box per operation; "scalar", the same for an array of scalars; "module", with modules closed;
-            "backward", the derived backward pass beside the forward one, in paired colours; "reduced", the backward pass
+            "backward", the derived backward pass beside the forward one, in paired colors; "reduced", the backward pass
             after merging equal operations.
         module: names its parameters and buffers by their place in the module tree.
         depth: close modules and formulas nested deeper than this (1 in the module view unless given).
@@ -160,7 +160,7 @@ def draw(
         title: a heading.
         note: a sentence under it.
         rankdir: "TB" from top to bottom, "LR" from left to right.
-        legend: whether to explain colours and borders.
+        legend: whether to explain colors and borders.
         preset: "slide" for a picture of 16 to 9 with text of at least 16 pixels on a screen of 1920: what does not fit then
             is left out, shapes first, and said.  It chooses the direction itself, and needs a layout program.
 

@@ -44,7 +44,7 @@ class Module(Node):
     looks into it.
 
     What is done to a whole tree (``train``, ``state_dict``, ``apply`` ...) is done by calling the method of that name
-    on each child, so a layer that writes its own version keeps it inside of other modules.
+    on each child, so a layer that writes its own version keeps it inside other modules.
 
     Attributes:
         training: whether the module is in training mode; see ``train`` and ``eval``.
@@ -312,6 +312,9 @@ class Module(Node):
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn(module)`` once on every module, those below before the one that holds them: to initialize, say."""
+        if not callable(fn):
+            what, fix = f"{type(self).__name__}.apply calls a function on every module", "model.apply(initialize)"
+            raise ArgumentError(explain(what, got=type(fn).__name__, fix=fix))
         visit = fn if isinstance(fn, Once) else Once(fn)
         visit.entered.add(self)
         for _, child in self.named_children():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Primitive, Variable, dtype_of, gradients, no_grad
+from ..engine.contract import not_widened
 from ..engine.primitive import WEAK_SCALARS
 from ..engine.unbroadcast import conform
 from ..errors import ArgumentError, explain
@@ -83,7 +84,7 @@ def check_primitive(
         The report; it is true when nothing failed.
 
     Raises:
-        CheckError: something failed; what, where, got, expected, how to mend it.
+        CheckError: something failed; what, where, got, expected, how to fix it.
         ArgumentError: not a primitive, no sample, samples without a floating-point number, or no check of a name in
             ``skip``.
     """
@@ -343,7 +344,10 @@ def _raw_and_recorded(primitive: Primitive, samples: list[Sample], params: dict[
     rng = np.random.default_rng(seed)
     for sample, dtype in itertools.product(samples, (np.float64, np.float32)):
         leaves = leaves_of(primitive, sample, dtype)
-        data = np.array(primitive(*copies(sample, dtype), **params))
+        given = copies(sample, dtype)
+        data = np.array(primitive(*given, **params))
+        if data.dtype == np.float64 and not WEAK_SCALARS:
+            data = not_widened(data, given)
         out = primitive(*leaves, **params)
         if not np.array_equal(out.numpy(), data, equal_nan=True):
             fix = "branch on shapes and dtypes only"

@@ -19,6 +19,7 @@ from ..data import DataLoader
 from ..engine import Variable, no_grad
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
+from ..functional.settings import flag
 from ..nn import Module
 from ..optim import Optimizer, PerParameter, Schedule, clip_grad_norm_
 from ..parallel import all_reduce, backward, broadcast_parameters, rank, size, world
@@ -168,7 +169,9 @@ def fit(
         FileError: a file that cannot be written.
         KeyboardInterrupt: see above.
     """
-    callbacks, metrics = list(callbacks), _metrics(metrics)
+    for name, value in {"resume": resume, "progress": progress, "compile": compile}.items():
+        flag("fit", name, value)
+    callbacks, metrics = _callbacks(callbacks), _metrics(metrics)
     _check(model, loader, optimizer, loss, epochs, validation, metrics, schedule, schedule_each, clip_norm)
     if compile and size() > 1:
         what = "fit: several ranks agree on each loss before they go on, which is no part of a program"
@@ -402,6 +405,15 @@ def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metr
 
 
 # -- before the first step --------------------------------------------------------------------------------------------------
+
+
+def _callbacks(callbacks: Any) -> list[Callback]:
+    given = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in given:
+        if not callable(callback) or not isinstance(callbacks, Iterable):
+            what, fix = "fit: callbacks are functions of an event and the run", "callbacks=[function]"
+            raise ArgumentError(explain(what, got=type(callback).__name__, fix=fix))
+    return given
 
 
 def _metrics(metrics: Any) -> dict[str, Metric]:

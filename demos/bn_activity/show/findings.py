@@ -43,11 +43,11 @@ class Finding:
 
     Attributes:
         data: what was measured, see ``training.compare``.
-        seconds: CPU seconds of a step by arm, and BN's ``ratio``; ``None`` if not measured.
+        seconds: CPU seconds of a step by arm, and BN's ``ratio``, eager and ``compiled``; ``None`` if not measured.
     """
 
     data: Mapping[str, Any]
-    seconds: Mapping[str, float] | None
+    seconds: Mapping[str, Any] | None
 
     @property
     def label(self) -> str:

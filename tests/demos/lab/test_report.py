@@ -29,7 +29,7 @@ def test_nothing_a_demo_says_becomes_markup_and_nothing_is_loaded(report):
     assert len(sources) == 2
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     links = set(re.findall(r'href="([^"]+)"', html))
-    assert links == {"results.json", "#fake", "data:,", "fake/graph.svg", "fake/more.html"}
+    assert links == {"results.json", "playground.html", "#fake", "data:,", "fake/graph.svg", "fake/more.html"}
 
 
 def test_the_links_lead_somewhere(report):
