@@ -216,6 +216,10 @@ def test_states_changed_between_calls(how):
         assert np.array_equal(gradient.data, gradient_copy)
         with pytest.raises(tg.errors.MutationError):
             graph.backward()
+        alone = (weight * weight).sum()  # nobody else holds the array, so it is written in place
+        go()
+        with pytest.raises(tg.errors.MutationError):
+            alone.backward()
         weight.data = weight.data * 0.5
         go()
         before = {name: np.array(value) for name, value in model.state_dict().items()}

@@ -358,6 +358,17 @@ def test_mixed_dtypes_are_promoted_as_numpy_does(kind):
             agree(got, expected, 1e-6)
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("function", [ops.argmax, ops.argmin], ids=["argmax", "argmin"])
+def test_positions_along_every_axis(function, axis, keepdims):
+    x = numbers((3, 4, 5), 0, np.float32)
+    model = to_model(lambda x: function(x, axis=axis, keepdims=keepdims), (x,))
+    for run in BOTH:
+        (got,) = run(model, {"x": x}).values()
+        agree(got, function(x, axis=axis, keepdims=keepdims), 0)
+
+
 # -- the file -----------------------------------------------------------------------------------------------------------
 
 

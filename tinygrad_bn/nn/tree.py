@@ -34,12 +34,13 @@ def below(module: Module, walk: str) -> Iterator[list[tuple[str, Module]]]:
     the middle of refers back to a module around it, and is left out.
     """
     refuse_hidden(module, module.__dict__)
-    inside = _walking.get() | {(walk, id(module))}
-    token = _walking.set(inside)
-    try:
+    before = _walking.get()
+    inside = before | {(walk, id(module))}
+    try:  # all of it, for a walk that was left by Ctrl-C must not hide modules from later ones
+        _walking.set(inside)
         yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
     finally:
-        _walking.reset(token)
+        _walking.set(before)
 
 
 def joined(path: str, name: str) -> str:
