@@ -122,7 +122,7 @@ const drawing = (() => {
 
   const RANGES = [2, 3, 5, 10, 20, 50, 100, 1000, 1e4, 1e6];
   function range(networks) { // one for all layers and both networks; a few outliers may reach beyond
-    const found = Float64Array.from(networks.flatMap(({ drift }) => drift.flatMap(({ layers }) => layers.flat()))).map(Math.abs).sort();
+    const found = Float64Array.from(networks.flatMap(({ drift }) => drift.flatMap(({ layers }) => layers.flat()))).filter(Number.isFinite).map(Math.abs).sort();
     const most = found.length ? found[Math.floor(0.95 * (found.length - 1))] : 0;
     return RANGES.find((r) => r >= most) ?? RANGES.at(-1);
   }
