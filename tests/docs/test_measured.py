@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from demos.__main__ import NAMES
+from demos.lab import results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,9 +70,11 @@ def test_the_results_are_of_a_default_run_of_all_demos(writer):
     assert all(entry["command"] == f"python -m demos.{entry['name']}" for entry in entries)
 
 
-def test_three_sets_of_seeds_give_the_same_verdicts(made, writer):
+def test_several_sets_of_seeds_give_the_same_verdicts(made, writer):
     runs = json.loads(made.VERDICTS.read_text("utf-8"))
-    assert len({run["seed"] for run in runs}) == len(runs) >= 3
+    assert len({run["seed"] for run in runs}) == len(runs) >= 2
     assert len(runs[0]["outcomes"]) >= 20
     assert all(run["outcomes"] == runs[0]["outcomes"] for run in runs)
     assert runs[0] == made.outcomes(writer.content)
+    others = list(made.kept())[1:]  # by the rules as they are now
+    assert runs[1:] == [made.outcomes(results.judged(content, results.shown(content))) for content in others]
