@@ -14,6 +14,7 @@ DEMO  := $(BASE)-demos
 TEST  := $(BASE)-test
 DEV   := $(BASE)-dev
 BENCH := $(BASE)-bench
+SITE  := $(BASE)-site
 
 # Small matrices: more than one thread makes them slower.
 export OMP_NUM_THREADS ?= 1
@@ -25,7 +26,7 @@ CORES ?= auto
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo report test lint types docs fuzz ranks mutants reference notebooks figures bench clean
+.PHONY: help demo report test lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -53,6 +54,15 @@ types: $(DEV)  ## static types (mypy, strict)
 docs: $(TEST)  ## run every example of the documentation
 	@$(RUN) -m pytest tests/docs
 
+site: $(SITE)  ## write the documentation as a site, with search and reference, to out/site
+	@$(RUN) docs/make_site.py
+
+visit: $(TEST)  ## open pages of out/site in Chromium, as a phone and as a desktop, light and dark
+	@$(RUN) -m pytest tests/docs/visit_site.py
+
+package: $(DEV)  ## build wheel and sdist into out/dist, install each into an empty environment, and use it
+	@$(RUN) -m tests.package
+
 fuzz: $(TEST)  ## random programs against PyTorch, and compiled: make fuzz N=20000
 	@$(RUN) -m tests.fuzz $(or $(N),10000) $(SEED)
 	@$(RUN) -m tests.compiler.fuzzed $(or $(N),10000) $(SEED)
@@ -63,9 +73,6 @@ ranks: $(TEST)  ## random networks with Batch Normalization on 3 processes, agai
 mutants: $(TEST)  ## plant faults one by one and see which test notices; about ten minutes
 	@$(RUN) -m tests.mutants
 
-reference: $(TEST)  ## write docs/reference.md from the docstrings
-	@$(RUN) docs/make_reference.py
-
 notebooks: $(TEST)  ## run the notebooks and keep what they show
 	@$(RUN) docs/make_notebooks.py
 
@@ -74,6 +81,14 @@ figures: $(TEST)  ## fill the measurements in the documentation: make figures FR
 
 bench: $(BENCH)  ## speed and memory, eager and compiled, against PyTorch, JAX, autograd and micrograd
 	@$(RUN) -m tests.benchmarks $(ARGS)
+
+pins: PINS := $(VENV)-pins
+pins:  ## write constraints.txt anew, with the newest versions that fit pyproject.toml
+	@rm -rf $(PINS) && "$(PYTHON)" -m venv $(PINS)
+	@$(PINS)/bin/python -m pip install -q --disable-pip-version-check -U pip setuptools
+	@$(PINS)/bin/python -m pip install -q --no-build-isolation -e '.[all]' --group bench --group dev
+	@$(PINS)/bin/python -m tests.pins >constraints.tmp && mv constraints.tmp constraints.txt
+	@rm -rf $(PINS)
 
 clean:  ## remove the environment, results and caches
 	@[ ! -e $(VENV)/made-by-make ] || rm -rf $(VENV)
@@ -95,26 +110,33 @@ $(BASE):
 	@echo 'Making $(VENV) with Python $(VERSION) ...'
 	@rm -rf $(VENV) && mkdir -p $(VENV) && touch $(VENV)/made-by-make
 	@"$(PYTHON)" -m venv $(VENV)
+	@# The pip that comes with Python may be too old to know dependency groups.
+	@$(RUN) -m pip install --disable-pip-version-check -c constraints.txt 'pip>=25.1' 'setuptools>=77' >$(VENV)/pip.log 2>&1 || { \
+	  cat $(VENV)/pip.log; echo 'pip could not bring itself up to date; its output is above.'; exit 1; } >&2
 	@touch $@
 
-comma := ,
-# $(call install,extras): quiet unless it fails.
-install = echo 'Installing $(1) ...'; \
-  $(RUN) -m pip install --disable-pip-version-check -e '.[$(1)]' >$(VENV)/pip.log 2>&1 || { \
-  cat $(VENV)/pip.log; echo 'pip could not install $(1); its output is above.'; exit 1; } >&2
+# $(call install,what,for what): quiet unless it fails.  Versions are those of constraints.txt, so that they change with it alone.
+install = echo 'Installing what is needed for $(2) ...'; \
+  $(RUN) -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt \
+    $(1) >$(VENV)/pip.log 2>&1 || { \
+  cat $(VENV)/pip.log; echo 'pip could not install what is needed for $(2); its output is above.'; exit 1; } >&2
 
-$(DEMO): pyproject.toml $(BASE)
-	@$(call install,demos)
+$(DEMO): pyproject.toml constraints.txt $(BASE)
+	@$(call install,-e '.[demos]',demos)
 	@touch $@
 
-$(TEST): pyproject.toml $(BASE)
-	@$(call install,test)
+$(TEST): pyproject.toml constraints.txt $(BASE)
+	@$(call install,-e '.[all]' --group test,tests)
 	@touch $@
 
-$(DEV): pyproject.toml $(BASE)
-	@$(call install,dev)
+$(SITE): pyproject.toml constraints.txt $(BASE)
+	@$(call install,-e '.[demos]' --group docs,the site)
 	@touch $@
 
-$(BENCH): pyproject.toml $(BASE)
-	@$(call install,test$(comma)bench)
+$(DEV): pyproject.toml constraints.txt $(BASE)
+	@$(call install,-e . --group dev,lint and types)
+	@touch $@
+
+$(BENCH): pyproject.toml constraints.txt $(BASE)
+	@$(call install,-e '.[all]' --group bench,benchmarks)
 	@touch $@

@@ -312,6 +312,7 @@ def test_primitives_are_where_the_page_says() -> None:
         ("parallel.collectives", "broadcast"),
         ("parallel.collectives", "all_gather"),
         ("parallel.collectives", "reduce_scatter"),
+        ("exercises.unbroadcast", "stretch"),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import shutil
 import subprocess
 import sys
 import weakref
@@ -16,6 +17,7 @@ import pytest
 from benchmarks import (
     bn_layer,
     compile_cost,
+    earlier,
     growth,
     overhead,
     peers,
@@ -41,6 +43,20 @@ Patch = pytest.MonkeyPatch
 
 def same(times: float = 1.0, **numbers: Any) -> Contestant:
     return Contestant("x", lambda: {"time": times}, lambda: numbers)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="no revision to compare with")
+def test_an_earlier_version_runs_beside_this_one() -> None:
+    for table in earlier.run(True, "HEAD"):
+        goals = [row.goal for row in table.rows if row.phase == "whole step"]
+        assert goals == [None, earlier.AT_MOST]
+        assert "tinygrad_bn_earlier" in sys.modules
+        assert sys.modules["tinygrad_bn_earlier"].Tensor is not Tensor
+
+
+def test_an_unknown_revision_is_told() -> None:
+    with pytest.raises(SystemExit, match=r"--earlier --nonsense: "):
+        earlier.run(True, "--nonsense")
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -63,21 +63,28 @@ def test_what_is_written_is_green_and_can_fail(tmp_path: Path, capsys: pytest.Ca
     assert "hard_sign = Primitive(" in (package / "hard_sign.py").read_text()
     new("layer", "BrokenLayer", "--dir", tmp_path)
     new("primitive", "broken_rule", "--dir", tmp_path)
+    new("stateful", "BrokenState", "--dir", tmp_path)
+    new("stateful", "RunningScale", "--dir", tmp_path)
     for name, right, wrong in (
         ("broken_layer.py", "self.weight * x", "self.weight.data * x"),
         ("broken_rule.py", "** 1.5", "** 1.4"),
+        (
+            "broken_state.py",
+            'self.register_buffer("running_square", np.ones(features, dtype))',
+            "self.running_square = np.ones(features, dtype)",
+        ),
     ):
         text = (tmp_path / name).read_text()
         assert text.count(right) == 1
         (tmp_path / name).write_text(text.replace(right, wrong))
     result = pytest_in(tmp_path)
-    assert "2 failed, 10 passed" in result.stdout, result.stdout + result.stderr
+    assert "4 failed, 12 passed" in result.stdout, result.stdout + result.stderr
     for name, subject in (("test_broken_layer.py", "BrokenLayer in training"), ("test_broken_rule.py", "broken_rule")):
         assert f"FAILED {name}::test_everything_else" in result.stdout
         assert f"first derivatives: gradcheck of {subject}: " in result.stdout
 
 
-@pytest.mark.parametrize("kind", ["layer", "primitive"])
+@pytest.mark.parametrize("kind", ["layer", "stateful", "primitive"])
 def test_style_of_what_is_written(kind: str, tmp_path: Path) -> None:
     new(kind, "soft_sign", "--dir", tmp_path)
     for path in tmp_path.iterdir():
@@ -181,5 +188,5 @@ def test_templates_go_into_the_wheel() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert '"cli/templates/*.txt"' in text
     assert listing(ROOT / "tinygrad_bn" / "cli" / "templates") == [
-        "layer.txt", "primitive.txt", "test_layer.txt", "test_primitive.txt",
+        "layer.txt", "primitive.txt", "stateful.txt", "test_layer.txt", "test_primitive.txt", "test_stateful.txt",
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from ..lab.measure import copies, probe
 from ..lab.measure.arms import ARMS
 from ..lab.measure.copies import Array
 from ..lab.measure.part import Part, Progress, Settings
+from ..lab.measure.stepping import stepper
 
 BATCH = 60
 TRAINING, PROBED = slice(997), slice(400)  # of the shuffled rows; what is probed is part of what is trained on
@@ -86,6 +87,7 @@ def drift(settings: Settings, progress: Progress) -> dict[str, Any]:
     for arm, batch_norm in ARMS.items():
         model = copies.network(copies.draw_weights((64, 100, 100, 100, 10), seeds, "xavier"), nn.Sigmoid, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, rates), copies.batches(997, BATCH, seeds)
+        train_on = stepper(model, optimizer, copies.cross_entropy)
         ways = {arm: True, "bn_running": False} if batch_norm else {arm: True}
         history: dict[str, list[Array]] = {way: [] for way in ways}
         for step in progress(range(steps + 1), f"{arm}, {len(seeds)} copies"):
@@ -95,7 +97,7 @@ def drift(settings: Settings, progress: Progress) -> dict[str, Any]:
                     history[way].append(percentiles(last))
             if step < steps:
                 chosen = next(batches)
-                copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+                train_on(x[chosen], y[chosen])
         right = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT])
         for way, taken in history.items():
             result[way] = summary(np.stack(taken), len(RATES)) | {"accuracy": right.reshape(len(RATES), -1).tolist()}
@@ -144,10 +146,10 @@ def depth(settings: Settings, progress: Progress) -> dict[str, Any]:
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, nn.Sigmoid, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, rate), copies.batches(997, BATCH, seeds)
-        before = deviations(model, x)
+        train_on, before = stepper(model, optimizer, copies.cross_entropy), deviations(model, x)
         for _ in progress(range(steps), f"{arm}, {len(weights[0])} copies"):
             chosen = np.tile(next(batches), (len(STARTS), 1))
-            copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+            train_on(x[chosen], y[chosen])
         right = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT])
         result[arm] = {
             start: {key: values[i * len(seeds) : (i + 1) * len(seeds)].tolist() for key, values in
@@ -175,6 +177,7 @@ def shift(settings: Settings, progress: Progress) -> dict[str, Any]:
         for arm, batch_norm in ARMS.items():
             model = copies.network(weights, net.activation, batch_norm)
             optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
+            train_on = stepper(model, optimizer, copies.cross_entropy)
             history, losses, changes = [], [], []
             for step in progress(range(1, steps + 1), f"{name}, {arm}"):
                 chosen = next(batches)
@@ -183,7 +186,7 @@ def shift(settings: Settings, progress: Progress) -> dict[str, Any]:
                     loss, change = gradient_shift(model, optimizer, x[chosen], y[chosen], net.middle - 1)
                     losses.append(loss)
                     changes.append(change)
-                copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+                train_on(x[chosen], y[chosen])
             location, scale = drift_of(np.stack(history))
             relative, cosine = np.moveaxis(np.stack(changes), -1, 0)
             result[name][arm] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..datasets import DatasetError
 from . import results
 from .demo import Demo
+from .measure import stepping
 from .measure.part import Settings
 from .options import INTERRUPTED, whole
 from .output import OutputError, prepare, write_whole
@@ -87,6 +88,11 @@ def add_options(parser: argparse.ArgumentParser, fewest: int, seeds: str) -> Non
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="N", help="the first seed; another gives other runs (default: 0)"
     )
+    parser.add_argument(
+        "--backend", type=backend, metavar="NAME",
+        help="how training steps are made: c (compiled to C), numpy (compiled, with the bits of eager steps) or eager "
+        "(default: c where there is a C compiler, numpy elsewhere)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
     parser.add_argument(
         "--jobs", type=whole(1), default=processors(), metavar="N",
@@ -106,11 +112,20 @@ def enough(fewest: int) -> Callable[[str], int]:
     return convert
 
 
+def backend(text: str) -> str:
+    """For ``add_argument(type=...)``: a way to make training steps that there is on this machine."""
+    if text not in stepping.BACKENDS:
+        raise argparse.ArgumentTypeError(f"{' or '.join(stepping.BACKENDS)}, not {text!r}")
+    if text == "c" and stepping.usual() != "c":
+        raise argparse.ArgumentTypeError("there is no C compiler here; install gcc or clang, or say numpy")
+    return text
+
+
 def settings_of(options: argparse.Namespace, demo: Demo) -> Settings:
     """What the options ask of a demo."""
     seeds = options.seeds or demo.seeds[options.full]
     flags = frozenset(flag for flag in demo.flags if getattr(options, flag.replace("-", "_"), False))
-    return Settings(seeds, options.seed, options.full, flags)
+    return Settings(seeds, options.seed, options.full, flags, options.backend or stepping.usual())
 
 
 def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, str]]:

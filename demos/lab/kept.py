@@ -44,7 +44,8 @@ def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings, code: str)
     """Where a part's measurements are kept: the name says what they rest on, code, data, options and versions."""
     rests_on = [
         demo.name, part.name, [file.sha256 for file in part.data], code,
-        settings.seeds, settings.seed, settings.full, sorted(settings.flags), platform.python_version(), np.__version__,
+        settings.seeds, settings.seed, settings.full, sorted(settings.flags),
+        settings.backend, platform.python_version(), np.__version__,
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
     return folder / "parts" / f"{demo.name}.{part.name}.{key[:16]}.json"

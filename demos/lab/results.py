@@ -12,6 +12,7 @@ from tinygrad_bn.errors import explain
 
 from .demo import Demo
 from .kept import Finished
+from .measure import stepping
 from .measure.part import Settings
 from .output import write_whole
 from .run import environment, load
@@ -36,7 +37,9 @@ def document(runs: Sequence[tuple[Demo, Settings, Mapping[str, Finished]]]) -> d
         }
         for demo, settings, parts in runs
     ]
-    return {"schema": SCHEMA, "environment": environment(), "demos": demos}
+    backends = dict.fromkeys(settings.backend for _, settings, _ in runs)
+    steps = "; ".join(stepping.BACKENDS[name] for name in backends)
+    return {"schema": SCHEMA, "environment": {**environment(), "training steps": steps}, "demos": demos}
 
 
 Shown = Mapping[str, Sequence[Block]]  # what there is to show, by the demo's name
@@ -62,6 +65,7 @@ def command(demo: Demo, settings: Settings) -> str:
     words += ["--full"] if settings.full else []
     words += [f"--seeds {settings.seeds}"] if settings.seeds != demo.seeds[settings.full] else []
     words += [f"--seed {settings.seed}"] if settings.seed else []
+    words += [f"--backend {settings.backend}"] if settings.backend != stepping.usual() else []
     return " ".join([*words, *(f"--{flag}" for flag in sorted(settings.flags))])
 
 

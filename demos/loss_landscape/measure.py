@@ -16,6 +16,7 @@ from ..lab.measure import copies, probe
 from ..lab.measure.arms import ARMS
 from ..lab.measure.copies import Array
 from ..lab.measure.part import Part, Progress, Settings
+from ..lab.measure.stepping import stepper
 
 BATCH, TRAINING = 60, 997  # of the shuffled rows the first are trained on
 HELD_OUT = slice(1297, None)
@@ -74,13 +75,14 @@ def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, net.activation, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(TRAINING, BATCH, seeds)
+        train_on = stepper(model, optimizer, copies.cross_entropy)
         found: dict[str, list[Array]] = {key: [] for key in ("loss", "low", "high", "change", "beta")}
         for step in progress(range(1, net.steps + 1), f"{arm}, {len(seeds)} copies"):
             chosen = next(batches)
             if step in at:
                 for key, values in landscape(model, x[chosen], y[chosen], net.reach).items():
                     found[key].append(values)
-            copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+            train_on(x[chosen], y[chosen])
         result[arm] = {key: np.transpose(values).tolist() for key, values in found.items()}  # a row a seed
         result[arm]["accuracy"] = copies.accuracy(copies.predict(model, x[HELD_OUT]), y[HELD_OUT]).tolist()
         result[arm]["range"] = (np.array(result[arm]["high"]) - np.array(result[arm]["low"])).tolist()

@@ -40,10 +40,11 @@ OTHERS = (BY_HAND, FUSED, COMPOSED, HIPS)
 
 
 def contestant(name: str, work: Callable[[], tuple[Any, Any, Any, Any]], inner: int) -> Contestant:
-    """``work`` returns the output and the gradients of input, scale and shift."""
+    """``work`` returns the output and the gradients of input, scale and shift, as this library has them."""
 
     def numbers() -> Numbers:
-        return dict(zip(("y", "gradient of x", "gradient of weight", "gradient of bias"), work()))
+        found = [value.numpy() if isinstance(value, Tensor) else value for value in work()]
+        return dict(zip(("y", "gradient of x", "gradient of weight", "gradient of bias"), found))
 
     return Contestant(name, repeat(work, inner), numbers)
 
@@ -65,7 +66,7 @@ def ours(
 
     def work() -> tuple[Any, Any, Any, Any]:
         y = run(seed)
-        return y.data, *(leaf.grad.data for leaf in leaves)
+        return y, *(leaf.grad for leaf in leaves)
 
     return contestant(name, work, inner)
 

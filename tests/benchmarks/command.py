@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import bn_layer, compile_cost, conv_layer, conv_step, growth, overhead, scalar_step, training_step
+from . import bn_layer, compile_cost, conv_layer, conv_step, earlier, growth, overhead, scalar_step, training_step
 from .peers import NOT_INSTALLED
 from .report import Figures, Table
 from .timing import clock
@@ -61,9 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="one benchmark; may be repeated")
+    parser.add_argument(
+        "--earlier", metavar="REVISION", help="only this: eager against the package as git has it at a revision"
+    )
     parser.add_argument("--quick", action="store_true", help="a few small rounds, to see that it works; not to be read")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results as JSON")
     options = parser.parse_args(arguments)
+    if options.earlier is not None and options.only:
+        parser.error("--earlier is a benchmark of its own: leave --only out")
     about = machine()
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     print(f"{about['cpu']}, {about['threads']} thread, Python {about['python']}, {versions}")
@@ -72,8 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     wall, cpu = time.perf_counter(), time.process_time()
     goals: list[str] = []
-    for name in options.only or BENCHMARKS:
-        tables = BENCHMARKS[name](options.quick)
+    benchmarks = BENCHMARKS
+    if options.earlier is not None:
+        benchmarks = {"earlier": lambda quick: earlier.run(quick, options.earlier)}
+    for name in options.only or benchmarks:
+        tables = benchmarks[name](options.quick)
         for table in tables:
             print(table.as_text(), end="\n\n", flush=True)
             goals += table.verdicts()

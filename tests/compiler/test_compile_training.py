@@ -258,6 +258,45 @@ def test_outputs_and_gradients_that_are_kept_stay_as_they_are(how):
 
 
 @HOW
+def test_a_gradient_that_is_kept_while_its_leaf_has_none(how):
+    model = mlp()
+    run = compile(stepping(model, optim.SGD(model.parameters(), lr=0.1)), **BACKENDS[how])
+    data = batches((8, 4))
+    for _ in range(3):
+        run(*next(data))
+        kept = model[0].weight.grad
+        copy = kept.numpy().copy()
+        model.zero_grad()
+        run(*next(data))
+        assert kept is not model[0].weight.grad
+        assert np.array_equal(kept.numpy(), copy)
+
+
+@HOW
+def test_looking_at_values_makes_no_copies_but_keeping_them_does(how):
+    """``.data`` hands out a view that a variable keeps; what nobody else has is written into again."""
+    model = mlp()
+    run = compile(stepping(model, optim.SGD(model.parameters(), lr=0.1)), **BACKENDS[how])
+    data = batches((8, 4))
+    leaf = model[0].weight
+
+    def looked(times):
+        found = []
+        for _ in range(times):
+            run(*next(data))
+            found.append((leaf.data.ctypes.data, leaf.grad.data.ctypes.data))
+        return found
+
+    looked(2)
+    assert len(set(looked(4))) == 1
+    kept, gradient = leaf.data, leaf.grad.data
+    copies = kept.copy(), gradient.copy()
+    looked(2)
+    assert np.array_equal(kept, copies[0])
+    assert np.array_equal(gradient, copies[1])
+
+
+@HOW
 def test_an_array_that_is_its_own_result_is_not_shared(how):
     run = compile(lambda x: (x, x.T, x.reshape(-1)), **BACKENDS[how])
     x = np.arange(6.0).reshape(2, 3)

@@ -227,11 +227,13 @@ def test_unseen_rows_are_scored_by_each_copy_at_its_lowest_validation_loss(germa
         np.testing.assert_array_equal(kept[copy], tests[best[copy]][copy])
 
 
-def test_the_networks_of_the_cost_are_the_ones_that_are_trained(german):
+def test_the_networks_of_the_cost_are_the_ones_that_are_trained(german, monkeypatch):
+    made, build = [], cost.ordinary_network
+    monkeypatch.setattr(cost, "ordinary_network", lambda *given: made.append(build(*given)) or made[-1])
     x, y = german.train.x[0, :50], german.train.y[0, :50, None].astype(np.float32)
     for batch_norm in (False, True):
-        step = networks.alone(SIGMOID, batch_norm, x, y)
-        model = step.args[0]
+        step = networks.alone(SIGMOID, x, y, batch_norm, "eager")
+        model = made[-1]
         copies = networks.Training(SIGMOID, batch_norm, german, [0], [0.1]).model
         assert sum(p.size for p in model.parameters()) == sum(p.size for p in copies.parameters())
         before = [p.data.copy() for p in model.parameters()]
@@ -240,7 +242,7 @@ def test_the_networks_of_the_cost_are_the_ones_that_are_trained(german):
 
 
 def test_costs_are_measured_for_every_network_of_the_run(monkeypatch):
-    monkeypatch.setattr(cost, "step_costs", lambda steps: {name: step() for name, step in steps.items()})
+    monkeypatch.setattr(cost, "costs_of_arms", lambda alone: [alone(bn, "eager")() for bn in (False, True)])
     assert set(networks.costs(Settings(2), QUIET)) == {net.name for net in networks.NETS if not net.full}
 
 

@@ -2,131 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 import tinygrad_bn as tg
-from tests.fuzz import programs as random
-from tests.fuzz.stateful import STATEFUL
-from tests.ops.op_cases import CASES, Case
-from tests.program.bits import flat, raw
+from tests.explorer.interpreting import every_operation, gap, gaps, in_browser, random_jobs
+from tests.ops.op_cases import CASES
 from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.ops.primitives import TABLE
 from tinygrad_bn.program import Program
-from tinygrad_bn.program.written import plain
-
-RUN = """jobs => jobs.map(job => {
-  try {
-    const program = interpreter.read(JSON.parse(job.program));
-    let state = 1;
-    const random = () => { state = (state * 48271) % 2147483647; return state / 2147483647; };
-    const found = [];
-    for (const inputs of job.runs) {
-      const given = inputs.map(interpreter.decode);
-      found.push(interpreter.run(program, given, { random }));
-    }
-    found.push(program.states.map((s) => s.value).filter(Boolean));
-    return found.map((all) => all.map((x) => ({ shape: x.shape, dtype: x.dtype,
-      bytes: btoa(String.fromCharCode(...new Uint8Array(Float64Array.from(x.data).buffer))) })));
-  } catch (error) { return String(error.message); }
-})"""
 
 
 @pytest.fixture(scope="module")
 def run(chromium: Any) -> Any:
-    """Runs programs on lists of inputs: for each the outputs of each run, then the states."""
-    page = chromium.new_page()
-    page.add_script_tag(content=(files("tinygrad_bn.explorer") / "browser" / "interpreter.js").read_text("utf-8"))
-
-    def in_browser(*jobs: tuple[Program, list[list[Any]]]) -> list[Any]:
-        given = [{"program": p.to_json(), "runs": [[plain(x) for x in inputs] for inputs in runs]} for p, runs in jobs]
-        return [
-            result if isinstance(result, str) else [[_array(x) for x in part] for part in result]
-            for result in page.evaluate(RUN, given)
-        ]
-
-    yield in_browser
-    page.close()
+    with in_browser(chromium) as function:
+        yield function
 
 
-def _array(found: dict[str, Any]) -> np.ndarray:
-    numbers = np.frombuffer(base64.b64decode(found["bytes"]))
-    dtype = "float64" if found["dtype"] == "number" else found["dtype"]
-    return numbers.astype(dtype).reshape(found["shape"])
-
-
-def gap(got: np.ndarray, expected: Any, typical: float = 0.0) -> float:
-    """The largest difference, in units in the last place of the larger of the element and a hundredth of what is typical."""
-    expected = np.asarray(expected)
-    assert got.shape == expected.shape
-    assert got.dtype == expected.dtype
-    if expected.dtype.kind != "f":
-        return 0.0 if np.array_equal(got, expected) else np.inf
-    finite = np.isfinite(expected)
-    assert np.array_equal(got[~finite], expected[~finite], equal_nan=True)
-    if not finite.any():
-        return 0.0
-    a, b = got[finite].astype(float), expected[finite].astype(float)
-    scale = np.maximum(np.abs(b), max(np.abs(b).max(), typical) * 1e-2)
-    return (
-        float(np.max(np.abs(a - b) / np.maximum(scale, np.finfo(expected.dtype).tiny))) / np.finfo(expected.dtype).eps
-    )
-
-
-def both(case: Case) -> Any:
-    """A function of inputs and a cotangent: the value, the gradients, and their own gradients."""
-
-    def function(inputs: Any, cotangent: Any) -> Any:
-        leaves = [x.detach().requires_grad_() for x in inputs]
-        y = case.ours(*leaves)
-        if case.theirs is None:
-            return y, [], None
-        first = tg.grad(y, leaves, cotangent, create_graph=True)
-        total = sum(((g * g).sum() for g in first if g is not None), start=tg.Tensor(0.0))
-        return y, list(first), list(tg.grad(total, leaves)) if total.requires_grad else None
-
-    return function
-
-
-def leaves_of(tree: Any) -> list[Any]:
-    return [x for x in flat(raw(tree)).values() if x is not None]
-
-
-def check(run: Any, jobs: list[tuple[str, Program, list[list[Any]], list[list[Any]]]], most: float) -> None:
-    """Run programs in the browser; what they gave has to be within ``most`` units in the last place of what Python gave."""
-    found = run(*((p, runs) for _, p, runs, _ in jobs))
-    for (name, _, _, expected), got in zip(jobs, found):
-        assert not isinstance(got, str), f"{name}: {got}"
-        for one, other in zip(got, expected):
-            assert len(one) == len(other), name
-            typical = max(
-                (float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in map(np.asarray, other)),
-                default=0.0,
-            )
-            gaps = [gap(a, b, min(typical, 1.0)) for a, b in zip(one, other)]
-            assert max(gaps, default=0.0) <= most, f"{name}: {gaps}"
+def check(run: Any, jobs: Any, most: float) -> None:
+    """What the browser gave has to be within ``most`` units in the last place of what Python gave."""
+    assert [(name, found) for name, found in gaps(run, jobs) if not found <= most] == []
 
 
 @pytest.mark.parametrize(
     ("dtype", "most"), [(np.float64, 1e-12 / 2.3e-16), (np.float32, 100)], ids=["float64", "float32"]
 )
 def test_every_operation_forward_backward_and_second_order(run: Any, dtype: Any, most: float) -> None:
-    jobs, seen = [], set()
-    for case in CASES:
-        if case.operation is ops.uniform_like:
-            continue
-        first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
-        y = case.ours(*first)
-        cotangents = [np.random.default_rng(s).standard_normal(y.shape).astype(y.dtype) for s in (5, 6)]
-        recorded = program.record(both(case), first, cotangents[0], free=False)
-        seen |= {step.primitive.name for step in recorded.steps}
-        expected = leaves_of(recorded.run(other, cotangents[1]))
-        jobs.append((case.name, recorded, [[*other, cotangents[1]]], [expected]))
+    jobs, seen = every_operation(dtype)
     assert seen | {"uniform_like"} == set(TABLE)
     check(run, jobs, most)
 
@@ -190,26 +94,7 @@ def test_whole_numbers_and_booleans(run: Any) -> None:
 
 
 def test_random_programs(run: Any) -> None:
-    jobs: list[Any] = []
-
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(random.programs())
-    def collect(drawn: random.Program) -> None:
-        if any(step.op in STATEFUL for step in drawn.steps) or not drawn.exact:
-            return
-        inputs = [np.ascontiguousarray(x) for x in drawn.inputs()]
-
-        def function(*arrays: Any) -> Any:
-            leaves = [x.detach().requires_grad_() for x in arrays]
-            y = random.run(drawn, leaves, 0)[0]
-            return y, list(tg.grad(ops.sum(ops.sin(y)), leaves)) if y.requires_grad else []
-
-        recorded = program.record(function, *inputs, free=False)
-        jobs.append((str(drawn), recorded, [inputs], [leaves_of(recorded.run(*inputs))]))
-
-    collect()
-    assert len(jobs) > 15
-    check(run, jobs, 1e-11 / 2.3e-16)
+    check(run, random_jobs(20), 1e-11 / 2.3e-16)
 
 
 def test_a_training_step_moves_states_as_in_python(run: Any) -> None:

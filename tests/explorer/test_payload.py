@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.graph.programs import COTANGENT, batch_norm, network
-from tinygrad_bn import functional, nn, ops
+from tinygrad_bn import functional, graph, nn, ops
 from tinygrad_bn.errors import ArgumentError, ShapeError
 from tinygrad_bn.explorer import payload as payload_module
 from tinygrad_bn.explorer.examples import without_waiting
@@ -39,7 +39,7 @@ class Numbers:
             self.results = evaluate(self.program, self.given, n)
 
     def node(self, name: str) -> int:
-        return next(i for i, node in enumerate(self.content["nodes"]) if node["name"] == name)
+        return next(i for i, node in enumerate(self.content["nodes"]) if name in (node["name"], node.get("own")))
 
     def value(self, name: str) -> Any:
         return self.results[self.walk["numbers"][self.node(name)]]
@@ -100,7 +100,8 @@ def test_the_same_program_for_any_number_of_rows() -> None:
         x = tg.Tensor(np.arange(1.0, n + 1.0).reshape(n, 1), requires_grad=True, name="x")
         return functional.batch_norm(x, training=True)
 
-    content = payload(made(4), COTANGENT, lesson=Lesson(resized=lambda n: (made(n), np.ones((n, 1)))))
+    content = payload(made(4), COTANGENT, rows=(4, lambda n: (made(n), np.ones((n, 1)))))
+    assert content["fixed_rows"] == ""
     x, dy = RNG.standard_normal((7, 1)), RNG.standard_normal((7, 1))
     leaf = tg.Tensor(x, requires_grad=True)
     functional.batch_norm(leaf, training=True).backward(dy)
@@ -108,10 +109,25 @@ def test_the_same_program_for_any_number_of_rows() -> None:
     rules = [part["rule"] for step in content["walks"][0]["steps"] for part in step["parts"]]
     assert any("<mi>N</mi>" in rule for rule in rules)
     assert not any("<mn>4</mn>" in rule for rule in rules)
-    with pytest.raises(ArgumentError, match="another computation for another number of rows"):
-        payload(
-            made(4), COTANGENT, lesson=Lesson(resized=lambda n: (made(n) if n < 6 else made(n) * 2.0, np.ones((n, 1))))
-        )
+
+
+def test_rows_that_cannot_be_added_say_why() -> None:
+    def leaf(n: int) -> Any:
+        return tg.Tensor(np.arange(1.0, n + 1.0), requires_grad=True, name="x")
+
+    def two_ways(n: int) -> Any:
+        return ops.sum(leaf(n) if n < 6 else leaf(n) * 2.0)
+
+    def of_four(n: int) -> Any:
+        return ops.sum(leaf(n) * np.arange(4.0))
+
+    def drawn(n: int) -> Any:
+        return ops.sum(functional.dropout(leaf(n), 0.5, training=True))
+
+    for made, why in ((two_ways, "operations"), (of_four, "broadcast"), (drawn, "random draws")):
+        content = payload(made(4), None, rows=(4, lambda n, made=made: (made(n), None)))
+        assert why in content["fixed_rows"]
+        assert not content["walks"][0]["program"]["free"]
 
 
 def test_names_occur_once_and_are_counted_without_gaps() -> None:
@@ -119,17 +135,25 @@ def test_names_occur_once_and_are_counted_without_gaps() -> None:
     taken = tg.Tensor([1.0, 2.0], requires_grad=True, name="v2")
     y = ops.exp(x * again) * 4.0 + taken
     names = [node["name"] for node in payload(y.sum(), None)["nodes"] if node["kind"] != "number"]
-    assert names == ["x", "x_2", "v1", "v3", "v4", "v2", "v5", "v6"]
+    assert names == ["x₁", "x₂", "v1", "v3", "v4", "v2", "v5", "v6"]
 
 
-def test_symbols_of_a_lesson_and_constants_with_a_name() -> None:
+def test_values_are_called_as_in_the_pictures() -> None:
+    net, _ = network()
+    y = net(tg.Tensor(RNG.standard_normal((6, 3)).astype(np.float32), requires_grad=True, name="x")).sum()
+    labels = {node.label for node in graph.trace(y, 1.0, net).nodes if node.kind != "constant"}
+    nodes = payload(y, None, module=net)["nodes"]
+    assert labels == {node["name"] for node in nodes if node["kind"] not in ("number", "constant")}
+    assert {"μ", "γ", "x̂"} <= labels
+    assert next(node["own"] for node in nodes if node["name"] == "γ") == "1.weight"
+
+
+def test_constants_with_a_name() -> None:
     layer, y = batch_norm()
-    lesson = Lesson(symbols=["μ", "c"], names={"weight": "γ"}, constants={1e-5: "ε"})
+    lesson = Lesson(constants={1e-5: "ε"})
     nodes = {node["name"]: node for node in payload(y, COTANGENT, module=layer, lesson=lesson)["nodes"]}
-    assert nodes["μ"]["op"] == "mean"
-    assert nodes["γ"]["kind"] == "parameter"
     assert nodes["ε"]["kind"] == "constant"
-    assert nodes["bias"]["kind"] == "parameter"
+    assert nodes["γ"]["kind"] == "parameter"
 
 
 def test_invariants_name_their_values() -> None:
@@ -227,15 +251,23 @@ def test_scopes_and_lines_of_code() -> None:
     x = tg.Scalar(2.0)
     with tg.record_sites(), tg.scope("a/b"), tg.scope("</script>"):
         y = x.exp()
-    node = payload(y, None)["nodes"][1]
-    assert node["scope"] == ["a/b", "</script>"]
+    content = payload(y, None)
+    node = content["nodes"][1]
+    assert content["scopes"] == [[-1, "a/b", "a/b"], [0, "</script>", "</script>"]]
+    assert node["scope"] == 1
     assert node["code"] == "y = x.exp()"
     assert node["site"].startswith("test_payload.py:")
     assert payload(x.exp(), None)["nodes"][1]["code"] == ""
+
+
+def test_each_call_of_a_module_is_a_scope() -> None:
+    layer = nn.Linear(2, 2, dtype=float)
+    content = payload(layer(layer(np.ones((1, 2)))), np.ones((1, 2)), module=layer)
+    assert content["scopes"] == [[-1, "Linear, call 1 of 2", "Linear"], [-1, "Linear, call 2 of 2", "Linear"]]
 
 
 def test_buffers_are_told_from_parameters() -> None:
     layer = nn.BatchNorm1d(1, dtype=float)
     y = layer.eval()(tg.Tensor([[1.0], [2.0]], requires_grad=True, name="x"))
     kinds = {node["name"]: node["kind"] for node in payload(y, np.ones((2, 1)), module=layer)["nodes"]}
-    assert (kinds["running_mean"], kinds["weight"], kinds["x"]) == ("buffer", "parameter", "input")
+    assert (kinds["running_mean"], kinds["γ"], kinds["x"]) == ("buffer", "parameter", "input")

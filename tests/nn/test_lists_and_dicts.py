@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from numpy.testing import assert_allclose
 
 import tinygrad_bn as tg
+from tests.train.interrupted import interrupted_at
 from tinygrad_bn import nn
-from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError
+from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, RecordingError
+from tinygrad_bn.program import record
 
 
 def build(lib):
@@ -78,6 +81,143 @@ def test_a_list_of_modules_is_a_list():
     assert ours[1] in ours
     assert [name for name, _ in ours.named_children()] == ["0", "1", "2", "3"]
     assert len(nn.ModuleList()) == 0
+
+
+CHANGES = {
+    "append": lambda m, new, i: m.append(new()),
+    "extend": lambda m, new, i: m.extend([new(), new()]),
+    "insert": lambda m, new, i: m.insert(i % len(m), new()),
+    "set": lambda m, new, i: m.__setitem__(i, new()),
+    "del": lambda m, new, i: m.__delitem__(i),
+    "del part": lambda m, new, i: m.__delitem__(slice(None, None, 2)),
+    "pop": lambda m, new, i: m.pop(i),
+    "+=": lambda m, new, i: m.__iadd__(type(m)(new()) if type(m).__name__ == "Sequential" else [new()]),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("kind", ["Sequential", "ModuleList"])
+def test_random_changes_leave_what_pytorch_has(kind, seed):
+    def made(lib):
+        rng, numbers = np.random.default_rng(seed), iter(range(1000))
+        start = [lib.Dropout(next(numbers) / 1000) for _ in range(4)]
+        modules = lib.Sequential(*start) if kind == "Sequential" else lib.ModuleList(start)
+        for name in rng.choice([*CHANGES], 12):
+            if len(modules) > 1 or name in ("append", "extend", "+="):
+                i = int(rng.integers(-len(modules), len(modules)))
+                CHANGES[name](modules, lambda: lib.Dropout(next(numbers) / 1000), i)
+        return [(name, module.p) for name, module in modules.named_children()]
+
+    assert made(nn) == made(torch.nn)
+
+
+def test_sequentials_add_up_and_parts_can_be_added_to():
+    a, b = nn.Sequential(*dropouts(0.1, 0.2)), nn.Sequential(*dropouts(0.3, 0.4))
+    both = a + b
+    assert type(both) is nn.Sequential
+    assert [(name, m.p) for name, m in both.named_children()] == [("0", 0.1), ("1", 0.2), ("2", 0.3), ("3", 0.4)]
+    assert tags(a) == [0.1, 0.2]
+    part = both[1:3].append(nn.Dropout(0.5))  # PyTorch would write over "2" here
+    assert [(name, m.p) for name, m in part.named_children()] == [("1", 0.2), ("2", 0.3), ("3", 0.5)]
+    assert tags(part.insert(0, nn.Dropout(0.6))) == [0.6, 0.2, 0.3, 0.5]
+    assert tags(both) == [0.1, 0.2, 0.3, 0.4]
+    a += b
+    assert tags(a) == tags(both)
+    with pytest.raises(DTypeError, match="Sequential is made of modules"):
+        a.__add__([np.tanh])
+
+
+def test_a_sequential_of_names():
+    net = nn.Sequential({"first": nn.Linear(2, 3), "act": nn.Tanh(), "last": nn.Linear(3, 1)})
+    theirs = torch.nn.Sequential(OrderedDict([("first", torch.nn.Linear(2, 3)), ("act", torch.nn.Tanh()),
+                                              ("last", torch.nn.Linear(3, 1))]))  # fmt: skip
+    assert list(net.state_dict()) == list(theirs.state_dict())
+    assert net.first is net[0]
+    assert net(tg.Tensor(np.ones((1, 2), np.float32))).inputs[0].scope.path == ("Sequential", "last")
+    for names in ({"forward": nn.Tanh()}, {"a.b": nn.Tanh()}, {"": nn.Tanh()}, {1: nn.Tanh()}):
+        with pytest.raises(ArgumentError, match="cannot be a key"):
+            nn.Sequential(names)
+    with pytest.raises(DTypeError, match="at 'a'"):
+        nn.Sequential({"a": np.tanh})
+
+
+def test_a_list_that_is_added_to_in_place_stays_the_same_list():
+    net = build(nn)
+    layers = net.layers
+    layers += [nn.Linear(3, 3)]
+    assert layers is net.layers
+    assert len(net.layers) == 6
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda *m: nn.Sequential(*m), lambda *m: nn.ModuleList(m)], ids=["sequential", "list"]
+)
+def test_a_change_that_is_refused_changes_nothing(kind):
+    modules = kind(*dropouts(0.1, 0.2))
+    for misuse in (
+        lambda: modules.extend([nn.ReLU(), np.tanh]), lambda: modules.append(3), lambda: modules.insert(0, None),
+        lambda: modules.__setitem__(0, "relu"), lambda: modules.pop(5), lambda: modules.__delitem__(-3),
+        lambda: modules.__iadd__([3]), lambda: modules.extend(7),
+    ):  # fmt: skip
+        with pytest.raises((DTypeError, IndexingError)):
+            misuse()
+        assert tags(modules) == [0.1, 0.2]
+
+
+class Held(nn.Module):
+    """Modules in a list and in a dictionary, which nobody calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(2, 2), nn.Tanh()])
+        self.named = nn.ModuleDict({"a": nn.Tanh()})
+
+    def forward(self, x):
+        for layer in (*self.layers, *self.named.values()):
+            x = layer(x)
+        return x
+
+
+EXCHANGES = {
+    "append": lambda net: net.layers.append(nn.Linear(2, 2)),
+    "insert": lambda net: net.layers.insert(1, nn.Sigmoid()),
+    "set": lambda net: net.layers.__setitem__(1, nn.Sigmoid()),
+    "del": lambda net: net.layers.__delitem__(0),
+    "another list": lambda net: setattr(net, "layers", net.layers[1:]),
+    "key": lambda net: net.named.update({"b": nn.Sigmoid()}),
+    "pop": lambda net: net.named.pop("a"),
+    "clear": lambda net: net.named.clear(),
+}
+
+
+@pytest.mark.parametrize("exchange", [*EXCHANGES])
+def test_a_program_notices_that_modules_have_been_added_or_taken_out(exchange):
+    net, x = Held(), tg.Tensor(np.ones((3, 2), np.float32))
+    program, compiled = record(net, x), tg.compile(net, quiet=True)
+    assert_allclose(compiled(x).numpy(), net(x).numpy(), rtol=1e-6)
+    EXCHANGES[exchange](net)
+    assert_allclose(compiled(x).numpy(), net(x).numpy(), rtol=1e-6)
+    with pytest.raises(RecordingError, match="has changed since the recording"):
+        program.run(x)
+
+
+@pytest.mark.parametrize("exchange", [c for c in CHANGES if c != "set"])
+def test_a_program_notices_that_a_sequential_has_been_changed(exchange):
+    net, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Tanh()), tg.Tensor(np.ones((3, 2), np.float32))
+    program, compiled = record(net, x), tg.compile(net, quiet=True)
+    assert_allclose(compiled(x).numpy(), net(x).numpy(), rtol=1e-6)
+    CHANGES[exchange](net, nn.Sigmoid, 1)
+    assert_allclose(compiled(x).numpy(), net(x).numpy(), rtol=1e-6)
+    with pytest.raises(RecordingError, match="has changed since the recording"):
+        program.run(x)
+
+
+def test_ctrl_c_leaves_a_list_of_modules_whole():
+    lines = interrupted_at(0, lambda: nn.Sequential(*dropouts(0.1, 0.2, 0.3)).insert(0, nn.Dropout(0.4)))
+    for line in range(1, lines + 1):
+        modules = nn.Sequential(*dropouts(0.1, 0.2, 0.3))
+        interrupted_at(line, lambda modules=modules: modules.insert(0, nn.Dropout(0.4)))
+        assert tags(modules) in ([0.1, 0.2, 0.3], [0.4, 0.1, 0.2, 0.3])
 
 
 @pytest.mark.parametrize("index", [3, -4, 99])

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -266,6 +267,44 @@ def test_zero_grad_forgets_all():
     assert all(p.grad is not None for p in model.parameters())
     model.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("whose", ["module", "optimizer"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_that_become_zeros_are_pytorchs(whose, compiled):
+    def trained(net, sgd, tensor, made):
+        optimizer = sgd(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+        zeroing = net if whose == "module" else optimizer
+
+        def step(x):
+            zeroing.zero_grad(set_to_none=False)
+            net(x).sum().backward()
+            optimizer.step()
+
+        step = made(step)
+        for _ in range(3):
+            step(tensor(np.ones((2, 3))))
+        zeroing.zero_grad(set_to_none=False)
+        optimizer.step()  # moves on by momentum and decay
+        assert all(np.array_equal(p.grad.detach(), np.zeros(p.shape)) for p in net.parameters())
+        return [p.detach().numpy() for p in net.parameters()]
+
+    theirs = torch.nn.Linear(3, 2, dtype=torch.float64)
+    ours = nn.Linear(3, 2, dtype=np.float64)
+    ours.load_state_dict(theirs.state_dict())
+    found = trained(ours, tg.optim.SGD, tg.Tensor, partial(tg.compile, quiet=True) if compiled else lambda f: f)
+    expected = trained(theirs, torch.optim.SGD, torch.tensor, lambda f: f)
+    for mine, other in zip(found, expected):
+        assert_allclose(mine, other, rtol=1e-12)
+
+
+def test_gradients_that_are_not_there_do_not_become_zeros():
+    model = nested()
+    model.zero_grad(set_to_none=False)
+    assert all(p.grad is None for p in model.parameters())
+    for zeroing in (model, tg.optim.SGD(model.parameters(), lr=0.1)):
+        with pytest.raises(ArgumentError, match="True or False"):
+            zeroing.zero_grad(set_to_none="no")
 
 
 # -- saving and loading -----------------------------------------------------------------------------------------------

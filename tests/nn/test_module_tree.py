@@ -569,6 +569,24 @@ def test_a_counter_that_no_gradient_reaches_leaves_its_graph_behind_too():
     assert (layer.count.item(), layer.sum.numpy().tolist()) == (4, [4.0, 4.0])
 
 
+@pytest.mark.parametrize("how", ["eager", "recorded", "compiled"])
+@pytest.mark.parametrize("shape", [(3,), (1, 2), (), (2, 1), (0,)])
+def test_a_buffer_keeps_its_shape(shape, how):
+    layer = nn.BatchNorm1d(2)
+
+    def assigned(x):
+        layer.running_mean = tg.Tensor(np.zeros(shape)) + x.sum()
+        return x
+
+    run = {"eager": assigned, "recorded": lambda x: record(assigned, x), "compiled": tg.compile(assigned)}[how]
+    before = layer.running_mean
+    with pytest.raises(ShapeError, match=r"running_mean is a buffer[\s\S]*expected: shape \(2,\)"):
+        run(tg.Tensor(np.ones((3, 2))))
+    assert layer.running_mean is before
+    layer.register_buffer("running_mean", np.zeros(shape))  # on purpose
+    assert layer.running_mean.shape == shape
+
+
 def test_a_program_repeats_what_is_assigned_to_a_buffer_on_batches_of_other_lengths():
     rng = np.random.default_rng(0)
     batches = [rng.normal(3.0, 1.0, (n, 2)) for n in (4, 7, 2)]

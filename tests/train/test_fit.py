@@ -21,7 +21,7 @@ import tinygrad_bn as tg
 from tests.train.interrupted import interrupted_at
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
-from tinygrad_bn.errors import AnomalyError, ArgumentError, GraphError, ShapeError
+from tinygrad_bn.errors import AnomalyError, ArgumentError, DTypeError, GraphError, ShapeError
 from tinygrad_bn.functional import cross_entropy
 from tinygrad_bn.random import generator
 from tinygrad_bn.train import BestCheckpoint, EarlyStopping, accuracy, evaluate, fit, load_checkpoint
@@ -882,6 +882,24 @@ def test_accuracy():
             accuracy(scores, wrong)
     with pytest.raises(ShapeError, match="accuracy"):
         accuracy(np.ones((0, 2)), np.ones(0, int))
+    assert accuracy(scores, np.array([True, True, False])) == 2 / 3
+    for kind in (np.int8, np.uint8, np.int64, np.uint64):
+        assert accuracy(scores, np.array([1, 1, 0], kind)) == 2 / 3
+
+
+@pytest.mark.parametrize("wrong", [
+    np.array([1.0, 1.0, 0.0]), np.array([0.9, 1.2, 0.1]), np.array([np.nan, 1.0, 0.0]), np.array(["1", "1", "0"]),
+    np.array([1, 1, None], object), np.array([1 + 0j, 1, 0]), tg.Tensor([1.0, 0.0, 1.0]),
+])  # fmt: skip
+def test_accuracy_of_targets_that_are_no_numbers_of_classes(wrong):
+    with pytest.raises(DTypeError, match="whole ones"):
+        accuracy(np.eye(3)[:, :2], wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, -100, 2, 2**40])
+def test_accuracy_of_targets_that_no_class_has(wrong):
+    with pytest.raises(ArgumentError, match=rf"no such class[\s\S]*got: *{wrong}\n"):
+        accuracy(np.eye(3)[:, :2], np.array([0, wrong, 1]))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])

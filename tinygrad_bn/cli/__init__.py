@@ -12,7 +12,7 @@ from contextlib import suppress
 from .. import __version__
 from ..errors import TinygradError, printable
 from . import compile as compile_command
-from . import explore, export, graph, new, run
+from . import exercise, explore, export, graph, new, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     compile_command.add_to(commands)
     export.add_to(commands)
     new.add_to(commands)
+    exercise.add_to(commands)
     run.add_to(commands)
     _write_what_can_be_written()
     try:

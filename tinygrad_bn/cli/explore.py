@@ -50,6 +50,6 @@ def run(arguments: argparse.Namespace) -> None:
         path = batch_norm().save(output)
     else:
         program = load_program(arguments)
-        page = explore(program.outputs, program.gradient, module=program.module, title=program.title)
+        page = explore(program.outputs, program.gradient, module=program.module, title=program.title, rows=program.rows)
         path = page.save(output)
     print(f"wrote {path}; open it in a browser")

@@ -32,7 +32,7 @@ def find(target: str) -> Callable[..., Any]:
         is_file = name.endswith(".py") or Path(name).exists()
         what = "a file, but not what to draw in it" if is_file else "nothing to draw"
         raise ArgumentError(explain(what, got=repr(target), expected=f"bn, or {EXPECTED}"))
-    module = _module(place)
+    module = load_file(place)
     found = _named(module, name, place)
     if isinstance(found, Variable):
         return lambda: found
@@ -123,7 +123,12 @@ def _named(module: ModuleType, name: str, place: str) -> Any:
 # -- files ----------------------------------------------------------------------------------------------------------------
 
 
-def _module(place: str) -> ModuleType:
+def load_file(place: str) -> ModuleType:
+    """The module in a file, or of a dotted name, run now.
+
+    Raises:
+        ArgumentError: there is none, or it does not run.
+    """
     path = Path(place)
     if path.is_dir():
         raise ArgumentError(explain(f"{place} is a folder", expected=EXPECTED))

@@ -18,6 +18,7 @@ from ..files import write_whole
 
 EPILOG = """examples:
   tinygrad-bn new layer LayerScale           writes layer_scale.py and test_layer_scale.py
+  tinygrad-bn new stateful RunningScale      the same for a layer with running statistics
   tinygrad-bn new primitive soft_sign --dir src/ops
 
 Then: python -m pytest test_layer_scale.py.  Replace the formula by your own; the test says what is wrong with it.
@@ -36,7 +37,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", choices=("layer", "primitive"))
+    parser.add_argument("kind", choices=("layer", "stateful", "primitive"), help="stateful: a layer with buffers")
     parser.add_argument("name", help="such as LayerScale or soft_sign")
     parser.add_argument("--dir", type=Path, default=Path(), help="an existing folder (default: this one)")
     parser.set_defaults(run=run)
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not folder.is_dir():
         raise ArgumentError(explain("no such folder", got=str(folder), fix="make it first, or name another with --dir"))
     module, title = _names(arguments.name)
-    name = title if arguments.kind == "layer" else module
+    name = module if arguments.kind == "primitive" else title
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     for path in paths:
         if path.exists() or path.is_symlink():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,9 @@ class Program:
     gradient: Any
     module: Module | None
     title: str
+    rows: tuple[int, Callable[[int], tuple[Any, Any]]] | None = (
+        None  # how many, and the same for another number of them
+    )
 
 
 def add_program_options(parser: argparse.ArgumentParser, target: str) -> None:
@@ -75,15 +78,32 @@ def load_program(arguments: argparse.Namespace, on_scalars: bool = False) -> Pro
     function, inputs, title = chosen(arguments)
     names = [f"x{i}" if len(inputs) > 1 else "x" for i in range(len(inputs))]
     on = [on_scalars and x.dtype.kind == "f" for x in inputs]
-    given = [scalarize(x, name) if scalar else as_tensor(x, name) for x, name, scalar in zip(inputs, names, on)]
-    with record_sites() if arguments.sites else nullcontext():
-        outputs = variables_of(call(function, given, arguments.target), arguments.target)
+    seed = SEED if arguments.seed is None else arguments.seed
+    example = arguments.target == "bn" and arguments.seed is None and inputs[0].shape[1] == 1
+
+    def run(arrays: list[Any]) -> tuple[Any, Any]:
+        given = [scalarize(x, name) if scalar else as_tensor(x, name) for x, name, scalar in zip(arrays, names, on)]
+        with record_sites() if arguments.sites else nullcontext():
+            outputs = variables_of(call(function, given, arguments.target), arguments.target)
+        return outputs, _first_row(outputs) if example else _cotangents(outputs, seed)
+
+    outputs, gradient = run(inputs)
     if on_scalars and isinstance(outputs, list):
         outputs = np.array([*outputs, None], dtype=object)[:-1]  # the scalar view takes an array of them
     module = function if isinstance(function, Module) else None
-    seed = SEED if arguments.seed is None else arguments.seed
-    example = arguments.target == "bn" and arguments.seed is None and inputs[0].shape[1] == 1
-    return Program(outputs, inputs, _first_row(outputs) if example else _cotangents(outputs, seed), module, title)
+    return Program(outputs, inputs, gradient, module, title, _rows(inputs, run))
+
+
+def _rows(inputs: list[Any], run: Callable[[list[Any]], tuple[Any, Any]]) -> Any:
+    """How many rows the arguments have in common, and what is computed from another number of them."""
+    n = inputs[0].shape[0] if inputs and inputs[0].ndim else 0
+    if n < 2:
+        return None
+
+    def resized(m: int) -> tuple[Any, Any]:
+        return run([x[np.arange(m) % n] if x.ndim and x.shape[0] == n else x for x in inputs])
+
+    return n, resized
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[Any, list[Any], str]:

@@ -20,9 +20,8 @@ from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..random import generator
-from ..tensor import Tensor
+from ..tensor import Scalar, Tensor
 from .build import available
-from .eager import Eager, wrapped
 from .guard import Guard
 from .native import Native
 from .on_floats import OnFloats
@@ -201,7 +200,7 @@ class _Entry:
         values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
         for number, state in enumerate(simplified.states, len(raw)):
             values.append(read(state) if number in simplified.reads else None)
-        self._machine: Native | Eager | OnFloats
+        self._machine: Native | OnFloats
         drawn_from = generator()
         before = drawn_from.bit_generator.state
         try:  # the program is run once on the way
@@ -210,18 +209,17 @@ class _Entry:
                 self._machine = OnFloats(recorded, scalars)
                 self._tape = scalars.tape
             else:
-                self._machine = (Native if backend == "c" else Eager)(simplified, values)
+                self._machine = Native(simplified, values, backend == "c")
         finally:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
         del values
-        native = isinstance(self._machine, Native)  # which looks at the arrays of leaves itself
         self._read = [
             (number, state)
             for number, state in enumerate(simplified.states, len(raw))
             if number in simplified.reads
-            and not on_floats  # which looks at all of them itself
-            and not (native and state.place.key == "_data" and state.dtype != NUMBER)
+            and not on_floats  # which looks at all of them itself, as ``Native`` at the arrays of leaves
+            and not (state.place.key == "_data" and state.dtype != NUMBER)
         ]
         self._blank = [None] * len(simplified.states)
         self._recording = current_mode().recording
@@ -254,13 +252,15 @@ class _Entry:
         if self._tape is not None:
             return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
         stages = Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
-        return (*stages, Stage("grouped", self._machine.grouped)) if isinstance(self._machine, Native) else stages
+        grouped = None if isinstance(self._machine, OnFloats) else self._machine.grouped
+        return stages if grouped is None else (*stages, Stage("grouped", grouped))
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         if anomaly:  # which looks at every result, so every step is run by itself
             program = self.stages[0].program if self._simplified is None else self._simplified
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
-            return put_together(plan, iter([wrapped(leaf) for leaf in leaves]), scalars=True)
+            results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
+            return put_together(plan, iter(results), scalars=True)
         values = [*raw, *self._blank]
         for number, state in self._read:
             values[number] = state.place.owner._data if state.place.key == "_data" else read(state)

@@ -1,19 +1,36 @@
-"""The Python text around the C functions of a program: numbers into their table, and the steps that stay with NumPy."""
+"""The Python text of a run: numbers into their table, the calls of C functions, and what NumPy does.
+
+Every array that a line uses has a name: ``a3`` is the one whose address is number 3 in the table, ``v7`` the value of node 7.
+Memory does not move while a program runs, so the arrays are made before, and made anew where an address changes.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 
-from ..kinds import Array
+from ..kinds import Array, Shape
 from ..program.parts import NUMBER
 from .blas import gemm
 from .build import load
+from .lines import copying
 from .lower import GIVEN
 from .plan import Plan
+
+Layout = tuple[str, Shape, Shape, int]  # dtype, shape, strides and offset in bytes
+CALLED = methodcaller("__call__")
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> None:
+    """Call functions of C one after the other; Python handles no signal in between."""
+    deque(map(CALLED, calls), 0)
 
 
 class Driver:
@@ -27,16 +44,19 @@ class Driver:
     Attributes:
         source: the text.
         numbers: the Python numbers of a run.
-        drive: called with the raw inputs and states of a run, the arrays of the leaves, and those that leave.
+        drive: called with the raw inputs and states of a run.
     """
 
     def __init__(self, plan: Plan, table: Any, arena: Array) -> None:
         self._plan, self._low = plan, plan.low
-        self._arena = arena
+        self._table, self._arena = table, arena.ctypes.data
         self.numbers = (ctypes.c_double * max(len(plan.numbers), 1))()
-        self._space: dict[str, Any] = {"numbers": self.numbers, "copyto": np.copyto, "part": _part}
+        self._space: dict[str, Any] = {"numbers": self.numbers, "copyto": np.copyto, "do": partial, "at_once": at_once}
+        self._space["errstate"] = np.errstate
+        self._named: dict[int, dict[str, Layout]] = {}  # arrays at each place of the table
+        self._functions: dict[int, str] = {}
         products = gemm() or {}
-        given = (table, arena.ctypes.data, self.numbers, products.get("float32", 0), products.get("float64", 0))
+        given = (table, self._arena, self.numbers, products.get("float32", 0), products.get("float64", 0))
         addresses = tuple(part if isinstance(part, int) else ctypes.addressof(part) for part in given)
         lines = [
             f"numbers[{place}] = values[{self._low.nodes[node].number}]"
@@ -47,75 +67,107 @@ class Driver:
         rows = 0
         for part in plan.rows:
             if isinstance(part, int):
-                lines.append(self._call(part))
-                continue
-            function = load(plan.source, f"run{rows}").function
-            function.argtypes, function.restype = [ctypes.c_void_p] * len(addresses), ctypes.c_int
-            self._space[f"run{rows}"] = function
-            checks = [unit for unit in part if isinstance(unit, int) and self._low.nodes[unit].op == "checked_index"]
-            lines.append(f"if run{rows}{addresses}: refuse(values, held)" if checks else f"run{rows}{addresses}")
-            refusals += map(self._call, checks)
-            rows += 1
-        texts = [_function("drive(values, held, leaving)", lines)]
+                lines += self._step(part)
+            elif not plan.low.in_c:
+                lines += self._at_once(part)
+            else:
+                function = load(plan.source, f"run{rows}").function
+                function.argtypes, function.restype = [ctypes.c_void_p] * len(addresses), ctypes.c_int
+                self._space[f"run{rows}"] = function
+                checks = [u for u in part if isinstance(u, int) and self._low.nodes[u].op == "checked_index"]
+                lines.append(f"if run{rows}{addresses}: refuse(values)" if checks else f"run{rows}{addresses}")
+                refusals += [line for check in checks for line in self._step(check)]
+                rows += 1
+        if not plan.low.in_c or len(plan.rows) > 1:  # NumPy is to give no warnings
+            lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
+        texts = [_function("drive(values)", lines)]
         if refusals:  # what a check has found, said by the operation itself
-            texts.append(_function("refuse(values, held)", [*refusals, "raise AssertionError"]))
+            texts.append(_function("refuse(values)", [*refusals, "raise AssertionError"]))
         self.source = "\n".join(texts)
         exec(compile(self.source, "<compiled>", "exec"), self._space)
-        self.drive: Callable[..., None] = self._space["drive"]
+        self.drive: Callable[[list[Any]], None] = self._space["drive"]
 
-    def _call(self, number: int) -> str:
-        """A step that stays with NumPy."""
+    def bind(self, place: int, address: int) -> None:
+        """Put an address into the table, and let the arrays that the text names lie there."""
+        self._table[place] = address
+        for name, layout in self._named.get(place, {}).items():
+            self._space[name] = _array_at(address, layout)
+
+    # -- lines --------------------------------------------------------------------------------------------------------------
+
+    def _step(self, number: int) -> list[str]:
+        """A step that NumPy does by itself."""
         node = self._low.nodes[number]
+        args = [self._text(i) for i in node.args]
+        if node.dtype != NUMBER and self._is_kept(number):
+            lines = self._plan.lines(number, args, self._text(number), self._name)
+            if lines is not None:
+                return lines
         step: Any = self._plan.program.entry(node.number)  # type: ignore[arg-type]
-        self._space[f"f{number}"] = step.primitive.on_floats if step.dtype == NUMBER else step.primitive.on_arrays
-        self._space[f"p{number}"] = step.params
-        called = f"f{number}(({', '.join(map(self._argument, node.args))},), p{number})"
+        compute = step.primitive.on_floats if step.dtype == NUMBER else step.primitive.on_arrays
+        called = f"{self._name(compute)}(({', '.join(args)},), {self._name(step.params)})"
         if step.dtype == NUMBER:
             place = self._plan.numbers.get(number)
-            return f"v{number} = {called}" if place is None else f"numbers[{place}] = v{number} = {called}"
-        if number not in self._plan.offsets:
-            return called  # a check, whose result nobody needs
-        return f"copyto({self._fixed(number)}, {called})"
+            return [f"v{number} = {called}" if place is None else f"numbers[{place}] = v{number} = {called}"]
+        if not self._is_kept(number):
+            return [called]  # a check, whose result nobody needs
+        return [f"copyto({self._text(number)}, {called})"]
 
-    def _argument(self, number: int) -> str:
-        """How a call names a value."""
+    def _at_once(self, row: Sequence[Any]) -> list[str]:
+        """Steps of NumPy, one after the other in a single call."""
+        lines = [line for number in row for line in self._step(number)]
+        for state, number in self._plan.copied:
+            lines += copying(self._text(number), self._text(state), self._name)
+        done = [f"    do({name}, {args}," for name, _, args in (line.partition("(") for line in lines)]
+        return ["at_once((", *done, "))"] if done else []
+
+    def _is_kept(self, number: int) -> bool:
+        plan = self._plan
+        return number in plan.offsets or number in plan.pointers or number in plan.same
+
+    # -- names --------------------------------------------------------------------------------------------------------------
+
+    def _name(self, thing: Any) -> str:
+        """A name for a function or a constant that lines use."""
+        if id(thing) not in self._functions:
+            owner = getattr(thing, "__self__", None)
+            title = thing.__name__ if callable(thing) and hasattr(thing, "__name__") else ""
+            title = f"{owner.__name__}_{title}" if isinstance(owner, np.ufunc) else title.strip("_")
+            if not title.isidentifier() or title in self._space:
+                title = f"k{len(self._space)}"
+            self._functions[id(thing)] = title
+            self._space[title] = thing  # where it stays alive, so that its id stays its own
+        return self._functions[id(thing)]
+
+    def _text(self, number: int) -> str:
+        """How lines call a node's value."""
         node, place, plan = self._low.nodes[number], self._low.places[number], self._plan
         if place.root in self._low.literals:
             value = self._low.literals[place.root]
+            if type(value) in (int, float) and node.dtype == NUMBER and math.isfinite(value):
+                return repr(value)
             self._space[f"v{number}"] = value if node.dtype == NUMBER else np.full(node.shape, value, node.dtype)
             return f"v{number}"
         if node.dtype == NUMBER:
             return f"values[{node.number}]" if node.kind == GIVEN else f"v{number}"
-        if place.root in plan.offsets:
-            return self._fixed(number)
-        root = self._low.nodes[place.root]
-        if place.root in plan.leaves:
-            owner = f"held[{plan.pointers[place.root]}]"
-        elif root.kind == GIVEN and place.root not in plan.constants:
-            owner = f"values[{root.number}]"
-        elif root.kind == GIVEN:
-            self._space[f"c{place.root}"] = self._low.sample[root.number]  # type: ignore[index]
-            owner = f"c{place.root}"
-        else:
-            owner = f"leaving[{[self._low.places[n].root for n in plan.leaving].index(place.root)}]"
-        if place.root == number:
-            return owner
-        return f"part({owner}, {node.shape}, {plan.strides(number)}, {place.offset})"
-
-    def _fixed(self, number: int) -> str:
-        """The name of a value in the arena, as an array."""
-        node, place = self._low.nodes[number], self._low.places[number]
-        flat = self._arena[self._plan.offsets[place.root] :]
-        flat = flat[: flat.size // np.dtype(node.dtype).itemsize * np.dtype(node.dtype).itemsize].view(node.dtype)
-        shape, strides = node.shape, self._plan.strides(number)
-        self._space[f"v{number}"] = np.lib.stride_tricks.as_strided(flat[place.offset :], shape, strides)
-        return f"v{number}"
+        layout = (node.dtype, node.shape, plan.strides(number), place.offset * np.dtype(node.dtype).itemsize)
+        root = plan.same.get(place.root, place.root)
+        if root in plan.offsets:
+            self._space[f"v{number}"] = _array_at(self._arena + plan.offsets[root], layout)
+            return f"v{number}"
+        at = plan.pointers[root]
+        name = f"a{at}" if root == number else f"v{number}"
+        self._named.setdefault(at, {})[name] = layout
+        return name
 
 
 def _function(head: str, lines: list[str]) -> str:
     return "\n    ".join([f"def {head}:", *lines, "return"]) + "\n"
 
 
-def _part(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Array:
-    """A view of an array without gaps."""
-    return np.lib.stride_tricks.as_strided(array.ravel("K")[offset:], shape, strides, writeable=False)
+def _array_at(address: int, layout: Layout) -> Array:
+    """An array over memory that somebody else keeps."""
+    dtype, shape, strides, offset = layout
+    reach = sum((n - 1) * s for n, s in zip(shape, strides) if n > 1 and s > 0)
+    memory: Any = (ctypes.c_char * (offset + reach + np.dtype(dtype).itemsize)).from_address(address)
+    return np.ndarray(shape, dtype, memory, offset, strides)

@@ -8,7 +8,7 @@ and the conditions themselves decide.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any
 
 from ..engine import Variable
@@ -16,6 +16,7 @@ from ..errors import RecordingError, clean, explain
 from ..program import Condition
 
 HOOK = "a hook of "
+WANTS = attrgetter("_requires_grad")
 
 
 class Guard:
@@ -33,7 +34,7 @@ class Guard:
         self._dicts = list(owned.values())  # of the modules
         self._hooks: list[Any] = []
         self._variables: list[Variable] = []
-        self._places: list[tuple[dict[Any, Any], Any]] = []
+        places: list[tuple[dict[Any, Any], Any]] = []
         rest = []
         for condition in conditions:
             owner, key, _ = condition.place
@@ -44,13 +45,15 @@ class Guard:
             elif id(owner) in owned:
                 pass  # in the copy
             elif isinstance(owner, dict):
-                self._places.append((owner, key))
+                places.append((owner, key))
             elif key != "_requires_grad":
                 rest.append(condition)
             if isinstance(owner, Variable):
                 self._variables.append(owner)
         self._rest = rest
+        self._owners, self._keys = [owner for owner, _ in places], [key for _, key in places]
         self._variables = list(dict.fromkeys(self._variables))
+        self._hooks += [variable._extra().hooks for variable in self._variables]
         self._remember()
 
     def _refuse_hook(self, condition: Condition) -> None:
@@ -60,9 +63,8 @@ class Guard:
 
     def _remember(self) -> None:
         self._copies = [dict(entries) for entries in self._dicts]
-        self._found = [owner.get(key) for owner, key in self._places]
-        self._wants = [variable._requires_grad for variable in self._variables]
-        self._extras = [variable._extras for variable in self._variables]
+        self._found = list(map(dict.get, self._owners, self._keys))
+        self._wants = list(map(WANTS, self._variables))
 
     def holds(self) -> bool:
         """Whether everything is as it was when the function was recorded."""
@@ -73,11 +75,9 @@ class Guard:
         if (
             same
             and not any(self._hooks)
-            and all(map(is_, [owner.get(key) for owner, key in self._places], self._found))
-            and [variable._requires_grad for variable in self._variables] == self._wants
-            and all(map(is_, [variable._extras for variable in self._variables], self._extras))
-            and not any(extras.hooks for extras in self._extras if extras is not None)
-            and all(condition.holds() for condition in self._rest)
+            and all(map(is_, map(dict.get, self._owners, self._keys), self._found))
+            and list(map(WANTS, self._variables)) == self._wants
+            and (not self._rest or all(condition.holds() for condition in self._rest))
         ):
             return True
         if not all(condition.holds() for condition in self._conditions):

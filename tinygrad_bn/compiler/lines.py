@@ -1,4 +1,7 @@
-"""One step as lines of NumPy that write into a given array, and give the same bits as the primitive itself."""
+"""One step as lines of NumPy that write into a given array, and give the same bits as the primitive itself.
+
+Each line is a call of a function in C that runs no Python, so many of them in one call cannot be interrupted in between.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ VIEWS = {
     "identity",
     "stop_gradient",
 }
+SET = np.ndarray.__setitem__
 BITS = {4: np.int32, 8: np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
 
@@ -44,6 +48,21 @@ def lines(
         return [f"{name(forward)}({', '.join((*args, given))})"] if not params else None
     writer = WRITERS.get(step.primitive.name)
     return writer(args, values, out, result, params, name) if writer is not None else None
+
+
+def copying(x: str, out: str, name: Name) -> list[str]:
+    """The line that copies, whatever the dtypes."""
+    return [f"{name(SET)}({out}, ..., {x})"]
+
+
+def has_no_gaps(array: Any) -> bool:
+    """Whether the elements fill their memory, in some order of the axes."""
+    step = array.itemsize
+    for stride, n in sorted(zip(array.strides, array.shape)):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return bool(array.size > 0)
 
 
 def in_place(step: Step) -> bool:
@@ -70,7 +89,7 @@ def _power(args: Sequence[str], values: Any, out: str, result: Array, params: Pa
 
 
 def _astype(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{name(np.copyto)}({out}, {args[0]}, 'unsafe')"]
+    return copying(args[0], out, name)
 
 
 def _where(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
@@ -81,7 +100,9 @@ def _where(args: Sequence[str], values: Any, out: str, result: Array, params: Pa
     if y == "0.0" and bits is not None and getattr(values[1], "dtype", None) == result.dtype:
         view = f"view({name(bits)})"  # as the primitive does it: zeros are bits times 0
         return [f"{name(np.multiply)}({x}.{view}, {condition}, {out}.{view})"]
-    return [f"{name(np.copyto)}({out}, {y})", f"{name(np.copyto)}({out}, {x}, where={condition})"]
+    if result.dtype == np.bool_:
+        return None
+    return [*copying(y, out, name), f"{name(np.positive)}({x}, {out}, where={condition})"]
 
 
 def _sum(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
@@ -120,17 +141,17 @@ def _extremum(ufunc: Any) -> Callable[..., list[str]]:
 
 
 def _broadcast_to(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{name(np.copyto)}({out}, {args[0]})"]
+    return copying(args[0], out, name)
 
 
 def _put_slice(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{out}.fill(0)", f"{out}[{name(params['index'])}] = {args[0]}"]
+    return [*copying("0", out, name), f"{name(SET)}({out}, {name(params['index'])}, {args[0]})"]
 
 
 def _tri(side: Callable[..., Array]) -> Callable[..., list[str]]:
     def triangle(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
         kept = side(np.ones(result.shape[-2:], bool), params["k"])
-        return [f"{name(np.copyto)}({out}, 0)", f"{name(np.copyto)}({out}, {args[0]}, where={name(kept)})"]
+        return [*copying("0", out, name), f"{name(np.positive)}({args[0]}, {out}, where={name(kept)})"]
 
     return triangle
 

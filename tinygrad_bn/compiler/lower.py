@@ -68,6 +68,7 @@ class Lowered:
     Args:
         program: one without a free size.
         values: raw inputs and states.
+        in_c: whether there are kernels; else all but views are calls.
         products: whether products are for the kernels' language, too; else they are calls.
 
     Attributes:
@@ -78,8 +79,9 @@ class Lowered:
         literals: the numbers that are the same in every run, by node.
     """
 
-    def __init__(self, program: Program, values: Sequence[Raw], products: bool) -> None:
+    def __init__(self, program: Program, values: Sequence[Raw], in_c: bool, products: bool) -> None:
         self.program = program
+        self.in_c = in_c
         self.sample = evaluate(program, values)
         self.nodes: list[Node] = []
         self.of: list[int] = []
@@ -132,7 +134,7 @@ class Lowered:
         args = tuple(self.of[i] for i in step.args)
         result, name, params = self.sample[number], step.primitive.name, dict(step.params)
         node = Node(CALL, name, args, params, step.shape, step.dtype, number)
-        if step.dtype == NUMBER or not self._known(step):
+        if step.dtype == NUMBER or not (self._known(step) if self.in_c else self._is_view(number, step)):
             return self._add(node, None if step.dtype == NUMBER else _stand(step.shape, result.dtype, packed(result)))
         if name in VIEWS:
             return self._view(node._replace(kind=VIEW))
@@ -161,6 +163,10 @@ class Lowered:
         return self._elementwise(
             name, tuple(map(self._thin, args)), step.shape, step.dtype, number, packed(result), params
         )
+
+    def _is_view(self, number: int, step: Step) -> bool:
+        result, source = self.sample[number], self.sample[step.args[0]] if step.args else None
+        return step.primitive.name in VIEWS and isinstance(source, np.ndarray) and np.may_share_memory(result, source)
 
     def _known(self, step: Step) -> bool:
         """Whether the kernels' language has such a step."""
@@ -242,7 +248,8 @@ class Lowered:
             return at
         root = self.nodes[place.root]
         own = (
-            root.kind not in (GIVEN, CALL)
+            root.kind != GIVEN
+            and not (self.in_c and root.kind == CALL)
             and place.offset == 0
             and _size(root.shape) == _size(node.shape)
             and place.root not in taken

@@ -1,14 +1,15 @@
 """Where everything of a compiled program lies, and in which order its units run.
 
-Results between the units share one arena by lifetime.  Inputs, states and what leaves have arrays of their own, whose addresses
-stand in a table.  A state's new value is computed in the state's own memory wherever nobody reads the old value after that;
-otherwise it is copied there in the end.  All that happens in the last row of units, after every call of Python that can raise.
+A unit is a kernel, a product or the like in C, or a step that NumPy does.  Results between the units share one arena by
+lifetime.  Inputs, states and what leaves have arrays of their own, whose addresses stand in a table.  A state's new value is
+computed in the state's own memory wherever nobody reads the old value after that; otherwise it is copied there in the end.  All
+that happens in the last row of units, in a single call, after every call of Python that can raise or be interrupted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +18,13 @@ import numpy as np
 from ..kinds import Array, Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
+from .blas import gemm
 from .buffers import ALIGNMENT, packed
 from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
-from .lower import CALL, GIVEN, Lowered
+from .lines import copying, has_no_gaps, in_place, lines
+from .lower import CALL, GIVEN, VIEW, Lowered
 
 Row = list[Unit]
 
@@ -32,11 +35,13 @@ class Plan:
     Args:
         program: one without a free size.
         values: raw inputs and states, in order (``None`` for a state that is not read), for shapes and layouts.
-        products: whether there is a BLAS to call from C.
+        in_c: C; otherwise NumPy.
 
     Attributes:
         low: the nodes.
-        rows: calls, by their node, and rows of other units between them; the last is a row.
+        rows: calls, by their node, and rows of other units between them, each for one call into C; the last is a row.
+        same: nodes that live in the memory of another: a new value in that of its state.
+        copied: states, and the nodes whose memory is copied there in the end.
         outputs, gradients: nodes of what is returned, and of the gradients that are set.
         moved: states that get a value, with their node and that of the value.
         leaving: the arrays among outputs and gradients, by node.
@@ -47,22 +52,29 @@ class Plan:
         numbers: the place of each Python number in theirs.
         offsets: where in the arena a node lies, in bytes.
         nbytes: of the arena.
-        source: the C text.
+        source: the C text, if any.
     """
 
-    def __init__(self, program: Program, values: Sequence[Raw], products: bool) -> None:
+    def __init__(self, program: Program, values: Sequence[Raw], in_c: bool) -> None:
         self.program = program
-        self.low = Lowered(program, values, products)
+        self.low = Lowered(program, values, in_c, in_c and gemm() is not None)
         self._leave()
-        nodes = [*self.outputs, *self.gradients, *(value for _, _, value in self.moved)]
-        self._units = group(self.low, nodes)
-        self.rows = self._in_rows()
-        self._text = Text(self.low, [row for row in self.rows if not isinstance(row, int)], toolchain().declarations)
+        leave = [*self.outputs, *self.gradients, *(value for _, _, value in self.moved)]
+        if in_c:
+            self.rows = self._in_rows(group(self.low, leave))
+            rows = [row for row in self.rows if not isinstance(row, int)]
+            self._text = Text(self.low, rows, toolchain().declarations)
+        else:
+            self.rows = self._first_calls()
+        self._units = [unit for row in self.rows for unit in ([row] if isinstance(row, int) else row)]
+        self._last = len(self._units) - len(self.rows[-1])  # type: ignore[arg-type]
         self._touches()
-        self._same, self._copied = self._in_place()
-        self._table(nodes)
+        self.same, self.copied = self._in_place()
+        self._table(leave)
         self.offsets, self.nbytes = self._arena()
-        self.source = self._text.source(self.pointers, self.offsets, self.numbers, self._same, self._copied)
+        self.source = (
+            self._text.source(self.pointers, self.offsets, self.numbers, self.same, self.copied) if in_c else ""
+        )
         self.low.forget_layouts()
 
     def state(self, number: int) -> State | None:
@@ -88,9 +100,30 @@ class Plan:
 
     # -- the order of things ------------------------------------------------------------------------------------------------
 
-    def _in_rows(self) -> list[Row | int]:
+    def _first_calls(self) -> list[Row | int]:
+        """For NumPy: what only Python can do, and all that it waits for; then the rest, as one row."""
+        nodes, places = self.low.nodes, self.low.places
+        units = [number for number, node in enumerate(nodes) if node.kind not in (VIEW, GIVEN)]
+        first: set[int] = set()
+        for number in reversed(units):
+            if number in first or self.lines(number, [""] * len(nodes[number].args), "", str) is None:
+                first |= {number, *(places[i].root for i in nodes[number].args)}
+        return [*(unit for unit in units if unit in first), [unit for unit in units if unit not in first]]
+
+    def lines(self, number: int, args: Sequence[str], out: str, name: Callable[[Any], str]) -> list[str] | None:
+        """See ``lines.lines``: how NumPy writes a node into ``out``; ``None`` where it cannot."""
+        node = self.low.nodes[number]
+        if node.number is None:
+            return copying(args[0], out, name)
+        result = self.low.sample[node.number]
+        if node.dtype == NUMBER or not has_no_gaps(result):
+            return None
+        step: Any = self.program.entry(node.number)
+        return lines(step, args, [self.low.sample[i] for i in step.args], out, result, name)
+
+    def _in_rows(self, units: Sequence[Unit]) -> list[Row | int]:
         found: list[Row | int] = []
-        for unit in self._units:
+        for unit in units:
             if isinstance(unit, int) and self.low.nodes[unit].kind == CALL:
                 found.append(unit)
             elif found and isinstance(found[-1], list):
@@ -106,37 +139,58 @@ class Plan:
         self._readers: dict[int, list[int]] = {}
         self._maker: dict[int, int] = {}
         for place, unit in enumerate(self._units):
-            reads, writes = self._text.roots(unit)
+            if isinstance(unit, int):
+                reads, writes = {self.low.places[i].root for i in self.low.nodes[unit].args}, {unit}
+            else:
+                reads, writes = self._text.roots(unit)
             for root in reads:
                 self._readers.setdefault(root, []).append(place)
             self._maker.update(dict.fromkeys(writes, place))
 
     def _in_place(self) -> tuple[dict[int, int], list[tuple[int, int]]]:
         """New values that are computed in the memory of their state, and those that are copied there in the end."""
-        last = len(self._units) - len(self.rows[-1])  # type: ignore[arg-type]
         same: dict[int, int] = {}
         copied = []
         for state, given, value in self.moved:
             root = self.low.places[value].root
             if state.dtype == NUMBER:
                 continue
-            if self._maker[root] >= last and given not in same.values() and self._may_replace(given, root):
+            if self.is_last(root) and given not in same.values() and self._may_replace(given, root):
                 same[root] = given
             else:
                 copied.append((given, root))
         return same, copied
 
+    def is_last(self, root: int) -> bool:
+        """Whether memory is written in the last row."""
+        return self._maker[root] >= self._last
+
     def _may_replace(self, given: int, root: int) -> bool:
         """Whether whoever reads the old value has read it before the new one is written."""
         place, readers = self._maker[root], self._readers.get(given, [])
         unit = self._units[place]
-        if any(reader > place for reader in readers) or (place in readers and isinstance(unit, int)):
+        if any(reader > place for reader in readers):
             return False
         if place not in readers:
             return True
+        if isinstance(unit, int):
+            return self._is_over(unit, given)
         text = self._text.kernels[id(unit)]
         (write,) = text.writes[root]
         return all(read.turn < write.turn or read == write for read in text.reads[given])
+
+    def _is_over(self, number: int, old: int) -> bool:
+        """Whether a step of NumPy can write to the memory of what it reads: it has read each element before."""
+        node, places = self.low.nodes[number], self.low.places
+        step: Any = None if node.number is None else self.program.entry(node.number)
+        if step is None or self.low.in_c or not in_place(step):
+            return False
+        like = node.shape, node.dtype, places[number].strides
+        return all(
+            (self.low.nodes[i].shape, self.low.nodes[i].dtype, places[i].strides) == like and not places[i].offset
+            for i in node.args
+            if places[i].root == old
+        )
 
     def grouped(self) -> Program:
         """The program with the kernels as scopes, which pictures draw as boxes."""
@@ -169,7 +223,7 @@ class Plan:
         self.leaving = [n for n in (*self.outputs, *self.gradients) if nodes[n].dtype != NUMBER]
         order = [*self.leaves, *self.inputs, *self.constants, *(places[n].root for n in self.leaving)]
         self.pointers = {node: place for place, node in enumerate(order)}
-        read = {i for node in nodes for i in node.args}.union(leave)
+        read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
         numbers = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self.low.literals]
         self.numbers = {node: place for place, node in enumerate(numbers)}
 
@@ -184,10 +238,10 @@ class Plan:
 
     def _arena(self) -> tuple[dict[int, int], int]:
         """Offsets in the arena, and its size: memory is shared by what does not live at the same time."""
-        kept = {root for _, root in self._copied}
+        kept = {root for _, root in self.copied}
         spans = []
         for root, place in self._maker.items():
-            if root not in self.pointers and root not in self._same and self.is_array(root):
+            if root not in self.pointers and root not in self.same and self.is_array(root):
                 last = len(self._units) if root in kept else max([place, *self._readers.get(root, ())])
                 node = self.low.nodes[root]
                 size = max(math.prod(node.shape), 1) * np.dtype(node.dtype).itemsize
@@ -195,13 +249,21 @@ class Plan:
         offsets: dict[int, int] = {}
         live: list[tuple[int, int, int]] = []  # offset, size, last
         whole = 0
+        lasts = {root: last for _, last, _, root in spans}
         for place, last, size, root in sorted(spans):
+            unit = self._units[place]
+            read = {self.low.places[i].root for i in self.low.nodes[root].args} if unit == root else set()
+            over = next((i for i in read if lasts.get(i) == place and self._is_over(root, i)), None)
             live = sorted(span for span in live if span[2] >= place)
             at = 0
-            for offset, taken, _ in live:
-                if at + size <= offset:
-                    break
-                at = max(at, offset + taken)
+            if over is not None:
+                at = offsets[over]
+                live.remove((at, size, place))
+            else:
+                for offset, taken, _ in live:
+                    if at + size <= offset:
+                        break
+                    at = max(at, offset + taken)
             offsets[root] = at
             live.append((at, size, last))
             whole = max(whole, at + size)

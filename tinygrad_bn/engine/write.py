@@ -12,6 +12,7 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from ..errors import ArgumentError, explain
 from ..kinds import Raw, Value
 from . import messages
 from .extras import Extras
@@ -70,7 +71,7 @@ def touch(leaves: Collection[Variable]) -> None:
     Whatever it reads, since a result may be a view of such an array.
     """
     stamp = next_stamp()
-    deque(map(_set_renewed, [leaf._extra() for leaf in leaves], repeat(stamp)), 0)
+    deque(map(_set_renewed, [leaf._extras or leaf._extra() for leaf in leaves], repeat(stamp)), 0)
     deque(map(_set_stamp, leaves, repeat(stamp)), 0)
 
 
@@ -81,6 +82,21 @@ def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable 
         for variable in variables:
             tape.will_change(variable, "_grad")
     deque(map(_set_grad, variables, gradients), 0)
+
+
+def forget_gradients(variables: Collection[Variable], set_to_none: bool = True) -> None:
+    """What ``zero_grad`` does: clear all these gradients, or put zeros in the place of those that are there.
+
+    Raises:
+        ArgumentError: a setting that is neither True nor False.
+    """
+    if not isinstance(set_to_none, (bool, np.bool_)):
+        raise ArgumentError(explain("zero_grad: set_to_none is True or False", got=repr(set_to_none)))
+    if set_to_none:
+        set_gradients(variables, repeat(None))
+    else:
+        old = [variable.grad for variable in variables]
+        set_gradients(variables, [None if g is None else g.kind.wrap(np.zeros_like(g._data)) for g in old])
 
 
 def fitted(leaf: Variable, value: Raw, fresh: bool = False) -> Raw:

@@ -36,7 +36,9 @@ def explore(*arguments: Any, **settings: Any) -> Page | Path:
         **settings: ``module``, which names its parameters and buffers; ``title``, a heading; ``facts``, programs to hold
             gradients against, such as a closed form (``Fact``); ``invariants``, sums that the final gradients make 0
             (``Invariant``); ``orders``, backward passes to walk through, by default the engine's own (``Order``); ``lesson``,
-            what stands beside the graph: equations, a number line, symbols (``Lesson``).
+            what stands beside the graph: equations, a number line (``Lesson``); ``rows``, how many there are and a function
+            that gives outputs and cotangents for another number of them, so that the reader can add and remove rows where
+            it is the same computation for all.
 
     Raises:
         GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 2000 operations.

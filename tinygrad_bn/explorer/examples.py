@@ -66,11 +66,9 @@ def batch_norm() -> Page:
     ]
     invariants = [Invariant("Σ ∂x", x), Invariant("Σ x̂ ∂x (only ε keeps it from 0)", x, x_hat)]
     lesson = Lesson(
-        symbols=["μ", "x−μ", "(x−μ)²", "σ²", "σ²+ε", "σ", "x̂", "γx̂", "y"],
-        names={"weight": "γ", "bias": "β"},
         constants={EPS: "ε"},
         equations=[f'<math xmlns="http://www.w3.org/1998/Math/MathML">{row}</math>' for row in EQUATIONS],
-        line=["x", "x−μ", "x̂", "y"],
+        line=["x", "c", "x̂", "y"],
         tries=[
             "Drag a point of x on the number line: x̂ keeps mean 0 and spread 1, whatever you do.",
             "Pull one point far out: the three others crowd together, and their ∂x shrinks with them.",
@@ -78,11 +76,10 @@ def batch_norm() -> Page:
             "Give all four rows the same ∂y: every ∂x becomes 0, since a shift of all points changes nothing.",
             "Change γ and β: y moves, x̂ does not.",
         ],
-        resized=lambda n: (computed(n)[2], cotangent(n)),
     )
     return page_of(
         y, cotangent(4), module=layer, title="Batch Normalization, forward and backward", facts=facts, invariants=invariants,
-        lesson=lesson,
+        lesson=lesson, rows=(4, lambda n: (computed(n)[2], cotangent(n))),
     )  # fmt: skip
 
 

@@ -19,7 +19,20 @@ from ..files import write_whole
 from ..graph import to_text, trace
 from .payload import cotangent, payload
 
-SCRIPTS = ("interpreter", "elements", "model", "show", "picture", "zoom", "panel", "numbers", "line", "page")
+SCRIPTS = (
+    "interpreter",
+    "elements",
+    "model",
+    "show",
+    "magnify",
+    "folding",
+    "picture",
+    "zoom",
+    "panel",
+    "numbers",
+    "line",
+    "page",
+)
 
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -52,8 +65,13 @@ TEMPLATE = """<!doctype html>
 <main>
 <section id="equations" aria-label="equations"></section>
 <section id="left" aria-label="numbers"><div id="line"></div><div id="inputs"></div></section>
-<section id="graph" aria-label="graph" tabindex="-1"><div id="folds"><button type="button" id="open">open all</button>
-<button type="button" id="close">close all</button></div><div id="rows">{noscript}</div></section>
+<section id="graph" aria-label="graph" tabindex="-1"><div id="folds">
+<span id="sizes" role="group" aria-label="size of the picture">
+<button type="button" id="smaller" title="key: −, or Ctrl and the wheel" aria-label="smaller">−</button>
+<button type="button" id="level" title="key: 0" aria-label="size of the picture: 100 %">100 %</button>
+<button type="button" id="larger" title="key: +, or Ctrl and the wheel" aria-label="larger">+</button></span>
+<button type="button" id="open">open all</button>
+<button type="button" id="close">close all</button></div><div id="holder"><div id="rows">{noscript}</div></div></section>
 <aside id="panel" tabindex="0" aria-label="details"></aside>
 </main>
 <div id="tip" hidden></div>

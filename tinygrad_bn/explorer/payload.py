@@ -20,9 +20,10 @@ from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, clean, explain
 from ..graph.outputs import as_seeds, as_variables
 from ..graph.rules import Formula, as_mathml, rule_formula
-from ..graph.tracing import filled
+from ..graph.scopes import Call, Titles
+from ..graph.tracing import filled, traced
 from ..ops.primitives import TABLE
-from ..program import Constant, Program, Step
+from ..program import Constant, Input, Program, Step
 from ..program.parts import NUMBER
 from ..program.written import plain
 from ..tensor import Parameter
@@ -30,6 +31,11 @@ from .recording import Part, Recording, Sweep, engines, for_any_rows, record_bot
 
 MOST_NODES = 2000  # of a page; it shows hundreds, and what is more with modules closed
 MOST_NUMBERS = 1_000_000  # in leaves and constants, which the page holds
+
+
+Rows = tuple[
+    int, Callable[[int], tuple[Any, Any]]
+]  # how many there are; outputs and cotangents for another number of them
 
 
 @dataclass(frozen=True)
@@ -72,21 +78,15 @@ class Lesson:
     """What a page has beside the graph.
 
     Attributes:
-        symbols: what to call the operations, in order.
-        names: what to call leaves, by their own names.
         constants: names for numbers in formulas, which the reader can change then.
         equations: the formulas of the lesson as MathML; ``<mi>`` elements that are symbols are linked to their boxes.
         line: symbols of the values to draw on the number line, from top to bottom.
-        resized: the same outputs and cotangents for another number of rows.
         tries: what to try, and what will be seen.
     """
 
-    symbols: Sequence[str] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[float, str] = field(default_factory=dict)
     equations: Sequence[str] = ()
     line: Sequence[str] = ()
-    resized: Callable[[int], tuple[Any, Any]] | None = None
     tries: Sequence[str] = ()
 
 
@@ -100,24 +100,34 @@ def payload(
     invariants: Sequence[Invariant] = (),
     orders: Sequence[Order] = (),
     lesson: Lesson | None = None,
+    rows: Rows | None = None,
 ) -> dict[str, Any]:
     """Everything the page knows of the graph behind ``outputs``; arguments as for ``explore``."""
     roots = as_variables(outputs)
     given = as_seeds(roots, cotangent(outputs, gradient))
     lesson = lesson or Lesson()
     walks = [(order, record_both(roots, given, order.backward)) for order in orders or [Order("", engines)]]
-    other = None
-    if lesson.resized is not None:
-        walks, other = [(walks[0][0], _free(walks[0][1], lesson.resized))], _at(lesson.resized, _rows(walks[0][1]) + 1)
+    _check_size(walks[0][1])
+    other, fixed = None, ""
+    if rows is not None and len(walks) == 1:
+        try:
+            free, other = _free(walks[0][1], rows)
+            walks = [(walks[0][0], free)]
+        except Exception as error:  # of whatever kind a program raises that is not made for other sizes
+            fixed = clean(str(error).partition("\n")[0], 200)
     recording = walks[0][1]
-    _check_size(recording)
-    nodes, places = _nodes(recording, module, lesson)
+    nodes, places, scopes = _nodes(recording, outputs, module, lesson)
     at = {variable: places[number] for variable, number in recording.numbers.items() if number in places}
     return {
         "title": clean(title, 120),
         "nodes": nodes,
+        "scopes": scopes,
+        "fixed_rows": fixed,
         "outputs": [at[root] for root in roots],
-        "inputs": [plain(_raw(value)) for value in (*recording.leaves, *recording.cotangents)],
+        "inputs": [
+            *(plain(_raw(value)) for value in (*recording.leaves, *recording.cotangents)),
+            *map(plain, recording.given),
+        ],
         "leaves": [at.get(leaf, -1) for leaf in recording.leaves],
         "walks": [_walk(order, one, at, nodes, other) for order, one in walks],
         "facts": [
@@ -163,19 +173,17 @@ def _raw(variable: Variable) -> Any:
     return float(variable._data) if variable.is_scalar_kind else np.asarray(variable._data)
 
 
-def _rows(recording: Recording) -> int:
-    return int(recording.roots[0].shape[0])
-
-
-def _at(resized: Callable[[int], tuple[Any, Any]], n: int) -> Recording:
-    outputs, gradient = resized(n)
-    roots = as_variables(outputs)
-    return record_both(roots, as_seeds(roots, gradient))
-
-
-def _free(first: Recording, resized: Callable[[int], tuple[Any, Any]]) -> Recording:
-    n = _rows(first)
-    return for_any_rows(first, n, [(m, _at(resized, m)) for m in (n + 1, 2 * n + 1)])
+def _free(first: Recording, rows: Rows) -> tuple[Recording, Recording]:
+    """The recording for any number of rows, and one of another number."""
+    if any(not step.primitive.pure for step in first.program.steps):
+        raise ArgumentError("random draws stay as they were recorded")
+    n, made = rows
+    others = []
+    for m in (n + 1, 2 * n + 1):
+        outputs, gradient = made(m)
+        roots = as_variables(outputs)
+        others.append((m, record_both(roots, as_seeds(roots, cotangent(outputs, gradient)))))
+    return for_any_rows(first, n, others), others[0][1]
 
 
 def _taken(recording: Recording, take: Variable | str | None, places: Mapping[int, int], nodes: Sequence[Any]) -> int:
@@ -196,14 +204,25 @@ def _unknown(program: Program) -> list[str]:
 # -- values and their names -----------------------------------------------------------------------------------------------
 
 
-def _nodes(recording: Recording, module: Any, lesson: Lesson) -> tuple[list[dict[str, Any]], dict[int, int]]:
-    """Leaves, constants and operations in the order in which they come up, and the place of each number among them."""
+def _nodes(
+    recording: Recording, outputs: Any, module: Any, lesson: Lesson
+) -> tuple[list[dict[str, Any]], dict[int, int], list[Any]]:
+    """Leaves, constants and operations in the order in which they come up, the place of each number among them, and scopes.
+
+    They are called as in the pictures.  A scope is one call: the scope it is in (-1 for none), its title, and what it
+    is a call of.
+    """
     program = recording.program
-    dotted = {} if module is None else {v._extras: n for n, v in (*module.named_parameters(), *module.named_buffers())}
+    graph, ids = traced(outputs, None, module)
+    labels = {variable: graph[node_id].label for variable, node_id in ids.items()}
+    own = {variable: clean(graph[node_id].name or "") for variable, node_id in ids.items()}
+    titles = Titles(graph)
+    scopes: dict[Call, int] = {}
+    listed: list[Any] = []
     variables = {number: variable for variable, number in recording.numbers.items()}
     nodes: list[dict[str, Any]] = []
     places: dict[int, int] = {}
-    symbols, roots = iter(lesson.symbols), set(recording.roots)
+    roots = set(recording.roots)
 
     def add(number: int, **entry: Any) -> None:
         places[number] = len(nodes)
@@ -211,16 +230,36 @@ def _nodes(recording: Recording, module: Any, lesson: Lesson) -> tuple[list[dict
 
     def leaf(number: int) -> None:
         entry, variable = program.entry(number), variables.get(number)
-        if isinstance(entry, Constant):
+        if isinstance(entry, Input) and variable is None:
+            add(number, kind="constant", name="", args=[], wants=False, scope=-1)
+        elif isinstance(entry, Constant):
             name = lesson.constants.get(entry.value) if entry.dtype == NUMBER else None
             kind = "number" if entry.dtype == NUMBER and name is None else "constant"
-            add(number, kind=kind, name=name, args=[], wants=False, scope=[])
+            add(number, kind=kind, name=name or "", args=[], wants=False, scope=-1)
         elif variable is not None:
-            name = dotted.get(variable._extras) or variable.name or ""
             kind = "parameter" if isinstance(variable, Parameter) else "input"
             if variable._extras is not None and variable._extras.is_buffer:
                 kind = "buffer"
-            add(number, kind=kind, name=lesson.names.get(name, name), args=[], wants=variable.requires_grad, scope=[])
+            add(
+                number,
+                kind=kind,
+                name=labels[variable],
+                own=own[variable],
+                args=[],
+                wants=variable.requires_grad,
+                scope=-1,
+            )
+
+    def scope(variable: Variable) -> int:
+        call = Call.of(graph[ids[variable]])
+        inside = -1
+        for i in range(1, len(call.path) + 1):
+            part = call.outermost(i)
+            if part not in scopes:
+                scopes[part] = len(listed)
+                listed.append([inside, titles(part), clean(graph.modules.get(part.path, part.path[-1]))])
+            inside = scopes[part]
+        return inside
 
     for event in recording.made:
         number = recording.numbers[event.out]
@@ -233,40 +272,25 @@ def _nodes(recording: Recording, module: Any, lesson: Lesson) -> tuple[list[dict
         add(
             number,
             kind="output" if event.out in roots else "intermediate",
-            name=next(symbols, None) or event.out.name,
+            name=labels[event.out],
             op=event.primitive.name,
             elementwise=event.primitive.elementwise,
             notation=filled(event.primitive.notation, event.params) or event.primitive.name,
             args=[places[argument] for argument in step.args],
             wants=event.out.requires_grad,
-            scope=[clean(name) for name in (() if event.scope is None else event.scope.path)],
+            scope=scope(event.out),
             site=clean(f"{file.rpartition('/')[2]}:{line}", 80) if file else "",
             code=linecache.getline(file, int(line)).strip() if file else "",
         )
     for root in recording.roots:
         if recording.numbers[root] not in places:
             leaf(recording.numbers[root])
-    _name(nodes)
-    return nodes, places
-
-
-def _name(nodes: Sequence[dict[str, Any]]) -> None:
-    """Each name once: those that were given, and counts without gaps for the others."""
-    taken: set[str] = {""}
+    taken = {node["name"] for node in nodes}
+    free = (name for i in itertools.count(1) if (name := f"c{i}") not in taken)
     for node in nodes:
-        given = clean(node["name"]) if node["name"] else ""
-        unused = (name for name in (given, *(f"{given}_{i}" for i in range(2, len(nodes) + 2))) if name not in taken)
-        node["name"] = next(unused) if given else ""
-        taken.add(node["name"])
-    for kinds, letter in (
-        (("input", "parameter", "buffer"), "x"),
-        (("constant",), "c"),
-        (("intermediate", "output"), "v"),
-    ):
-        free = (name for i in itertools.count(1) if (name := f"{letter}{i}") not in taken)
-        for node in nodes:
-            if not node["name"] and node["kind"] in kinds:
-                node["name"] = next(free)
+        if node["kind"] == "constant" and not node["name"]:
+            node["name"] = next(free)
+    return nodes, places, listed
 
 
 def _site(scope: Any) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..engine import Variable, no_grad
 from ..engine.mode import switched
@@ -16,7 +18,7 @@ from ..engine.sweep import Contribution, seed_for, sweep
 from ..engine.tape import Made, Tape
 from ..errors import ArgumentError
 from ..kinds import Value
-from ..program import Program
+from ..program import Input, Program
 from ..program.build import build, recorded
 from ..program.generalize import NotFree, generalize
 from ..tensor import Scalar
@@ -47,6 +49,7 @@ class Recording(NamedTuple):
         cotangents: those inputs' values.
         numbers: the number of each variable, of those that the backward pass made, too.
         parts: what the rules contributed, in order.
+        given: the values of inputs after those: of arrays that are no variables.
     """
 
     program: Program
@@ -56,6 +59,7 @@ class Recording(NamedTuple):
     cotangents: Sequence[Variable]
     numbers: dict[Variable, int]
     parts: Sequence[Part]
+    given: Sequence[Any] = ()
 
 
 def engines(roots: Sequence[Variable], seeds: Sequence[Variable], watch: Watch) -> object:
@@ -107,11 +111,59 @@ def record_both(roots: Sequence[Variable], gradients: Sequence[Value], backward:
 def for_any_rows(first: Recording, n: int, others: Sequence[tuple[int, Recording]]) -> Recording:
     """The recording with a program that is free in its batch size, given recordings of the same at two other sizes.
 
+    Arrays of constants that have a row for each row of the batch, such as labels, become inputs of it.
+
     Raises:
         ArgumentError: they are not the same but for their size.
     """
+    rows = _constants_by_row(first.program, n, [(m, other.program) for m, other in others])
+    first, others = _with_inputs(first, rows), [(m, _with_inputs(other, rows)) for m, other in others]
     try:
         program = generalize(first.program, n, [(m, other.program) for m, other in others])
     except NotFree as error:
-        raise ArgumentError(f"explore(): it is another computation for another number of rows: {error}") from None
+        raise ArgumentError(str(error)) from None
+    if not program.free:
+        raise ArgumentError("nothing in it has that many rows")
     return first._replace(program=replace(program, smallest_n=2))
+
+
+def _constants_by_row(first: Program, n: int, others: Sequence[tuple[int, Program]]) -> list[int]:
+    """Which constants are arrays whose rows come again from the start in a larger batch."""
+
+    def comes_again(i: int) -> bool:
+        value = first.constants[i].value
+        if (
+            not isinstance(value, np.ndarray)
+            or not value.ndim
+            or value.shape[0] != n
+            or first.constants[i].shape != value.shape
+        ):
+            return False
+        return all(
+            len(p.constants) > i and np.array_equal(p.constants[i].value, value[np.arange(m) % n]) for m, p in others
+        )
+
+    return [i for i in range(len(first.constants)) if comes_again(i)]
+
+
+def _with_inputs(recording: Recording, chosen: Sequence[int]) -> Recording:
+    """The recording with some of its program's constants as further inputs."""
+    program = recording.program
+    start = len(program.inputs)
+    order = [*chosen, *(i for i in range(len(program.constants)) if i not in chosen)]
+    now = {start + i: start + place for place, i in enumerate(order)}
+
+    def renamed(number: int) -> int:
+        return now.get(number, number)
+
+    given = [program.constants[i] for i in chosen]
+    program = replace(
+        program.with_steps(
+            tuple(program.constants[i] for i in order[len(chosen) :]),
+            tuple(step._replace(args=tuple(map(renamed, step.args))) for step in program.steps),
+            renamed,
+        ),
+        inputs=(*program.inputs, *(Input("", constant.shape, constant.dtype) for constant in given)),
+        takes=["tuple", *["value"] * (start + len(given))],
+    )
+    return recording._replace(program=program, given=[constant.value for constant in given])

@@ -19,7 +19,7 @@ from ..engine import Primitive, Variable
 from ..errors import ArgumentError, clean, explain
 from .model import Edge, Graph, Node, Value
 from .naming import labelled
-from .tracing import filled, trace, trace_ids
+from .tracing import filled, trace, traced
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
 LONGEST = 400  # characters of the message
@@ -44,7 +44,7 @@ def failed_graph(error: BaseException, module: Any = None) -> tuple[Graph, str]:
     name, notation, params, args = found
     variables = [arg for arg in args if isinstance(arg, Variable)]
     graph = trace(variables, None, module) if variables else Graph((), (), ())
-    ids = trace_ids(variables, module) if variables else {}
+    ids = traced(variables, None, module)[1] if variables else {}
     nodes = list(map(_so_far, graph.nodes))
     edges = list(graph.edges)
     failed = f"n{len(nodes) + len(args)}"

@@ -90,9 +90,9 @@ def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None, exact:
     return forward, _derived_graph(forward, derived, *simplified(derived.program, exact), ids)
 
 
-def trace_ids(outputs: Any, module: Any = None) -> dict[Variable, str]:
-    """The id that ``trace`` gives to each variable behind the outputs."""
-    return _forward(outputs, None, module)[1]
+def traced(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, dict[Variable, str]]:
+    """As ``trace``, and the id of each variable in it."""
+    return _forward(outputs, gradient, module)
 
 
 def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dict[Variable, str]]:

@@ -2,55 +2,175 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from itertools import chain, count
 from operator import index as as_index
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from ..errors import ArgumentError, DTypeError, IndexingError, explain
 from ..kinds import Value
 from .module import Module
 from .tree import below
 
+Self = TypeVar("Self", bound="_List")
 
-def _position(what: str, index: Any, count: int) -> int:
+
+def _position(what: str, index: Any, length: int) -> int:
     """A position counted from the front."""
     try:
         position = as_index(index)
     except TypeError:
         fix = "a position or a slice of positions; a name is an attribute, getattr(model, name)"
         raise IndexingError(explain(f"{what}: no such module", got=repr(index), fix=fix)) from None
-    if not -count <= position < count:
-        expected = f"{-count} to {count - 1}" if count else "nothing: it is empty"
+    if not -length <= position < length:
+        expected = f"{-length} to {length - 1}" if length else "nothing: it is empty"
         raise IndexingError(explain(f"{what}: no such module", got=index, expected=expected))
-    return position % count
+    return position % length
 
 
-def _listed(what: str, modules: Any) -> list[Any]:
-    try:
-        return list(modules)
-    except TypeError:
-        got, fix = type(modules).__name__, "a list of modules"
-        raise DTypeError(explain(f"{what} is made of modules", got=got, fix=fix)) from None
+def _check(holder: Module, key: Any, module: Any) -> None:
+    if isinstance(module, Module):
+        return
+    place = f"position {key}" if str(key).isdigit() else repr(key)
+    got, fix = f"{type(module).__name__} at {place}", "unpack a list with *, wrap a function in a Module with a forward"
+    if isinstance(module, type) and issubclass(module, Module):
+        got, fix = f"the class {module.__name__} at {place}", f"a module of it: {module.__name__}(...)"
+    raise DTypeError(explain(f"{type(holder).__name__} is made of modules", got=got, fix=fix))
 
 
-class Sequential(Module):
+def _check_key(holder: Module, key: Any) -> None:
+    """Refuse what cannot be the name of a module in a dotted path, or is an attribute already."""
+    taken = isinstance(key, str) and (key in holder.__dict__ or hasattr(type(holder), key))
+    taken = taken and not isinstance(holder.__dict__.get(key), Module)
+    if not isinstance(key, str) or not key or "." in key or taken:
+        expected = "a string without dots" + (" that is no attribute already" if taken else "")
+        raise ArgumentError(explain(f"{type(holder).__name__}: this cannot be a key", got=repr(key), expected=expected))
+
+
+class _List(Module):
+    """Modules by position: what a list does, where the numbers that are their names allow it."""
+
+    def _name_below(self, key: str) -> str:
+        """By which name a module is known to pictures and messages."""
+        return key
+
+    def _listed(self, modules: Any) -> list[Module]:
+        """Modules that are to come after those that are there.
+
+        Raises:
+            DTypeError: something else.
+        """
+        try:
+            given = list(modules)
+        except TypeError:
+            got, fix = type(modules).__name__, "a list of modules"
+            raise DTypeError(explain(f"{type(self).__name__} is made of modules", got=got, fix=fix)) from None
+        for i, module in enumerate(given, len(self)):
+            _check(self, str(i), module)
+        return given
+
+    def _fill(self, modules: Iterable[Module]) -> None:
+        """Hold these modules and no others, numbered from 0.
+
+        It is a single call into C, where Python handles no signal: after a Ctrl-C they are all there.
+        """
+        own = self.__dict__
+        old = [name for name, _ in self.named_children()]
+        named = {str(i): module for i, module in enumerate(modules)}
+        deque(chain(map(own.__delitem__, old), map(own.__setitem__, named, named.values())), 0)
+        for key, module in named.items():
+            module._rename(self._name_below(key))
+
+    def _of(self, named: Iterable[tuple[str, Module]]) -> Any:
+        """Another one, of some of the modules."""
+        raise NotImplementedError
+
+    def append(self: Self, module: Module) -> Self:
+        """Add a module at the end."""
+        return self.extend([module])
+
+    def extend(self: Self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end: all of them, or none."""
+        given = self._listed(modules)
+        names = (str(i) for i in count(len(self)) if str(i) not in self.__dict__)  # a part of a model begins elsewhere
+        new = dict(zip(names, given))
+        self.__dict__.update(new)
+        for key, module in new.items():
+            module._rename(self._name_below(key))
+        return self
+
+    def insert(self: Self, index: int, module: Module) -> Self:
+        """Add a module before position ``index``; all are numbered anew."""
+        _check(self, str(index), module)
+        everything = list(self)
+        everything.insert(index, module)
+        self._fill(everything)
+        return self
+
+    def pop(self, index: int = -1) -> Module:
+        """Take a module out and return it; the others are numbered anew."""
+        module = self[index]
+        del self[index]
+        return module
+
+    def __len__(self) -> int:
+        return len(list(self.named_children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([module for _, module in self.named_children()])
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self: Self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        children = list(self.named_children())
+        if isinstance(index, slice):
+            return self._of(children[index])
+        return children[_position(type(self).__name__, index, len(children))][1]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        names = [name for name, _ in self.named_children()]
+        name = names[_position(type(self).__name__, index, len(names))]
+        _check(self, name, module)
+        setattr(self, name, module)
+        module._rename(self._name_below(name))
+
+    def __delitem__(self, index: int | slice) -> None:
+        everything = list(self)
+        del everything[index if isinstance(index, slice) else _position(type(self).__name__, index, len(everything))]
+        self._fill(everything)
+
+    def __iadd__(self: Self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
+
+class Sequential(_List):
     """The modules one after the other, named "0", "1", ...
 
-    ``model[0]`` is one of them, ``model[:-1]`` a ``Sequential`` of the same modules under the same names.
+    ``model[0]`` is one of them, ``model[:-1]`` a ``Sequential`` of the same modules under the same names.  It can be
+    changed as a list can (``append``, ``extend``, ``insert``, ``pop``, ``del``, ``model[1] = ...``), and ``a + b`` runs the
+    modules of one, then those of the other.
+
+    Args:
+        modules: in the order in which they run; or one dictionary, whose keys are their names.
 
     Raises:
         DTypeError: something that is not a module; a plain function has to be wrapped in one.
+        ArgumentError: a name that is not a string, is empty, has a dot in it, or names an attribute.
+        IndexingError: a position that there is not.
     """
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                fix = "unpack a list with *, wrap a function in a Module with a forward"
-                raise DTypeError(
-                    explain("Sequential is made of modules", got=f"{type(module).__name__} at position {i}", fix=fix)
-                )
-            setattr(self, str(i), module)
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                _check_key(self, name)
+                _check(self, name, module)
+                setattr(self, name, module)
+        else:
+            self.extend(modules)  # type: ignore[arg-type]  # what is not a module is refused there
 
     def forward(self, x: Value) -> Value:
         for name, module in self.named_children():
@@ -60,23 +180,13 @@ class Sequential(Module):
             x = module(x)
         return x
 
-    def __len__(self) -> int:
-        return len(list(self.named_children()))
+    def __add__(self, modules: Iterable[Module]) -> Sequential:
+        return Sequential(*self, *self._listed(modules))
 
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        children = list(self.named_children())
-        if isinstance(index, slice):
-            part = Sequential()
-            part.__dict__.update(children[index])  # under the names by which pictures know them
-            return part
-        return children[_position("Sequential", index, len(children))][1]
+    def _of(self, named: Iterable[tuple[str, Module]]) -> Any:
+        part = Sequential()
+        part.__dict__.update(named)  # under the names by which pictures know them
+        return part
 
 
 class _Holder(Module):
@@ -88,22 +198,11 @@ class _Holder(Module):
             for key, module in children:
                 module._rename(f"{name}.{key}")
 
-    def _check(self, key: str, module: Any) -> None:
-        if not isinstance(module, Module):
-            kind = type(self).__name__
-            got = f"{type(module).__name__} at {key!r}"
-            raise DTypeError(explain(f"{kind} is made of modules", got=got, fix="wrap a function in a Module"))
-
-    def _hold(self, key: str, module: Any) -> None:
-        self._check(key, module)
-        setattr(self, key, module)
-        module._rename(f"{self._scope}.{key}")
-
-    def __len__(self) -> int:
-        return len(list(self.named_children()))
+    def _name_below(self, key: str) -> str:
+        return f"{self._scope}.{key}"
 
 
-class ModuleList(_Holder):
+class ModuleList(_Holder, _List):
     """A list whose modules belong to the module that holds it; it has no ``forward`` of its own.
 
     ::
@@ -127,69 +226,15 @@ class ModuleList(_Holder):
         super().__init__()
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
-        self._hold(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end."""
-        given = _listed("ModuleList", modules)
-        for i, module in enumerate(given):
-            self._check(str(len(self) + i), module)
-        for module in given:
-            self.append(module)
-        return self
-
     def __add__(self, modules: Iterable[Module]) -> ModuleList:
-        return self._of([*self, *_listed("ModuleList", modules)])
+        whole: ModuleList = self._of(enumerate([*self, *self._listed(modules)]))
+        return whole
 
-    def _of(self, modules: list[Any]) -> ModuleList:
+    def _of(self, named: Iterable[tuple[Any, Module]]) -> Any:
         """Another list of modules that keep the names by which pictures know them, until it is given one itself."""
         other = type(self)()
-        for i, module in enumerate(modules):
-            self._check(str(i), module)
-            other.__dict__[str(i)] = module
+        other.__dict__.update((str(i), module) for i, (_, module) in enumerate(named))
         return other
-
-    def insert(self, index: int, module: Module) -> None:
-        """Add a module before position ``index``."""
-        self._check(str(index), module)
-        everything = list(self)
-        everything.insert(index, module)
-        self._refill(everything)
-
-    def _refill(self, modules: list[Any]) -> None:
-        for name, _ in list(self.named_children()):
-            delattr(self, name)
-        self.extend(modules)
-
-    def pop(self, index: int = -1) -> Module:
-        """Take a module out and return it."""
-        module = self[index]
-        del self[index]
-        return module
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for _, module in self.named_children()])
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> ModuleList: ...
-    def __getitem__(self, index: int | slice) -> Module | ModuleList:
-        everything = list(self)
-        if isinstance(index, slice):
-            return self._of(everything[index])
-        return everything[_position("ModuleList", index, len(everything))]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self._hold(str(_position("ModuleList", index, len(self))), module)
-
-    def __delitem__(self, index: int | slice) -> None:
-        everything = list(self)
-        del everything[index if isinstance(index, slice) else _position("ModuleList", index, len(everything))]
-        self._refill(everything)
 
 
 class ModuleDict(_Holder):
@@ -219,11 +264,10 @@ class ModuleDict(_Holder):
             self[key] = module
 
     def __setitem__(self, key: str, module: Module) -> None:
-        taken = isinstance(key, str) and key not in self and (key in self.__dict__ or hasattr(type(self), key))
-        if not isinstance(key, str) or not key or "." in key or taken:
-            expected = "a string without dots" + (" that is no attribute already" if taken else "")
-            raise ArgumentError(explain("ModuleDict: this cannot be a key", got=repr(key), expected=expected))
-        self._hold(key, module)
+        _check_key(self, key)
+        _check(self, key, module)
+        setattr(self, key, module)
+        module._rename(self._name_below(key))
 
     def __getitem__(self, key: str) -> Module:
         return self._as_dict()[key]
@@ -236,6 +280,14 @@ class ModuleDict(_Holder):
         module = self[key]
         delattr(self, key)
         return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        for key in self:
+            delattr(self, key)
+
+    def __len__(self) -> int:
+        return len(self._as_dict())
 
     def __contains__(self, key: object) -> bool:
         return key in self._as_dict()

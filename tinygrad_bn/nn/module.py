@@ -13,7 +13,8 @@ import numpy as np
 from ..engine import reading, scope, write
 from ..engine.extras import HookHandle
 from ..engine.mode import current_mode
-from ..errors import ArgumentError, explain
+from ..engine.write import fitted, forget_gradients
+from ..errors import ArgumentError, ShapeError, explain
 from ..functional.settings import flag
 from ..kinds import Array, Value
 from ..tensor import Parameter, Tensor
@@ -155,6 +156,10 @@ class Module(Node):
             if current_mode().tape is not None and old is not None and old.shape == value.shape:
                 write([(old, reading(value))])  # so that a program that is being recorded repeats it
                 return
+            if old is not None and old.shape != value.shape:
+                raise self._other_shape(name, old, value)
+            if old is not None and old.dtype != value.dtype:
+                value = Tensor.wrap(fitted(old, reading(value)))
             value = _as_buffer(name, value)
         if value is not None and not isinstance(value, kind):
             fix = f"assign a {kind.__name__}"
@@ -182,6 +187,12 @@ class Module(Node):
         got, fix = f"{name}={value!r}", f"make a new layer: nn.{kind}(..., {name}={value!r})"
         what = f"{kind}.{name} was decided when the layer was made"
         return explain(what, got=got, expected=f"{name}={self.__dict__[name]!r}", fix=fix)
+
+    def _other_shape(self, name: str, old: Tensor, new: Tensor) -> ShapeError:
+        """Why a buffer stays as it is: what is computed with it would fail later, or be broadcast."""
+        fix = f"give its new value, or self.register_buffer({name!r}, ...) for another buffer of this name"
+        what = f"{type(self).__name__}.{name} is a buffer, which keeps its shape"
+        return ShapeError(explain(what, got=f"shape {new.shape}", expected=f"shape {old.shape}", fix=fix))
 
     def _rename(self, name: str) -> None:
         """Take the name under which another module holds this one, for pictures and messages."""
@@ -327,13 +338,12 @@ class Module(Node):
         """Evaluation mode, here and below: running statistics in BatchNorm."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget all gradients of the parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients of the parameters; with ``set_to_none=False`` they become zeros."""
         with self._trained("zero_grad") as (own, children):
-            for parameter in own:
-                parameter.grad = None
+            forget_gradients(own, set_to_none)
             for child in children:
-                child.zero_grad()
+                child.zero_grad(**({} if set_to_none else {"set_to_none": False}))
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
         """Train all parameters, or none."""

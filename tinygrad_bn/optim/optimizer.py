@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..engine import Variable, enable_grad
-from ..engine.write import set_gradients
+from ..engine.write import forget_gradients
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from .given import listed
 from .settings import APART, Group, Setting, no_such, put_back, set_all, within
@@ -137,9 +136,9 @@ class Optimizer(ABC):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        set_gradients(self.params, repeat(None))
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with ``set_to_none=False`` they become zeros, and ``step`` counts them as such."""
+        forget_gradients(self.params, set_to_none)
 
     @abstractmethod
     def step(self, closure: Closure | None = None) -> Any:

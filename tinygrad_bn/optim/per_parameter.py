@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engine import Variable, write
+from ..engine import Variable, reading, write
 from ..engine.mode import current_mode
 from ..engine.tape import Tape
 from ..errors import RecordingError, ShapeError, explain
@@ -216,7 +216,7 @@ class PerParameter(Optimizer):
 
     def snapshot(self) -> Callable[[], None]:
         slots = {p: (kept, dict(kept)) for p, kept in self.state.items()}
-        values = [(slot, slot.data) for kept in self.state.values() for slot in kept.values()]
+        values = [(slot, reading(slot)) for kept in self.state.values() for slot in kept.values()]
 
         def put_back() -> None:
             self.state.clear()

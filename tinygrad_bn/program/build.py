@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -236,6 +236,10 @@ class _Builder:
             else:
                 name = str(place.key) if isinstance(owner, dict) else f"{self._dotted.get(owner) or owner.label}.grad"
             yield Condition(name, place, test, found)
+        below = {id(part): part for module in tape.modules.values() for part in module.modules()}
+        for module in below.values():  # lists and dictionaries of modules among them, which nobody calls
+            if parts := _parts(vars(module)):
+                yield Condition(f"what {module._scope} is made of", Place(module, "__dict__"), _parts, parts)
         for module in tape.modules.values():
             for key, value in vars(module).items():
                 if isinstance(value, PLAIN):
@@ -256,6 +260,11 @@ class _Builder:
 
 def _itself(value: Any) -> Any:
     return value
+
+
+def _parts(attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    """Which modules stand among the attributes of one, in order."""
+    return tuple([id(value) for value in attributes.values() if hasattr(type(value), "named_children")])
 
 
 def _hooks(extras: Any) -> tuple[Callable[..., Any], ...]:

@@ -16,11 +16,11 @@ from ..files import FilePath, write_whole
 from ..kinds import Array
 from ..nn import Module, activations
 from ..optim import PerParameter
-from ..random import generator
 from ..tensor import Tensor
 from ..transforms import grad
 from .diagnosis_picture import picture
 from .evaluation import Metric, measured, parts_of
+from .undo import as_it_is
 
 BINS = 31  # of a histogram
 FLAT = 0.05  # the share of an activation's steepest slope below which it counts as saturated
@@ -172,7 +172,8 @@ def diagnose(model: Module, batch: Any, loss: Metric, optimizer: PerParameter | 
         fix = "an optimizer made of this model's parameters, other than LBFGS"
         raise ArgumentError(explain("diagnose: optimizer", got=type(optimizer).__name__, fix=fix))
     inputs, target, _ = parts_of(batch)
-    undo = _as_it_was(model, optimizer)
+    modes = [(module, module.training) for module in model.modules()]
+    undo = as_it_is([*parameters.values(), *model.buffers()], optimizer)
     calls: list[tuple[str, Module, Any, Any]] = []
     hooks = [
         module.register_forward_hook(_noted(calls, name or type(module).__name__))
@@ -201,6 +202,8 @@ def diagnose(model: Module, batch: Any, loss: Metric, optimizer: PerParameter | 
     finally:
         for hook in hooks:
             hook.remove()
+        for module, training in modes:
+            module.training = training
         undo()
 
 
@@ -212,29 +215,6 @@ def _noted(calls: list[tuple[str, Module, Any, Any]], name: str) -> Any:
             calls.append((name, module, args[0] if args else None, output))
 
     return hook
-
-
-def _as_it_was(model: Module, optimizer: PerParameter | None) -> Any:
-    """Note everything that a step changes; the result puts it back."""
-    modes = [(module, module.training) for module in model.modules()]
-    tensors = {*model.parameters(), *model.buffers(), *(() if optimizer is None else optimizer.params)}
-    values = [(tensor, np.array(tensor.data, order="K"), tensor.grad) for tensor in tensors]
-    restore = None if optimizer is None else optimizer.snapshot()
-    bits = generator().bit_generator
-    state = bits.state
-
-    def undo() -> None:
-        bits.state = state
-        for module, training in modes:
-            module.training = training
-        for tensor, value, gradient in values:
-            if tensor.data is not value:
-                tensor.data = value
-            tensor.grad = gradient
-        if restore is not None:
-            restore()
-
-    return undo
 
 
 # -- what is measured -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import parallel
 from ..engine import Variable, no_grad, shape_of
-from ..errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..nn import Module
 
 Metric = Callable[[Any, Any], Any]
@@ -21,13 +21,15 @@ def accuracy(scores: Any, target: Any) -> float:
 
     Args:
         scores: shape (N, C), C at least 2.
-        target: class indices, shape (N,).
+        target: class indices from 0 to C - 1, shape (N,).
 
     Returns:
         The share; NaN if any score is NaN, because such a row has no largest score.
 
     Raises:
         ShapeError: other shapes, or no rows.  One score per row is no choice between classes.
+        DTypeError: targets that are not whole numbers.
+        ArgumentError: a target that no class has.
     """
     raw = scores.numpy() if isinstance(scores, Variable) else np.asarray(scores)
     labels = target.numpy() if isinstance(target, Variable) else np.asarray(target)
@@ -38,6 +40,14 @@ def accuracy(scores: Any, target: Any) -> float:
         what = "accuracy: scores of at least two classes"
         fix = "for one score per row: lambda scores, target: np.mean((scores.numpy()[:, 0] > 0) == target)"
         raise ShapeError(explain(what, got=f"scores {raw.shape}", expected="(N, C) with C at least 2", fix=fix))
+    if labels.dtype.kind not in "iub":
+        what, got = "accuracy: targets are the numbers of classes, whole ones", f"dtype {labels.dtype}"
+        raise DTypeError(explain(what, got=got, fix="target.astype(int), if they are whole"))
+    if labels.min() < 0 or labels.max() >= raw.shape[1]:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        fix = "leave out the rows that have no class: accuracy(scores[target >= 0], target[target >= 0])"
+        expected = f"0 to {raw.shape[1] - 1}, as there are {raw.shape[1]} scores per row"
+        raise ArgumentError(explain("accuracy: no such class", got=wrong, expected=expected, fix=fix))
     if np.isnan(raw).any():
         return math.nan
     return float(np.mean(raw.argmax(axis=1) == labels))

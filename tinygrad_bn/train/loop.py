@@ -29,6 +29,7 @@ from .evaluation import Metric, evaluated, measured, over_ranks, parts_of
 from .interruption import put_off
 from .progress import Progress
 from .ranks import Ranks
+from .undo import as_it_is
 
 RESERVED = ("epoch", "step", "seconds", "lr", "loss")  # what a record has anyway
 
@@ -326,8 +327,7 @@ class _CompiledMachine(_Machine):
 
 def _step(run: Run, machine: _Machine, batch: Any, metrics: Mapping[str, Metric], clip_norm: float | None) -> None:
     inputs, target, count = parts_of(batch, split=size() > 1)
-    put_back = _as_it_is(run)
-    weights: list[Any] = []
+    put_back = as_it_is(run.model.buffers(), run.optimizer)
     try:
         output, value = machine.forward(inputs, target, count)
         own = measured({"loss": lambda output, target: value}, output, target, count)
@@ -344,11 +344,9 @@ def _step(run: Run, machine: _Machine, batch: Any, metrics: Mapping[str, Metric]
                 raise _anomaly(run, f"the loss is {number:.4g}, but the gradient of {p.label} is not finite")
         if clip_norm is not None:
             clip_grad_norm_(run.optimizer.params, clip_norm)
-        weights = [p.data for p in run.optimizer.params]
         machine.step()
     except BaseException:
-        if all(p.data is data for p, data in zip(run.optimizer.params, weights)):  # else Ctrl-C came after the step
-            put_back()
+        put_back()
         raise
     run.loss = number
     for name, mean in found.items():
@@ -372,28 +370,6 @@ def _nothing(output: Any) -> Any:
     """The loss of no rows: 0, and depends on the parameters, so that this rank takes part in the others' backward."""
     parts = output if isinstance(output, (tuple, list)) else [output]
     return ops.sum(ops.stack([ops.sum(part) for part in parts]))
-
-
-def _as_it_is(run: Run) -> Callable[[], None]:
-    """What a step may change before the weights move; the result puts it back."""
-    buffers = [(buffer, np.array(buffer.data, order="K")) for buffer in run.model.buffers()]
-    weights = [(p, p.data, p.grad) for p in run.optimizer.params]
-    slots = {p: dict(kept) for p, kept in run.optimizer.state.items()}
-    bits = generator().bit_generator
-    state = bits.state
-
-    def put_back() -> None:
-        bits.state = state
-        for buffer, data in buffers:
-            buffer.data = data
-        for p, data, grad in weights:
-            if p.data is not data:
-                p.data = data
-            p.grad = grad
-        run.optimizer.state.clear()
-        run.optimizer.state.update(slots)
-
-    return put_back
 
 
 def _is_finite(array: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,8 +15,9 @@ from tinygrad_bn import functional, nn
 from ...datasets import Array, Digits
 from ...lab.measure import copies, statistics
 from ...lab.measure.arms import ARMS
-from ...lab.measure.cost import ordinary_network, step_costs
+from ...lab.measure.cost import costs_of_arms, ordinary_network
 from ...lab.measure.part import Progress, Settings
+from ...lab.measure.stepping import stepper
 from .experiments import Experiment, Problem, checkpoints
 
 BATCH = 60
@@ -108,11 +109,12 @@ def train(
     model = copies.network(weights, experiment.activation, batch_norm)
     optimizer = copies.optimizer(experiment.optimizer, model, rates)
     order, own = copies.batches(problem.rows.shape[1], BATCH, seeds), np.arange(len(seeds))[:, None]
+    train_on = stepper(model, optimizer, copies.cross_entropy)
     curve = []
     with np.errstate(all="ignore"):  # a copy that diverges is counted
         for step in progress(range(1, experiment.steps + 1), f"{label}, {len(seeds)} copies"):
             rows = problem.rows[own, next(order)]
-            copies.step(model, optimizer, copies.cross_entropy, problem.pool.images[rows], problem.pool.labels[rows])
+            train_on(problem.pool.images[rows], problem.pool.labels[rows])
             if step in at:
                 curve.append(accuracy(model, held_out))
         final = accuracy(model, problem.test)
@@ -129,24 +131,28 @@ def accuracy(model: nn.Module, data: Digits) -> Array:
 
 
 def cost(experiments: Sequence[Experiment], rounds: int = 20) -> dict[str, Any]:
-    """CPU seconds of one step of one network alone, plain and with BN in turns, for each kind of network."""
+    """CPU seconds of one step of one network alone, plain and with BN, eager and compiled in turns, for each kind."""
     kinds = {experiment.kind: experiment for experiment in experiments}
     measured = {}
     for kind, experiment in kinds.items():
-        times = step_costs({arm: stepper(experiment, bn) for arm, bn in ARMS.items()}, rounds)
+        times = costs_of_arms(partial(alone, experiment), rounds)
         measured[kind] = {
-            "plain": times["plain"]["seconds"],
-            "bn": times["bn"]["seconds"],
-            "ratio": times["bn"]["ratio"],
+            **flat(times),
+            "compiled": {"backend": times["compiled"]["backend"], **flat(times["compiled"])},
         }
     return measured
 
 
-def stepper(experiment: Experiment, batch_norm: bool) -> Callable[[], object]:
+def flat(times: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds of a step in each arm, and what one with Batch Normalization costs by one without."""
+    return {"plain": times["plain"]["seconds"], "bn": times["bn"]["seconds"], "ratio": times["bn"]["ratio"]}
+
+
+def alone(experiment: Experiment, batch_norm: bool, by: str) -> Callable[[], object]:
     """Makes one training step of an ordinary network of this kind on a random batch."""
     model = ordinary_network(experiment.sizes, experiment.activation, batch_norm)
     optimizer = copies.optimizer(experiment.optimizer, model, 0.001)
     rng = np.random.default_rng(0)
     x = rng.random((BATCH, experiment.sizes[0]), dtype=np.float32)
     y = rng.integers(0, experiment.sizes[-1], BATCH)
-    return partial(copies.step, model, optimizer, functional.cross_entropy, x, y)
+    return partial(stepper(model, optimizer, functional.cross_entropy, by), x, y)

@@ -21,6 +21,7 @@ from ...datasets import DIGITS, load_digits, shuffled_digits
 from ...lab.measure import copies, cost, statistics
 from ...lab.measure.graphs import kept
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 from .layers import (
     ForgetsTheRoot,
     LayerNorm,
@@ -233,10 +234,11 @@ def accuracies(
     """The accuracy of each copy on held-out rows, every ``EVERY`` steps: shape (copies, steps // EVERY)."""
     model = network(arm, copies.draw_weights(SIZES, seeds, "xavier"))
     optimizer = copies.optimizer("sgd", model, rates)
+    train_on = stepper(model, optimizer, copies.cross_entropy)
     rows, found = copies.batches(TRAINING, BATCH, seeds), []
     for step in progress(range(1, steps + 1), f"{ARMS[arm]}, {len(seeds)} copies"):
         chosen = next(rows)
-        copies.step(model, optimizer, copies.cross_entropy, x[chosen], y[chosen])
+        train_on(x[chosen], y[chosen])
         if step % EVERY == 0:
             found.append(copies.accuracy(copies.predict(model, x[held_out]), y[held_out]))
     return np.stack(found, axis=1)

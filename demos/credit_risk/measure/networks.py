@@ -15,6 +15,7 @@ from ...lab.measure import copies, cost
 from ...lab.measure.arms import ARMS
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Progress, Settings
+from ...lab.measure.stepping import stepper
 from . import scores
 from .tables import LENDERS, PROBE, Lender, Rows, Splits, split
 
@@ -91,6 +92,7 @@ class Training:
         weights = first_weights(net, splits.train.x.shape[2], self.seeds)
         self.model = copies.network(weights, ACTIVATIONS[net.activation], batch_norm)
         self.optimizer = copies.optimizer(net.optimizer, self.model, list(rates) * len(seeds))
+        self.train_on = stepper(self.model, self.optimizer, copies.binary_cross_entropy)
         self.best = np.full(len(self.seeds), np.inf)
         self.kept = {name: array.copy() for name, array in self.model.state_dict().items()}
 
@@ -101,8 +103,7 @@ class Training:
         for step in progress(range(1, lender.evaluations[-1] + 1), label):
             chosen = next(rows)
             with np.errstate(over="ignore", invalid="ignore"):  # a rate that diverges is one that is not chosen
-                x, y = train.x[which, chosen], train.y[which, chosen]
-                copies.step(self.model, self.optimizer, copies.binary_cross_entropy, x, y)
+                self.train_on(train.x[which, chosen], train.y[which, chosen])
             yield step
 
     def scores(self, part: Rows, rows: slice = slice(None)) -> tuple[Array, Array]:
@@ -173,18 +174,18 @@ def measure(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
 
 
 def costs(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """CPU seconds of a training step of each network alone, plain and with Batch Normalization, taking turns."""
+    """CPU seconds of a training step of each network alone, without and with Batch Normalization, eager and compiled."""
     measured = {}
     for net in progress([net for net in NETS if settings.full or not net.full], "cost of a step"):
         lender = LENDERS[net.lender]
         splits = split(lender, [settings.seed], "sensitive" in settings.flags)
         x, y = splits.train.x[0, : lender.batch], splits.train.y[0, : lender.batch, None].astype(np.float32)
-        measured[net.name] = cost.step_costs({arm: alone(net, batch_norm, x, y) for arm, batch_norm in ARMS.items()})
+        measured[net.name] = cost.costs_of_arms(partial(alone, net, x, y))
     return measured
 
 
-def alone(net: Net, batch_norm: bool, x: Array, y: Array) -> Callable[[], object]:
+def alone(net: Net, x: Array, y: Array, batch_norm: bool, by: str) -> Callable[[], object]:
     """Makes one training step of an ordinary network of this kind on one batch."""
     model = cost.ordinary_network((x.shape[1], *net.hidden, 1), ACTIVATIONS[net.activation], batch_norm)
     optimizer = copies.optimizer(net.optimizer, model, 0.001)
-    return partial(copies.step, model, optimizer, functional.binary_cross_entropy_with_logits, x, y)
+    return partial(stepper(model, optimizer, functional.binary_cross_entropy_with_logits, by), x, y)

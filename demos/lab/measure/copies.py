@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn import Parameter, functional, nn, no_grad, ops, optim
-from tinygrad_bn.engine import write
+from tinygrad_bn.engine import reading, write
 
 Array = np.ndarray[Any, Any]
 
@@ -62,15 +62,15 @@ class BatchNorm(nn.Module):
             centered = x - mean
             variance = ops.mean(ops.square(centered), axis=1, keepdims=True)
             rows = x.shape[1]
-            self._track(self.running_mean, mean.data)
-            self._track(self.running_var, variance.data * (rows / (rows - 1)))  # the unbiased one is what is stored
+            unbiased = reading(variance) * (rows / (rows - 1))  # which is what is stored
+            moved = ((self.running_mean, reading(mean)), (self.running_var, unbiased))
+            write([(running, self._towards(reading(running), batch)) for running, batch in moved], fresh=True)
         else:
             centered, variance = x - self.running_mean, self.running_var
         return self.gamma * (centered / ops.sqrt(variance + self.eps)) + self.beta
 
-    def _track(self, running: Any, batch: Array) -> None:
-        with running.unlocked() as array:
-            array += self.momentum * (batch - array)
+    def _towards(self, running: Any, batch: Any) -> Any:
+        return running + self.momentum * (batch - running)
 
 
 def draw_weights(sizes: Sequence[int], seeds: Sequence[int], std: float | str, dtype: Any = np.float32) -> list[Array]:
@@ -128,12 +128,12 @@ class PerCopy:
 
     def step(self) -> None:
         """Move every copy."""
-        before = [p.data for p in self.optimizer.params]
+        before = [1.0 * reading(p) for p in self.optimizer.params]  # the values, which in a recording p itself is not
         self.optimizer.step()
         moves = []
         for p, old in zip(self.optimizer.params, before):
             rates = self.rates.astype(old.dtype).reshape(-1, *[1] * (old.ndim - 1))
-            moved = p.data - old
+            moved = reading(p) - old
             moved *= rates
             moved += old
             moves.append((p, moved))
@@ -185,13 +185,18 @@ def squared_error(prediction: Any, target: Array) -> Any:
     return prediction.shape[0] * functional.mse_loss(prediction, target)
 
 
-def step(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x: Array, y: Array) -> float:
-    """One training step, of all copies at once or of one ordinary network; returns the loss."""
+def update(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x: Array, y: Array) -> Any:
+    """One training step, of all copies at once or of one ordinary network; returns the loss as a tensor."""
     value = loss(model(x), y)
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
-    return float(value.item())
+    return value
+
+
+def step(model: nn.Module, optimizer: Any, loss: Callable[[Any, Array], Any], x: Array, y: Array) -> float:
+    """One eager training step; returns the loss."""
+    return float(update(model, optimizer, loss, x, y).item())
 
 
 def predict(model: nn.Module, x: Array, rows: int = 1024) -> Array:

@@ -20,12 +20,14 @@ class Settings:
         seed: the first of them; other numbers give other initial weights, batches and splits throughout.
         full: the sizes of the papers instead of those that take a minute.
         flags: options that only one demo has, such as ``"mnist"``.
+        backend: how training steps are made, see ``stepping``.
     """
 
     seeds: int
     seed: int = 0
     full: bool = False
     flags: frozenset[str] = frozenset()
+    backend: str = "eager"
 
     @property
     def test_seeds(self) -> range:

@@ -20,6 +20,7 @@ from tinygrad_bn import nn, no_grad
 from ...lab.measure import copies
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 from . import exact, pieces
 from .parameters import layer_sizes
 
@@ -142,9 +143,10 @@ def sawtooth_errors(start: exact.Layers, k: int, steps: int, progress: Progress)
     y = triangle(x, k)
     network = exact.batched(both)
     optimizer = copies.optimizer("adam", network, [rate for rate in RATES for _ in range(count)])
+    train_on = stepper(network, optimizer, copies.squared_error)
     inputs, targets = (np.broadcast_to(a, (count * len(RATES), *a.shape)) for a in (x, y))
     for _ in progress(range(steps), f"2**{k} pieces, {len(start) - 1} layers"):
-        copies.step(network, optimizer, copies.squared_error, inputs, targets)
+        train_on(inputs, targets)
     errors: Array = ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2)).reshape(len(RATES), count).min(axis=0)
     return errors
 
@@ -163,8 +165,9 @@ def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
             weights = copies.draw_weights([bits, *hidden, 1], seeds, "he")
             network = copies.network(weights, nn.ReLU, batch_norm=False)
             optimizer = copies.optimizer("adam", network, PARITY_RATE)
+            train_on = stepper(network, optimizer, copies.binary_cross_entropy, brief=not settings.full)
             for _ in progress(range(steps), f"parity of {bits} bits, {len(hidden)} layers"):
-                copies.step(network, optimizer, copies.binary_cross_entropy, inputs, targets)
+                train_on(inputs, targets)
             right = ((copies.predict(network, x) > 0) == (y > 0.5)).all(axis=(1, 2))
             result["rows"].append({"bits": bits, "hidden": hidden, "learned": right.tolist()})
     return result

@@ -18,6 +18,7 @@ from tinygrad_bn import functional, nn, ops
 from ...lab.measure import copies
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Progress, Settings
+from ...lab.measure.stepping import stepper
 from . import exact
 
 WIDTH = 8
@@ -127,10 +128,10 @@ def train(start: Sequence[tuple[Array, Array]], rate: float, steps: int, progres
     """The losses on ``X`` of many starts after so many steps of Adam."""
     network = exact.batched(start)
     count = len(start[0][0])
-    optimizer = copies.optimizer("adam", network, rate)
+    train_on = stepper(network, copies.optimizer("adam", network, rate), copies.squared_error)
     inputs, targets = (np.broadcast_to(a, (count, *a.shape)) for a in (X, Y))
     for _ in progress(range(steps), f"sine, {len(start) - 1} layers"):
-        copies.step(network, optimizer, copies.squared_error, inputs, targets)
+        train_on(inputs, targets)
     found: Array = ((copies.predict(network, X) - Y) ** 2).mean(axis=(1, 2))
     return found
 
@@ -147,8 +148,9 @@ def xor(settings: Settings, progress: Progress) -> dict[str, Any]:
         for shape, hidden in XOR.items():
             network = copies.network(copies.draw_weights([2, *hidden, 1], seeds, std), activation, batch_norm=False)
             optimizer = copies.optimizer("adam", network, XOR_RATE)
+            train_on = stepper(network, optimizer, copies.squared_error, brief=True)
             for _ in progress(range(XOR_STEPS), f"XOR, {name}, {shape}"):
-                copies.step(network, optimizer, copies.squared_error, inputs, targets)
+                train_on(inputs, targets)
             errors = ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2))
             result["rows"].append(
                 {"activation": name, "shape": shape, "hidden": hidden, "errors": errors.astype(float).tolist()}

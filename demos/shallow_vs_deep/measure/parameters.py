@@ -28,6 +28,7 @@ from ...datasets import DIGITS, shuffled_digits
 from ...lab.measure import copies
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 from .trees import LEAVES, tree, tree_parameters
 
 FUNCTION_RATES = (0.01, 0.025, 0.06, 0.15)
@@ -205,11 +206,12 @@ def errors(
     optimizer = copies.optimizer("adam", model, rates)
     shared, highest = (optimizer.optimizer, 1.0) if isinstance(optimizer, copies.PerCopy) else (optimizer, rates[0])
     schedule = optim.OneCycleLR(shared, max_lr=highest, total_steps=steps, cycle_momentum=False)
+    train_on = stepper(model, optimizer, task.loss, brief=steps < 2000)
     x, y = task.train
     batches = copies.batches(len(x), 64, seeds)
     for _ in progress(range(steps), label):
         chosen = next(batches)
-        copies.step(model, optimizer, task.loss, x[chosen], y[chosen])
+        train_on(x[chosen], y[chosen])
         schedule.step()
     return task.error(copies.predict(model, rows[0]), rows[1])
 

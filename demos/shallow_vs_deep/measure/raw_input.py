@@ -32,6 +32,7 @@ from ...datasets import DIGITS, SYLLABLES, load_syllables, shuffled_digits, spel
 from ...lab.measure import copies
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 
 RATES = (0.005, 0.02, 0.08, 0.3)
 BATCH = 32
@@ -187,10 +188,11 @@ def fit(
     model = build()
     optimizer = optim.Adam(model.parameters(), lr=rate)
     schedule = optim.OneCycleLR(optimizer, max_lr=rate, total_steps=steps, cycle_momentum=False)
+    train_on = stepper(model, optimizer, functional.cross_entropy)
     batches = copies.batches(task.train, BATCH, [seed])
     for _ in progress(range(steps), label):
         rows = next(batches)[0]
-        copies.step(model, optimizer, functional.cross_entropy, task.x[rows], task.y[rows])
+        train_on(task.x[rows], task.y[rows])
         schedule.step()
     return model
 

@@ -22,6 +22,7 @@ from ...datasets import DIGITS, shuffled_digits
 from ...lab.measure import copies
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 from . import exact, pieces
 
 UNITS = 48
@@ -84,25 +85,27 @@ def trained(settings: Settings, progress: Progress) -> dict[str, Any]:
     """
     tuning, test = settings.tuning_seeds(3), settings.more_seeds(2)
     steps = 6000 if settings.full else 1000
+    brief = not settings.full
     result: dict[str, Any] = {"steps": steps, "rates": list(RATES), "depths": {}}
     for depth in TRAINED:
         label = f"wave, {depth} layers"
         tried = [rate for rate in RATES for _ in tuning]
-        _, errors, _ = learn_wave(depth, list(tuning) * len(RATES), tried, progress(range(steps), f"{label}, tuning"))
+        along = progress(range(steps), f"{label}, tuning")
+        _, errors, _ = learn_wave(depth, list(tuning) * len(RATES), tried, along, brief)
         best = RATES[int(np.argmin(np.log(errors).reshape(len(RATES), -1).mean(axis=1)))]
-        before, errors, after = learn_wave(depth, test, [best] * len(test), progress(range(steps), label))
+        before, errors, after = learn_wave(depth, test, [best] * len(test), progress(range(steps), label), brief)
         result["depths"][str(depth)] = {"rate": best, "before": before, "after": after, "error": errors.tolist()}
     return result
 
 
 def learn_wave(
-    depth: int, seeds: Sequence[int], rates: Sequence[float], steps: Iterable[int]
+    depth: int, seeds: Sequence[int], rates: Sequence[float], steps: Iterable[int], brief: bool
 ) -> tuple[list[int], Array, list[int]]:
     """Train networks on the wave; returns their pieces before, their squared errors after, their pieces after."""
     x = np.linspace(-3, 3, 97, dtype=np.float32)[:, None]
     y = np.sin(WAVES * np.pi / 3 * x)
     network = exact.batched(exact.random_layers(sizes(depth), seeds))
-    optimizer = copies.optimizer("adam", network, rates)
+    train_on = stepper(network, copies.optimizer("adam", network, rates), copies.squared_error, brief=brief)
 
     def count() -> list[int]:
         return [pieces.line_pieces(exact.layers_of(network, i), *ENDS) for i in range(len(seeds))]
@@ -110,7 +113,7 @@ def learn_wave(
     before = count()
     inputs, targets = (np.broadcast_to(a, (len(seeds), *a.shape)) for a in (x, y))
     for _ in steps:
-        copies.step(network, optimizer, copies.squared_error, inputs, targets)
+        train_on(inputs, targets)
     return before, ((copies.predict(network, x) - y) ** 2).mean(axis=(1, 2)), count()
 
 
@@ -133,11 +136,11 @@ def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
     for depth in TRAINED:
         weights = copies.draw_weights(sizes(depth, 64, 10), seeds, "he")
         network = copies.network(weights, nn.ReLU, batch_norm=False)
-        optimizer = copies.optimizer("adam", network, 0.003)
+        train_on = stepper(network, copies.optimizer("adam", network, 0.003), copies.cross_entropy)
         before, rows = count(network), copies.batches(len(train), 60, seeds)
         for _ in progress(range(steps), f"digits, {depth} layers"):
             chosen = next(rows)
-            copies.step(network, optimizer, copies.cross_entropy, train.images[chosen], train.labels[chosen])
+            train_on(train.images[chosen], train.labels[chosen])
         accuracy = copies.accuracy(copies.predict(network, test.images), test.labels)
         result["depths"][str(depth)] = {"before": before, "after": count(network), "accuracy": accuracy.tolist()}
     return result

@@ -19,6 +19,7 @@ from tinygrad_bn import nn
 from ...datasets import DIGITS, shuffled_digits
 from ...lab.measure import copies
 from ...lab.measure.part import Part, Progress, Settings
+from ...lab.measure.stepping import stepper
 from . import minima
 
 WIDTH, BATCH, TARGET = 32, 60, 0.90
@@ -69,15 +70,13 @@ def by_depth(
         sizes = [64, *[WIDTH] * depth, 10]
         weights = copies.draw_weights(sizes, seeds, "he" if activation is nn.ReLU else "xavier")
         network = copies.network([np.concatenate([w] * len(RATES[kind])) for w in weights], activation, batch_norm)
-        optimizer, batch = (
-            copies.optimizer(kind, network, rates),
-            copies.batches(len(train), BATCH, seeds * len(RATES[kind])),
-        )
+        train_on = stepper(network, copies.optimizer(kind, network, rates), copies.cross_entropy)
+        batch = copies.batches(len(train), BATCH, seeds * len(RATES[kind]))
         first: list[int | None] = [None] * len(rates)
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is one that does not get there
             for step in progress(range(1, LARGE + 1), f"{depth} layers"):
                 chosen = next(batch)
-                copies.step(network, optimizer, copies.cross_entropy, train.images[chosen], train.labels[chosen])
+                train_on(train.images[chosen], train.labels[chosen])
                 if step % EVERY == 0:
                     accuracy = copies.accuracy(copies.predict(network, test.images), test.labels)
                     first = [step if f is None and a >= TARGET else f for f, a in zip(first, accuracy)]

@@ -11,6 +11,7 @@ import pytest
 
 from demos import __main__ as every
 from demos.lab import command
+from demos.lab.measure import stepping
 from demos.lab.show import plots
 
 
@@ -37,7 +38,7 @@ def test_one_demo_prints_its_findings_and_writes_its_files(tmp_path, capsys):
     }
     (entry,) = json.loads((own / "results.json").read_text())["demos"]
     assert entry["parts"]["first"]["measured"] == {"values": [0, 1, 2, 3]}
-    assert entry["settings"] == {"seeds": 4, "seed": 0, "full": False, "flags": ["extra"]}
+    assert entry["settings"] == {"seeds": 4, "seed": 0, "full": False, "flags": ["extra"], "backend": stepping.usual()}
     assert [verdict["outcome"] for verdict in entry["verdicts"]] == ["holds if"]
 
 

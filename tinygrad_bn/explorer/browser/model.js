@@ -3,6 +3,11 @@
 const model = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { nodes } = data;
+  const scopes = data.scopes.map(([inside, title, kind]) => ({ inside, title, kind }));
+  for (const node of nodes) {
+    node.path = []; // the scopes around it, outermost first
+    for (let i = node.scope; i >= 0; i = scopes[i].inside) node.path.unshift(i);
+  }
   const walks = data.walks.map((walk) => ({ ...walk, program: interpreter.read(walk.program), held: walk.held.map(([number, x]) => [number, interpreter.decode(x)]) }));
   const facts = data.facts.map((fact) => ({ ...fact, program: interpreter.read(fact.program) }));
   const forward = [...nodes.keys()].filter((i) => nodes[i].op);
@@ -11,7 +16,7 @@ const model = (() => {
   const first = data.inputs.map(interpreter.decode);
   const firstN = walks[0].program.n;
 
-  const self = { data, nodes, walks, forward, users, fixed: data.unknown.length > 0, order: 0, n: firstN, trouble: "" };
+  const self = { data, nodes, scopes, walks, forward, users, fixed: data.unknown.length > 0, order: 0, n: firstN, trouble: "" };
   let inputs = first.map(copy);
   let constants = new Map(); // of named constants: the node to its number
   let results = null; // of each walk, computed when asked for
@@ -61,16 +66,23 @@ const model = (() => {
   });
   self.canResize = () => walks[0].program.free;
   self.resize = (n) => change(() => {
-    if (n < walks[0].program.smallestN || n > 12) return;
+    if (n < walks[0].program.smallestN || n > Math.max(12, 2 * firstN)) return;
     inputs = inputs.map((x, i) => {
       const shape = walks[0].program.inputs[i].shape.map((size) => (size.size ? size.size[0] * n + size.size[1] : size));
       if (shape.every((size, axis) => size === x.shape[axis])) return x;
-      const isSeed = i >= data.leaves.length; // a new row: one further along, without a gradient
-      const data_ = Float64Array.from({ length: interpreter.count(shape) }, (_, j) => (j < x.data.length ? x.data[j] : isSeed ? 0 : x.data[x.data.length - 1] + 1 + j - x.data.length));
-      return interpreter.value(shape, x.dtype, data_);
+      const grown = Float64Array.from({ length: interpreter.count(shape) }, (_, j) => newElement(x, elements.unravel(j, shape), data.leaves.length <= i && i < data.leaves.length + data.outputs.length));
+      return interpreter.value(shape, x.dtype, grown);
     });
     self.n = n;
   });
+  function newElement(x, index, isSeed) { // of a new row: one further along, or those from the start again; no gradient comes in
+    const at = (place) => x.data[place.reduce((sum, j, axis) => sum + (j % x.shape[axis]) * interpreter.strides(x.shape)[axis], 0)];
+    const isNew = index.some((j, axis) => j >= x.shape[axis]);
+    if (!isNew) return at(index);
+    if (isSeed) return 0;
+    const last = x.data.length - 1;
+    return x.data.length === x.shape[0] && x.dtype.startsWith("float") ? x.data[last] + index[0] - last : at(index);
+  }
   self.reset = () => change(() => { inputs = first.map(copy); constants = new Map(); self.n = firstN; });
   self.moved = () => self.n !== firstN || constants.size > 0 || inputs.some((x, i) => x.data.some((v, j) => v !== first[i].data[j]));
 

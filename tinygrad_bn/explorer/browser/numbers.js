@@ -72,7 +72,7 @@ const numbers = (() => {
       const label = make("span", "name", group.node >= 0 && !group.seed ? show.term(group.node) : name);
       label.title = group.seed ? "the gradient that comes in" : "";
       if (x.data.length === 1) singles.append(make("span", "single", label, " ", holder));
-      else table.append(label, holder);
+      else table.append(make("div", "field", label, holder));
     }
     const many = hidden ? make("p", "note", `${hidden} more array${hidden > 1 ? "s" : ""}: choose a box, and its numbers (up to 64) stand here.`) : null;
     const rate = make("input");
@@ -81,7 +81,7 @@ const numbers = (() => {
     rate.inputMode = "decimal";
     rate.setAttribute("aria-label", "learning rate");
     const names = model.learning().map((node) => model.nodes[node].name);
-    const list = names.length > 3 ? `${names.length} arrays` : names.join(", ");
+    const list = names.join(", ").length > 40 ? `${names.length} arrays` : names.join(", ");
     const descend = names.length && !model.fixed ? make("div", "actions", button("take a gradient step", () => {
       const before = model.loss();
       model.descend(Number(rate.value.replace(",", ".")) || 0);
@@ -95,14 +95,16 @@ const numbers = (() => {
     loss.id = "loss";
     const outputs = model.data.outputs.map((node) => model.nodes[node].name);
     const single = model.data.outputs.length === 1 && model.value(model.data.outputs[0]).data.length === 1;
+    const what = single ? outputs[0] : outputs.length > 1 ? "Σ (what comes in) · (output)" : `Σ ∂${outputs[0]} · ${outputs[0]}`;
     const trouble = make("p", "trouble");
     trouble.id = "trouble";
     trouble.setAttribute("role", "alert");
     const rows = model.canResize() ? make("span", "", button("add a row", () => resize(1), { id: "more" }), " ", button("remove a row", () => resize(-1), { id: "fewer" })) : null;
+    const fixed = model.data.fixed_rows ? make("p", "note", `Rows cannot be added: ${model.data.fixed_rows}`) : null;
     area.replaceChildren(
       make("h2", "", "Numbers"), make("p", "note", "Drag a number sideways, type, or press ↑ ↓ in it."), table, singles, ...(many ? [many] : []), trouble,
       make("div", "actions", rows, button("reset", () => { model.reset(); page.restructured(); }, { id: "reset", title: "the numbers of the recording" })),
-      ...(descend ? [descend] : []), make("p", "", `L = ${single ? outputs[0] : outputs.length > 1 ? "Σ (what comes in) · (output)" : `Σ ∂${outputs[0]} · ${outputs[0]}`} = `, loss, " ", stepped),
+      ...(fixed ? [fixed] : []), ...(descend ? [descend] : []), make("p", "", what === "L" ? "L = " : `L = ${what} = `, loss, " ", stepped),
     );
     fill(true);
   }

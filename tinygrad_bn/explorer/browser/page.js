@@ -25,11 +25,13 @@ const page = (() => {
     keepAddress();
   }
   function update(moving = false) { // numbers alone
+    show.frame.moving = moving;
     if (state.zoom) zoom.update(); else picture.update();
     for (const { holder, node } of equations) show.array(holder, model.value(node), { most: 6, columns: 6 });
     numbers.fill();
     line.draw();
     panel.draw(moving);
+    show.frame.moving = false;
   }
   function changed() { // a number was moved: drawn once in a frame, however many moves there are
     if (waiting) return;
@@ -39,7 +41,7 @@ const page = (() => {
       byId("say").textContent = panel.sentence();
       update(true);
       clearTimeout(resting);
-      if (state.k === model.lastStep() && !model.checksAreQuick()) resting = setTimeout(panel.draw, 300);
+      resting = setTimeout(update, 300);
     });
   }
   function restructured() { // the shapes may be others
@@ -74,7 +76,7 @@ const page = (() => {
     listFolds();
     render();
     byId(target ? "unzoom" : "graph").focus({ preventScroll: true });
-    byId("graph").scrollTop = 0;
+    byId("holder").scrollTo(0, 0);
     window.scrollTo(0, 0);
   }
 
@@ -92,7 +94,7 @@ const page = (() => {
   }
   function listFolds() {
     const some = picture.foldable();
-    byId("folds").hidden = Boolean(state.zoom) || some.length < 2;
+    for (const id of ["open", "close"]) byId(id).hidden = Boolean(state.zoom) || some.length < 2;
     byId("open").setAttribute("aria-disabled", String(!picture.closed.size));
   }
   function openTab(name) {
@@ -204,8 +206,8 @@ const page = (() => {
       if (event.key === "Escape") { state.chosen = -1; state.search = byId("search").value = ""; if (state.zoom) zoomTo(null); else render(); link(-1, document.body); }
       if (event.key === "Enter" && document.activeElement?.matches("mi.term[data-node]")) choose(Number(document.activeElement.dataset.node), true);
       if (["INPUT", "SELECT"].includes(event.target.tagName)) return; // they have keys of their own
-      const keys = { ArrowRight: steps.next, ArrowLeft: steps.previous, Home: steps.first, End: steps.last, "/": () => byId("search").focus() };
-      if (event.key in keys) { event.preventDefault(); play(false); keys[event.key](); }
+      const keys = { ArrowRight: steps.next, ArrowLeft: steps.previous, Home: steps.first, End: steps.last, "/": () => byId("search").focus(), ...magnify.keys };
+      if (event.key in keys) { event.preventDefault(); if (!(event.key in magnify.keys)) play(false); keys[event.key](); }
     });
     window.addEventListener("hashchange", () => { readAddress(); redraw(); listFolds(); listOrders(); render(); });
     new ResizeObserver(() => { if (state.zoom) zoom.place(); else picture.place(); }).observe(byId("rows")); // arrows go with the boxes

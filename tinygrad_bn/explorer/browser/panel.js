@@ -27,7 +27,7 @@ const panel = (() => {
   const title = (node) => show.plain(show.heading(node));
 
   function value(node, known) {
-    const { kind, wants, scope, site, code, op, args } = nodes[node];
+    const { kind, own, wants, path, site, code, op, args } = nodes[node];
     const x = model.value(node);
     const pairs = [];
     if (op) for (const argument of new Set(args)) if (nodes[argument].kind !== "number") pairs.push([make("span", "", "from ", show.term(argument)), cells(argument, model.value(argument))]);
@@ -36,8 +36,8 @@ const panel = (() => {
       const number = known.get(node);
       pairs.push(["gradient", number === undefined ? note(page.state.k === model.lastStep() ? "none comes here" : "not run yet") : cells(null, model.at(number))]);
     }
-    if (!op) pairs.push(["kind", kind]);
-    if (scope.length) pairs.push(["in", scope.join(" / ")]);
+    if (!op) pairs.push(["kind", own && own !== nodes[node].name ? `${kind}, ${own}` : kind]);
+    if (path.length) pairs.push(["in", path.map((i) => model.scopes[i].title).join(" / ")]);
     if (users[node].length) pairs.push(["used by", ...users[node].flatMap((user, i) => [i ? ", " : "", show.term(user)]), users[node].length > 1 ? " (its gradients add up)" : ""]);
     if (code) pairs.push(["code", make("code", "", code)]);
     if (site) pairs.push(["line", site]);

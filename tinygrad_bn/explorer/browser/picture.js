@@ -4,61 +4,14 @@
 // Modules open and close one by one.  It is laid out here, at the size of letters that can be read, on any width.
 const picture = (() => {
   const { nodes, forward } = model;
+  const { groups, top, closed } = folding;
   const SVG = "http://www.w3.org/2000/svg";
-  const MOST_ROWS = 40; // before modules are closed
   const area = byId("rows");
   let boxes = new Map(); // of nodes and of closed modules: by "n3", "g2"
   let drawn = [];
 
-  // -- modules: a band is one call, or one part of it that other modules do not interrupt ------------------------------------------
-
-  const groups = [];
-  const top = { id: -1, name: "", scope: [], children: [], parent: null, members: [] };
-  let open = [top];
-  for (const node of forward) {
-    const { scope } = nodes[node];
-    let depth = 0;
-    while (depth < scope.length && open.length > depth + 1 && open[depth + 1].name === scope[depth]) depth += 1;
-    open = open.slice(0, depth + 1);
-    for (; depth < scope.length; depth += 1) {
-      const group = { id: groups.length, name: scope[depth], scope: scope.slice(0, depth + 1), children: [], parent: open[depth], members: [] };
-      groups.push(group);
-      open[depth].children.push(group);
-      open.push(group);
-    }
-    open[open.length - 1].children.push(node);
-    for (const group of open) group.members.push(node);
-  }
-  const alike = new Map();
-  for (const group of groups) { const key = group.scope.join("\0"); alike.set(key, [...(alike.get(key) ?? []), group]); }
-  for (const group of groups) {
-    const same = alike.get(group.scope.join("\0"));
-    group.label = same.length > 1 ? `${group.name}, ${same.indexOf(group) + 1} of ${same.length}` : group.name;
-    const outside = (node) => model.users[node].some((user) => !group.members.includes(user)) || nodes[node].kind === "output";
-    group.face = group.members.findLast(outside) ?? group.members[group.members.length - 1];
-    group.foldable = group.members.length > 1;
-  }
-
-  const closed = new Set();
-  const rowsOf = (group) => group.children.reduce((sum, child) => sum + (typeof child === "number" ? 1 : closed.has(child.id) ? 1 : rowsOf(child)), 0);
-  function closeToFit() { // everything closed, then opened from the outside in while there is room
-    closed.clear();
-    if (rowsOf(top) <= MOST_ROWS) return;
-    for (const group of groups) if (group.foldable) closed.add(group.id);
-    for (const group of [...groups].sort((a, b) => a.scope.length - b.scope.length || a.id - b.id)) {
-      if (!closed.has(group.id)) continue;
-      const before = rowsOf(top);
-      closed.delete(group.id);
-      if (rowsOf(top) > (before < 8 ? 4 * MOST_ROWS : MOST_ROWS)) closed.add(group.id);
-    }
-  }
-  function closedAround(node) { // the outermost closed module that a node is in
-    let found = null;
-    for (const group of groups) if (closed.has(group.id) && group.members.includes(node) && (!found || group.scope.length < found.scope.length)) found = group;
-    return found;
-  }
   function key(node) { // the box in which a node is seen
-    const group = nodes[node].op ? closedAround(node) : null;
+    const group = folding.closedAround(node);
     return group ? `g${group.id}` : boxes.has(`n${node}`) ? `n${node}` : null;
   }
 
@@ -70,6 +23,15 @@ const picture = (() => {
     const [only, ...others] = nodes[node].args.filter((i) => nodes[i].kind !== "number");
     const ofParameter = only !== undefined && !others.length && aside.has(only) && nodes[only].kind !== "constant";
     if (ofParameter && nodes[node].kind !== "output" && model.users[node].length === 1) aside.add(node);
+  }
+  const onPath = new Set(); // what is given and has a row of its own: where something starts, and inputs that are used again
+  for (const node of forward) {
+    const starts = !aside.has(node) && !nodes[node].args.some((argument) => onPath.has(argument) || (nodes[argument].op && !aside.has(argument)));
+    const fresh = [...new Set(nodes[node].args)].filter((argument) => ["input", "constant"].includes(nodes[argument].kind) && !onPath.has(argument));
+    fresh.forEach((argument, i) => {
+      const again = nodes[argument].kind === "input" && model.users[argument].length > 1;
+      if ((starts && i === 0) || again) { onPath.add(argument); aside.delete(argument); } else aside.add(argument);
+    });
   }
   function sidesOf(member) { // what stands beside an operation, arguments first
     return nodes[member].args.flatMap((i) => (aside.has(i) ? [...(nodes[i].op ? sidesOf(i) : []), i] : []));
@@ -88,7 +50,7 @@ const picture = (() => {
         const members = typeof child === "number" ? [child] : child.members;
         const sides = [...new Set(members.flatMap(sidesOf))].filter((side) => typeof child === "number" || !members.includes(side));
         for (const argument of members.flatMap((member) => [member, ...sidesOf(member)]).flatMap((member) => nodes[member].args)) {
-          if (nodes[argument].op || nodes[argument].kind !== "input" || seen.has(argument)) continue;
+          if (!onPath.has(argument) || seen.has(argument)) continue;
           seen.add(argument);
           const at = rows.findIndex((row) => row.group && row.type === "head" && row.group.members.some((member) => nodes[member].args.includes(argument)));
           rows.splice(at < 0 ? rows.length : at, 0, { type: "box", id: `n${argument}`, node: argument, depth: 0, sides: [] });
@@ -115,7 +77,7 @@ const picture = (() => {
     if (group) head.append(`${group.label}: ${group.members.length} operations, gives `, show.term(node));
     else head.append(...show.heading(node));
     const element = make("div", `box ${group ? "group" : kind}`, make("div", "title", head, ["parameter", "buffer"].includes(kind) ? make("span", "kind", kind) : null));
-    if (group) element.prepend(button("▸", () => toggle(group), { className: "fold", name: `open ${group.label}` }));
+    if (group) element.prepend(foldButton("▸", group, "fold", "open"));
     const value = make("div", "array");
     const gradient = wants ? make("div", "array") : null;
     const lines = make("div", "lines", make("div", "numbers", value));
@@ -131,8 +93,12 @@ const picture = (() => {
   }
   function headRow(row) {
     const { group } = row;
-    const fold = button(`▾ ${group.label}`, () => toggle(group), { className: "band", name: `close ${group.label}` });
-    fold.setAttribute("aria-expanded", "true");
+    return foldButton(`▾ ${group.label}`, group, "band", "close");
+  }
+  function foldButton(text, group, className, does) {
+    const fold = button(text, () => toggle(group), { className, name: `${does} ${group.label}` });
+    fold.dataset.group = group.id;
+    fold.setAttribute("aria-expanded", String(does === "close"));
     return fold;
   }
   function draw() {
@@ -148,7 +114,6 @@ const picture = (() => {
       const wide = (row.sides ?? []).some((node) => model.value(node).data.length > 1); // needs a line of its own on a phone
       return make("div", `row${row.type === "head" ? " bands" : ""}${wide ? " wide-side" : ""}`, main, side);
     }));
-    for (const { group } of boxes.values()) group && boxes.get(`g${group.id}`).element.querySelector(".fold").setAttribute("aria-expanded", "false");
     drawEdges();
     update();
     mark();
@@ -156,8 +121,7 @@ const picture = (() => {
   function toggle(group) {
     if (!closed.delete(group.id)) closed.add(group.id);
     page.refold();
-    const again = area.querySelector(`[aria-label="${closed.has(group.id) ? "open" : "close"} ${CSS.escape(group.label)}"]`);
-    if (again) again.focus();
+    area.querySelector(`[data-group="${group.id}"]`)?.focus();
   }
 
   // -- arrows ----------------------------------------------------------------------------------------------------------------------
@@ -201,7 +165,7 @@ const picture = (() => {
       edge.line = edge.element.appendChild(document.createElementNS(SVG, "path"));
       edge.tip = edge.element.appendChild(document.createElementNS(SVG, "path"));
       edge.tip.setAttribute("class", "tip");
-      if (edge.pairs.length > 1 && !edge.from.startsWith("g") && !edge.to.startsWith("g")) {
+      if (edge.pairs.length > 1) {
         edge.count = edge.element.appendChild(document.createElementNS(SVG, "text"));
         edge.count.textContent = `×${edge.pairs.length}`;
       }
@@ -214,18 +178,22 @@ const picture = (() => {
     const svg = area.querySelector("svg");
     if (!svg) return;
     const whole = area.getBoundingClientRect();
-    svg.setAttribute("width", whole.width);
-    svg.setAttribute("height", whole.height);
+    svg.setAttribute("width", area.offsetWidth);
+    svg.setAttribute("height", area.offsetHeight);
     const at = (id) => {
-      const r = boxes.get(id).element.getBoundingClientRect();
-      return { left: r.left - whole.left, right: r.right - whole.left, top: r.top - whole.top, bottom: r.bottom - whole.top, x: r.left - whole.left + Math.min(r.width / 2, 150), y: (r.top + r.bottom) / 2 - whole.top };
+      const r = magnify.place(boxes.get(id).element, whole);
+      return { ...r, x: r.left + Math.min(r.width / 2, 150), y: (r.top + r.bottom) / 2 };
     };
     const margin = parseFloat(getComputedStyle(area).paddingLeft);
     const outOf = new Map();
     const into = new Map();
     for (const edge of edges) {
       const [a, b] = [at(edge.from), at(edge.to)];
-      if (a.left >= b.right) shape(edge, `M${a.left} ${a.y} H${b.right + 1}`, [a.left, a.y], [b.right + 1, a.y], [1, 0], [-1, 0]);
+      if (a.left >= b.right) {
+        const y = Math.max(b.top + 4, Math.min(a.y, b.bottom - 4)); // a box beside others may stand higher or lower than this one
+        const bend = y === a.y ? "" : ` H${(a.left + b.right) / 2 + 4} V${y}`;
+        shape(edge, `M${a.left} ${a.y}${bend} H${b.right + 1}`, [a.left, a.y], [b.right + 1, y], [1, 0], [-1, 0]);
+      }
       else if (edge.lane === undefined) {
         const x = Math.max(a.left + 8, Math.min(b.x, a.right - 8, b.right - 8));
         shape(edge, `M${x} ${a.bottom} V${b.top - 1}`, [x, a.bottom], [x, b.top - 1], [0, -1], [0, 1]);
@@ -244,7 +212,7 @@ const picture = (() => {
   function shape(edge, path, start, end, backwards, forwards) {
     edge.line.setAttribute("d", path);
     edge.ends = { forward: [end, forwards], backward: [start, backwards] };
-    if (edge.count) { edge.count.setAttribute("x", (start[0] + end[0]) / 2 + 6); edge.count.setAttribute("y", (start[1] + end[1]) / 2 + 4); }
+    if (edge.count) { edge.count.setAttribute("x", end[0] + (forwards[0] ? -22 : 6)); edge.count.setAttribute("y", end[1] + (forwards[0] ? -4 : -5)); } // beside the tip
     aim(edge);
   }
   function aim(edge) { // the tip stands where the numbers arrive
@@ -260,7 +228,7 @@ const picture = (() => {
     for (const { element, head, node, group, value, gradient, room } of boxes.values()) {
       const x = model.value(node);
       show.array(value, x, room);
-      let said = `value ${show.inWords(x)}`;
+      let said = show.frame.moving ? "" : `value ${show.inWords(x)}`;
       if (gradient) {
         const number = known.get(node);
         const ended = page.state.k === model.lastStep();
@@ -271,9 +239,9 @@ const picture = (() => {
         } else show.array(gradient, model.at(number), room);
         const partial = number !== undefined && !model.isFinal(node, number);
         element.classList.toggle("partial", partial);
-        said += number === undefined ? (ended ? ", no gradient comes here" : ", no gradient yet") : `, gradient ${partial ? "so far " : ""}${show.inWords(model.at(number))}`;
+        if (!show.frame.moving) said += number === undefined ? (ended ? ", no gradient comes here" : ", no gradient yet") : `, gradient ${partial ? "so far " : ""}${show.inWords(model.at(number))}`;
       }
-      head.setAttribute("aria-label", `${group ? group.label : show.plain(show.heading(node))}: ${said}`);
+      if (!show.frame.moving) head.setAttribute("aria-label", `${group ? group.label : show.plain(show.heading(node))}: ${said}`);
       element.classList.toggle("nonfinite", x.data.some((v) => !Number.isFinite(v)));
     }
   }
@@ -314,16 +282,16 @@ const picture = (() => {
   }
   function hits(wanted) {
     if (!wanted) return new Set();
-    const text = (node, i) => [node.name, node.op ?? node.kind, node.op ? show.plain(show.formula(i)) : "", ...node.scope].join(" ").toLowerCase();
+    const text = (node, i) => [node.name, node.own ?? "", node.op ?? node.kind, node.op ? show.plain(show.formula(i)) : "", ...node.path.map((scope) => model.scopes[scope].title)].join(" ").toLowerCase();
     return new Set([...nodes.keys()].filter((i) => nodes[i].kind !== "number" && text(nodes[i], i).includes(wanted)));
   }
   function reveal(found) { // open the modules around some nodes
     const before = closed.size;
-    for (const node of found) for (const group of groups) if (group.members.includes(node)) closed.delete(group.id);
+    for (const node of found) for (const group of folding.around(node)) closed.delete(group.id);
     if (closed.size !== before) page.refold();
   }
   function bring(ids) { // the boxes into view, as little as need be
-    const area_ = byId("graph");
+    const area_ = byId("holder");
     const found = ids.filter((id) => boxes.has(id)).map((id) => boxes.get(id).element.getBoundingClientRect());
     if (!found.length || !area_.clientHeight) return;
     const scrolls = area_.scrollHeight > area_.clientHeight + 1 && getComputedStyle(area_).overflowY !== "visible";
@@ -341,7 +309,6 @@ const picture = (() => {
     else bring([key(active), ...(step ? step.parts.map((part) => key(part.to)) : nodes[active].args.map(key))].filter(Boolean));
   }
 
-  closeToFit();
   return {
     draw, update, mark, place, follow, bring, key, reveal, hits, groups, closed,
     foldable: () => groups.filter((group) => group.foldable),

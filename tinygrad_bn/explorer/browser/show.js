@@ -40,7 +40,8 @@ const show = (() => {
   }
 
   // An array as cells: whole up to "most" elements, otherwise its smallest, mean and largest.  Shown again with other numbers it
-  // keeps its cells, so a drag moves nothing but digits.
+  // keeps its cells, so a drag moves nothing but digits; what is only read at rest waits until then.
+  const frame = { moving: false };
   function array(holder, x, { most = 16, columns: widest = 4, cell = null } = {}) {
     const last = x.shape.length > 1 ? x.shape[x.shape.length - 1] : 1;
     const whole = x.data.length <= most && (last <= widest || x.data.length <= widest);
@@ -68,11 +69,14 @@ const show = (() => {
       const v = x.data[i];
       const text = x.dtype === "bool" ? (v ? "true" : "false") : number(v);
       if (element.textContent !== text) element.textContent = text;
-      element.dataset.element = i;
-      element.title = String(v);
+      if (!frame.moving) {
+        element.dataset.element = i;
+        element.title = String(v);
+      }
       element.classList.toggle("below", v < 0);
       element.classList.toggle("odd", !Number.isFinite(v));
-      element.style.setProperty("--heat", `${largest && Number.isFinite(v) ? Math.round((34 * Math.abs(v)) / largest) : 0}%`);
+      const heat = largest && Number.isFinite(v) ? Math.round((34 * Math.abs(v)) / largest) : 0;
+      if (element.heat !== heat) { element.heat = heat; element.style.setProperty("--heat", `${heat}%`); }
     });
     if (!x.data.length) holder.textContent = "empty";
     return holder;
@@ -91,15 +95,16 @@ const show = (() => {
       return term(argument, compound ? `(${nodes[argument].name})` : nodes[argument].name);
     });
   }
+  const breakable = (name) => name.split(/(?<=\D[._/])(?=.)/).flatMap((part, i) => (i ? [make("wbr"), part] : [part])); // a line may end there
   function term(node, text) {
-    const element = make("span", "term", text ?? nodes[node].name);
+    const element = make("span", "term", ...breakable(text ?? nodes[node].name));
     element.dataset.node = node;
     return element;
   }
   const plain = (pieces) => pieces.map((piece) => piece.textContent ?? piece).join("");
   const bare = (text) => text.replace(/[\s·]/g, "");
   function heading(node) { // "σ = √(σ²+ε)"; once only where the name is the formula itself
-    if (!nodes[node].op) return [nodes[node].name];
+    if (!nodes[node].op) return [make("span", "", ...breakable(nodes[node].name))];
     const pieces = formula(node);
     return bare(plain(pieces)) === bare(nodes[node].name) ? pieces : [`${nodes[node].name} = `, ...pieces];
   }
@@ -122,5 +127,5 @@ const show = (() => {
     }
     return found;
   }
-  return { number, nearZero, shape, type, inWords, elementName, array, formula, term, heading, plain, math };
+  return { frame, number, nearZero, shape, type, inWords, elementName, array, formula, term, heading, plain, math };
 })();

@@ -74,12 +74,12 @@ const zoom = (() => {
   function place() {
     const svg = area.querySelector("svg");
     const whole = area.getBoundingClientRect();
-    svg.setAttribute("width", whole.width);
-    svg.setAttribute("height", whole.height);
-    const rect = (key) => boxes.get(key)?.box.getBoundingClientRect();
+    svg.setAttribute("width", area.offsetWidth);
+    svg.setAttribute("height", area.offsetHeight);
+    const rect = (key) => magnify.place(boxes.get(key).box, whole);
     const paths = lines.filter(([from]) => boxes.has(from)).map(([from, to]) => {
       const [a, b] = [rect(from), rect(to)];
-      const [x1, y1, x2, y2] = [a.left + a.width / 2 - whole.left, a.bottom - whole.top, b.left + b.width / 2 - whole.left, b.top - whole.top];
+      const [x1, y1, x2, y2] = [a.left + a.width / 2, a.bottom, b.left + b.width / 2, b.top];
       const path = document.createElementNS(SVG, "path");
       path.setAttribute("d", `M${x1} ${y1} C${x1} ${y1 + 14} ${x2} ${y2 - 14} ${x2} ${y2}`);
       return path;

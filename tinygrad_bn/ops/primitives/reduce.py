@@ -44,7 +44,7 @@ sum: Primitive = Primitive(  # noqa: A001
 
 def count(shape: Shape, axis: tuple[int, ...]) -> float:
     """How many elements each reduction over ``axis`` takes in."""
-    return float(math.prod(shape[i] for i in axis))
+    return float(math.prod([shape[i] for i in axis]))
 
 
 def _mean(x: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
