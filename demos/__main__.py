@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .lab import results
-from .lab.command import add_options, guarded, settings_of, write_pictures
+from .lab.command import add_options, guarded, settings_of, write_pictures, write_plot
 from .lab.output import prepare, write_whole
 from .lab.run import load, run
-from .lab.show import plots
+from .lab.show import overview, plots
 from .lab.show.blocks import Verdict
 from .lab.show.page import page
 from .lab.show.terminal import verdict_text
@@ -79,6 +79,7 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> None:
         for block in blocks[entry["name"]]:
             if isinstance(block, Verdict):
                 print(f"{verdict_text(block)}\n")
+    write_plot(overview.plot(overview.rows(blocks)), folder)
     if not plots.available():
         print(plots.MISSING)
     print(f"wrote {written}: everything that was measured", flush=True)

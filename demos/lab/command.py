@@ -155,7 +155,7 @@ def settings_of(options: argparse.Namespace, demo: Demo) -> Settings:
 
 
 def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, str]]:
-    """Write plots (where matplotlib is installed), drawings and attachments; returns files and captions.
+    """Write plots (where matplotlib is installed, in all formats), drawings and attachments; returns files and captions.
 
     Raises:
         OutputError: one cannot be written.
@@ -163,9 +163,10 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
     written = []
     for block in blocks:
         write: Callable[[Path], object]
-        if isinstance(block, Plot) and plots.available():
-            write = partial(Path.write_bytes, data=plots.render(block))
-        elif isinstance(block, Drawing):
+        if isinstance(block, Plot):
+            written += [(path, block.caption) for path in write_plot(block, folder)[:1]]
+            continue
+        if isinstance(block, Drawing):
             write = partial(Path.write_bytes, data=block.svg.encode())
         elif isinstance(block, Attachment):
             write = block.write
@@ -173,3 +174,17 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
             continue
         written.append((write_whole(folder / block.file, write), block.caption))
     return written
+
+
+def write_plot(plot: Plot, folder: Path) -> list[Path]:
+    """Write a plot in all formats, the SVG first; nothing where matplotlib is not installed.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    if not plots.available():
+        return []
+    return [
+        write_whole(folder / f"{plot.name}.{kind}", partial(Path.write_bytes, data=content))
+        for kind, content in plots.render_all(plot).items()
+    ]

@@ -29,9 +29,16 @@ def test_one_demo_prints_its_findings_and_writes_its_files(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "python -m demos.fake --seeds 4 --extra" in out
     assert "Measured: 6 in all" in out
-    assert "Verdict:  HOLDS IF in `x`" in out
+    assert "Verdict:  HOLDS IN PART. In `x`." in out
     own = tmp_path / "fake"
-    assert {path.name for path in own.iterdir()} == {"results.json", "line.svg", "graph.svg", "more.html"}
+    assert {path.name for path in own.iterdir()} == {
+        "results.json",
+        "line.svg",
+        "line.png",
+        "line.pdf",
+        "graph.svg",
+        "more.html",
+    }
     (entry,) = json.loads((own / "results.json").read_text())["demos"]
     assert entry["parts"]["first"]["measured"] == {"values": [0, 1, 2, 3]}
     assert entry["settings"] == {
@@ -49,7 +56,7 @@ def test_all_demos_write_results_and_report(tmp_path, capsys):
     assert every.main(["--out", str(tmp_path)]) == 0
     assert "open it in a browser" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
-        "results.json", "report.html", "playground.html", "fake", "parts",
+        "results.json", "report.html", "playground.html", "fake", "parts", "verdicts.svg", "verdicts.png", "verdicts.pdf"
     }  # fmt: skip
     report = (tmp_path / "report.html").read_bytes()
     calls = list(fake.calls)
