@@ -32,7 +32,15 @@ def test_nothing_a_demo_says_becomes_markup_and_nothing_is_loaded(report):
     links = set(re.findall(r'href="([^"]+)"', html))
     pictures = {f"{name}.{kind}" for name in ("verdicts", "fake/line") for kind in ("svg", "png", "pdf")}
     links = {link for link in links if not link.startswith("#fake-line-")}  # names inside of the picture
-    assert links - pictures == {"results.json", "playground.html", "#fake", "#fake-first", "data:,", "fake/graph.svg", "fake/more.html"}
+    assert links - pictures == {
+        "results.json",
+        "playground.html",
+        "#fake",
+        "#fake-first",
+        "data:,",
+        "fake/graph.svg",
+        "fake/more.html",
+    }
     assert pictures < links
 
 
