@@ -29,7 +29,7 @@ CORES ?= auto
 .PHONY: help demo report test oldest lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo 'With another Python: make test PYTHON=python3.12'
 	@echo 'With options:        make demo ARGS="--only bn_activity --seeds 8"; make bench ARGS=--quick'
 
@@ -40,9 +40,13 @@ demo: $(DEMO)  ## run all demos and write out/report.html; FULL=1: the sizes of 
 report: $(DEMO)  ## write out/report.html from kept results, in seconds: make report FROM=docs/measured/results.json
 	@$(RUN) -m demos --again $(or $(FROM),$(wildcard out/results.json),docs/measured/results.json) $(ARGS)
 
-test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches
+test: $(TEST)  ## all tests; fails unless engine and ops are covered, lines and branches; some: make test ARGS=tests/optim
+ifdef ARGS
+	@$(RUN) -m pytest $(ARGS)
+else
 	@$(RUN) -m pytest -n $(CORES) --cov --cov-report=
 	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
+endif
 
 oldest:  ## all tests with the oldest versions that pyproject.toml allows: make oldest PYTHON=python3.10
 	@"$(PYTHON)" -m venv .venv-oldest && .venv-oldest/bin/python -m pip install -q uv

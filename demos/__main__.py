@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from .lab import results
-from .lab.command import add_options, guarded, settings_of, write_pictures
+from .lab.command import add_options, guarded, settings_of, write_pictures, write_plot
 from .lab.output import prepare, write_whole
 from .lab.run import load, run
-from .lab.show import plots
+from .lab.show import overview, plots
 from .lab.show.blocks import Verdict
 from .lab.show.page import page
 from .lab.show.terminal import verdict_text
+from .playground import page as playground
 
 NAMES = (
     "worked_example",
@@ -42,7 +43,7 @@ def run_all(argv: Sequence[str] | None) -> int:
     """Measure everything, or read it again, then write the results and the report."""
     parser = argparse.ArgumentParser(
         prog="python -m demos", allow_abbrev=False,
-        description="Run all demos and write DIR/results.json and the report DIR/report.html.",
+        description="Run all demos and write DIR/results.json, DIR/playground.html and the report DIR/report.html.",
     )  # fmt: skip
     add_options(parser, 2, "each demo's own")
     parser.add_argument(
@@ -78,10 +79,12 @@ def write_report(folder: Path, content: Mapping[str, Any]) -> None:
         for block in blocks[entry["name"]]:
             if isinstance(block, Verdict):
                 print(f"{verdict_text(block)}\n")
+    write_plot(overview.plot(overview.rows(blocks)), folder)
     if not plots.available():
         print(plots.MISSING)
     print(f"wrote {written}: everything that was measured", flush=True)
     html = page(content, blocks, folder)
+    print(f"wrote {playground.write(folder / 'playground.html')}: two networks to train in the browser", flush=True)
     path = write_whole(folder / "report.html", lambda file: file.write_text(html, encoding="utf-8"))
     print(f"wrote {path}: the report; open it in a browser")
 

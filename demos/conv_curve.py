@@ -19,9 +19,10 @@ from typing import Any
 from tinygrad_bn.errors import explain
 
 from .lab.output import OutputError, write_whole
-from .lab.show.plots import CYCLE
+from .lab.show import colors
 
 MARKERS = "os^D"
+SERIES = (colors.BN, colors.of("BN at a large learning rate"), colors.of("BN at a small learning rate"), colors.INK)
 
 
 class CurveError(Exception):
@@ -72,7 +73,7 @@ def draw(paths: Sequence[Path], out: Path) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "conv_mnist", "font.family": "sans-serif"}):
         figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
         for i, (label, cpu, accuracies) in enumerate(curves):
-            style: dict[str, Any] = {"color": CYCLE[i % len(CYCLE)], "marker": MARKERS[i % len(MARKERS)]}
+            style: dict[str, Any] = {"color": SERIES[i % len(SERIES)], "marker": MARKERS[i % len(MARKERS)]}
             axes.plot(cpu, accuracies, label=f"{label}: {accuracies[-1]:.2f} %", **style)
         axes.set_xlabel("CPU seconds of training, one thread")
         axes.set_ylabel("test accuracy, %")

@@ -8,14 +8,16 @@ A page marks where measurements go::
 
 The first word is the demo; then comes ``table NAME``, ``plot NAME``, ``drawing NAME`` or ``verdict NAME``.  ``all verdicts``
 is the table of the verdicts, ``all seeds`` how they came out in runs with other seeds, ``all environment`` what the figures
-were measured on, ``all pytorch`` how they compare with those of the same designs in PyTorch.
+were measured on, ``all pytorch`` how they compare with those of the same designs in PyTorch,
+``all full`` with those at full size, which are kept in ``docs/measured/full.json.gz``.
 
-The results that the pages show are kept in ``docs/measured/results.json``; given a file, that one is kept from now on,
-and the verdicts of all files given in ``docs/measured/verdicts.json``.
+The results that the pages show are kept in ``docs/measured/results.json``, those of other seeds beside it, compressed. Given
+files, these are kept from now on. The verdicts of all of them, by the rules as they are, go to ``docs/measured/verdicts.json``.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -31,11 +33,14 @@ sys.path.insert(0, str(DOCS.parent))
 from demos.lab import results  # noqa: E402
 from demos.lab.show import plots  # noqa: E402
 from demos.lab.show.blocks import Block, Drawing, Plot, Table, Verdict  # noqa: E402
+from demos.lab.show.evidence import LABELS  # noqa: E402
 from tinygrad_bn.files import write_whole  # noqa: E402
 
 RESULTS = DOCS / "measured" / "results.json"
 PYTORCH = DOCS / "measured" / "pytorch.json"
 VERDICTS = DOCS / "measured" / "verdicts.json"
+FULL = DOCS / "measured" / "full.json.gz"
+OTHERS = DOCS / "measured" / "seeds-{}.json.gz"
 IMAGES = DOCS / "images" / "measured"
 MARK = re.compile(
     r"(?P<start><!-- measured: (?P<demo>\w+) (?P<kind>\w+)(?: (?P<name>\w+))? -->\n)(?:.*?)(?P<end><!-- end measured -->)",
@@ -71,6 +76,7 @@ class Pages:
                 "seeds": seeds,
                 "environment": self.environment,
                 "pytorch": self.pytorch,
+                "full": self.full,
             }
             return kinds[kind]()
         block = self.find(demo, kind, name)
@@ -96,6 +102,17 @@ class Pages:
         rows = [("The lecture says", "Measured", "Verdict")]
         for blocks in self.blocks.values():
             rows += [(b.claim, b.measured, outcome(b)) for b in blocks if isinstance(b, Verdict)]
+        return table(rows)
+
+    def full(self) -> str:
+        """What was measured at the sizes of the papers, beside the same at default size."""
+        rows = [("Demo", "Claim", "Default size", "Sizes of the papers")]
+        for demo, blocks in results.shown(json.loads(gzip.decompress(FULL.read_bytes()))).items():
+            usual = {block.name: block for block in self.blocks[demo] if isinstance(block, Verdict)}
+            for block in blocks:
+                if isinstance(block, Verdict):
+                    sides = (f"{each.measured}: {outcome(each)}" for each in (usual[block.name], block))
+                    rows.append((demo, block.claim, *sides))
         return table(rows)
 
     def pytorch(self) -> str:
@@ -149,7 +166,7 @@ def image(demo: str, block: Plot | Drawing) -> str:
 
 def outcome(verdict: Verdict) -> str:
     """A verdict in words."""
-    return f"**{verdict.outcome}** {verdict.condition}".strip()
+    return f"**{LABELS[verdict.outcome]}**. {verdict.condition}".strip()
 
 
 def table(rows: Any) -> str:
@@ -162,8 +179,28 @@ def seeds() -> str:
     """How each verdict came out in each run."""
     runs = json.loads(VERDICTS.read_text("utf-8"))
     rows: list[list[str]] = [["Demo", "Claim", *(f"seeds from {run['seed']}" for run in runs)]]
-    rows += [[*key.split("."), *(run["outcomes"][key] for run in runs)] for key in runs[0]["outcomes"]]
+    rows += [[*key.split("."), *(LABELS[run["outcomes"][key]] for run in runs)] for key in runs[0]["outcomes"]]
     return table(rows)
+
+
+def keep(files: Sequence[str]) -> None:
+    """Keep results, and these alone: the first for the pages, the others, of other seeds, compressed."""
+    documents = [results.read(Path(file)) for file in files]
+    for old in OTHERS.parent.glob(OTHERS.name.format("*")):
+        old.unlink()
+    results.write(RESULTS, results.judged(documents[0], results.shown(documents[0])))
+    for content in documents[1:]:
+        bare = {**content, "demos": [{**entry, "verdicts": []} for entry in content["demos"]]}
+        text = json.dumps(bare, ensure_ascii=False, separators=(",", ":")).encode()
+        path = OTHERS.with_name(OTHERS.name.format(content["demos"][0]["settings"]["seed"]))
+        write_whole(path, gzip.compress(text, mtime=0))
+
+
+def kept() -> Iterator[Any]:
+    """All results that are kept, those of the pages first."""
+    yield results.read(RESULTS)
+    for path in sorted(OTHERS.parent.glob(OTHERS.name.format("*"))):
+        yield json.loads(gzip.decompress(path.read_bytes()))
 
 
 def outcomes(content: Any) -> dict[str, Any]:
@@ -181,10 +218,10 @@ def outcomes(content: Any) -> dict[str, Any]:
 def main(files: list[str]) -> None:
     """Keep what was given, then write all pages and pictures."""
     if files:
-        contents = [results.read(Path(file)) for file in files]
-        documents = [results.judged(content, results.shown(content)) for content in contents]
-        results.write(RESULTS, documents[0])
-        write_whole(VERDICTS, (json.dumps([outcomes(each) for each in documents], indent=1) + "\n").encode())
+        keep(files)
+    documents = [results.judged(content, results.shown(content)) for content in kept()]
+    results.write(RESULTS, documents[0])
+    write_whole(VERDICTS, (json.dumps([outcomes(each) for each in documents], indent=1) + "\n").encode())
     writer = Pages()
     for path in pages():
         write_whole(path, writer.filled(path).encode())

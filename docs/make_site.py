@@ -18,7 +18,7 @@ import live  # noqa: E402
 import reference  # noqa: E402
 
 # What is laid before Sphinx, at the place where it stands in the repository, so that links between pages stay as they are.
-PAGES = ("*.md", "docs/**/*.md", "docs/**/*.ipynb", "docs/images/**/*.*", "demos/**/README.md")
+PAGES = ("*.md", "docs/**/*.md", "docs/**/*.ipynb", "docs/**/*.svg", "docs/**/*.png", "demos/**/README.md")
 
 
 def lay(source: Path) -> None:

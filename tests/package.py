@@ -6,6 +6,7 @@ wheel and source distribution are installed into an empty environment, away from
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,10 @@ def build(folder: Path) -> tuple[Path, Path]:
         SystemExit: the build failed, or warned.
     """
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    made = subprocess.run(command, capture_output=True, text=True)
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }  # it warns of it
+    made = subprocess.run(command, capture_output=True, text=True, env=environment)
     said = made.stdout + made.stderr
     if made.returncode or re.search(r"warning", said, re.IGNORECASE):
         raise SystemExit(f"{said}\npython -m build failed or warned; its output is above")
@@ -89,15 +93,20 @@ def use(wheel: Path, source: Path, folder: Path) -> None:
     programs = folder / "empty" / ("Scripts" if sys.platform == "win32" else "bin")
     version = wheel.name.split("-")[1]
 
+    pins = str(ROOT / "constraints.txt")  # also for what is installed to build; older and newer pip
+    environment = {**os.environ, "PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins}
+    environment.pop("PYTHONPATH", None)  # or what is in this folder would be used
+
     def run(*command: str) -> str:
-        done = subprocess.run([programs / command[0], *command[1:]], cwd=folder, capture_output=True, text=True)
+        called = [programs / command[0], *command[1:]]
+        done = subprocess.run(called, cwd=folder, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{done.stdout}{done.stderr}\n{' '.join(command[:4])} ... failed; its output is above")
         return done.stdout
 
-    pip = ("python", "-I", "-m", "pip", "--disable-pip-version-check")
+    pip = ("python", "-m", "pip", "--disable-pip-version-check")
     for artifact in (wheel, source):
-        run(*pip, "install", "-c", str(ROOT / "constraints.txt"), str(artifact))
+        run(*pip, "install", str(artifact))
         run("python", "-I", "-c", USE, version)
         if version not in run("tinygrad-bn", "--version"):
             raise SystemExit("tinygrad-bn --version says something else")

@@ -104,7 +104,7 @@ def test_fails_as_given_and_passes_solved(given: Exercise, tmp_path: Path, capsy
     assert f"picture: {picture}" in said.out
     before = picture.read_text(encoding="utf-8")
     assert "<svg" in before
-    if (shown := ROOT / "docs" / "exercises" / f"{given.name}.svg").exists():
+    if (shown := ROOT / "docs" / "images" / "exercises" / f"{given.name}.svg").exists():
         assert words(shown) == words(picture), f"the picture has changed: tinygrad-bn exercise {given.number}, twice"
     assert file.read_text(encoding="utf-8") == given.given
     file.write_text(given.solved, encoding="utf-8")

@@ -61,13 +61,17 @@ def test_what_is_written_is_green_and_can_fail(tmp_path: Path, capsys: pytest.Ca
     assert f"wrote {tmp_path / 'layer_scale.py'} and {tmp_path / 'test_layer_scale.py'}" in capsys.readouterr().out
     assert "class LayerScale(nn.Module)" in (package / "layer_scale.py").read_text()
     assert "hard_sign = Primitive(" in (package / "hard_sign.py").read_text()
+    assert new("claim", "bn_is_faster", "--dir", package) == 0
+    assert f"run:  python {package / 'bn_is_faster.py'}" in capsys.readouterr().out
     new("layer", "BrokenLayer", "--dir", tmp_path)
+    new("claim", "broken_claim", "--dir", tmp_path)
     new("primitive", "broken_rule", "--dir", tmp_path)
     new("stateful", "BrokenState", "--dir", tmp_path)
     new("stateful", "RunningScale", "--dir", tmp_path)
     for name, right, wrong in (
         ("broken_layer.py", "self.weight * x", "self.weight.data * x"),
         ("broken_rule.py", "** 1.5", "** 1.4"),
+        ("broken_claim.py", "mean + half < 0", "mean < 0"),
         (
             "broken_state.py",
             'self.register_buffer("running_square", np.ones(features, dtype))',
@@ -78,13 +82,14 @@ def test_what_is_written_is_green_and_can_fail(tmp_path: Path, capsys: pytest.Ca
         assert text.count(right) == 1
         (tmp_path / name).write_text(text.replace(right, wrong))
     result = pytest_in(tmp_path)
-    assert "4 failed, 12 passed" in result.stdout, result.stdout + result.stderr
+    assert "5 failed, 15 passed" in result.stdout, result.stdout + result.stderr
+    assert "FAILED test_broken_claim.py::test_the_verdict_can_come_out_each_way" in result.stdout
     for name, subject in (("test_broken_layer.py", "BrokenLayer in training"), ("test_broken_rule.py", "broken_rule")):
         assert f"FAILED {name}::test_everything_else" in result.stdout
         assert f"first derivatives: gradcheck of {subject}: " in result.stdout
 
 
-@pytest.mark.parametrize("kind", ["layer", "stateful", "primitive"])
+@pytest.mark.parametrize("kind", ["layer", "stateful", "primitive", "claim"])
 def test_style_of_what_is_written(kind: str, tmp_path: Path) -> None:
     new(kind, "soft_sign", "--dir", tmp_path)
     for path in tmp_path.iterdir():
@@ -188,5 +193,26 @@ def test_templates_go_into_the_wheel() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert '"cli/templates/*.txt"' in text
     assert listing(ROOT / "tinygrad_bn" / "cli" / "templates") == [
-        "layer.txt", "primitive.txt", "stateful.txt", "test_layer.txt", "test_primitive.txt", "test_stateful.txt",
+        "claim.txt", "layer.txt", "primitive.txt", "stateful.txt",
+        "test_claim.txt", "test_layer.txt", "test_primitive.txt", "test_stateful.txt",
     ]  # fmt: skip
+
+
+def test_a_claim_is_measured_kept_and_shown_again(tmp_path: Path) -> None:
+    new("claim", "bn_is_faster", "--dir", tmp_path)
+    path = tmp_path / "bn_is_faster.py"
+    path.write_text(path.read_text().replace("STEPS, EVERY, BATCH = 0.90, 500", "STEPS, EVERY, BATCH = 0.90, 40"))
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        command, environment = [sys.executable, str(path), *options], {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            command, cwd=tmp_path.parent, env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert "a number of at least 2, not '1'" in run("--seeds", "1").stderr
+    assert "nothing was measured yet; run it without --again" in run("--again").stderr
+    first = run("--seeds", "2")
+    assert first.returncode == 0, first.stderr
+    assert "Verdict:  not decided" in first.stdout
+    assert (tmp_path / "bn_is_faster.json").exists()
+    assert run("--again").stdout == first.stdout

@@ -147,7 +147,7 @@ def test_where_the_function_is_not_finite_there_is_nothing_to_compare():
 # -- what proves nothing ----------------------------------------------------------------------------------------------
 
 VANISHING = {
-    "the sum of a batch-normalised output": lambda x: ops.sum(tg.functional.batch_norm(x, training=True)),
+    "the sum of a batch-normalized output": lambda x: ops.sum(tg.functional.batch_norm(x, training=True)),
     "a hundred times that": lambda x: ops.sum(tg.functional.batch_norm(x, training=True)) * 100.0,
     "softmax summed": lambda x: ops.sum(ops.softmax(x)),
     "a sign": ops.sign,

@@ -25,7 +25,7 @@ class ShapeError(TinygradError, ValueError):
 
 
 class ArgumentError(TinygradError, ValueError):
-    """An argument outside of what the operation accepts."""
+    """An argument outside what the operation accepts."""
 
 
 class MatrixError(ArgumentError, LinAlgError):
@@ -33,7 +33,7 @@ class MatrixError(ArgumentError, LinAlgError):
 
 
 class IndexingError(TinygradError, IndexError):
-    """An index outside of the array, or of a kind that cannot index it."""
+    """An index outside the array, or of a kind that cannot index it."""
 
 
 class DTypeError(TinygradError, TypeError):

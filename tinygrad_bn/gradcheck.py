@@ -1,10 +1,10 @@
 """``gradcheck`` and ``gradgradcheck``: derivative rules against central differences, with a random cotangent.
 
-A random cotangent, because symmetric ones can hide everything: the sum of a batch-normalised output does not depend on
+A random cotangent, because symmetric ones can hide everything: the sum of a batch-normalized output does not depend on
 the input at all, so its gradient tests nothing.  At a kink the derivative must lie between the one-sided slopes.
 
 The step follows the size of x: 1e-6 is nothing beside 1e8, and far too much beside 1e-8.  Where one step does not do,
-many are tried, and the slope is taken where neighbouring steps agree best.
+many are tried, and the slope is taken where neighboring steps agree best.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
         )
     for label, leaf in leaves:
         if dtype_of(leaf) != np.float64:
-            fix = "differences drown in rounding otherwise: pass float64"
+            fix = "use float64: in lower precision rounding swamps the differences"
             raise ArgumentError(
                 explain(f"gradcheck of {name}: {label}", got=f"dtype {leaf.dtype}", expected="float64", fix=fix)
             )

@@ -12,7 +12,7 @@ _generator = np.random.default_rng()
 def manual_seed(seed: int) -> None:
     """Make all later draws, of initial values and of what dropout drops, repeatable.
 
-    Not inside of a function that is recorded: a program draws from whatever generator there is when it runs.
+    Not inside a function that is recorded: a program draws from whatever generator there is when it runs.
 
     Raises:
         ArgumentError: something else than a whole number >= 0.

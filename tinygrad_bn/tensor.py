@@ -50,7 +50,7 @@ def _operators(operation: Operation) -> tuple[Operation, Operation]:
 def _in_place(symbol: str, operation: Operation) -> Operation:
     """``x += y``: a new variable, as ``x = x + y``, but for what is there to be changed.
 
-    A leaf that wants a gradient moves inside of ``no_grad``, as in PyTorch, and the state of a module, a buffer or a frozen
+    A leaf that wants a gradient moves inside ``no_grad``, as in PyTorch, and the state of a module, a buffer or a frozen
     parameter, moves everywhere.  Where it is recorded, a leaf that wants a gradient can only be meant to move, so that is
     refused; but a sum of scalars may start from one, and what a transform differentiates by is the function's own.
     """

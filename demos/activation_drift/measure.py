@@ -146,7 +146,10 @@ def depth(settings: Settings, progress: Progress) -> dict[str, Any]:
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, nn.Sigmoid, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, rate), copies.batches(997, BATCH, seeds)
-        train_on, before = stepper(model, optimizer, copies.cross_entropy), deviations(model, x)
+        train_on, before = (
+            stepper(model, optimizer, copies.cross_entropy, brief=not settings.full),
+            deviations(model, x),
+        )
         for _ in progress(range(steps), f"{arm}, {len(weights[0])} copies"):
             chosen = np.tile(next(batches), (len(STARTS), 1))
             train_on(x[chosen], y[chosen])
@@ -177,7 +180,7 @@ def shift(settings: Settings, progress: Progress) -> dict[str, Any]:
         for arm, batch_norm in ARMS.items():
             model = copies.network(weights, net.activation, batch_norm)
             optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(997, BATCH, seeds)
-            train_on = stepper(model, optimizer, copies.cross_entropy)
+            train_on = stepper(model, optimizer, copies.cross_entropy, brief=not settings.full)
             history, losses, changes = [], [], []
             for step in progress(range(1, steps + 1), f"{name}, {arm}"):
                 chosen = next(batches)
@@ -230,7 +233,7 @@ def gradient_shift(model: nn.Sequential, optimizer: Any, x: Array, y: Array, lay
 
 
 PARTS = (
-    Part("drift", drift, (DIGITS,), 14),
-    Part("depth", depth, (DIGITS,), 6),
-    Part("shift", shift, (DIGITS,), 10),
+    Part("drift", drift, (DIGITS,), 8),
+    Part("depth", depth, (DIGITS,), 4),
+    Part("shift", shift, (DIGITS,), 7),
 )

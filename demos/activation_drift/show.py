@@ -11,20 +11,34 @@ from ..lab.measure import probe
 from ..lab.measure.arms import ARMS
 from ..lab.measure.copies import Array
 from ..lab.measure.part import Measured
-from ..lab.show import plots
+from ..lab.show import colors, evidence, plots
 from ..lab.show.arms import COLORS, NAMES
-from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
-from ..lab.show.wording import CONDITION, MEASURED, PICTURE, fitting, listed
+from ..lab.show.blocks import Block, Heading, Plot, Summary, Table, Text, Verdict
+from ..lab.show.telling import verdict
+from ..lab.show.wording import MEASURED, PICTURE, fitting
 from .measure import DEEP, NETS, STARTS, Net, drift_of
 
 
 def show(measured: Measured) -> list[Block]:
     """Tables, plots and verdicts of the parts that ran."""
-    blocks: list[Block] = []
+    blocks: list[Block] = [summary(measured["drift"])] if "drift" in measured else []
     for part, shown in (("drift", show_drift), ("depth", show_depth), ("shift", show_shift)):
         if part in measured:
             blocks += shown(measured[part])
     return blocks
+
+
+def summary(part: Measured) -> Summary:
+    """The drift in a sentence."""
+    plain, bn = (sorted(float(np.median(row)) for row in part[arm]["R"]) for arm in ARMS)
+    return Summary(
+        f"While a network trains, the median of a unit's input wanders {plain[0]:.1f} to {plain[-1]:.1f} times its own spread; "
+        f"with Batch Normalization {bn[0]:.2f} to {bn[-1]:.2f} times, and most at the largest learning rate."
+        if bn[-1] == float(np.median(part["bn"]["R"][-1]))
+        else f"While a network trains, the median of a unit's input wanders {plain[0]:.1f} to {plain[-1]:.1f} times its own "
+        f"spread; with Batch Normalization {bn[0]:.2f} to {bn[-1]:.2f} times.",
+        "percentiles",
+    )
 
 
 def show_drift(part: Measured) -> list[Block]:
@@ -46,12 +60,14 @@ def show_drift(part: Measured) -> list[Block]:
             f"Input of one sigmoid at rate {part['rates'][middle]:g}: its median wanders {moved['plain']:.2g} times its own "
             f"spread without Batch Normalization, {moved['bn']:.2f} times with it",
             lambda figure: draw_percentiles(figure, part, middle),
+            title="The input of one sigmoid while the network trains",
         ),
         *running_warning(part),
         drift_verdict(part),
     ]
 
 
+RATES = (colors.of("BN at a small learning rate"), colors.BN, colors.of("BN at a large learning rate"))
 WAYS = {**NAMES, "bn_running": "with BN, running statistics"}
 
 
@@ -108,7 +124,7 @@ def running_warning(part: Measured) -> list[Block]:
         axes = figure.subplots()
         for i, (rate, row) in enumerate(zip(part["rates"], lag)):
             style = {
-                "color": (plots.SKY, plots.BN, plots.GREEN)[i],
+                "color": RATES[i],
                 "marker": plots.MARKERS[i],
                 "label": f"rate {rate:g}",
             }
@@ -131,6 +147,7 @@ def running_warning(part: Measured) -> list[Block]:
             f"{gone}",
             draw,
             (8, 3.6),
+            title="The spread of an input by BN's running variance",
         ),
     ]
 
@@ -138,35 +155,33 @@ def running_warning(part: Measured) -> list[Block]:
 def drift_verdict(part: Measured) -> Verdict:
     """Drifts: the median moves more than half its spread, or the spread changes fourfold. Stable: less than half of that.
 
-    Both have to be so in every seed.
+    An effect is how many times over both are so, at a rate: above 1 the claim is right there.
     """
-
-    def worst(way: str, key: str, i: int, pick: Any) -> float:
-        return float(pick(part[way][key][i]))
-
-    stable = [worst("bn", "R", i, max) < 0.25 and worst("bn", "S", i, max) < 2.5 for i, _ in enumerate(part["rates"])]
-    drifts = [worst("plain", "R", i, min) > 0.5 or worst("plain", "S", i, min) > 4 for i, _ in enumerate(part["rates"])]
-    good = [f"{rate:g}" for rate, a, b in zip(part["rates"], drifts, stable) if a and b]
-    bad = [f"{rate:g}" for rate in part["rates"] if f"{rate:g}" not in good]
-    worst_moved = max(
-        (float(np.median(part["bn"]["R"][i])) for i, a in enumerate(zip(drifts, stable)) if not all(a)), default=0
-    )
+    cases = []
+    for i, rate in enumerate(part["rates"]):
+        drifts, stable = (
+            np.maximum(np.array(part[arm]["R"][i]) / moved, np.array(part[arm]["S"][i]) / widened)
+            for arm, moved, widened in (("plain", 0.5, 4.0), ("bn", 0.25, 2.5))
+        )
+        effects = np.minimum(drifts, 1 / np.maximum(stable, 1e-12))
+        cases.append(evidence.of_ratios(f"at learning rate {rate:g}", effects.tolist()))
 
     def over_rates(way: str, key: str, digits: int) -> str:
         medians = [float(np.median(row)) for row in part[way][key]]
         low, high = f"{min(medians):.{digits}f}", f"{max(medians):.{digits}f}"
         return low if low == high else f"{low} to {high}"
 
-    return Verdict(
+    return verdict(
         "drift",
         "A layer's inputs drift while the network trains; with Batch Normalization (BN) they stay stable",
-        f"An input's median wanders {over_rates('plain', 'R', 1)} times the spread, with BN {over_rates('bn', 'R', 2)}; the "
-        f"spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN {over_rates('bn', 'S', 1)} (learning rates "
-        f"{part['rates'][0]:g} to {part['rates'][-1]:g})",
-        outcome(good, bad),
-        f"the learning rate is {listed(good)}, not {listed(bad)} (the median wanders {worst_moved:.2f} of its spread with BN)"
-        if good and bad
-        else "",
+        f"The median of an input wanders {over_rates('plain', 'R', 1)} times its spread, with BN "
+        f"{over_rates('bn', 'R', 2)} times. The spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN "
+        f"{over_rates('bn', 'S', 1)}.",
+        cases,
+        short="Inputs drift; with BN they stay stable",
+        form="{:.2f}x",
+        headline=f"by {over_rates('plain', 'R', 1)}, BN {over_rates('bn', 'R', 2)}",
+        noun="rate",
     )
 
 
@@ -198,11 +213,9 @@ def show_depth(part: Measured) -> list[Block]:
         axes.set_xticklabels(["network's\ninput", *map(str, range(1, DEEP + 1))])
         plots.log_numbers(axes.yaxis, (0.001, 0.01, 0.1, 1, 10))
 
-    far = [start for start in STARTS if away(part["plain"][start]["start"], part["input"]) > 2]
-    kept = all(away(part["bn"][start]["start"], part["input"]) < 1.1 for start in STARTS)
-    factors = {start: away(part["plain"][start]["start"], part["input"]) for start in STARTS}
+    away_by = {start: away(part["plain"][start]["start"], part["input"]) for start in STARTS}
     off = " and ".join(
-        f"{v:.0f} with {start} weights" if v >= 10 else f"{v:.1f} with {start} weights" for start, v in factors.items()
+        f"{v:.0f} with {start} weights" if v >= 10 else f"{v:.1f} with {start} weights" for start, v in away_by.items()
     )
     kept_trained = max(away(part["bn"][start]["trained"], part["input"]) for start in STARTS)
     return [
@@ -218,25 +231,41 @@ def show_depth(part: Measured) -> list[Block]:
             "depth",
             f"Spread of the inputs of layer {DEEP} before training (of the network's: {part['input']:.2g}): {said}",
             draw,
+            title="The spread of each layer's input before training",
         ),
-        Verdict(
+        verdict(
             "depth_spread",
             "The inputs move away from the normalized first one, layer by layer; Batch Normalization (BN) keeps them",
-            f"Before training the spread, 1 in the network's input, is off by a factor of up to {off}; with BN "
-            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, after {part['steps']} steps "
-            f"{kept_trained:.2f}",
-            "does not hold" if not (far and kept) else "holds" if len(far) == len(STARTS) else "holds if",
-            f"the initial weights are {listed(far)}" if far and kept and len(far) < len(STARTS) else "",
+            f"Before training the spread of a layer's inputs is off by a factor of up to {off}. With BN it is off by "
+            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, after {part['steps']} steps by "
+            f"{kept_trained:.2f}.",
+            [depth_case(part, start) for start in STARTS],
+            short="Inputs move away with depth; BN keeps them",
+            form="{:.3g}x",
+            headline=f"off {max(away_by.values()):.0f}x, with BN {kept_trained:.1f}x",
+            noun="start",
         ),
     ]
 
 
+def depth_case(part: Measured, start: str) -> evidence.Case:
+    """Away: by more than a factor of 2 without BN. Kept: within a factor of 1.1 with it. How many times over both are so."""
+    plain, bn = (factors(part[arm][start]["start"], part["input"]) for arm in ARMS)
+    return evidence.of_ratios(f"with {start} weights", np.minimum(plain / 2, 1.1 / bn).tolist())
+
+
+def factors(spreads: Any, reference: float) -> Array:
+    """For each seed, the largest factor, up or down, between any of these and the reference."""
+    found: Array = np.exp(np.abs(np.log(np.asarray(spreads) / reference))).max(axis=1)
+    return found
+
+
 def away(spreads: Any, reference: float) -> float:
-    """The largest factor, up or down, between any of these and the reference; the median over seeds."""
-    factors = np.exp(np.abs(np.log(np.asarray(spreads) / reference)))
-    return float(np.median(factors.max(axis=1)))
+    """The median of ``factors`` over the seeds."""
+    return float(np.median(factors(spreads, reference)))
 
 
+SHIFT_TITLE = "How much the layers below change a layer's gradient"
 SAME_LOSS, ALL_ALONG = "at the same loss", "all along"
 PLATEAU = 2.0  # a loss above it is still near the log(10) = 2.30 of guessing among ten digits
 
@@ -280,7 +309,7 @@ def show_shift(part: Measured) -> list[Block]:
             ("network", "measured", "plain", "with BN", "BN has"),
             lines,
         ),
-        Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4)),
+        Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4), SHIFT_TITLE),
         shift_verdict(cells),
     ]
 
@@ -364,32 +393,27 @@ def draw_shift(figure: Any, part: Measured) -> None:
 
 
 def shift_verdict(cells: list[Cell]) -> Verdict:
-    """By Santurkar's definition: less in every seed, in each network and phase."""
-    less = [cell for cell in cells if cell.bn_has == "less"]
-    rest = [cell for cell in cells if cell.bn_has != "less"]
+    """By Santurkar's definition: is the plain network's change, by that with BN, above 1, in each network and phase?"""
+    cases = [
+        evidence.of_ratios(f"with {cell.network}", cell.ratios, detail="" if cell.when == ALL_ALONG else cell.when)
+        for cell in cells
+    ]
 
     def figures(text: Callable[[list[float]], str]) -> str:
         first, *rest_of = (f"{text(cell.ratios)} times {{}}in {cell.case}" for cell in ends(cells))
-        said = ", ".join([first.format("as much as with it "), *(each.format("") for each in rest_of)])
-        return f"Without BN a layer's gradient changes {said}; BN less in {len(less)} of {len(cells)} cases"
+        return ", and ".join([first.format("as much as with it "), *(each.format("") for each in rest_of)])
 
-    outside = f"it is not {cases(rest, cells)}" if len(rest) < len(less) else f"it is {cases(less, cells)}"
-    return Verdict(
+    return verdict(
         "ics_gradient",
         "Batch Normalization (BN) reduces internal covariate shift",
-        fitting(MEASURED, figures(span), figures(lambda ratios: f"{np.median(ratios):.2g}")),
-        outcome(less, rest),
-        fitting(CONDITION, outside, f"it is one of {len(less)} of the {len(cells)} cases in the table")
-        if less and rest
-        else "",
+        fitting(
+            MEASURED,
+            *(
+                f"Without BN a layer's gradient changes {figures(text)}."
+                for text in (span, lambda r: f"{np.median(r):.2g}")
+            ),
+        ),
+        cases,
+        short="BN reduces internal covariate shift",
+        form="{:.2g}x",
     )
-
-
-def cases(some: Sequence[Cell], every: Sequence[Cell]) -> str:
-    """``a; b at the same loss or once plain learns``: networks, and when, unless it is always."""
-    said = []
-    for network in dict.fromkeys(cell.network for cell in some):
-        when = [cell.when for cell in some if cell.network == network]
-        always = len(when) == sum(cell.network == network for cell in every)
-        said.append(network if always else f"{network} {listed(when)}")
-    return "; ".join(said)

@@ -1,6 +1,7 @@
 """The activity: train a network with and without Batch Normalization on a benchmark, and compare speed and accuracy.
 
     python -m demos.bn_activity [--mnist] [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]
+    python -m demos.bn_activity --data digits --depth 8 --activation relu --rates 0.1,1    # a setting of your own
 
 The lecture says that Batch Normalization (BN) makes training faster and more stable, and in its case study that accuracy
 on unseen data was higher.  Here the network of the paper's first experiment (Ioffe and Szegedy 2015, arXiv:1502.03167,
@@ -15,8 +16,9 @@ reported.  BN is evaluated with its running statistics.  CPU seconds are steps t
 network alone, in one thread, with BN composed of primitive operations.
 """
 
-from ..lab.demo import Demo
+from ..lab.demo import Demo, Own
 from . import measure, show
+from .measure import own
 
 DEMO = Demo(
     name="bn_activity",
@@ -24,5 +26,6 @@ DEMO = Demo(
     claim="Batch Normalization makes training faster and more stable, and accuracy on unseen data higher.",
     parts=measure.PARTS,
     show=show.show,
+    own=Own(own.OPTIONS, own.PARTS, own.complaint),
     flags={"mnist": "longer runs on real MNIST, from two widths of initial weights; a few minutes"},
 )

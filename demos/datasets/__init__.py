@@ -1,4 +1,4 @@
-"""The data files of the demos: found, checked against their SHA-256, loaded.  Sources and licences: demos/data."""
+"""The data files of the demos: found, checked against their SHA-256, loaded.  Sources and licenses: demos/data."""
 
 from .credit import GERMAN, TAIWAN, Table, load_german_credit, load_taiwan_credit
 from .files import FOLDER, Array, DataFile, DatasetError, checked

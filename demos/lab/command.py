@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,8 +61,18 @@ def run_one(demo: Demo, argv: Sequence[str] | None) -> int:
     add_options(parser, demo.fewest, f"{demo.seeds[0]}, with --full {demo.seeds[1]}")
     for flag, what in demo.flags.items():
         parser.add_argument(f"--{flag}", action="store_true", help=what)
+    if demo.own:
+        group = parser.add_argument_group(
+            "a setting of your own", "Each of these measures one setting of your own instead of those of the demo."
+        )
+        for option in demo.own.options:
+            group.add_argument(f"--{option.name}", type=option.convert, metavar=option.metavar, help=option.help)
     options = parser.parse_args(argv)
     settings = settings_of(options, demo)
+    if complaint := demo.own.complaint(settings.own) if demo.own and settings.own else "":
+        parser.error(complaint)
+    if settings.own and settings.flags:
+        parser.error(f"--{min(settings.flags)} measures more of the demo's settings; leave it out with one of your own")
     folder = prepare(options.out)
     print(f"{demo.title}\n{'=' * len(demo.title)}\n{results.command(demo, settings)}\n", flush=True)
     parts = run([(demo, settings)], folder, options.jobs)[demo.name]
@@ -69,11 +80,13 @@ def run_one(demo: Demo, argv: Sequence[str] | None) -> int:
     blocks = results.shown(content)
     shown = blocks[demo.name]
     print(f"\n{as_text(shown)}")
-    own = prepare(folder / demo.name)
+    own = prepare(folder / place(demo, settings))
     results.write(own / "results.json", results.judged(content, blocks))
     print(f"\nwrote {own / 'results.json'}: everything that was measured")
     for path, caption in write_pictures(shown, own):
         print(f"wrote {path}: {caption}")
+    if settings.own:
+        print(f"a report on it: python -m demos --again {own / 'results.json'} --out {own}")
     if not plots.available() and any(isinstance(block, Plot) for block in shown):
         print(plots.MISSING)
     return 0
@@ -121,15 +134,28 @@ def backend(text: str) -> str:
     return text
 
 
+def place(demo: Demo, settings: Settings) -> Path:
+    """Where in the output folder a run goes: what somebody chose stands apart from the demo's own results."""
+    chosen = results.chosen(demo, settings)
+    if not chosen:
+        return Path(demo.name)
+    words = "-".join([demo.name, *(f"{name}-{value}" for name, value in chosen.items())])
+    return Path("own") / (words if len(words) <= 100 else f"{words[:90]}-{zlib.crc32(words.encode()):08x}")
+
+
 def settings_of(options: argparse.Namespace, demo: Demo) -> Settings:
     """What the options ask of a demo."""
+    given = {option.name: getattr(options, option.name, None) for option in (demo.own.options if demo.own else ())}
+    own = {}
+    if demo.own and any(value is not None for value in given.values()):
+        own = {o.name: o.default if given[o.name] is None else given[o.name] for o in demo.own.options}
     seeds = options.seeds or demo.seeds[options.full]
     flags = frozenset(flag for flag in demo.flags if getattr(options, flag.replace("-", "_"), False))
-    return Settings(seeds, options.seed, options.full, flags, options.backend or stepping.usual())
+    return Settings(seeds, options.seed, options.full, flags, options.backend or stepping.usual(), own)
 
 
 def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, str]]:
-    """Write plots (where matplotlib is installed), drawings and attachments; returns files and captions.
+    """Write plots (where matplotlib is installed, in all formats), drawings and attachments; returns files and captions.
 
     Raises:
         OutputError: one cannot be written.
@@ -137,9 +163,10 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
     written = []
     for block in blocks:
         write: Callable[[Path], object]
-        if isinstance(block, Plot) and plots.available():
-            write = partial(Path.write_bytes, data=plots.render(block))
-        elif isinstance(block, Drawing):
+        if isinstance(block, Plot):
+            written += [(path, block.caption) for path in write_plot(block, folder)[:1]]
+            continue
+        if isinstance(block, Drawing):
             write = partial(Path.write_bytes, data=block.svg.encode())
         elif isinstance(block, Attachment):
             write = block.write
@@ -147,3 +174,17 @@ def write_pictures(blocks: Sequence[Block], folder: Path) -> list[tuple[Path, st
             continue
         written.append((write_whole(folder / block.file, write), block.caption))
     return written
+
+
+def write_plot(plot: Plot, folder: Path) -> list[Path]:
+    """Write a plot in all formats, the SVG first; nothing where matplotlib is not installed.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    if not plots.available():
+        return []
+    return [
+        write_whole(folder / f"{plot.name}.{kind}", partial(Path.write_bytes, data=content))
+        for kind, content in plots.render_all(plot).items()
+    ]

@@ -45,7 +45,7 @@ def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings, code: str)
     rests_on = [
         demo.name, part.name, [file.sha256 for file in part.data], code,
         settings.seeds, settings.seed, settings.full, sorted(settings.flags),
-        settings.backend, platform.python_version(), np.__version__,
+        settings.backend, sorted(settings.own.items()), platform.python_version(), np.__version__,
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
     return folder / "parts" / f"{demo.name}.{part.name}.{key[:16]}.json"

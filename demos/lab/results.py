@@ -14,6 +14,7 @@ from .demo import Demo
 from .kept import Finished
 from .measure import stepping
 from .measure.part import Settings
+from .options import typed
 from .output import write_whole
 from .run import environment, load
 from .show.blocks import Block, Verdict
@@ -66,7 +67,17 @@ def command(demo: Demo, settings: Settings) -> str:
     words += [f"--seeds {settings.seeds}"] if settings.seeds != demo.seeds[settings.full] else []
     words += [f"--seed {settings.seed}"] if settings.seed else []
     words += [f"--backend {settings.backend}"] if settings.backend != stepping.usual() else []
-    return " ".join([*words, *(f"--{flag}" for flag in sorted(settings.flags))])
+    words += [f"--{flag}" for flag in sorted(settings.flags)]
+    return " ".join([*words, *(f"--{name} {value}" for name, value in chosen(demo, settings).items())])
+
+
+def chosen(demo: Demo, settings: Settings) -> dict[str, str]:
+    """The options of somebody's own setting as they are typed: those that are not at their default, or the first one."""
+    if not settings.own or demo.own is None:
+        return {}
+    values = {option.name: typed(settings.own[option.name]) for option in demo.own.options}
+    moved = {option.name for option in demo.own.options if settings.own[option.name] != option.default}
+    return {name: value for name, value in values.items() if name in (moved or list(values)[:1])}
 
 
 def write(path: Path, content: Mapping[str, Any]) -> Path:

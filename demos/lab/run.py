@@ -41,7 +41,7 @@ class Job:
 
     def find(self) -> Part:
         """The part itself, imported by name, so that a job can be sent to another process."""
-        return next(part for part in load(self.demo).parts if part.name == self.part)
+        return next(part for part in load(self.demo).parts_for(self.settings) if part.name == self.part)
 
 
 def load(name: str) -> Demo:
@@ -98,7 +98,7 @@ def run(demos: Sequence[tuple[Demo, Settings]], folder: Path, jobs: int) -> dict
 
 def is_usual(demo: Demo, settings: Settings) -> bool:
     """Whether a demo takes as long as its parts say: as many seeds as by default, and no option that makes it longer."""
-    return settings.seeds == demo.seeds[0] and not settings.full and not settings.flags
+    return settings.seeds == demo.seeds[0] and not settings.full and not settings.flags and not settings.own
 
 
 Entry = tuple[float, Job, Path]

@@ -75,7 +75,7 @@ def along(net: Net, settings: Settings, progress: Progress) -> dict[str, Any]:
     for arm, batch_norm in ARMS.items():
         model = copies.network(weights, net.activation, batch_norm)
         optimizer, batches = copies.optimizer("sgd", model, net.rate), copies.batches(TRAINING, BATCH, seeds)
-        train_on = stepper(model, optimizer, copies.cross_entropy)
+        train_on = stepper(model, optimizer, copies.cross_entropy, brief=not settings.full)
         found: dict[str, list[Array]] = {key: [] for key in ("loss", "low", "high", "change", "beta")}
         for step in progress(range(1, net.steps + 1), f"{arm}, {len(seeds)} copies"):
             chosen = next(batches)

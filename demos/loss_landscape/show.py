@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,19 @@ from ..lab.measure import probe, statistics
 from ..lab.measure.arms import ARMS
 from ..lab.measure.copies import Array
 from ..lab.measure.part import Measured
-from ..lab.show import plots
+from ..lab.show import colors, evidence, plots
 from ..lab.show.arms import COLORS, NAMES
-from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
-from ..lab.show.wording import CONDITION, fitting, listed
+from ..lab.show.blocks import Block, Heading, Plot, Summary, Table, Text, Verdict
+from ..lab.show.telling import verdict
+from ..lab.show.wording import listed
 from .measure import BATCH, EVERY, NETS
 
-SMOOTHER = {"plain": "plain", "bn": "BN", "": "neither"}
+SMOOTHER = {"plain": "the plain network", "bn": "the network with BN", "": "neither"}
 
 MEASURES = {"range": "loss range", "change": "gradient change", "beta": "effective beta"}
+MEASURED_IN = tuple(
+    colors.of(m) for m in ("range of the loss", "change of the gradient", "change of the gradient by distance")
+)
 TITLES = {"range": "Loss range", "change": "Gradient change", "beta": "Gradient change by distance"}
 
 
@@ -102,6 +106,7 @@ def show(measured: Measured) -> list[Block]:
     seeds = len(next(iter(parts.values()))["plain"]["loss"])
     stuck = [name for name, part in parts.items() if not trains(part)]
     return [
+        summary(parts),
         Heading("Along the training of each network"),
         Text(
             "Every 20 steps, from the weights reached so far, a look along the gradient, on the step's own minibatch. Loss "
@@ -117,6 +122,18 @@ def show(measured: Measured) -> list[Block]:
         *(smoother_verdict(parts, measure, name, claim) for measure, (name, claim) in CLAIMS.items()),
         trainable_verdict(parts),
     ]
+
+
+def summary(parts: Measured) -> Summary:
+    """The landscape in a sentence."""
+    levels = [found for part in parts.values() if trains(part) and (found := same_loss(part, "range"))]
+    against = [short_name(name) for name, part in parts.items() if easier(name, part).answer == "no"]
+    text = "No two networks, with and without Batch Normalization, pass through the same loss"
+    if levels:
+        text = f"At the same loss, the loss along the gradient varies {low_to_high(levels)} times as much without BN"
+    if against:
+        text += f"; yet with {listed(against, 'and')} the smoother network trains worse"
+    return Summary(f"{text}.", "loss_range")
 
 
 def landscape_table(parts: Measured, seeds: int) -> Table:
@@ -153,31 +170,31 @@ def halves(parts: Measured) -> list[Block]:
 
 
 CLAIMS = {
-    "range": ("loss_range", "Batch Normalization (BN) makes the landscape smoother: the loss varies less along the gradient"),
-    "change": ("gradient_change", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less"),
-    "beta": ("effective_beta", "Batch Normalization (BN) makes the landscape smoother: the gradient changes less by distance"),
-}  # fmt: skip
+    "range": ("loss_range", "the loss varies less along the gradient"),
+    "change": ("gradient_change", "the gradient changes less"),
+    "beta": ("effective_beta", "the gradient changes less by distance"),
+}
 
 
 def smoother_verdict(parts: Measured, measure: str, name: str, claim: str) -> Verdict:
-    """A case is a network, compared at the same step; if it trains in both arms, also at the same loss.
-
-    The claim holds if Batch Normalization is the smoother arm (interval above 1) in every case, not if in none.
-    """
+    """A case is a network, compared at the same step; if it trains in both arms, also at the same loss."""
     steps = {short_name(net): same_step(part, measure) for net, part in parts.items()}
     levels = {
         short_name(net): level for net, part in parts.items() if trains(part) and (level := same_loss(part, measure))
     }
-    told = [comparison.smoother for comparison in (*steps.values(), *levels.values())]
-    result = outcome([arm for arm in told if arm == "bn"], [arm for arm in told if arm != "bn"])
-    cases = {"at the same loss": levels, "at the same step": steps}
-    said = [f"{ends(found)} times BN's {level}" for level, found in cases.items() if found]
-    return Verdict(
+    both = {"at the same loss": levels, "at the same step": steps}
+    said = [f"{ends(found)} times BN's {level}" for level, found in both.items() if found]
+    return verdict(
         name,
-        claim,
-        f"The plain network's {TITLES[measure].lower()} is {', '.join(said)}",
-        result,
-        compared(levels, steps) if result == "holds if" else "",
+        f"Batch Normalization (BN) makes the landscape smoother: {claim}",
+        f"The plain network's {TITLES[measure].lower()} is {' and '.join(said)}.",
+        [
+            evidence.of_ratios(f"with {net}", found.ratios, detail=level)
+            for level, own in both.items()
+            for net, found in own.items()
+        ],
+        short=f"Smoother with BN: {claim.removeprefix('the ')}",
+        form="{:.2g}x",
     )
 
 
@@ -187,28 +204,20 @@ def ends(cases: Mapping[str, Comparison]) -> str:
     return " to ".join(str(each) for each in (ordered[0], *ordered[1:][-1:]))
 
 
-def compared(levels: Mapping[str, Comparison], steps: Mapping[str, Comparison]) -> str:
-    """Where Batch Normalization is the smoother arm: in short, or if that is too long, in how many networks."""
-    named, counted = [], []
-    for cases, level in ((levels, "at the same loss"), (steps, "at the same step")):
-        good = [net for net, each in cases.items() if each.smoother == "bn"]
-        if good:
-            named.append(level + where(good, [net for net in cases if net not in good]))
-            counted.append(f"{level} in {len(good)} of {len(cases)} networks")
-    return fitting(CONDITION, *(f"compared {', or '.join(each)}" for each in (named, counted)))
+EASIER = 0.05  # an accuracy that is higher by less than 5 points does not count as easier to train
 
 
-def where(good: Sequence[str], rest: Sequence[str]) -> str:
-    """Nothing if there is no exception; the exceptions where they are fewer, or the networks."""
-    if not rest:
-        return ""
-    return f" except with {listed(rest)}" if len(rest) < len(good) else f" with {listed(good)}"
+def easier(name: str, part: Measured) -> evidence.Case:
+    """By how many points the smoother arm of a network is more accurate at the end; open where neither arm is smoother.
 
-
-def better_arm(part: Measured) -> str:
-    """The arm with the higher accuracy in every seed, by more than 5 points; none if there is no such arm."""
-    gains = [b - a for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
-    return "bn" if min(gains) > 0.05 else "plain" if max(gains) < -0.05 else ""
+    Smoother is by effective beta, at the same step: the other two measures shrink with the gradient itself, so that every
+    network which has converged is smooth by them.
+    """
+    smoother = same_step(part, "beta").smoother
+    sign = -1 if smoother == "plain" else 1
+    gains = [sign * (b - a) for a, b in zip(part["plain"]["accuracy"], part["bn"]["accuracy"])]
+    found = evidence.of_values(f"with {short_name(name)}", gains, scale=100, border=100 * EASIER, against=-100 * EASIER)
+    return found if smoother else replace(found, settled="open")
 
 
 def smooth_and_right(name: str, part: Measured) -> str:
@@ -216,27 +225,23 @@ def smooth_and_right(name: str, part: Measured) -> str:
     plain, bn = (f"{100 * float(np.median(part[arm]['accuracy'])):.0f} %" for arm in ARMS)
     beta = same_step(part, "beta")
     return (
-        f"{short_name(name)}: {SMOOTHER[beta.smoother]} is smoother (gradient change by distance, plain by BN: {beta}), digits "
-        f"right: {plain} plain, {bn} with BN"
+        f"With {short_name(name)} {SMOOTHER[beta.smoother]} is smoother: the gradient changes by distance {beta} times as "
+        f"much without BN. Right in the end are {plain} of the digits without BN, {bn} with it."
     )
 
 
 def trainable_verdict(parts: Measured) -> Verdict:
-    """One network whose smoother arm trains worse speaks against the claim; it holds if there are only such as speak for it.
-
-    Smoother is by effective beta, at the same step: the other two measures shrink with the gradient itself, so that every
-    network which has converged is smooth by them.
-    """
-    arms = {name: (same_step(part, "beta").smoother, better_arm(part)) for name, part in parts.items()}
-    told = {name: pair for name, pair in arms.items() if all(pair)}
-    against = [name for name, (smooth, better) in told.items() if smooth != better]
-    first = (against or list(told) or list(arms))[0]
-    return Verdict(
+    """A network whose smoother arm trains worse speaks against the claim, one whose smoother arm trains better for it."""
+    cases = {name: easier(name, part) for name, part in parts.items()}
+    first = min(cases, key=lambda name: ("no", "yes", "open").index(cases[name].answer))
+    return verdict(
         "smooth_is_trainable",
         "A smoother landscape means that a network is easier to train",
-        f"{smooth_and_right(first, parts[first])}; {len(told) - len(against)} of {len(arms)} networks speak for the claim, "
-        f"{len(against)} against",
-        "does not hold" if against or not told else "holds",
+        smooth_and_right(first, parts[first]),
+        list(cases.values()),
+        short="Smoother means easier to train",
+        form="{:+.0f} points",
+        noun="network",
     )
 
 
@@ -254,6 +259,7 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
                 "loss_range",
                 f"Losses met along the gradient; their range plain, by that with BN: {said}",
                 lambda figure: draw_range(figure, {name: parts[name] for name in first}),
+                title="The losses met along the gradient",
             )
         )
     drawn = {name: part for name, part in parts.items() if not NETS[name].full} or parts  # three panels are enough
@@ -267,6 +273,7 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
                 "same_loss",
                 f"Plain by BN at the same loss (above 1: BN is smoother): {said}",
                 lambda figure: draw_same_loss(figure, passed),
+                title="Compared where both networks have the same loss",
             )
         )
     return blocks + [warning(name, parts[name]) for name in stuck[:1]]
@@ -318,15 +325,16 @@ def over_steps(parts: Measured, measure: str) -> Plot:
         {"change": "gradient_change", "beta": "effective_beta"}[measure],
         f"{TITLES[measure]} (small is smooth), plain by BN: {said}",
         draw,
+        title={"change": "How much the gradient changes", "beta": "How much the gradient changes, by distance"}[
+            measure
+        ],
     )
 
 
 def draw_same_loss(figure: Any, parts: Measured) -> None:
     """The ratio of each measure against the loss, the seeds pooled."""
     for axes, part in panels(figure, parts, sharey=True):
-        for (measure, label), color, marker in zip(
-            MEASURES.items(), (plots.GREEN, plots.PINK, plots.BLACK), plots.MARKERS
-        ):
+        for (measure, label), color, marker in zip(MEASURES.items(), MEASURED_IN, plots.MARKERS):
             found = probe.at_same_loss(part["plain"], part["bn"], measure)
             axes.plot(*zip(*found), color=color, marker=marker, label=label)
         axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
@@ -359,4 +367,5 @@ def warning(name: str, part: Measured) -> Plot:
         f"{short_name(name)}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
         f"{part['at'][-1]} steps {right[0]:.0f} % of the digits are recognized plain, {right[1]:.0f} % with BN",
         draw,
+        title="Smoothness and loss of one network",
     )

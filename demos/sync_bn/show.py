@@ -10,8 +10,9 @@ import numpy as np
 
 from ..lab.measure.part import Measured
 from ..lab.measure.statistics import first_at
-from ..lab.show import plots
-from ..lab.show.blocks import Block, Heading, Plot, Table, Text, Verdict, outcome
+from ..lab.show import colors, evidence, plots
+from ..lab.show.blocks import Block, Heading, Plot, Summary, Table, Text, Verdict
+from ..lab.show.telling import verdict
 from ..lab.show.texts import difference_text, mean_text, steps_text
 from ..lab.show.wording import listed
 from .measure.design import BATCH, NORMS, SIZES, STRONG, WEAK, WIDTH
@@ -19,7 +20,7 @@ from .measure.design import BATCH, NORMS, SIZES, STRONG, WEAK, WIDTH
 Part = Mapping[str, Any]
 
 OVER = {"own": "each rank's own rows", "all": "the rows of all ranks"}
-COLORS = {"own": plots.RED, "all": plots.BLUE}
+COLORS = {"own": colors.of("BN over a process's own rows"), "all": colors.BN}
 TARGET = 0.85  # test accuracy to count steps to
 SAME = 1e-9  # weights that differ by less are the same: sums in another order, over the whole training
 LAYERS = 2  # with Batch Normalization
@@ -29,12 +30,25 @@ MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 def show(measured: Measured) -> list[Block]:
     """Training first, then time."""
-    blocks: list[Block] = []
+    blocks: list[Block] = [summary(measured["together"])] if "together" in measured else []
     if "together" in measured:
         blocks += together_blocks(measured["together"])
     if "scaling" in measured:
         blocks += scaling_blocks(measured["scaling"])
     return blocks
+
+
+def summary(part: Part) -> Summary:
+    """Several processes in a sentence."""
+    several = [ranks for ranks in part if ranks != "1"]
+    worst = np.max([part[ranks]["all"]["off"] for ranks in several])
+    effects = [case.effect for case in own_verdict(part, several).cases if case.effect is not None]
+    return Summary(
+        f"On {listed(several)} processes with synchronised Batch Normalization, training ends with the weights of one process "
+        f"(off by at most {worst:.0e}); normalized over a process's own few rows it is {min(effects):.1f} to "
+        f"{max(effects):.1f} points less accurate along the way.",
+        "together",
+    )
 
 
 def share(ranks: int | str) -> str:
@@ -91,6 +105,7 @@ def together_blocks(part: Part) -> list[Block]:
             f"{worst} ranks with {share(worst)} rows each: {final['own']:.1f} % over a rank's own rows, {final['all']:.1f} % "
             "over those of all",
             draw,
+            title="Accuracy while training on several processes",
         ),
         same_verdict(part, several),
         own_verdict(part, several),
@@ -98,39 +113,44 @@ def together_blocks(part: Part) -> list[Block]:
 
 
 def same_verdict(part: Part, several: list[str]) -> Verdict:
-    """Synchronised is the same as one process, up to rounding, in every seed."""
-    off = {ranks: float(np.max(part[ranks]["all"]["off"])) for ranks in several}  # which is NaN if one is
-    good, bad = [r for r in several if off[r] <= SAME], [r for r in several if not off[r] <= SAME]
-    worst = np.max(list(off.values()))
+    """Are all weights the same as in one process, up to rounding, in every seed? Where seeds differ, it is open."""
+    worst = np.max([part[ranks]["all"]["off"] for ranks in several])  # which is NaN if one is
     least = min(min(part[ranks]["own"]["off"]) for ranks in several)
-    return Verdict(
+    cases = [
+        evidence.of_seeds(
+            f"on {ranks} ranks", [SAME / max(off, 1e-17) for off in part[ranks]["all"]["off"]], 1 - 1e-9, ratio=True
+        )
+        for ranks in several
+    ]
+    return verdict(
         "synchronised",
         "Several processes with synchronised Batch Normalization train as one with the whole batch",
-        f"After training no weight is off by more than {worst:.0e} (float64); over a rank's own rows some are by "
-        f"{least:.1g} or more",
-        outcome(good, bad),
-        f"there are {listed(good)} ranks, not {listed(bad)}" if good and bad else "",
+        f"After training no weight is off by more than {worst:.0e} (float64). Over a rank's own rows some are by "
+        f"{least:.1g} or more.",
+        cases,
+        short="Synchronised BN trains as one process does",
+        form="{:.0e}",
+        headline=f"weights off by {worst:.0e}",
+        noun="case",
     )
 
 
 def own_verdict(part: Part, several: list[str]) -> Verdict:
-    """Worse if it is in the mean over the steps, in every seed."""
+    """Is accuracy lost, in the mean over the steps?"""
 
     def lost(ranks: str) -> list[float]:
         mean = {name: np.mean(part[ranks][name]["accuracy"], axis=1) for name in OVER}
         return [float(d) for d in mean["all"] - mean["own"]]
 
-    worse = [ranks for ranks in several if min(lost(ranks)) > 0]
-    rest = [ranks for ranks in several if ranks not in worse]
-    said = "; ".join(f"{difference_text(lost(ranks), 100, 1)} with {share(ranks)} rows each" for ranks in several)
-    return Verdict(
+    said = [f"{difference_text(lost(ranks), 100, 1)} with {share(ranks)} rows each" for ranks in several]
+    return verdict(
         "own_rows",
         "With few rows on each process, Batch Normalization over a process's own rows is worse",
-        f"Accuracy lost, in points, mean over the steps: {said}",
-        outcome(worse, rest),
-        f"a process has {listed([share(ranks) for ranks in worse])} rows, not {listed([share(r) for r in rest])}"
-        if worse and rest
-        else "",
+        f"In points of accuracy, the mean over the steps, it loses {listed(said, 'and')}.",
+        [evidence.of_values(f"with {share(ranks)} rows each", lost(ranks), scale=100) for ranks in several],
+        short="BN over a process's own few rows is worse",
+        form="{:+.1f} points",
+        noun="case",
     )
 
 
@@ -194,7 +214,7 @@ def scaling_blocks(part: Part) -> list[Block]:
             plots.only_ticks(axes.xaxis, (1, 4, 16, 64, 256, 1024))
             plots.log_numbers(axes.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
         strong.set_ylabel("ms a step")
-        strong.legend(loc="best", fontsize=10)
+        strong.legend(loc="best", fontsize=12)
 
     added = 1000 * model.norms(1024)
     return [
@@ -228,5 +248,6 @@ def scaling_blocks(part: Part) -> list[Block]:
             f"By the model, synchronised norms add {added:.1f} ms to a step on 1,024 ranks; dots are measured here",
             draw,
             (9.0, 4.2),
+            "What a step takes on more processes",
         ),
     ]

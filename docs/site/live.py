@@ -52,6 +52,13 @@ def report(path: Path) -> None:
     (path.parent / "report.html").replace(path)
 
 
+def playground(path: Path) -> object:
+    """Two networks to train in the browser."""
+    from demos.playground.page import write
+
+    return write(path)
+
+
 PAGES = (
     LivePage(
         "batch_norm", "Batch Normalization, live",
@@ -71,6 +78,10 @@ PAGES = (
         "topological_order", "The order of backward, live",
         "what goes wrong when a node does not wait for all cotangents, beside the right order.",
         example("topological_order"),
+    ),
+    LivePage(
+        "playground", "Does Batch Normalization train faster? Live",
+        "two networks, with and without it, trained side by side on settings that you choose.", playground,
     ),
     LivePage("report", "The report of the demonstrations", "each claim, what was measured, and a verdict.", report),
 )  # fmt: skip

@@ -57,6 +57,9 @@ def numpy_names() -> dict[str, str]:
         value = getattr(np, name, None)
         if isinstance(value, type) and issubclass(value, np.generic):
             found[f"numpy.{name}"] = "reference/arrays.scalars.html"
+        elif isinstance(value, np.ufunc):  # numpy.abs is described as numpy.absolute
+            own = f"numpy.{value.__name__}"
+            found[f"numpy.{name}"] = f"reference/generated/{own}.html" + (f"#{own}" if own != f"numpy.{name}" else "")
         elif callable(value):
             found[f"numpy.{name}"] = f"reference/generated/numpy.{name}.html"
     found |= {f"numpy.linalg.{name}": f"reference/generated/numpy.linalg.{name}.html" for name in np.linalg.__all__}
@@ -71,8 +74,10 @@ def python_names() -> dict[str, str]:
 
 
 def inventory(project: str, names: dict[str, str]) -> bytes:
-    """An inventory as Sphinx reads it, version 2: each name stands at the anchor of its own name."""
-    lines = "".join(f"{name} py:class 1 {page}#$ -\n" for name, page in sorted(names.items()))
+    """An inventory as Sphinx reads it, version 2: a name stands at the anchor of its own name, if no other is given."""
+    lines = "".join(
+        f"{name} py:class 1 {page if '#' in page else page + '#$'} -\n" for name, page in sorted(names.items())
+    )
     head = f"# Sphinx inventory version 2\n# Project: {project}\n# Version: \n"
     return (head + "# The remainder of this file is compressed using zlib.\n").encode() + zlib.compress(lines.encode())
 
@@ -117,7 +122,7 @@ class LinkNames(SphinxPostTransform):
         """Called by Sphinx for each page that is written."""
         self.own = self.env.domaindata["py"]["objects"]
         self.foreign = {
-            name: entry
+            name: getattr(entry, "uri", None) or entry[2]  # Sphinx before 8.2 has tuples
             for inventory in InventoryAdapter(self.env).named_inventory.values()
             for name, entry in inventory.get("py:class", {}).items()
         }
@@ -146,7 +151,7 @@ class LinkNames(SphinxPostTransform):
             uri = self.app.builder.get_relative_uri(self.env.docname, place.docname)
             return nodes.reference("", "", *content, internal=True, refuri=f"{uri}#{place.node_id}", reftitle=name)
         if name in self.foreign:
-            return nodes.reference("", "", *content, internal=False, refuri=self.foreign[name].uri, reftitle=name)
+            return nodes.reference("", "", *content, internal=False, refuri=self.foreign[name], reftitle=name)
         return None
 
 

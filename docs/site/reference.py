@@ -42,6 +42,7 @@ GROUPS = ("Classes", "Functions", "Errors and warnings", "Values")
 CALL = re.compile(r"``\w+(\([^`]*\))``[,:]?\s*")
 LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]+`)", re.DOTALL)
 MEANS_SOMETHING = re.compile(r"\||(?<=\w)_(?!\w)|(?<![*\\\w])\*(?=[\w.,;)])(?![^*\n]*\S\*)")
+ALIAS = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")  # how Sphinx writes an alias within a union
 KIND = re.compile(r"^(\w+): TypeAlias = (.+?)  # (.+)$", re.MULTILINE)
 
 
@@ -80,12 +81,18 @@ def group(value: Any) -> str:
     return GROUPS[1] if callable(value) else GROUPS[3]
 
 
+@cache
+def classes() -> set[type]:
+    """All that have a page."""
+    return {value for value in map(resolved, places().values()) if inspect.isclass(value)}
+
+
+@cache
 def members(kind: type) -> list[str]:
     """What a class defines, with what it has from bases that are not public themselves."""
-    documented = {value for value in map(resolved, places().values()) if inspect.isclass(value)}
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
-        if base is kind or (base.__module__.startswith("tinygrad_bn") and base not in documented):
+        if base is kind or (base.__module__.startswith("tinygrad_bn") and base not in classes()):
             found |= vars(base)
     return [
         name for name, value in found.items()
@@ -234,9 +241,11 @@ def plain_docstring(app: Any, what: str, name: str, value: Any, options: Any, li
 # -- what autodoc asks --------------------------------------------------------------------------------------------------
 
 
-def sign(app: Any, what: str, name: str, value: Any, options: Any, signature: str, returns: str) -> Any:
-    """A primitive has the signature that its docstring begins with, since its own says ``*args``."""
-    return (written_call(value), None) if isinstance(value, Primitive) else None
+def sign(app: Any, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None) -> Any:
+    """A primitive has the signature that its docstring begins with, since its own says ``*args``; aliases have their names."""
+    if isinstance(value, Primitive):
+        return written_call(value), None
+    return tuple(text and ALIAS.sub(r"\1", text) for text in (signature, returns))
 
 
 def source_of(module: str, path: str) -> str | None:

@@ -81,9 +81,9 @@ def torch_layer(
 
     def from_primitives(x: Any, weight: Any, bias: Any) -> Any:
         mean = x.mean(0)
-        centred = x - mean
-        variance = (centred * centred).mean(0)
-        return weight * (centred / torch.sqrt(variance + EPS)) + bias
+        centered = x - mean
+        variance = (centered * centered).mean(0)
+        return weight * (centered / torch.sqrt(variance + EPS)) + bias
 
     def fused(x: Any, weight: Any, bias: Any) -> Any:
         return torch.nn.functional.batch_norm(x, None, None, weight, bias, True, 0.1, EPS)
@@ -104,9 +104,9 @@ def by_hand(x: Array, weight: Array, bias: Array, cotangent: Array, inner: int) 
     n = len(x)
 
     def work() -> tuple[Any, Any, Any, Any]:
-        centred = x - np.add.reduce(x) / n
-        inverse = 1.0 / np.sqrt(np.add.reduce(centred * centred) / n + EPS)
-        x_hat = centred * inverse
+        centered = x - np.add.reduce(x) / n
+        inverse = 1.0 / np.sqrt(np.add.reduce(centered * centered) / n + EPS)
+        x_hat = centered * inverse
         y = weight * x_hat + bias
         for_bias = np.add.reduce(cotangent)
         for_weight = np.add.reduce(cotangent * x_hat)
@@ -124,9 +124,9 @@ def hips_layer(x: Array, weight: Array, bias: Array, cotangent: Array, inner: in
     def layer(leaves: Any) -> Any:
         x, weight, bias = leaves
         mean = anp.mean(x, axis=0)
-        centred = x - mean
-        variance = anp.mean(centred * centred, axis=0)
-        return weight * (centred / anp.sqrt(variance + EPS)) + bias
+        centered = x - mean
+        variance = anp.mean(centered * centered, axis=0)
+        return weight * (centered / anp.sqrt(variance + EPS)) + bias
 
     def work() -> tuple[Any, Any, Any, Any]:
         pull_back, y = make_vjp(layer, (x, weight, bias))

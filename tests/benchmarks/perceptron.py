@@ -115,14 +115,14 @@ def torch_step(name: str, work: Work, *, composed: bool = False, norm: bool = Tr
 
         def forward(self, x: Any) -> Any:
             mean = x.mean(0)
-            centred = x - mean
-            variance = (centred * centred).mean(0)
+            centered = x - mean
+            variance = (centered * centered).mean(0)
             with torch.no_grad():
                 n = x.shape[0]
                 self.running_mean.mul_(1.0 - self.momentum).add_(mean, alpha=self.momentum)
                 self.running_var.mul_(1.0 - self.momentum).add_(variance, alpha=self.momentum * n / (n - 1))
                 self.num_batches_tracked.add_(1)
-            return self.weight * (centred / torch.sqrt(variance + self.eps)) + self.bias
+            return self.weight * (centered / torch.sqrt(variance + self.eps)) + self.bias
 
     layer = ComposedBatchNorm if composed else torch.nn.BatchNorm1d
     layers = []
@@ -180,12 +180,12 @@ def hips_step(name: str, work: Work) -> Contestant:
 
     def batch_norm(h: Any, weight: Any, bias: Any, stats: list[Array]) -> Any:
         mean = anp.mean(h, axis=0)
-        centred = h - mean
-        variance = anp.mean(centred * centred, axis=0)
+        centered = h - mean
+        variance = anp.mean(centered * centered, axis=0)
         for old, new, correction in zip(stats, (mean, variance), (1.0, count / (count - 1))):
             old *= 0.9
             old += (0.1 * correction) * value_of(new)
-        return weight * (centred / anp.sqrt(variance + EPS)) + bias
+        return weight * (centered / anp.sqrt(variance + EPS)) + bias
 
     def loss(params: list[Any]) -> Any:
         h: Any = x
@@ -236,12 +236,12 @@ def jax_step(name: str, work: Work) -> Contestant:
             matrix, shift, weight, bias = params[4 * i : 4 * i + 4]
             h = h @ matrix + shift
             mean = h.mean(0)
-            centred = h - mean
-            variance = (centred * centred).mean(0)
+            centered = h - mean
+            variance = (centered * centered).mean(0)
             old_mean, old_variance = running[i]
             corrected = variance * (count / (count - 1))
             moved.append([0.9 * old_mean + 0.1 * mean, 0.9 * old_variance + 0.1 * corrected])
-            h = package.nn.sigmoid(weight * (centred / jnp.sqrt(variance + EPS)) + bias)
+            h = package.nn.sigmoid(weight * (centered / jnp.sqrt(variance + EPS)) + bias)
         log_softmax = package.nn.log_softmax(h @ params[-2] + params[-1], axis=1)
         return -log_softmax[jnp.arange(count), labels].mean(), moved
 

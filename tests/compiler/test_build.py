@@ -272,11 +272,11 @@ def test_what_the_compiler_says_is_shown(home):
 
 @needs_compiler
 def test_a_compiler_that_builds_nothing_is_found_out(compiler, home):
-    compiler("echo 'no licence'; exit 3", always=True)
+    compiler("echo 'no license'; exit 3", always=True)
     with pytest.raises(CompilerError, match="cannot build the smallest program") as caught:
         build.load(TRIPLE)
     assert "exit status 3" in str(caught.value)
-    assert "no licence" in str(caught.value)
+    assert "no license" in str(caught.value)
     assert kept(home) == []
 
 

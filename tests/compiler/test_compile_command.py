@@ -8,7 +8,7 @@ from tinygrad_bn.cli import main
 def test_it_prints_the_text_and_the_stages(capsys):
     assert main(["compile", "bn", "--backend", "numpy", "--shape", "4,2"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("def run(")
+    assert said.startswith("def drive(")
     assert said.splitlines()[-1] == "recorded: 30 operations; simplified: 24 operations"
 
 

@@ -60,3 +60,12 @@ def test_comparisons_of_equal_numbers(name):
     y = np.array([0.0, 0.0, 1.0, 2.0, np.inf, np.nan] * 200)
     got = compile(lambda x, y: ops.where(getattr(ops, name)(x, y), x + y, 3.0 * x))(x, y).numpy()
     np.testing.assert_array_equal(got, np.where(getattr(np, name)(x, y), x + y, 3.0 * x))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_answers_are_ones_and_zeros(dtype):
+    """C calls everything but 0 true; an array of NumPy's knows 1 alone."""
+    x = np.array([-np.inf, np.inf, 1.0, np.nan] * 64, dtype)
+    answers = compile(lambda x: (ops.isinf(x), ops.isfinite(x), ops.isnan(x)), backend="c")(x)
+    for answer, expected in zip(answers, (np.isinf(x), np.isfinite(x), np.isnan(x))):
+        assert np.array_equal(answer.numpy().view(np.uint8), expected.view(np.uint8))

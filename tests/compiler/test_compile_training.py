@@ -1,6 +1,7 @@
 """Whole training steps, compiled, against the same steps in eager code: weights, statistics, gradients, optimizers' states."""
 
 import math
+import signal
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.compiler.near import near
-from tests.program.bits import same_bits, snapshot
+from tests.program.bits import flat, same_bits, snapshot
 from tests.program.test_program_training import OPTIMIZERS, batches, conv_net, mlp, stepping
 from tinygrad_bn import functional, nn, ops, optim
 from tinygrad_bn.compiler import CompileWarning, compile
@@ -319,6 +320,55 @@ def test_a_new_kind_of_argument_is_recorded_anew_and_said_once():
         warnings.simplefilter("error")
         run(np.ones(5))
     assert "3 recorded" in repr(run)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timer")
+@HOW
+def test_an_interrupt_finds_all_states_old_or_all_new(how):
+    """A signal at any time: weights, statistics and momentum are those after some whole number of steps."""
+
+    def start():
+        tg.manual_seed(0)
+        model = mlp()
+        opt = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        return model, opt, compile(stepping(model, opt), **BACKENDS[how])
+
+    def seen(model, opt):
+        kept = snapshot(model, opt)
+        return {
+            name: str(np.asarray(value).tolist()) for name, value in flat([kept["model"], kept["optimizer"]]).items()
+        }
+
+    x, y = next(batches((8, 4)))
+    steps = 250
+    model, opt, run = start()
+    whole = []
+    for _ in range(steps):
+        run(x, y)
+        whole.append(seen(model, opt))
+    model, opt, run = start()
+    run(x, y)
+    interrupted = 0
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    rng = np.random.default_rng(0)
+    try:
+        for _ in range(100):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 1e-3))
+                run(x, y)
+                run(x, y)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+            assert seen(model, opt) in whole
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------------

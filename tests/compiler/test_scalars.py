@@ -17,7 +17,7 @@ from tinygrad_bn.compiler import tape as tapes
 from tinygrad_bn.compiler.build import available
 from tinygrad_bn.compiler.packed import Packed
 from tinygrad_bn.compiler.scalars import Scalars
-from tinygrad_bn.compiler.scalars_c import EXPRESSIONS, ScalarsInC, is_in_c
+from tinygrad_bn.compiler.scalars_c import CODES, ScalarsInC, is_in_c
 from tinygrad_bn.compiler.tape import suits, tape_of
 from tinygrad_bn.engine import write
 from tinygrad_bn.ops.primitives import TABLE
@@ -122,7 +122,7 @@ def test_every_operation_has_the_bits_of_the_function(primitive, arity, name):
 def test_not_exact_is_a_few_last_bits_away(primitive, arity, name):
     values = values_for(name)
     function = on_each(primitive, arity, values)
-    kinds = [Scalars, *([ScalarsInC] if available() and name in EXPRESSIONS else [])]
+    kinds = [Scalars, *([ScalarsInC] if available() and name in CODES else [])]
     for kind in kinds:
         tape, program = made_of(function, *[0.3] * len(values), exact=False, kind=kind)
         assert kind is Scalars or is_in_c(program)

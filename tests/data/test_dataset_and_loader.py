@@ -246,8 +246,8 @@ STATE = {"rows": 10, "batch_size": 4, "shuffle": True, "drop_last": False, "seed
         (STATE | {"epoch": 1.0}, "whole numbers"),
         (STATE | {"position": "1"}, "whole numbers"),
         (STATE | {"position": True}, "whole numbers"),
-        (STATE | {"position": 4}, "outside of the epoch"),
-        (STATE | {"epoch": 0}, "outside of the epoch"),
+        (STATE | {"position": 4}, "outside the epoch"),
+        (STATE | {"epoch": 0}, "outside the epoch"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(state, message):

@@ -208,7 +208,7 @@ def test_floats_keep_their_dtype_and_other_numbers_become_float64(dtype):
     assert_allclose(scaler.inverse_transform(scaled), x.astype(float), atol=1e-6)
 
 
-def test_float32_with_a_large_mean_is_centred_in_float64():
+def test_float32_with_a_large_mean_is_centered_in_float64():
     x = (1e6 + np.array([[0.0], [1.0], [2.0], [3.0]])).astype(np.float32)
     expected = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25)
     assert_allclose(StandardScaler().fit(x).transform(x)[:, 0], expected, rtol=1e-6)

@@ -4,7 +4,7 @@ import pytest
 
 from demos import shallow_vs_deep
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show.blocks import Table, Verdict
+from demos.lab.show.blocks import Summary, Table, Verdict
 from demos.lab.show.wording import too_long
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import definition
@@ -21,9 +21,14 @@ def test_parameters_of_48_units():
 
 
 def test_the_verdict_can_come_out_each_way():
-    assert show.definition.verdict([Win("a", 9, 3), Win("b", 4, 3)]) == ("holds", "")
-    assert show.definition.verdict([Win("a", 2, 3), Win("b", 3, 3)]) == ("does not hold", "")
-    assert show.definition.verdict([Win("a", 9, 3), Win("b", 2, 3)]) == ("holds if", "the task is a")
+    def outcome(*won, open_tasks=()):
+        return show.definition.judged(won, open_tasks).outcome
+
+    assert outcome(Win("a", 9, 3), Win("b", 4, 3)) == "holds"
+    assert outcome(Win("a", 2, 3), Win("b", 3, 3)) == "does not hold"
+    assert outcome(Win("a", 9, 3), Win("b", 2, 3)) == "holds if"
+    assert outcome(Win("a", 9, 3), open_tasks=["b task"]) == "holds if"
+    assert outcome(open_tasks=["b task"]) == "not decided"
 
 
 def duel_part(shallow, deep, width):
@@ -37,7 +42,7 @@ def duel_part(shallow, deep, width):
 def test_winners_come_from_the_measurements_of_the_other_rows():
     better = duel_part([0.8, 0.81], [0.4, 0.41], 5)
     worse = duel_part([0.4, 0.41], [0.8, 0.81], 5)
-    assert show.definition.wins({"parameters_radial": better}) == [Win("radial (60 parameters)", 5, 7)]
+    assert show.definition.wins({"parameters_radial": better}) == [Win("radial task (60 parameters)", 5, 7)]
     assert show.definition.wins({"parameters_radial": worse}) == []
     zigzags = [{"depth": 1, "pieces": 48}, {"depth": 4, "pieces": 20736}, {"depth": 12, "pieces": 20736}]
     assert show.definition.wins({"regions_constructed": {"networks": zigzags}}) == [
@@ -53,7 +58,7 @@ def test_winners_come_from_the_measurements_of_the_other_rows():
 def test_what_is_shown(width, outcome):
     measured = {"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], width)}
     winners, verdict = show.definition.show(measured)
-    assert winners.rows == [("radial (60 parameters)", str(width), "7")]
+    assert winners.rows == [("radial task (60 parameters)", str(width), "7")]
     assert isinstance(verdict, Verdict)
     assert verdict.outcome == outcome
     assert f"{width} against 7" in verdict.measured
@@ -72,10 +77,11 @@ def test_what_is_said_is_short():
     shown = show.definition.show(measured)[-1]
     assert shown.outcome == "holds if"
     many = [Win(f"a task with a long name ({i} parameters)", 9, 3) for i in range(4)]
-    assert show.definition.verdict([*many, Win("a", 2, 3)])[1] == (
-        "it is one of 4 of the 5 deep networks that win in other rows"
+    assert (
+        show.definition.judged([*many, Win("a", 2, 3)], []).condition
+        == "It holds in 4 of 5 networks. It does not for the a."
     )
-    assert shown.measured.endswith("between 5 against 7 and 30 against 7")
+    assert shown.measured.endswith(": 5 against 7; 30 against 7.")
 
 
 def test_the_rows_make_one_demo():
@@ -83,12 +89,13 @@ def test_the_rows_make_one_demo():
     assert len(set(names)) == len(names)
     own = [row.__name__.rsplit(".", 1)[1] for _, row in show.ROWS]
     assert list(dict.fromkeys(next(row for row in own if name.startswith(f"{row}_")) for name in names)) == own
-    (first,) = show.show({})
+    sentence, first = show.show({})
+    assert isinstance(sentence, Summary)
     assert isinstance(first, Table)
     assert first.rows == []
     blocks = show.show({"parameters_radial": duel_part([0.8, 0.81], [0.4, 0.41], 5)})
-    assert [row[0] for row in blocks[0].rows] == ["Layers and neurons", "Parameters"]
-    assert {row[2] for row in blocks[0].rows} == {"does not hold", "holds"}
+    assert [row[0] for row in blocks[1].rows] == ["Layers and neurons", "Parameters"]
+    assert {row[2] for row in blocks[1].rows} == {"does not hold", "holds"}
 
 
 def test_every_verdict_is_in_the_summary():
@@ -102,4 +109,4 @@ def test_every_verdict_is_in_the_summary():
     }
     rows = show.summary(shown).rows
     assert [row[0] for row in rows] == [title for title, _ in show.ROWS]
-    assert [row[2] for row in rows] == ["holds"] + ["holds if ..."] * 5
+    assert [row[2] for row in rows] == ["holds"] + ["holds in part"] * 5

@@ -172,12 +172,17 @@ def test_the_verdict_follows_from_the_counts():
     mixed = verdict(made_up())
     assert mixed.outcome == "holds if"
     assert mixed.condition == (
-        "the weights are written down for it; 1.02x to 1.50x the pieces if random, trained on a wave or trained on digits"
+        "It holds with weights written down for it. It does not with random weights, trained on a wave and trained on digits."
     )
     every = verdict(made_up(random=(40, 900), wave=(40, 400), digits=(6, 60)))
-    assert (every.outcome, every.condition) == ("holds", "")
+    assert (every.outcome, every.condition) == ("holds", "It is so in all 4 kinds.")
     assert verdict(made_up(constructed=(48, 48))).outcome == "does not hold"
     assert "417x" in mixed.measured
+    unclear = made_up()
+    unclear["regions_random"]["pieces"]["4"] = [40, 2000]
+    (case,) = (case for case in verdict(unclear).cases if case.name == "with random weights")
+    assert case.answer == "open"
+    assert verdict({"regions_random": unclear["regions_random"]}).outcome == "not decided"
     assert "1.50x" in mixed.measured
 
 

@@ -66,12 +66,17 @@ def made_up(off_all, accuracy_own):
 
     def several(i):
         own = {"accuracy": accuracy_own[i], "off": [0.1, 0.2]}
-        return {"at": [20, 40], "own": own, "all": {**one, "off": [1e-14, off_all[i]]}}
+        return {
+            "at": [20, 40],
+            "own": own,
+            "all": {**one, "off": [off_all[i] if off_all[i] != off_all[i] else 1e-14, off_all[i]]},
+        }
 
     return {"together": {"1": {"at": [20, 40], **every}, "2": several(0), "4": several(1)}}
 
 
-WORSE, BETTER = [[0.5, 0.6], [0.5, 0.7]], [[0.95, 0.95], [0.95, 0.95]]
+WORSE, BETTER = [[0.5, 0.52], [0.5, 0.53]], [[0.95, 0.95], [0.96, 0.96]]
+UNCLEAR = [[0.5, 0.6], [0.95, 0.95]]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,8 @@ WORSE, BETTER = [[0.5, 0.6], [0.5, 0.7]], [[0.95, 0.95], [0.95, 0.95]]
     [
         ((1e-14, 1e-13), (WORSE, WORSE), ("holds", "holds")),
         ((1e-14, 1e-3), (BETTER, WORSE), ("holds if", "holds if")),
-        ((float("nan"), 1e-3), (BETTER, BETTER), ("does not hold", "does not hold")),
+        ((1e-3, 1e-3), (UNCLEAR, UNCLEAR), ("not decided", "not decided")),
+        ((float("nan"), float("nan")), (BETTER, BETTER), ("does not hold", "does not hold")),
     ],
 )
 def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
@@ -87,5 +93,5 @@ def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
     found = {block.name: block for block in blocks if isinstance(block, Verdict)}
     assert (found["synchronised"].outcome, found["own_rows"].outcome) == outcomes
     if outcomes[1] == "holds if":
-        assert found["own_rows"].condition == "a process has 2 rows, not 4"
-        assert found["synchronised"].condition == "there are 2 ranks, not 4"
+        assert found["own_rows"].condition == "It holds with 2 rows each. It does not with 4 rows each."
+        assert found["synchronised"].condition == "It holds on 2 ranks. It is not decided on 4 ranks."

@@ -87,7 +87,7 @@ GOOD = {
     "left out": ("<!-- not run: needs a network -->\n" + python("1 / 0"), python("1  # -> 1")),
     "indented": ("1. a list\n\n   ```python\n   x = 1\n   x  # -> 1\n   ```",),
     "nested fence": ("````markdown\n```python\n1 / 0\n```\n````",),
-    "output is for its neighbour only": (python("print(1)"), "prose", text("2")),
+    "output is for its neighbor only": (python("print(1)"), "prose", text("2")),
 }
 
 BAD = {

@@ -108,6 +108,7 @@ def test_inventories_are_what_sphinx_reads() -> None:
     assert head.startswith(b"# Sphinx inventory version 2\n# Project: numpy\n# Version: \n")
     lines = zlib.decompress(packed).decode().splitlines()
     assert "numpy.exp py:class 1 reference/generated/numpy.exp.html#$ -" in lines
+    assert "numpy.abs py:class 1 reference/generated/numpy.absolute.html#numpy.absolute -" in lines
     assert "numpy.float32 py:class 1 reference/arrays.scalars.html#$ -" in lines
 
 

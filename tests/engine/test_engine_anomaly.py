@@ -118,8 +118,8 @@ def test_a_whole_network_without_a_fault_passes():
 
 
 def test_the_line_is_outside_of_the_package_even_next_to_it(tmp_path):
-    neighbour = tg.__file__.rsplit("/", 2)[0] + "/tinygrad_bn_user/model.py"  # its path begins like the package's
-    code = compile("def forward(x):\n    return ops.log(x)\n", neighbour, "exec")
+    neighbor = tg.__file__.rsplit("/", 2)[0] + "/tinygrad_bn_user/model.py"  # its path begins like the package's
+    code = compile("def forward(x):\n    return ops.log(x)\n", neighbor, "exec")
     names = {"ops": ops}
     exec(code, names)
     with detect_anomaly(), np.errstate(all="ignore"), pytest.raises(AnomalyError) as error:

@@ -203,7 +203,7 @@ def test_recorded_cotangents_are_checked_too():
 
 def test_backward_where_nothing_wants_a_gradient():
     cases = {
-        "it is a leaf that was not asked": Tensor(1.0),
+        "it is a leaf created without requires_grad=True": Tensor(1.0),
         "only operations without a derivative": ops.stop_gradient(leaf(1.0)),
     }
     for reason, y in cases.items():

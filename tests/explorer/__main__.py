@@ -120,7 +120,7 @@ def programs(count: int, seed: int) -> None:
                 print(f"{len(jobs)} cases of every primitive in {dtype.__name__}: {_said(worst, dtype)}")
             done, worst = 0, ("", 0.0)
             while done < count:
-                jobs = random_jobs(min(200, count - done), seed + done)
+                jobs = random_jobs(100, seed + done)
                 worst = max(worst, *gaps(run, jobs), key=lambda found: found[1])
                 done += len(jobs)
             print(f"{done} random programs with their gradients: {_said(worst, np.float64)}")

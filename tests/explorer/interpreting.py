@@ -139,11 +139,11 @@ def every_operation(dtype: Any) -> tuple[list[Job], set[str]]:
 
 
 def random_jobs(count: int, seed: int = 0) -> list[Job]:
-    """So many random programs in double precision, with the gradients of a sum of what they give."""
+    """Up to so many random programs in double precision, with the gradients of a sum of what they give."""
     jobs: list[Job] = []
 
     @seeded(seed)
-    @settings(max_examples=4 * count + 20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2 * count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(random.programs())
     def collect(drawn: random.Program) -> None:
         if len(jobs) >= count or any(step.op in STATEFUL for step in drawn.steps) or not drawn.exact:
@@ -159,5 +159,4 @@ def random_jobs(count: int, seed: int = 0) -> list[Job]:
         jobs.append((str(drawn), recorded, [inputs], [leaves_of(recorded.run(*inputs))]))
 
     collect()
-    assert len(jobs) > count / 2
     return jobs

@@ -94,7 +94,9 @@ def test_whole_numbers_and_booleans(run: Any) -> None:
 
 
 def test_random_programs(run: Any) -> None:
-    check(run, random_jobs(20), 1e-11 / 2.3e-16)
+    jobs = random_jobs(25)
+    assert len(jobs) > 12
+    check(run, jobs, 1e-11 / 2.3e-16)
 
 
 def test_a_training_step_moves_states_as_in_python(run: Any) -> None:

@@ -115,7 +115,7 @@ def test_rms_norm_adds_the_machine_epsilon_by_default(dtype):
     assert_allclose(got, THEIRS.rms_norm(torch.tensor(x), (3,)), rtol=1e-6)
 
 
-def test_a_list_is_a_shape_too_and_scalars_are_normalised_like_the_tensor():
+def test_a_list_is_a_shape_too_and_scalars_are_normalized_like_the_tensor():
     x = random_like((2, 3))
     assert_allclose(fn.layer_norm(x, [3]), fn.layer_norm(x, 3))
     assert_allclose(tg.values_of(fn.layer_norm(tg.scalarize(x), 3)), fn.layer_norm(x, 3), rtol=1e-12)

@@ -75,8 +75,8 @@ FAULTS = (
     Fault("ops/primitives/window.py", "out[place] += x", "out[place] = x", "overlapping windows overwrite", OPS),
     Fault("functional/batch_norm.py", "sigma = ops.sqrt(variance + eps)",
           "sigma = ops.sqrt(variance) + eps", "eps outside the root", BN),
-    Fault("functional/batch_norm.py", "variance = mean(ops.square(centred), axes, keepdims=True)",
-          "variance = ops.stop_gradient(mean(ops.square(centred), axes, keepdims=True))",
+    Fault("functional/batch_norm.py", "variance = mean(ops.square(centered), axes, keepdims=True)",
+          "variance = ops.stop_gradient(mean(ops.square(centered), axes, keepdims=True))",
           "no gradient through the variance", BN),
     Fault("functional/batch_norm.py", "n / (n - 1), momentum)", "1.0, momentum)", "the biased variance is stored", BN),
     # -- seven that survived somebody else's mutations once

@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 
 def of_torch(name: str) -> Any:
-    """PyTorch's layer; its SyncBatchNorm refuses processors, and one process alone has nothing to synchronise."""
+    """PyTorch's layer; its SyncBatchNorm refuses processors, and one process alone has nothing to synchronize."""
     return getattr(torch.nn, "BatchNorm1d" if name == "SyncBatchNorm" else name)
 
 

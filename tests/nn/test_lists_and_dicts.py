@@ -1,4 +1,4 @@
-"""``ModuleList`` and ``ModuleDict``: PyTorch's names, order and behaviour; what is refused; ``apply`` and forward hooks."""
+"""``ModuleList`` and ``ModuleDict``: PyTorch's names, order and behavior; what is refused; ``apply`` and forward hooks."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_a_result_from_before_the_recording():
 
 
 def test_record_inside_of_record():
-    with pytest.raises(RecordingError, match="inside of another recording"):
+    with pytest.raises(RecordingError, match="inside another recording"):
         program.record(lambda x: program.record(lambda y: y, x).run(x), np.ones(2))
 
 

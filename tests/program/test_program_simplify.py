@@ -82,7 +82,7 @@ ALGEBRA = {
     "what is the same along the sum": (
         lambda x, r: ops.sum(ops.broadcast_to(r, (4, 3)), axis=0) * x, (X, ROW), lambda x, r: 4.0 * r * x, None,
     ),
-    "centred sums": (
+    "centered sums": (
         lambda x: ops.sum(x - ops.mean(x, axis=0, keepdims=True), axis=0) + x, (X,), lambda x: x, None,
     ),
 }  # fmt: skip

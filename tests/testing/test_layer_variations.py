@@ -233,7 +233,7 @@ CAUSES = {
     "Python's global one": (lambda s: random.uniform(0.5, 1.5), "it draws from Python's random", "manual_seed"),
     "elsewhere": (
         lambda s: float(next(OUTSIDE)),
-        "it draws random numbers or keeps state outside of the layer",
+        "it draws random numbers or keeps state outside the layer",
         "keep no state outside",
     ),
 }

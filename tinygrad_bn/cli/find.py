@@ -139,7 +139,7 @@ def load_file(place: str) -> ModuleType:
     if path.suffix != ".py":
         raise ArgumentError(explain("this file is not a Python module", got=place, expected="a .py file"))
     folder, names = path.resolve().parent, [] if path.stem == "__init__" else [path.stem]
-    while (folder / "__init__.py").exists():  # a module of a package, which may import its neighbours
+    while (folder / "__init__.py").exists():  # a module of a package, which may import its neighbors
         folder, names = folder.parent, [folder.name, *names]
     if len(names) > 1 or path.stem == "__init__":
         module = _imported(".".join(names), folder)

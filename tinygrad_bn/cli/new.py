@@ -1,4 +1,4 @@
-"""``tinygrad-bn new``: a layer or a primitive to start from, with a test that is green, in the user's own project."""
+"""``tinygrad-bn new``: a layer, a primitive or a claim to start from, with a test that is green, in the user's project."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ EPILOG = """examples:
   tinygrad-bn new layer LayerScale           writes layer_scale.py and test_layer_scale.py
   tinygrad-bn new stateful RunningScale      the same for a layer with running statistics
   tinygrad-bn new primitive soft_sign --dir src/ops
+  tinygrad-bn new claim bn_is_faster         then: python bn_is_faster.py measures it and gives a verdict
 
 Then: python -m pytest test_layer_scale.py.  Replace the formula by your own; the test says what is wrong with it.
 """
@@ -32,13 +33,16 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "new",
-        help="write a layer or a primitive to start from, with its test",
+        help="write a layer, a primitive or a claim to start from, with its test",
         description="Write a small commented file and its test, ready to run.  Existing files are never changed.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", choices=("layer", "stateful", "primitive"), help="stateful: a layer with buffers")
-    parser.add_argument("name", help="such as LayerScale or soft_sign")
+    kinds = ("layer", "stateful", "primitive", "claim")
+    parser.add_argument(
+        "kind", choices=kinds, help="stateful: a layer with buffers; claim: an experiment with a verdict"
+    )
+    parser.add_argument("name", help="such as LayerScale, soft_sign or bn_is_faster")
     parser.add_argument("--dir", type=Path, default=Path(), help="an existing folder (default: this one)")
     parser.set_defaults(run=run)
 
@@ -49,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not folder.is_dir():
         raise ArgumentError(explain("no such folder", got=str(folder), fix="make it first, or name another with --dir"))
     module, title = _names(arguments.name)
-    name = module if arguments.kind == "primitive" else title
+    name = title if arguments.kind in ("layer", "stateful") else module
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     for path in paths:
         if path.exists() or path.is_symlink():
@@ -60,7 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
     source = f".{module}" if in_package else module
     texts = [_filled(f"{part}{arguments.kind}.txt", name=name, module=module, source=source) for part in ("", "test_")]
     _write(dict(zip(paths, texts)))
-    print(f"wrote {paths[0]} and {paths[1]}\nrun:  python -m pytest {paths[1]}")
+    print(f"wrote {paths[0]} and {paths[1]}")
+    if arguments.kind == "claim":
+        print(f"run:  python {paths[0]}")
+    print(f"run:  python -m pytest {paths[1]}")
 
 
 def _names(name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ ROWS, FEATURES, SEED = 4, 1, 0
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was run: what it gave, and how to speak of it."""
+    """A program that was run: what it gave, and its title."""
 
     outputs: Any
     inputs: list[Any]
@@ -113,7 +114,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[Any, list[Any], str]:
         return _batch_norm(arguments.rows or ROWS, arguments.features or FEATURES)
     refuse_unused(arguments, arguments.target, rows="--rows", features="--features")
     rng = np.random.default_rng(SEED if arguments.seed is None else arguments.seed)
-    return find(arguments.target), [make(rng) for make in arguments.given or []], arguments.target
+    return find(arguments.target), [make(rng) for make in arguments.given or []], Path(arguments.target).name
 
 
 def variables_of(returned: Any, target: str) -> Any:
@@ -185,7 +186,7 @@ def _cotangent(shape: tuple[int, ...], seed: int) -> Any:
 
 
 def _batch_norm(rows: int, features: int) -> tuple[Any, list[Any], str]:
-    """The worked example [1, 2, 3, 4], and its like for other sizes."""
+    """The worked example [1, 2, 3, 4], or a batch of another size, made alike."""
     x = np.arange(1.0, rows + 1).reshape(rows, 1) * np.arange(1, features + 1)
     layer = BatchNorm1d(features, dtype=float)
 

@@ -1,7 +1,7 @@
 """``compile``: a function or a whole training step, recorded at its first call, and run as one piece from then on.
 
-Read in this order: ``compiled`` (what the user calls) and ``guard``; NumPy: ``straight``, ``lines``, ``buffers``, ``eager``; C:
-``lower``, ``grouping``, ``c_operations``, ``c_kernels``, ``c_text``, ``native``, ``blas``, ``build``,
+Read in this order: ``compiled`` (what the user calls) and ``guard``; for both backends ``lower``, ``plan``, ``buffers``,
+``driver``, ``native``; NumPy: ``lines``; C: ``grouping``, ``c_operations``, ``c_kernels``, ``c_text``, ``blas``, ``build``,
 ``cache``; where all is Python floats: ``tape``, ``scalars``, ``scalars_c``, ``on_floats``, ``packed``.
 """
 

@@ -1,7 +1,7 @@
 """Files that the next process finds again: made once, kept in a folder that nobody else can write to.
 
 It is ``tinygrad-bn`` in the user's cache folder.  A file's name has two parts, the hash of what it was made of and the hash of
-its content, so one that is cut off, changed or another's is recognised, removed and made anew.  It is made in a new folder
+its content, so one that is cut off, changed or another's is recognized, removed and made anew.  It is made in a new folder
 inside and gets its name in one step: who is interrupted, killed, or makes the same beside another process harms nobody.
 
 Where the cache folder is of no use (read-only, full, open to others), a ``CacheWarning`` says why, and a temporary folder of

@@ -24,6 +24,7 @@ VIEWS = {
     "identity",
     "stop_gradient",
 }
+ROUNDED = {np.add, np.subtract, np.multiply, np.divide, np.negative, np.square, np.sqrt, np.maximum, np.minimum, np.abs}
 SET = np.ndarray.__setitem__
 BITS = {4: np.int32, 8: np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
@@ -66,8 +67,11 @@ def has_no_gaps(array: Any) -> bool:
 
 
 def in_place(step: Step) -> bool:
-    """Whether ``out`` may be the array of an argument that is laid out alike: each element is read before it is written."""
-    return isinstance(step.primitive.forward, np.ufunc) or step.primitive.name in ("sigmoid", "relu")
+    """Whether ``out`` may be the array of an argument that is laid out alike, and no bit differs.
+
+    NumPy 1 computes exp and its kin in another way where they write over what they read.
+    """
+    return step.primitive.forward in ROUNDED or step.primitive.name == "relu"
 
 
 def _sigmoid(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:

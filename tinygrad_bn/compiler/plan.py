@@ -245,6 +245,7 @@ class Plan:
                 last = len(self._units) if root in kept else max([place, *self._readers.get(root, ())])
                 node = self.low.nodes[root]
                 size = max(math.prod(node.shape), 1) * np.dtype(node.dtype).itemsize
+                size += 0 if self.low.in_c else 1  # NumPy 1 takes arrays side by side for one over the other
                 spans.append((place, last, -(-size // ALIGNMENT) * ALIGNMENT, root))
         offsets: dict[int, int] = {}
         live: list[tuple[int, int, int]] = []  # offset, size, last

@@ -10,51 +10,13 @@ import numpy as np
 
 from ..program import Program
 from .build import load
+from .c_operations import EXPRESSIONS, expression
 from .scalars import Scalars
 from .tape import power_constant
 
-# What each primitive computes of x, y, z.  Comparisons are 1.0 or 0.0, as for floats; exp, tanh and the like come from the C
-# library that Python's come from, too.
-EXPRESSIONS = {
-    "add": "x + y",
-    "subtract": "x - y",
-    "multiply": "x * y",
-    "divide": "x / y",
-    "negative": "-x",
-    "square": "x * x",
-    "reciprocal": "1.0 / x",
-    "relu": "x > 0.0 || x != x ? x : 0.0",
-    "where": "x != 0.0 ? y : z",
-    "maximum": "y > x || y != y ? y : x",
-    "minimum": "y < x || y != y ? y : x",
-    "greater": "x > y",
-    "greater_equal": "x >= y",
-    "less": "x < y",
-    "less_equal": "x <= y",
-    "equal": "x == y",
-    "not_equal": "x != y",
-    "logical_and": "x != 0.0 && y != 0.0",
-    "logical_or": "x != 0.0 || y != 0.0",
-    "logical_xor": "(x != 0.0) != (y != 0.0)",
-    "logical_not": "x == 0.0",
-    "isfinite": "x - x == 0.0",
-    "isinf": "x == x && x - x != 0.0",
-    "isnan": "x != x",
-    "abs": "fabs(x)",
-    "sign": "x != x ? x : (double)((x > 0.0) - (x < 0.0))",
-    "sigmoid": "1.0 / (1.0 + exp(-x))",
-    "power": "pow(x, y)",
-    "arctan2": "atan2(x, y)",
-    "hypot": "hypot(x, y)",
-    **{
-        name: f"{name}(x)"
-        for name in ("sqrt", "floor", "ceil", "trunc", "rint", "exp", "expm1", "log", "log1p", "log2")
-    },
-    **{name: f"{name}(x)" for name in ("log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf")},
-    **{f"arc{name}": f"a{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-}
-CODES = {name: code for code, name in enumerate(EXPRESSIONS)}
-SUM = len(CODES)
+# The operations that take numbers alone, by the C expressions of kernels.  Comparisons are 1.0 or 0.0, as for floats.
+CODES = {name: code for code, name in enumerate(EXPRESSIONS) if name not in ("astype", "power_constant")}
+SUM = len(EXPRESSIONS)
 
 TEXT = """#include <math.h>
 
@@ -91,10 +53,11 @@ def is_in_c(program: Program) -> bool:
 def c_text() -> str:
     """The function that runs any tape."""
     cases = []
-    for name, expression in EXPRESSIONS.items():
-        terms = [letter for letter in "xyz" if re.search(rf"\b{letter}\b", expression)]
+    for name in CODES:
+        text = expression(name, list("xyz"), "float64")
+        terms = [letter for letter in "xyz" if re.search(rf"\b{letter}\b", text)]
         read = ", ".join(f"{letter} = values[places[i + {j}L * n]]" for j, letter in enumerate(terms))
-        loop = f"for (int i = 0; i < n; i++) {{ const double {read}; out[i] = {expression}; }}"
+        loop = f"for (int i = 0; i < n; i++) {{ const double {read}; out[i] = {text}; }}"
         lines = (f"case {CODES[name]}: /* {name} */", f'    _Pragma("omp simd") {loop}', "    break;")
         cases += [f"        {line}\n" for line in lines]
     return TEXT % ("".join(cases), SUM)

@@ -1,4 +1,4 @@
-"""Batches in an order that can be repeated, and taken up again in the middle."""
+"""Batches in a reproducible order that can be resumed in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class DataLoader:
         if not (_is_count(seed, 0) and _is_count(epoch, 0) and _is_count(position, 0)):
             raise _other("seed, epoch and position", f"{seed!r}, {epoch!r}, {position!r}", "whole numbers >= 0")
         if position > (len(self) if epoch else 0):
-            raise _other("position is outside of the epoch", f"epoch {epoch}, {position}", f"0 to {len(self)}")
+            raise _other("position is outside the epoch", f"epoch {epoch}, {position}", f"0 to {len(self)}")
 
         def commit() -> None:
             self.seed, self.epoch, self.position = seed, epoch, position

@@ -19,7 +19,7 @@ Decorated = TypeVar("Decorated")
 
 
 class Block:
-    """What can be entered and left, any number of times, also inside of itself and interleaved with others."""
+    """What can be entered and left, any number of times, also inside itself and interleaved with others."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class Block:
         raise NotImplementedError
 
     def __call__(self, function: Decorated) -> Decorated:
-        """The function, always run inside of this block.
+        """The function, always run inside this block.
 
         Raises:
             DTypeError: a class, or what cannot be called.

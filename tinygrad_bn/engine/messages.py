@@ -93,7 +93,7 @@ def other_kind(variable: Variable, dtype: DType) -> TinygradError:
 def read_only() -> TinygradError:
     what = "the array of a variable is read-only: an operation may have recorded it"
     fix = (
-        "assign another one, p.data = p.data - step; write inside of with p.unlocked() as array; let an optimizer of"
+        "assign another one, p.data = p.data - step; write inside with p.unlocked() as array; let an optimizer of"
         " tg.optim move it; or take a copy, p.data.copy()"
     )
     return ArgumentError(explain(what, fix=fix))
@@ -102,7 +102,7 @@ def read_only() -> TinygradError:
 def in_place(leaf: Variable, name: str) -> TinygradError:
     what = f"{leaf.label} wants a gradient and is being recorded: {name} cannot change it in place"
     fix = (
-        "update it inside of with no_grad(), or let an optimizer of tg.optim move it; x = x + y makes a new variable and"
+        "update it inside with no_grad(), or let an optimizer of tg.optim move it; x = x + y makes a new variable and"
         " keeps the graph"
     )
     return GraphError(explain(what, fix=fix))
@@ -324,7 +324,7 @@ def mutated(result: Variable, arg: Variable) -> TinygradError:
 
 def no_gradient(root: Variable, call: str) -> TinygradError:
     if root.inputs is None:
-        why = "it is a leaf that was not asked to require a gradient, or it was made under no_grad() or by detach()"
+        why = "it is a leaf created without requires_grad=True, or it was made under no_grad() or by detach()"
     else:
         why = "nothing it was computed from requires one, or only operations without a derivative lead to it"
     what = f"{call}: {root.label} does not require a gradient"

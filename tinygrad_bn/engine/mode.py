@@ -71,7 +71,7 @@ class Site(Scope):
 
     @property
     def path(self) -> tuple[str, ...]:
-        """As for a scope; code outside of every scope has the empty path."""
+        """As for a scope; code outside every scope has the empty path."""
         return () if self.inside is None else super().path
 
     @classmethod
@@ -135,7 +135,7 @@ class Mode:
         return self if outer is self.outer else outer.inside(self.block)
 
 
-PLAIN_MODE = Mode()  # outside of every ``with`` block
+PLAIN_MODE = Mode()  # outside every ``with`` block
 _mode: ContextVar[Mode] = ContextVar("tinygrad_bn_mode", default=PLAIN_MODE)
 current_mode = _mode.get
 _scope: ContextVar[Scope | None] = ContextVar("tinygrad_bn_scope", default=None)

@@ -240,7 +240,7 @@ def gradients(
 
 
 def free(order: Iterable[Variable]) -> None:
-    """Let go of what the operations remembered."""
+    """Release what the operations recorded."""
     for variable in order:
         variable.inputs = FREED
         variable.params = None

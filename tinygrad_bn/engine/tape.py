@@ -20,7 +20,7 @@ from .write import exchange, fitted
 
 
 class Place(NamedTuple):
-    """Where a value stands outside of the program: an attribute of a variable or module, or an entry of a dict."""
+    """Where a value stands outside the program: an attribute of a variable or module, or an entry of a dict."""
 
     owner: Any
     key: Any

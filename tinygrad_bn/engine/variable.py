@@ -154,7 +154,7 @@ class Variable:
         return dtype
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The value as an ndarray, read-only, outside of the graph; ``np.array(x.numpy())`` is a copy to write to."""
+        """The value as an ndarray, read-only, outside the graph; ``np.array(x.numpy())`` is a copy to write to."""
         tape = current_mode().tape
         if tape is not None:
             tape.refuse_value(self, ".numpy()")
@@ -250,7 +250,7 @@ class Variable:
         return self
 
     def detach(self: Self) -> Any:
-        """A leaf with the same value, outside of the graph.  The value is shared; it is read-only on both sides."""
+        """A leaf with the same value, outside the graph.  The value is shared; it is read-only on both sides."""
         leaf = self.kind.wrap(self._data)
         tape = current_mode().tape
         if tape is not None:

@@ -1,6 +1,6 @@
 """The one door through which leaves get new values.
 
-Each value replaces the old array, and who has read that keeps it unchanged.  The exchange runs inside of a single call into
+Each value replaces the old array, and who has read that keeps it unchanged.  The exchange runs inside a single call into
 C, where Python handles no signal: an interrupt (Ctrl-C) finds all leaves as they were, or all of them new.
 """
 
@@ -27,7 +27,7 @@ def write(moves: Iterable[tuple[Variable, Value]], fresh: bool = False) -> None:
     """Give leaves new values: all of them, or none.
 
     Args:
-        moves: leaves and their new values, in the leaf's shape, of a dtype that its dtype can hold.  Inside of a
+        moves: leaves and their new values, in the leaf's shape, of a dtype that its dtype can hold.  Inside a
             recording the values are variables, and the program repeats the writing.
         fresh: nobody else holds the values, so they need not be copied.
 
@@ -50,7 +50,7 @@ def write(moves: Iterable[tuple[Variable, Value]], fresh: bool = False) -> None:
 
 
 def reading(value: Value) -> Value:
-    """What a formula outside of the graph computes with: raw values; during a recording the variables themselves."""
+    """What a formula outside the graph computes with: raw values; during a recording the variables themselves."""
     return value._data if isinstance(value, Variable) and current_mode().tape is None else value
 
 

@@ -35,9 +35,9 @@ EQUATIONS = [
 def closed_form(x: Value, gamma: Value, eps: Value, dy: Value) -> Value:
     """∂x of Batch Normalization as libraries program it (the paper, section 3, simplified)."""
     n = x * 0.0 + 1.0
-    centred = x - ops.mean(x, 0)
-    sigma = ops.sqrt(ops.mean(centred * centred, 0) + eps)
-    x_hat = centred / sigma
+    centered = x - ops.mean(x, 0)
+    sigma = ops.sqrt(ops.mean(centered * centered, 0) + eps)
+    x_hat = centered / sigma
     count = ops.sum(n, 0)
     return gamma / (count * sigma) * (count * dy - ops.sum(dy, 0) - x_hat * ops.sum(dy * x_hat, 0))
 

@@ -5,9 +5,6 @@ Its content security policy allows exactly the scripts and the style in the file
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
 from functools import cached_property
 from html import escape
@@ -17,6 +14,7 @@ from typing import Any
 
 from ..files import write_whole
 from ..graph import to_text, trace
+from . import offline
 from .payload import cotangent, payload
 
 SCRIPTS = (
@@ -100,17 +98,12 @@ class Page:
         room = files(__package__) / "browser"
         style = (room / "page.css").read_text(encoding="utf-8")
         scripts = [(room / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-        allowed = " ".join(f"'{_hash(script)}'" for script in scripts)
-        policy = (
-            f"default-src 'none'; script-src {allowed}; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; "
-            "form-action 'none'"
-        )
         return TEMPLATE.format(
-            policy=escape(policy, quote=True),
+            policy=offline.policy(scripts, style),
             title=escape(self.content["title"] or "graph", quote=True),
             style=style,
             scripts="\n".join(f"<script>{script}</script>" for script in scripts),
-            data=_json(self.content),
+            data=offline.data(self.content),
             noscript=f"<noscript><pre>{escape(self.text)}</pre></noscript>",
         )
 
@@ -130,26 +123,22 @@ class Page:
         return f"<Page of {operations} operations>"
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own; and as text, which is what remains where a notebook is not trusted to run it."""
+        """The page in a frame of its own.
+
+        Where a notebook is not trusted, frames and styles are taken out of it; then the text shows, which the style hides.
+        """
         title = escape(self.content["title"] or "graph", quote=True)
         style = "width: 100%; height: 720px; border: 1px solid #999"
-        frame = (
-            f'<iframe title="{title}" srcdoc="{escape(self.html, quote=True)}" style="{style}" sandbox="allow-scripts">'
+        source = escape(self.html, quote=True)
+        return (
+            "<style>.tinygrad-bn-as-text { display: none; }</style>"
+            f'<iframe title="{title}" srcdoc="{source}" style="{style}" sandbox="allow-scripts"></iframe>'
+            f'<div class="tinygrad-bn-as-text"><p><b>{title}</b>, as text: the page that computes is shown where the notebook '
+            f"is trusted, or after its cell has been run.</p><pre>{escape(self.text)}</pre></div>"
         )
-        return f"{frame}</iframe><details><summary>{title}, as text</summary><pre>{escape(self.text)}</pre></details>"
 
 
 def page_of(outputs: Any, gradient: Any = None, *, module: Any = None, **settings: Any) -> Page:
     """The page of a computation; arguments as for ``explore``."""
     gradient = cotangent(outputs, gradient)
     return Page(payload(outputs, gradient, module=module, **settings), to_text(trace(outputs, gradient, module)))
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _json(content: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(content, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -20,14 +20,14 @@ Mean = Callable[..., Value]  # mean(x, axes, keepdims=True), as ops.mean
 
 
 def standardize(x: Value, axes: tuple[int, ...], eps: float, mean: Mean = ops.mean) -> tuple[Value, Value, Value]:
-    """Centre and scale to unit variance over ``axes``: equations 1 to 3 of the paper.
+    """Center and scale to unit variance over ``axes``: equations 1 to 3 of the paper.
 
     Args:
         x: a tensor, an array, or an object array of scalars.
         axes: what the statistics are over.
         eps: added to the variance, inside the root.
         mean: takes both means, as ``mean(x, axes, keepdims=True)``; with one over more than ``x``, such as the rows of
-            several processes, this is synchronised standardization.
+            several processes, this is synchronized standardization.
 
     Returns:
         ``(x_hat, mean, variance)``; mean and (biased) variance keep the reduced axes with length 1.
@@ -35,12 +35,12 @@ def standardize(x: Value, axes: tuple[int, ...], eps: float, mean: Mean = ops.me
     with scope("mean"):
         mu = mean(x, axes, keepdims=True)
     with scope("variance"):
-        centred = x - mu
-        variance = mean(ops.square(centred), axes, keepdims=True)
+        centered = x - mu
+        variance = mean(ops.square(centered), axes, keepdims=True)
     with scope("normalize"):
         sigma = ops.sqrt(variance + eps)
-        x_hat = centred / sigma
-    for value, symbol in ((mu, "μ"), (centred, "c"), (variance, "σ²"), (sigma, "σ"), (x_hat, "x̂")):
+        x_hat = centered / sigma
+    for value, symbol in ((mu, "μ"), (centered, "c"), (variance, "σ²"), (sigma, "σ"), (x_hat, "x̂")):
         named(value, symbol)
     return x_hat, mu, variance
 
@@ -58,7 +58,7 @@ def batch_norm(
     mean: Mean = ops.mean,
     count: Value = None,
 ) -> Value:
-    """Normalise each channel (axis 1) over all other axes, then scale by ``weight`` (γ) and shift by ``bias`` (β).
+    """Normalize each channel (axis 1) over all other axes, then scale by ``weight`` (γ) and shift by ``bias`` (β).
 
     Args:
         x: shape (N, C) or (N, C, ...); a tensor, an array, or an object array of scalars.
@@ -67,7 +67,7 @@ def batch_norm(
         running_var: shape (C,); as ``running_mean``.  What is stored is the unbiased variance.
         weight: γ of shape (C,), or ``None`` for no scale.
         bias: β of shape (C,), or ``None`` for no shift.
-        training: normalise by the batch's statistics rather than the running ones, and move those.
+        training: normalize by the batch's statistics rather than the running ones, and move those.
         momentum: how far the running statistics move towards the batch's: ``(1 - momentum) * old + momentum * new``.
         eps: added to the variance, inside the root.
         mean: takes the batch's statistics, see ``standardize``.
@@ -113,9 +113,9 @@ def _batch_norm(
             moved = _moved(running_mean, running_var, mu, variance, n, momentum)
     else:
         with scope("normalize"):
-            centred = named(x - _per_channel(_as_it_is(x, running_mean), shape), "c")
+            centered = named(x - _per_channel(_as_it_is(x, running_mean), shape), "c")
             sigma = named(ops.sqrt(_per_channel(_as_it_is(x, running_var), shape) + eps), "σ")
-            y = named(centred / sigma, "x̂")
+            y = named(centered / sigma, "x̂")
     with scope("scale and shift"):
         if weight is not None:
             y = _per_channel(named(weight, "γ"), shape) * y
@@ -146,7 +146,7 @@ def _as_it_is(x: Value, running: Value) -> Value:
 def _moved(
     running_mean: Variable, running_var: Variable, mean: Value, variance: Value, n: Value, momentum: Value
 ) -> list[tuple[Variable, Value]]:
-    """The running statistics moved towards the batch's, outside of the graph.
+    """The running statistics moved towards the batch's, outside the graph.
 
     ``momentum * new + (1 - momentum) * old``, with the unbiased variance.  During a recording the counts are scalars, so
     that the program divides one by the other itself, whatever the batch size is then.

@@ -21,7 +21,7 @@ def dropout(x: Value, p: float = 0.5, training: bool = True) -> Value:
         training: without it, x is returned as it is.
 
     Raises:
-        ArgumentError: p outside of 0 to 1.
+        ArgumentError: p outside 0 to 1.
     """
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(explain("dropout: p is a probability", got=p, expected="0 to 1"))

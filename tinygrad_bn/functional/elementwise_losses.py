@@ -85,7 +85,7 @@ def binary_cross_entropy(prediction: Value, target: Value, weight: Value = None,
 
     Raises:
         ShapeError: as in ``mse_loss``, or a weight that does not broadcast.
-        ArgumentError: a prediction outside of 0 to 1, or another reduction.
+        ArgumentError: a prediction outside 0 to 1, or another reduction.
     """
     what = "binary_cross_entropy"
     prediction, target = _pair(what, prediction, target, reduction)

@@ -35,7 +35,7 @@ def cross_entropy(
     """-log softmax(logits) of the target class, as torch.nn.functional.cross_entropy.
 
     Args:
-        logits: shape (N, C), or (N, C, d1, ...) for a class per position, or (C,) for a single example; unnormalised.
+        logits: shape (N, C), or (N, C, d1, ...) for a class per position, or (C,) for a single example; unnormalized.
         target: class indices, integers from 0 to C - 1 in the shape of ``logits`` without the class axis; or class
             probabilities, floating point in the shape of ``logits``.
         weight: importance of each class, shape (C,).
@@ -47,7 +47,7 @@ def cross_entropy(
 
     Raises:
         ShapeError, DTypeError, IndexingError: a target of another shape, of floats where indices are expected, or
-            outside of the classes; the mean of an empty batch.
+            outside the classes; the mean of an empty batch.
         ArgumentError: settings out of range, or the mean where every target is ignored.
     """
     what = "cross_entropy"

@@ -31,7 +31,7 @@ from .sizes import per_axis
 def layer_norm(
     x: Value, normalized_shape: int | tuple[int, ...], weight: Value = None, bias: Value = None, eps: float = 1e-5
 ) -> Value:
-    """Normalise each example over its last axes, then scale and shift (Ba et al. 2016, arXiv:1607.06450).
+    """Normalize each example over its last axes, then scale and shift (Ba et al. 2016, arXiv:1607.06450).
 
     Args:
         x: shape (..., *normalized_shape).
@@ -50,11 +50,11 @@ def layer_norm(
 
 
 def group_norm(x: Value, num_groups: int, weight: Value = None, bias: Value = None, eps: float = 1e-5) -> Value:
-    """Normalise groups of channels of each example, then scale and shift (Wu and He 2018, arXiv:1803.08494).
+    """Normalize groups of channels of each example, then scale and shift (Wu and He 2018, arXiv:1803.08494).
 
     Args:
         x: shape (N, C) or (N, C, ...).
-        num_groups: the channels are cut into that many groups of neighbours; it divides C.
+        num_groups: the channels are cut into that many groups of neighbors; it divides C.
         weight: γ of shape (C,), or ``None``.
         bias: β of shape (C,), or ``None``.
         eps: added to the variance, inside the root.
@@ -86,7 +86,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Value:
-    """Normalise each channel of each example, then scale and shift (Ulyanov et al. 2016, arXiv:1607.08022).
+    """Normalize each channel of each example, then scale and shift (Ulyanov et al. 2016, arXiv:1607.08022).
 
     Args:
         x: shape (N, C, L), (N, C, H, W) or more axes.
@@ -95,7 +95,7 @@ def instance_norm(
         running_var: shape (C,); as ``running_mean``, of the unbiased variances.
         weight: γ of shape (C,), or ``None``.
         bias: β of shape (C,), or ``None``.
-        use_input_stats: normalise by the input's own statistics rather than the running ones.
+        use_input_stats: normalize by the input's own statistics rather than the running ones.
         momentum: how far the running statistics move, from 0 to 1.
         eps: added to the variance, inside the root.
 
@@ -108,7 +108,9 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             fix = "pass running_mean and running_var, or use_input_stats=True"
-            raise ArgumentError(explain("instance_norm: nothing to normalise by", got="no running statistics", fix=fix))
+            raise ArgumentError(
+                explain("instance_norm: no statistics to normalize with", got="no running statistics", fix=fix)
+            )
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     if len(shape) < 3:
         expected = "(N, C, L) or more axes"
@@ -133,7 +135,7 @@ def rms_norm(
 ) -> Value:
     """Divide each example by its root mean square over the last axes (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-    As ``layer_norm``, but without centring: the mean is taken as 0.
+    As ``layer_norm``, but without centering: the mean is taken as 0.
 
     Args:
         x: shape (..., *normalized_shape).

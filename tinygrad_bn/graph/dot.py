@@ -1,7 +1,7 @@
 """A ``Graph`` as DOT text, through the ``graphviz`` package.
 
-Kinds are told apart by fill, border and the word in the legend, so the picture also reads in grey.  Colours: Okabe and
-Ito's palette for colour-blind readers (https://jfly.uni-koeln.de/color/), lightened for fills.
+Kinds are told apart by fill, border and the word in the legend, so the picture also reads in gray.  Colors: Okabe and
+Ito's palette for color-blind readers (https://jfly.uni-koeln.de/color/), lightened for fills.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def to_dot(
         note: a sentence under the heading.
         rankdir: "TB" or "LR".
         legend: whether to explain kinds and borders.
-        fills: fill colours by node id, instead of those of the kinds.
+        fills: fill colors by node id, instead of those of the kinds.
         show: which rows a box has: "shape", "value", "grad", "line", "rule"; with "tall", a column stands upright.
         tight: less space between boxes, and no small print.
 
@@ -254,7 +254,7 @@ def _small(markup: str) -> str:
 
 
 def _heading(graph: Graph, uses: Counter[str], title: str, note: str, legend: bool) -> str:
-    """The graph's label: its title, a note, and what colours and borders mean; in lines that do not widen a picture."""
+    """The graph's label: its title, a note, and what colors and borders mean; in lines that do not widen a picture."""
     narrow = len(graph) <= 8
     lines = []
     if title:

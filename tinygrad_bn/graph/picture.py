@@ -112,13 +112,13 @@ class Picture:
         return write_whole(target, content)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """What a notebook shows: the SVG, the PNG where it is not trusted with one, or why there is neither."""
+        """What a notebook shows: the SVG, the PNG where it is not trusted with one, or else the text, and why."""
         makers: dict[str, Callable[[], Any]] = {"image/svg+xml": self.svg, "image/png": self.png}
         wanted = [kind for kind in makers if (not include or kind in include) and kind not in (exclude or ())]
         try:
             return {kind: makers[kind]() for kind in wanted} | {"text/plain": repr(self)}
         except LayoutError as error:
-            return {"text/plain": f"{error}\n\n{self.source}"}
+            return {"text/plain": f"{error}\n\n{self.text()}"}
 
     def __repr__(self) -> str:
         title = f" {self.title!r}," * bool(self.title)
@@ -149,7 +149,7 @@ def draw(
             before it, with the operation that failed in red.
         gradient: cotangents of the outputs; with them every node shows its gradient.  See ``trace``.
         view: "tensor", one box per operation; "scalar", the same for an array of scalars; "module", with modules closed;
-            "backward", the derived backward pass beside the forward one, in paired colours; "reduced", the backward pass
+            "backward", the derived backward pass beside the forward one, in paired colors; "reduced", the backward pass
             after merging equal operations.
         module: names its parameters and buffers by their place in the module tree.
         depth: close modules and formulas nested deeper than this (1 in the module view unless given).
@@ -160,7 +160,7 @@ def draw(
         title: a heading.
         note: a sentence under it.
         rankdir: "TB" from top to bottom, "LR" from left to right.
-        legend: whether to explain colours and borders.
+        legend: whether to explain colors and borders.
         preset: "slide" for a picture of 16 to 9 with text of at least 16 pixels on a screen of 1920: what does not fit then
             is left out, shapes first, and said.  It chooses the direction itself, and needs a layout program.
 

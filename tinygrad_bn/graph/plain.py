@@ -96,7 +96,7 @@ def _quoted(text: str) -> str:
 
 
 def _is_plain(text: str, i: int) -> bool:
-    """Whether a character means itself: a dot or a minus does inside of a line, but "1. x" and "- x" would be lists."""
+    """Whether a character means itself: a dot or a minus does inside a line, but "1. x" and "- x" would be lists."""
     c = text[i]
     if c in ".-−":
         return 0 < i < len(text) - 1 and text[i + 1] != " " if c == "." else i > 0

@@ -105,7 +105,7 @@ def beside(graph: Graph, main: Sequence[str]) -> list[tuple[str, str]]:
 def homes(graph: Graph) -> dict[str, Call]:
     """The scope in which each node is drawn: its own; for parameters and constants the common part of their users'.
 
-    Inputs come from outside, so they are drawn outside of all.
+    Inputs come from outside, so they are drawn outside all.
     """
     home = {node.id: Call.of(node).outermost(DEEPEST) for node in graph.nodes}
     shared: dict[str, Call] = {}
@@ -123,6 +123,6 @@ def homes(graph: Graph) -> dict[str, Call]:
 
 
 def frames(graph: Graph, home: Mapping[str, Call]) -> list[Call]:
-    """The scopes that get a frame, and the outside of all, as they come."""
+    """The scopes that get a frame, and the outside all, as they come."""
     calls = (home[node.id] for node in graph.nodes)
     return list(dict.fromkeys(call.outermost(i) for call in calls for i in range(len(call.path) + 1)))

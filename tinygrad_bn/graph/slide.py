@@ -78,7 +78,7 @@ def _choices(graph: Graph) -> Iterator[tuple[Graph, tuple[str, ...], str]]:
 
 
 def _left_out(rows: tuple[str, ...]) -> str:
-    missing = {"shape": "shapes", "value": "values", "grad": "gradients"}  # of rules the colours tell
+    missing = {"shape": "shapes", "value": "values", "grad": "gradients"}  # of rules the colors tell
     names = [name for row, name in missing.items() if row not in rows]
     return f"without {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}" if names else ""
 

@@ -101,7 +101,7 @@ def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dic
         raise ArgumentError(explain(f"the backward pass needs the variables, not a {kind} of them"))
     roots = as_variables(outputs)
     if not any(root.requires_grad for root in roots):
-        fix = "compute it outside of no_grad(), from something that requires a gradient"
+        fix = "compute it outside no_grad(), from something that requires a gradient"
         raise GraphError(explain("there is no backward pass to draw: no output wants a gradient", fix=fix))
     if gradient is None:
         gradient = [np.ones(root.shape) for root in roots] if len(roots) > 1 else np.ones(roots[0].shape)

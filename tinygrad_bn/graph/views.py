@@ -91,7 +91,7 @@ def _shown(graph: Graph, folding: Folding, said: str) -> View:
 
 
 def _paired(forward: Graph, backward: Graph, folding: Folding) -> View:
-    """Both passes in one picture, coloured by pairs; what a rule takes from the forward pass stands there already."""
+    """Both passes in one picture, colored by pairs; what a rule takes from the forward pass stands there already."""
     forward, backward = inlined(forward), inlined(backward)
     tint = _tints(forward)
     fills = {node.id: tint[node.id] for node in forward.nodes if node.id in tint}
@@ -113,7 +113,7 @@ def _paired(forward: Graph, backward: Graph, folding: Folding) -> View:
     outputs = tuple(stands_for[i] for i in backward.outputs)
     both = Graph(tuple(nodes), tuple(edges), outputs, forward.modules)
     count = sum(1 for node in backward.nodes if node.op)
-    note = f"{count} operations derived by the rules of the forward ones; same colour: same forward node"
+    note = f"{count} operations derived by the rules of the forward ones; same color: same forward node"
     both = _on_sides(both)
     if folding.asked:
         both = _collapsed(both, forward, folding)

@@ -128,7 +128,7 @@ class BatchNorm1d(_BatchNorm):
     Raises:
         ArgumentError, DTypeError: settings out of range.
 
-    In training mode each channel is normalised by the mean and the biased variance of the batch; a single value per
+    In training mode each channel is normalized by the mean and the biased variance of the batch; a single value per
     channel is a ``ShapeError``.  In evaluation mode (``eval()``) the running statistics are used.
     """
 

@@ -17,7 +17,7 @@ class Dropout(Module):
         p: the probability to drop an element, from 0 to 1.
 
     Raises:
-        ArgumentError: p outside of 0 to 1.
+        ArgumentError: p outside 0 to 1.
     """
 
     _checks: ClassVar[Checks] = {"p": lambda what, value: number(what, "p is a probability", value, 0.0, 1.0)}

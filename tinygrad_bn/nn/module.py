@@ -44,7 +44,7 @@ class Module(Node):
     looks into it.
 
     What is done to a whole tree (``train``, ``state_dict``, ``apply`` ...) is done by calling the method of that name
-    on each child, so a layer that writes its own version keeps it inside of other modules.
+    on each child, so a layer that writes its own version keeps it inside other modules.
 
     Attributes:
         training: whether the module is in training mode; see ``train`` and ``eval``.

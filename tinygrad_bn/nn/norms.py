@@ -18,7 +18,7 @@ from .module import Module
 
 
 class LayerNorm(Module):
-    """Normalise each example over its last axes, as torch.nn.LayerNorm; see ``functional.layer_norm``.
+    """Normalize each example over its last axes, as torch.nn.LayerNorm; see ``functional.layer_norm``.
 
     Args:
         normalized_shape: the lengths of the axes to average over; an int for the last axis.
@@ -99,7 +99,7 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """Normalise groups of channels of each example, as torch.nn.GroupNorm; see ``functional.group_norm``.
+    """Normalize groups of channels of each example, as torch.nn.GroupNorm; see ``functional.group_norm``.
 
     Args:
         num_groups: divides the channels.
@@ -218,7 +218,7 @@ class _InstanceNorm(Module):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Normalise each channel of each example of (N, C, L) or (C, L), as torch.nn.InstanceNorm1d.
+    """Normalize each channel of each example of (N, C, L) or (C, L), as torch.nn.InstanceNorm1d.
 
     Args:
         num_features: C, the number of channels.
@@ -240,13 +240,13 @@ class InstanceNorm1d(_InstanceNorm):
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Normalise each channel of each image of (N, C, H, W) or (C, H, W); arguments as ``InstanceNorm1d``."""
+    """Normalize each channel of each image of (N, C, H, W) or (C, H, W); arguments as ``InstanceNorm1d``."""
 
     n = 2
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Normalise each channel of each volume of (N, C, D, H, W) or (C, D, H, W); arguments as ``InstanceNorm1d``."""
+    """Normalize each channel of each volume of (N, C, D, H, W) or (C, D, H, W); arguments as ``InstanceNorm1d``."""
 
     n = 3
 

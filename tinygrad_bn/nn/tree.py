@@ -83,7 +83,7 @@ CONTAINERS = (
 
 
 def _hidden_in(value: Any, depth: int = 4) -> Any:
-    """The first module or parameter inside of plain containers, or ``None``."""
+    """The first module or parameter inside plain containers, or ``None``."""
     if isinstance(value, (Parameter, Node)):
         return value
     if not depth or not isinstance(value, CONTAINERS):

@@ -26,7 +26,7 @@ BACKWARD = "backward"
 def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: bool) -> tuple[Program, list[str]]:
     """The program that returns what the function returns, and the gradients of its arguments and parameters; their names.
 
-    The steps of the backward pass are in the scope of what they are the backward pass of, inside of "backward".
+    The steps of the backward pass are in the scope of what they are the backward pass of, inside "backward".
 
     Raises:
         ArgumentError: nothing that the function returns depends on anything that wants a gradient.

@@ -207,7 +207,7 @@ class _Writer:
     # -- steps ------------------------------------------------------------------------------------------------------------
 
     def fill(self, body: Body, start: int, end: int, depth: int, known: dict[int, Arg]) -> None:
-        """Write the steps from ``start`` to ``end``, which are all inside of the same ``depth`` scopes."""
+        """Write the steps from ``start`` to ``end``, which are all inside the same ``depth`` scopes."""
         number = start
         while number < end:
             scope = self._scope(number)

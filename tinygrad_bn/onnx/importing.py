@@ -20,7 +20,7 @@ from .package import package
 
 STANDARD = ("", "ai.onnx")
 OLDEST = 13  # the opset from which operators are read as they are; files of older ones are converted first
-DEEPEST = 64  # functions inside of functions
+DEEPEST = 64  # functions inside functions
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 MOST = 200_000  # operators, with those of functions each time they are called
 

@@ -448,7 +448,7 @@ def _checked(check_values: Callable[..., Raw], b: Backend, x: Foreign, **params:
 
 def _uniform_like(b: Backend, x: Foreign) -> Foreign:
     if is_traced(x):
-        fix = "call the program outside of jax.jit, or in evaluation mode"
+        fix = "call the program outside jax.jit, or in evaluation mode"
         raise RecordingError(
             explain("program.run: a random draw compiled by jax would be the same in every run", fix=fix)
         )

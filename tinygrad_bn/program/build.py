@@ -132,7 +132,7 @@ class _Builder:
             return self._constant(variable._data)
         if variable.inputs is not None:
             what = f"{variable.label} was computed before the recording, and would not change in a later run"
-            raise RecordingError(explain(what, fix="compute it inside of the function, or pass it as an argument"))
+            raise RecordingError(explain(what, fix="compute it inside the function, or pass it as an argument"))
         return "state", self._state(Place(variable, "_data"), variable)
 
     def _state(self, place: Place, variable: Variable) -> int:

@@ -54,10 +54,10 @@ def record(
     Raises:
         RecordingError: a value leaves the graph to decide something (``float(loss)``, ``if loss > 3``, ``.data``), with
             the line; an argument is written to; the function changes what it looks at; or two recordings differ, as when
-            something is drawn outside of the library's own generator.
+            something is drawn outside the library's own generator.
     """
     if current_mode().tape is not None:
-        raise RecordingError(explain("record(): inside of another recording", fix="record one of the two"))
+        raise RecordingError(explain("record(): inside another recording", fix="record one of the two"))
     before = generator()
     state = before.bit_generator.state
     made: list[tuple[dict[Any, Any], Any]] = []

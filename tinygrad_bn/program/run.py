@@ -30,7 +30,7 @@ def run(
     """``Program.run``."""
     if current_mode().tape is not None:
         fix = "call the program, or record the function that it is of"
-        raise RecordingError(explain("program.run: inside of a function that is being recorded", fix=fix))
+        raise RecordingError(explain("program.run: inside a function that is being recorded", fix=fix))
     if xp is not None:
         return _run_elsewhere(program, arguments, xp, states)
     if states is not None:

@@ -1,4 +1,4 @@
-"""``check_layer``: everything that a new layer is usually wrong in, in one call and one table."""
+"""``check_layer``: everything that new layers usually get wrong, in one call and one table."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_layer(
         The report; it is true when nothing failed.
 
     Raises:
-        CheckError: something failed; what, where, got, expected, how to mend it.
+        CheckError: something failed; what, where, got, expected, how to fix it.
         ArgumentError: a layer that cannot be checked this way: nothing to differentiate, or too much; or no check of a
             name in ``skip``.
     """

@@ -125,9 +125,7 @@ def cotangent_size(subject: Subject) -> Outcome:
             for leaf, g, s in zip(leaves, usual, scaled):
                 if g is not None and s is not None and not alike(s.data / factor, g.data, 1e-7, FLOOR):
                     what = f"the gradient of {leaf.name or leaf.label} is not linear in the cotangent: with {factor:g} times it"
-                    fix = (
-                        "no limit on gradients inside of a rule or a hook; clip them afterwards (optim.clip_grad_norm_)"
-                    )
+                    fix = "no limit on gradients inside a rule or a hook; clip them afterwards (optim.clip_grad_norm_)"
                     raise failed(what, few(s.data), few(factor * g.data), fix)
     return passed("1e-7 to 1e7 times the cotangent")
 

@@ -84,7 +84,7 @@ def check_primitive(
         The report; it is true when nothing failed.
 
     Raises:
-        CheckError: something failed; what, where, got, expected, how to mend it.
+        CheckError: something failed; what, where, got, expected, how to fix it.
         ArgumentError: not a primitive, no sample, samples without a floating-point number, or no check of a name in
             ``skip``.
     """

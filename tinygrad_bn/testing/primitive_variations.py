@@ -122,7 +122,7 @@ def cotangent_size(primitive: Primitive, samples: list[Sample], params: dict[str
             for factor in FACTORS:
                 got = np.asarray(rule(factor * g, out, *args, **params))
                 if not np.allclose(got, factor * usual, rtol=1e-9, atol=1e-9 * factor * largest(usual)):
-                    fix = "no limit on g inside of a rule; clip gradients afterwards (optim.clip_grad_norm_)"
+                    fix = "no limit on g inside a rule; clip gradients afterwards (optim.clip_grad_norm_)"
                     what = f"{primitive.name}: the rule for argument {i} is not linear in g: with {factor:g} g"
                     raise failed(what, few(got), few(factor * usual), fix)
     return passed("1e-8 g to 1e8 g, and 0")

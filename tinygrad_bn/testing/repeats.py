@@ -38,8 +38,8 @@ def cause(module: Module | None, call: Callable[[], Any]) -> tuple[str, str]:
             return f"{path} is a generator of its own", LIBRARY
         fix = "let forward depend on its arguments, parameters and buffers only; running values: register_buffer"
         return f"it keeps state from call to call: {path} changed", fix
-    fix = f"{LIBRARY}; keep no state outside of parameters and buffers"
-    return "it draws random numbers or keeps state outside of the layer (a global, a closure)", fix
+    fix = f"{LIBRARY}; keep no state outside parameters and buffers"
+    return "it draws random numbers or keeps state outside the layer (a global, a closure)", fix
 
 
 def _sources() -> dict[str, str]:

@@ -43,7 +43,7 @@ class Check:
         name: what was checked.
         verdict: "passed", "warning" (it may be meant so), "failed", or "note" (information only).
         detail: one line.
-        message: for a failure or a warning: what, where, got, expected, how to mend it.
+        message: for a failure or a warning: what, where, got, expected, how to fix it.
     """
 
     name: str
@@ -148,7 +148,7 @@ def run(name: str, check: Callable[[], Outcome], skip: Container[str] = ()) -> C
 
 
 def line_of(error: BaseException) -> str:
-    """``file:line`` of the innermost code outside of this package that the error came through; "" if there is none."""
+    """``file:line`` of the innermost code outside this package that the error came through; "" if there is none."""
     found, step = "", error.__traceback__
     while step is not None:
         filename = step.tb_frame.f_code.co_filename

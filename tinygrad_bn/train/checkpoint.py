@@ -220,7 +220,7 @@ def need_safetensors() -> Any:
 
 
 def _place_of(digest: str, content: bytes) -> int:
-    """Where a digest stands in the file, -1 if it does not; inside of JSON in JSON, so its quotes are escaped."""
+    """Where a digest stands in the file, -1 if it does not; inside JSON in JSON, so its quotes are escaped."""
     seal = SEAL.replace('"', '\\"').encode()
     place = content.find(seal + digest.encode())
     return place if place < 0 else place + len(seal)

@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def put_off(terminate: bool, agreed: Callable[[int], int] = int) -> Iterator[Callable[[], None]]:
-    """Note a first Ctrl-C, for the loop to ask about when all is whole; a second one is raised at once.
+    """Note a first Ctrl-C, which the loop asks about when its state is consistent; a second one is raised at once.
 
     Only where Ctrl-C would raise ``KeyboardInterrupt`` anyway: in the main thread, with Python's own handler.
 

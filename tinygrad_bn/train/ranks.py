@@ -1,7 +1,7 @@
 """What is not the same on all ranks of a parallel run, and what becomes of it in a checkpoint.
 
 Parameters, the optimizer and the loader are the same everywhere.  Two things need not be: buffers, such as the running
-statistics of a Batch Normalization that is not synchronised, and the generator, since each rank draws its own numbers.
+statistics of a Batch Normalization that is not synchronized, and the generator, since each rank draws its own numbers.
 Where they are the same, or nothing was drawn, a checkpoint serves any number of ranks; otherwise it holds those of each
 rank, and serves as many ranks alone.
 """

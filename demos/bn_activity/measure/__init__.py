@@ -31,12 +31,12 @@ def asked_for_mnist(settings: Settings) -> bool:
 
 
 PARTS = (
-    Part("digits", partial(comparisons, experiments.digits), (DIGITS,), 17),
-    Part("digits_xavier", partial(comparisons, experiments.digits_xavier), (DIGITS,), 14),
-    Part("digits_small_weights", partial(comparisons, experiments.digits_small_weights), (DIGITS,), 17),
-    Part("controls", partial(comparisons, experiments.controls), (DIGITS,), 15),
-    Part("small_data", partial(comparisons, experiments.small_data), (MNIST,), 25),
-    Part("mnist", partial(comparisons, experiments.mnist), (MNIST,), 24),
-    Part("mnist_small_weights", partial(comparisons, experiments.mnist_small_weights), (MNIST,), 80, asked_for_mnist),
-    Part("cost", cost, (), 2),
+    Part("digits", partial(comparisons, experiments.digits), (DIGITS,), 7),
+    Part("digits_xavier", partial(comparisons, experiments.digits_xavier), (DIGITS,), 7),
+    Part("digits_small_weights", partial(comparisons, experiments.digits_small_weights), (DIGITS,), 7),
+    Part("controls", partial(comparisons, experiments.controls), (DIGITS,), 10),
+    Part("small_data", partial(comparisons, experiments.small_data), (MNIST,), 18),
+    Part("mnist", partial(comparisons, experiments.mnist), (MNIST,), 13),
+    Part("mnist_small_weights", partial(comparisons, experiments.mnist_small_weights), (MNIST,), 45, asked_for_mnist),
+    Part("cost", cost, (), 3),
 )

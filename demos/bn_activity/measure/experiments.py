@@ -14,6 +14,7 @@ from tinygrad_bn import nn
 from ...datasets import Array, Digits, load_digits, load_mnist
 from ...lab.measure.part import Settings
 
+BATCH = 60
 SEVEN = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 FIVE = (0.1, 0.3, 1.0, 3.0, 10.0)
 FOUR = (1.0, 3.0, 10.0, 30.0)
@@ -51,10 +52,11 @@ class Experiment:
         activation: of the hidden layers.
         optimizer: "sgd" (no momentum) or "adam".
         rates: the learning rates that each network chooses from.
-        steps: of training, with batches of 60.
+        steps: of training.
         targets: accuracies to reach, the one that counts first.
         tuning: how many seeds choose the learning rates.
         most: how many seeds are reported at most.
+        batch: how many images in each.
         tuning_steps: of training while choosing learning rates; ``None``: as many as of the runs that are reported.
     """
 
@@ -71,6 +73,7 @@ class Experiment:
     tuning: int = 1
     most: int | None = None
     tuning_steps: int | None = None
+    batch: int = BATCH
 
     @property
     def kind(self) -> str:

@@ -20,7 +20,6 @@ from ...lab.measure.part import Progress, Settings
 from ...lab.measure.stepping import stepper
 from .experiments import Experiment, Problem, checkpoints
 
-BATCH = 60
 LATE = 3  # evaluations at the end, whose mean judges a learning rate
 
 
@@ -108,7 +107,7 @@ def train(
     weights = copies.draw_weights(experiment.sizes, seeds, experiment.std)
     model = copies.network(weights, experiment.activation, batch_norm)
     optimizer = copies.optimizer(experiment.optimizer, model, rates)
-    order, own = copies.batches(problem.rows.shape[1], BATCH, seeds), np.arange(len(seeds))[:, None]
+    order, own = copies.batches(problem.rows.shape[1], experiment.batch, seeds), np.arange(len(seeds))[:, None]
     train_on = stepper(model, optimizer, copies.cross_entropy)
     curve = []
     with np.errstate(all="ignore"):  # a copy that diverges is counted
@@ -153,6 +152,6 @@ def alone(experiment: Experiment, batch_norm: bool, by: str) -> Callable[[], obj
     model = ordinary_network(experiment.sizes, experiment.activation, batch_norm)
     optimizer = copies.optimizer(experiment.optimizer, model, 0.001)
     rng = np.random.default_rng(0)
-    x = rng.random((BATCH, experiment.sizes[0]), dtype=np.float32)
-    y = rng.integers(0, experiment.sizes[-1], BATCH)
+    x = rng.random((experiment.batch, experiment.sizes[0]), dtype=np.float32)
+    y = rng.integers(0, experiment.sizes[-1], experiment.batch)
     return partial(stepper(model, optimizer, functional.cross_entropy, by), x, y)

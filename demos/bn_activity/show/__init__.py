@@ -7,7 +7,7 @@ from ...lab.show.blocks import Block, Text
 from .findings import findings
 from .pictures import curves_plot, gain_plot, rates_plot, saved_plot
 from .tables import accuracy_table, cpu_table, rates_table, steps_table, unfinished, warnings
-from .verdicts import better_accuracy, faster_cpu, faster_steps, stable_rates
+from .verdicts import better_accuracy, faster_cpu, faster_steps, stable_rates, summary
 
 SETTINGS = (
     "A setting is named by its data and by what is special: what the initial weights are drawn from (N(0, 0.1): normal, with "
@@ -22,7 +22,13 @@ def show(measured: Measured) -> list[Block]:
     if not found:
         return []
     timed = [f for f in found if f.seconds]
-    blocks: list[Block] = [Text(SETTINGS), rates_table(found), *warnings(found), steps_table(found)]
+    blocks: list[Block] = [
+        summary(found, timed),
+        Text(SETTINGS),
+        rates_table(found),
+        *warnings(found),
+        steps_table(found),
+    ]
     blocks += [cpu_table(timed)] if timed else []
     blocks += [
         accuracy_table(found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
 from ...lab.measure.statistics import Steps
-from ...lab.show import wording
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class Finding:
 
     Attributes:
         data: what was measured, see ``training.compare``.
-        seconds: CPU seconds of a step by arm, and BN's ``ratio``; ``None`` if not measured.
+        seconds: CPU seconds of a step by arm, and BN's ``ratio``, eager and ``compiled``; ``None`` if not measured.
     """
 
     data: Mapping[str, Any]
-    seconds: Mapping[str, float] | None
+    seconds: Mapping[str, Any] | None
 
     @property
     def label(self) -> str:
@@ -55,9 +54,14 @@ class Finding:
         return label
 
     @property
-    def words(self) -> str:
-        """The label for a sentence."""
-        return self.label.replace(" N(", " from weights N(").replace("Xavier", "from Xavier's weights")
+    def place(self) -> str:
+        """The label as the end of a sentence: ``on digits with weights from N(0, 0.1)``."""
+        data, _, special = self.label.partition(" ")
+        if special.endswith("images"):
+            return f"on {special} of {data}"
+        special = special.replace(" + ", " and ").replace("Xavier", "Xavier's weights")
+        special = f"weights from {special}" if special.startswith("N(") else special
+        return f"on {data} with {special}" if special else f"on {data}"
 
     @property
     def target(self) -> float:
@@ -129,20 +133,6 @@ def findings(measured: Measured) -> list[Finding]:
         for part in measured.values()
         for comparison in part.get("comparisons", ())
     ]
-
-
-def grouped(cases: Sequence[str | tuple[str, float]]) -> str:
-    """Settings, or settings with targets, in short: ``digits N(0, 0.1) or Xavier to 90/95 %; MNIST N(0, 0.1) to 90 %``."""
-    targets: dict[str, list[float]] = {}
-    for case in cases:
-        label, target = (case, []) if isinstance(case, str) else (case[0], [case[1]])
-        targets.setdefault(label, []).extend(target)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for label, wanted in targets.items():
-        data, _, special = label.partition(" ")
-        to = f" to {'/'.join(f'{100 * target:.0f}' for target in wanted)} %" if wanted else ""
-        groups.setdefault((data, to), []).append(special)
-    return "; ".join(f"{data} {wording.listed(names)}".strip() + to for (data, to), names in groups.items())
 
 
 def text(share: Share | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...lab.measure import statistics
-from ...lab.show import plots, texts
+from ...lab.show import colors, plots, texts
 from ...lab.show.arms import COLORS, NAMES
 from ...lab.show.blocks import Plot
 from .findings import Finding
@@ -46,7 +46,7 @@ def curves_plot(f: Finding) -> Plot:
                 span(axes, min(middles), max(middles))
         panels[0].set_ylabel("test accuracy, %")
 
-    return Plot("curves", caption, draw)
+    return Plot("curves", caption, draw, title="Test accuracy while training")
 
 
 def rates_plot(f: Finding) -> Plot:
@@ -69,7 +69,7 @@ def rates_plot(f: Finding) -> Plot:
         plots.only_ticks(axes.xaxis, rates)
         axes.legend(loc="center left", bbox_to_anchor=(0.0, 0.72))
 
-    return Plot("rates", caption, draw)
+    return Plot("rates", caption, draw, title="Accuracy late in training, at each learning rate")
 
 
 def saved_plot(found: Sequence[Finding]) -> Plot:
@@ -87,7 +87,7 @@ def saved_plot(found: Sequence[Finding]) -> Plot:
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
-        for axes, (title, row), color in zip(panels, shares.items(), (plots.SKY, plots.ORANGE)):
+        for axes, (title, row), color in zip(panels, shares.items(), (colors.STEPS, colors.CPU)):
             for y, share in enumerate(row):
                 if share is None:
                     axes.text(2, y, "not reached", va="center", color=plots.GRAY)
@@ -111,7 +111,8 @@ def saved_plot(found: Sequence[Finding]) -> Plot:
         panels[0].set_yticks(range(len(found)), [f"{f.label}, {100 * f.target:.0f} %" for f in found])
         panels[0].invert_yaxis()
 
-    return Plot("saved", f"BN saves {' and '.join(said)}", draw, size=(8.0, 1.2 + 0.5 * len(found)))
+    title = "What BN saves on the way to an accuracy"
+    return Plot("saved", f"BN saves {' and '.join(said)}", draw, size=(8.0, 1.2 + 0.5 * len(found)), title=title)
 
 
 def gain_plot(found: Sequence[Finding]) -> Plot:
@@ -126,7 +127,7 @@ def gain_plot(found: Sequence[Finding]) -> Plot:
         axes = figure.subplots()
         for y, f in enumerate(found):
             mean, half = (100 * value for value in f.gain)
-            color = plots.BN if mean > half else plots.PLAIN if mean < -half else plots.GRAY
+            color = colors.HOLDS if mean > half else colors.FAILS if mean < -half else colors.OPEN
             if abs(mean) > MOST:  # beyond the axis
                 side = 1 if mean > 0 else -1
                 axes.plot(side * MOST, y, ">" if side > 0 else "<", color=color, clip_on=False)
@@ -147,7 +148,8 @@ def gain_plot(found: Sequence[Finding]) -> Plot:
         axes.set_ylim(len(found) - 0.5, -0.7)
         axes.set_yticks(range(len(found)), [f.label for f in found])
 
-    return Plot("gain", caption, draw, size=(8.0, 1.2 + 0.5 * len(found)))
+    title = "What BN gains in accuracy at the end"
+    return Plot("gain", caption, draw, size=(8.0, 1.2 + 0.5 * len(found)), title=title)
 
 
 def name_beside(axes: Any, x: Sequence[float], y: Any, name: str, color: str, left: bool) -> None:

@@ -6,118 +6,138 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...lab.show import texts
+from ...lab.show import evidence, texts
 from ...lab.show.arms import NAMES
-from ...lab.show.blocks import Outcome, Verdict, outcome
-from ...lab.show.wording import CONDITION, MEASURED, fitting
-from .findings import Finding, Share, grouped, text
+from ...lab.show.blocks import Summary, Verdict
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
+from ...lab.show.wording import MEASURED, fitting
+from .findings import Finding, Share, text
+
+
+def summary(found: Sequence[Finding], timed: Sequence[Finding]) -> Summary:
+    """The activity in a sentence."""
+    steps = faster_steps(found)
+    text = f"With Batch Normalization an accuracy is reached in fewer steps, beyond chance, in {counted(steps)}"
+    if timed:
+        prices = [f.seconds["ratio"] for f in timed if f.seconds]
+        text += (
+            f"; but a step costs {min(prices):.1f} to {max(prices):.1f} times as much, so it is in less CPU time in only "
+            f"{counted(faster_cpu(timed))}"
+        )
+    return Summary(f"{text}.", "saved")
+
+
+def counted(judged: Verdict) -> str:
+    """``15 of 21 comparisons``."""
+    return f"{sum(case.answer == 'yes' for case in judged.cases)} of {len(judged.cases)} comparisons"
 
 
 def faster_steps(found: Sequence[Finding]) -> Verdict:
     """See ``faster``."""
-    return faster("faster_steps", "in fewer steps", "Steps", found, Finding.steps_saved)
+    return faster("faster_steps", "in fewer steps", "steps", found, Finding.steps_saved, lambda f: 1.0)
 
 
 def faster_cpu(timed: Sequence[Finding]) -> Verdict:
     """See ``faster``."""
-    return faster("faster_cpu", "in less CPU time", "CPU time", timed, Finding.cpu_saved)
+
+    def ratio(f: Finding) -> float:
+        return f.seconds["ratio"] if f.seconds else 1.0
+
+    return faster("faster_cpu", "in less CPU time", "CPU time", timed, Finding.cpu_saved, ratio)
 
 
 def faster(
-    name: str, how: str, what: str, found: Sequence[Finding], saved: Callable[[Finding, float], Share | None]
+    name: str,
+    how: str,
+    what: str,
+    found: Sequence[Finding],
+    saved: Callable[[Finding, float], Share | None],
+    cost: Callable[[Finding], float],
 ) -> Verdict:
-    """The rule of both: with each network at its best rate, it holds for a target if the saving's interval is above 0."""
-    clear: list[tuple[str, float]] = []
-    rest: list[tuple[str, float]] = []
-    for f in found:
-        for target in sorted(f.data["targets"]):
-            share = saved(f, target)
-            (clear if share and share.clear else rest).append((f.label, target))
-    result = outcome(clear, rest)
-    total = len(clear) + len(rest)
-    count = f"{what} saved: {extremes(found, saved)}; above 0 beyond chance in {len(clear)} of {total}"
-    return Verdict(
+    """The rule of both: with each network at its best rate, is the saving's interval above 0, for every target?"""
+    cases = [saving(f, target, cost(f)) for f in found for target in sorted(f.data["targets"])]
+    clear = sum(case.answer == "yes" for case in cases)
+    count = f"The whole interval is above 0 in {clear} of {len(cases)} comparisons."
+    prices = [cost(f) for f in found]
+    price = (
+        f" A step with BN costs {min(prices):.1f} to {max(prices):.1f} times a plain one." if max(prices) != 1 else ""
+    )
+    ends = extremes(found, saved)
+    return verdict(
         name,
         f"Batch Normalization (BN) trains faster: an accuracy is reached {how}",
-        fitting(MEASURED, f"{count} pairs of setting and accuracy", f"{count} cases"),
-        result,
-        exact_or(f"it is one of the {len(clear)} of {total} cases with an interval above 0 in the table", clear, rest)
-        if result == "holds if"
-        else "",
+        fitting(MEASURED, *(f"The share of {what} saved is {end}. {count}{price}" for end in ends), f"{count}{price}"),
+        cases,
+        short=f"BN reaches an accuracy {how}",
+        form="{:.0f} %",
+        headline=f"{clear} of {len(cases)} comparisons",
     )
 
 
-def extremes(found: Sequence[Finding], saved: Callable[[Finding, float], Share | None]) -> str:
-    """The setting with the largest and the one with the smallest share saved on the way to the target that counts."""
+def saving(f: Finding, target: float, cost: float) -> Case:
+    """What BN saves on the way to a target; a plain network that is not there at the end counts as if with its last step."""
+    at_best = [f.data["steps"] if steps is None else steps for steps in f.steps_to("plain", target)]
+    paid = [None if steps is None else steps * cost for steps in f.steps_to("bn", target)]
+    return evidence.of_saved(f.place, at_best, paid, detail=f"to {100 * target:.0f} %")
+
+
+def extremes(found: Sequence[Finding], saved: Callable[[Finding, float], Share | None]) -> tuple[str, str]:
+    """The setting with the largest and the one with the smallest share saved on the way to the target that counts.
+
+    With their names, or if there is no room, without.
+    """
 
     def size(f: Finding) -> float:
         share = saved(f, f.target)
         return share.value if share else -np.inf
 
     def said(f: Finding) -> str:
-        return f"{text(saved(f, f.target))} on {f.words} to {100 * f.target:.0f} %".replace(">=", "at least")
+        return text(saved(f, f.target)).replace(">=", "at least")
 
     most, least = max(found, key=size), min(found, key=size)
-    return said(most) if most is least else f"{said(most)} (most), {said(least)} (least)"
-
-
-def exact_or(count: str, cases: Sequence[tuple[str, float]], rest: Sequence[tuple[str, float]]) -> str:
-    """The exceptions where they are fewer, or the cases; or how many they are, if that is too long."""
-    named = f"it is not {grouped(rest)}" if len(rest) < len(cases) else f"it is {grouped(cases)}"
-    return fitting(CONDITION, named, count)
+    if most is least:
+        return (f"{said(most)} {most.place}",) * 2
+    return f"{said(most)} {most.place}, and at the least {said(least)} {least.place}", f"{said(most)} to {said(least)}"
 
 
 def stable_rates(found: Sequence[Finding]) -> Verdict:
-    """Holds if with BN more of the learning rates lead to the target in most settings, and fewer in none."""
-    ahead = {f.label: f.working("bn") - f.working("plain") for f in found}
-    wider = [label for label, more in ahead.items() if more > 0]
-    narrower = [label for label, more in ahead.items() if more < 0]
-    if not wider:
-        result: Outcome = "does not hold"
-    else:
-        result = "holds" if 2 * len(wider) > len(found) and not narrower else "holds if"
+    """Do more of the learning rates that were tried lead to the target with BN? As many are no answer: the grid is coarse."""
+    cases = [evidence.exact(f.place, f.working("bn") - f.working("plain")) for f in found]
     total = {arm: sum(f.working(arm) for f in found) for arm in NAMES}
-    most = max(found, key=lambda f: ahead[f.label])
-    return Verdict(
+    most = max(found, key=lambda f: f.working("bn") - f.working("plain"))
+    return verdict(
         "stable_rates",
         "Batch Normalization (BN) makes training more stable: more learning rates work",
-        f"Of {sum(len(f.data['rates']) for f in found)} learning rates {total['bn']} reach the target with BN, "
-        f"{total['plain']} without; more in {len(wider)} of {len(found)} settings, fewer in {len(narrower)}; most on "
-        f"{most.words}: {most.working('bn')} against {most.working('plain')} of {len(most.data['rates'])}",
-        result,
-        which_settings(wider, [label for label in ahead if label not in wider], []) if result == "holds if" else "",
-    )
-
-
-def which_settings(good: Sequence[str], same: Sequence[str], bad: Sequence[str]) -> str:
-    """The settings that are not good where these are fewer, or those that are; what is bad is said to be lower."""
-    if len(same) + len(bad) < len(good):
-        lower = f"{grouped(bad)} (lower)" if bad else ""
-        named = f"the setting is not {', nor '.join(filter(None, (grouped(same), lower)))}"
-    else:
-        named = f"the setting is {grouped(good)}" + (f" (it is lower on {grouped(bad)})" if bad else "")
-    total = len(good) + len(same) + len(bad)
-    return fitting(
-        CONDITION, named, f"the setting is one of {len(good)} of {total}" + (f"; lower in {len(bad)}" if bad else "")
+        f"Of {sum(len(f.data['rates']) for f in found)} learning rates {total['bn']} reach the target with BN and "
+        f"{total['plain']} without. The difference is largest {most.place}: {most.working('bn')} against "
+        f"{most.working('plain')} of {len(most.data['rates'])}.",
+        cases,
+        short="With BN more learning rates work",
+        form="{:+.0f}",
+        headline=f"{total['bn']} rates, not {total['plain']}",
+        noun="setting",
     )
 
 
 def better_accuracy(found: Sequence[Finding]) -> Verdict:
-    """Holds where the interval of the gain is above 0."""
-    up, same, down = sides(found)
-    result = outcome(up, same + down)
+    """Is the interval of the gain above 0?"""
+    up, _, down = sides(found)
 
     def said(f: Finding) -> str:
-        return f"{texts.difference_text(f.gains, 100, 1)} on {f.words}"
+        return f"{texts.difference_text(f.gains, 100, 1)} {f.place}"
 
     ordered = sorted(found, key=lambda f: f.gain[0])
     ends = f"{said(ordered[-1])} to {said(ordered[0])}" if len(found) > 1 else said(found[0])
-    return Verdict(
+    return verdict(
         "better_accuracy",
         "Batch Normalization (BN) gives higher accuracy on unseen data",
-        f"Gain in points: {ends}; clearly higher in {len(up)} of {len(found)} settings, clearly lower in {len(down)}",
-        result,
-        which_settings(up, same, down) if result == "holds if" else "",
+        f"The gain in points is {ends}. It is clearly above 0 in {len(up)} of {len(found)} settings, clearly below in "
+        f"{len(down)}.",
+        [evidence.of_values(f.place, f.gains, scale=100) for f in found],
+        short="BN gives higher accuracy on unseen data",
+        form="{:+.1f} points",
+        noun="setting",
     )
 
 

@@ -281,7 +281,7 @@ def single(arm: str, x: Array, y: Array) -> Callable[[], object]:
 PARTS = (
     Part("layer", layer, seconds=1),
     Part("picture", picture, seconds=0.2),
-    Part("training", training, (DIGITS,), 16),
+    Part("training", training, (DIGITS,), 8),
     Part("cost", step_costs, (DIGITS,), 2),
     Part("primitive", own_primitive, seconds=1),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...lab.measure.part import Measured
-from ...lab.show.blocks import Block, Heading, Text
+from ...lab.show.blocks import Block, Heading, Summary, Text, Verdict
 from ..measure.tables import LENDERS
 from . import pictures
 from .speed import DEFINITIONS, all_races
@@ -22,7 +22,9 @@ from .verdicts import beats_logistic, faster, higher_accuracy
 def show(measured: Measured) -> list[Block]:
     """Tables, plots and verdicts."""
     races = all_races(measured)
+    speed = faster(races)
     return [
+        summary(speed[0], higher_accuracy(measured)),
         *introduction(measured),
         Heading("Learning rates"),
         JUDGED,
@@ -41,10 +43,24 @@ def show(measured: Measured) -> list[Block]:
         *pictures.forest(measured),
         *pictures.calibration(measured),
         Heading("Verdicts"),
-        *faster(races),
+        *speed,
         higher_accuracy(measured),
         beats_logistic(measured),
     ]
+
+
+def summary(steps: Verdict, accuracy: Verdict) -> Summary:
+    """The case study in a sentence."""
+    clear = sum(case.answer == "yes" for case in steps.cases)
+    words = {"yes": "better", "no": "worse", "open": "neither clearly better nor worse"}
+    changes = [
+        f"{words[case.answer]} {case.name.removeprefix('in AUC ')}" for case in accuracy.cases if "AUC" in case.name
+    ]
+    ranking = f"; it ranks unseen loans {' and '.join(changes)}" if changes else ""
+    return Summary(
+        f"Batch Normalization saves 30 % of the steps, beyond chance, in {clear} of {len(steps.cases)} comparisons{ranking}.",
+        "saved",
+    )
 
 
 def introduction(measured: Measured) -> list[Block]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
-from ...lab.show import plots
+from ...lab.show import colors, plots
 from ...lab.show.blocks import Plot
 from ..measure import scores
 from ..measure.networks import NETS
@@ -16,6 +16,7 @@ from .quality import PLACES, difference
 from .speed import CLAIMED, SHORT, Race
 
 SHOWN = NETS[0]
+LOGISTIC = colors.of("logistic regression")
 LEVELS = (0.76, 0.75, 0.74)  # the first that both networks reach is marked
 
 
@@ -58,7 +59,7 @@ def curves(measured: Measured) -> list[Plot]:
         )
     else:
         caption += "no level of validation AUC was reached by both"
-    return [Plot("auc_over_steps", caption, draw)]
+    return [Plot("auc_over_steps", caption, draw, title="How soon a credit-risk model is good")]
 
 
 def label(axes: Any, text: str, x: float, y: float, color: str, left: bool = False) -> None:
@@ -80,7 +81,7 @@ def forest(measured: Measured) -> list[Plot]:
         panels = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": [1, 1.25]})
         for axes, differences, color, title in (
             (panels[0], to_plain, plots.BN, "BN − plain"),
-            (panels[1], to_logistic, plots.GREEN, "BN − logistic regression"),
+            (panels[1], to_logistic, LOGISTIC, "BN − logistic regression"),
         ):
             for i, found in enumerate(differences):
                 y = -i
@@ -103,7 +104,9 @@ def forest(measured: Measured) -> list[Plot]:
         f"AUC on unseen rows: BN is clearly above plain in {up} of {len(nets)} networks, above logistic regression in {over} "
         "(95 % intervals; thin: as splits share rows)"
     )
-    return [Plot("auc_differences", caption, draw, (8.0, 1.6 + 0.5 * len(nets)))]
+    return [
+        Plot("auc_differences", caption, draw, (8.0, 1.6 + 0.5 * len(nets)), "Does BN rank unseen borrowers better?")
+    ]
 
 
 def savings(races: list[Race]) -> list[Plot]:
@@ -118,7 +121,7 @@ def savings(races: list[Race]) -> list[Plot]:
             draw_savings(axes, own)
             if own is not panels[0]:
                 axes.set_yticklabels([race.definition for race in own])
-        drawn = [axes.plot([], [], line, color=color)[0] for line, color in (("o-", plots.BN), ("s-", plots.ORANGE))]
+        drawn = [axes.plot([], [], line, color=color)[0] for line, color in (("o-", colors.STEPS), ("s-", colors.CPU))]
         figure.legend(drawn, ["steps", "CPU time"], loc="outside upper right", ncols=2)
         figure.supxlabel("saved by BN, %", fontsize=13)
         figure.get_layout_engine().set(wspace=0.06)  # the numbers below the panels stay apart
@@ -128,7 +131,7 @@ def savings(races: list[Race]) -> list[Plot]:
         f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; "
         "rows: when a network counts as converged"
     )
-    return [Plot("saved", caption, draw, (8.0, 1.6 + 0.38 * max(map(len, panels))))]
+    return [Plot("saved", caption, draw, (8.0, 1.6 + 0.38 * max(map(len, panels))), "Does BN save 30 %?")]
 
 
 def draw_savings(axes: Any, rows: list[Race]) -> None:
@@ -148,8 +151,8 @@ def draw_savings(axes: Any, rows: list[Race]) -> None:
             axes.text(-0.05, y, text, fontsize=12, va="center", ha="right")
             continue
         for share, color, marker, shift in (
-            (race.saved, plots.BN, "o", 0.17),
-            (race.cpu(race.saved), plots.ORANGE, "s", -0.17),
+            (race.saved, colors.STEPS, "o", 0.17),
+            (race.cpu(race.saved), colors.CPU, "s", -0.17),
         ):
             bounds = race.interval
             if bounds:
@@ -173,7 +176,7 @@ def calibration(measured: Measured) -> list[Plot]:
         return []
     logistic, part = measured[f"{SHOWN.lender}_logistic"], measured[SHOWN.name]
     series = [
-        ("logistic regression", logistic["test"]["reliability"], plots.GREEN, "s", ":"),
+        ("logistic regression", logistic["test"]["reliability"], LOGISTIC, "s", ":"),
         ("plain", part["plain"]["test"]["reliability"], plots.PLAIN, "o", "--"),
         ("with BN", part["bn"]["test"]["reliability"], plots.BN, "D", "-"),
     ]
@@ -192,6 +195,10 @@ def calibration(measured: Measured) -> list[Plot]:
     listed = ", ".join(f"{label} {error:.3f}" for label, error in errors.items())
     return [
         Plot(
-            "calibration", f"{SHOWN.title}, Taiwan: expected calibration error on unseen rows: {listed}", draw, (7, 4.6)
+            "calibration",
+            f"{SHOWN.title}, Taiwan: expected calibration error on unseen rows: {listed}",
+            draw,
+            (7, 4.6),
+            "Predicted defaults, and those that came",
         )
     ]

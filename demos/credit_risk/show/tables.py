@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -134,17 +135,26 @@ def definitions_table(races: Sequence[Race]) -> Table:
 
 def costs_table(measured: Measured) -> Table:
     """What a step costs."""
+    costs = {net: measured["costs"][net.name] for net in trained(measured)}
+    compiled = ["compiled"] * all("compiled" in cost for cost in costs.values())  # earlier results have none
     rows = []
-    for net in trained(measured):
-        cost = measured["costs"][net.name]
+    for net, cost in costs.items():
         plain, bn = (f"{1000 * cost[arm]['seconds']:.2f}" for arm in ARMS)
-        rows.append((PLACES[net.lender], net.title, plain, bn, f"{cost['bn']['ratio']:.2f}"))
+        ratios = [f"{each['bn']['ratio']:.2f}" for each in (cost, *(cost[key] for key in compiled))]
+        rows.append((PLACES[net.lender], net.title, plain, bn, *ratios))
     return Table(
         "costs",
-        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns",
-        ("data", "network", "plain", "with BN", "ratio"),
+        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns"
+        + (f"; a step with BN costs {price(list(costs.values()))}" if compiled else ""),
+        ("data", "network", "plain", "with BN", "ratio", *compiled),
         rows,
     )
+
+
+def price(costs: Sequence[Mapping[str, Any]]) -> str:
+    """What steps with Batch Normalization cost: eager, and compiled where that was measured."""
+    compiled = [cost["compiled"]["bn"]["ratio"] for cost in costs if "compiled" in cost]
+    return texts.price_text([cost["bn"]["ratio"] for cost in costs], compiled)
 
 
 def quality_table(measured: Measured) -> Table:

@@ -21,6 +21,7 @@ class Settings:
         full: the sizes of the papers instead of those that take a minute.
         flags: options that only one demo has, such as ``"mnist"``.
         backend: how training steps are made, see ``stepping``.
+        own: a setting of somebody's own, which is measured instead of the demo's: a value for each of its options.
     """
 
     seeds: int
@@ -28,6 +29,7 @@ class Settings:
     full: bool = False
     flags: frozenset[str] = frozenset()
     backend: str = "eager"
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def test_seeds(self) -> range:

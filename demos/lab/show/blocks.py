@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from .evidence import Case, Outcome
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,15 @@ class Plot:
         name: of the file, unique within the demo.
         caption: the one thing it says.
         draw: gets an empty ``matplotlib.figure.Figure`` in the house's style and fills it.
-        size: width and height in inches; text is made for a width of 8.
+        size: width and height in inches, without the title; text is made for a width of 8.
+        title: what it shows, drawn above it.
     """
 
     name: str
     caption: str
     draw: Callable[[Any], None]
     size: tuple[float, float] = (8.0, 4.0)
+    title: str = ""
 
     @property
     def file(self) -> str:
@@ -97,14 +101,17 @@ class Attachment:
     write: Callable[[Path], object]
 
 
-Outcome = Literal["holds", "holds if", "does not hold"]
+@dataclass(frozen=True)
+class Summary:
+    """What a demo found, in one sentence, and the picture that shows it; the first of its blocks.
 
+    Attributes:
+        text: a sentence that can be read aloud.
+        picture: the name of a plot or drawing of the same demo.
+    """
 
-def outcome(better: Sized, rest: Sized) -> Outcome:
-    """A claim holds if it does in every case, does not if it does in none, and else it depends on the case."""
-    if not better:
-        return "does not hold"
-    return "holds if" if rest else "holds"
+    text: str
+    picture: str
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,12 @@ class Verdict:
         claim: the document's, in short.
         measured: figures with their spread.
         outcome: decided by a rule on the measurements, never written down beforehand.
-        condition: with "holds if", if what.
+        condition: in which cases it holds, in which not, and where that is open; sentences.
+        cases: what it rests on.
+        short: the claim in a few words, for a row of the figure of all verdicts.
+        form: how an effect is written.
+        headline: the effect, in a few letters.
+        noun: what a case is called.
     """
 
     name: str
@@ -124,6 +136,11 @@ class Verdict:
     measured: str
     outcome: Outcome
     condition: str = ""
+    cases: tuple[Case, ...] = ()
+    short: str = ""
+    form: str = "{:+.1f}"
+    headline: str = ""
+    noun: str = "comparison"
 
 
-Block = Text | Code | Heading | Table | Plot | Drawing | Attachment | Verdict
+Block = Text | Code | Heading | Table | Plot | Drawing | Attachment | Summary | Verdict

@@ -1,4 +1,4 @@
-"""The style of all plots: colors that everyone can tell apart, lines that differ without color, text for a slide."""
+"""The style of all plots: a title, colors with one meaning, lines that differ without color, text that is text."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import io
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from xml.sax.saxutils import escape
 
+from . import colors
 from .blocks import Plot
 
-# Okabe and Ito's colors (jfly.uni-koeln.de/color), chosen to be told apart with any color vision.
-ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, BLACK = (
-    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000",
-)  # fmt: skip
-GRAY = "#6B6B6B"
-
-PLAIN, BN = RED, BLUE  # without and with Batch Normalization, in every plot
-CYCLE = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK)  # other series, in this order
+BLACK, GRAY, WHITE = colors.INK, colors.GRAY, colors.PAPER
+PLAIN, BN = colors.PLAIN, colors.BN  # without and with Batch Normalization, in every plot
 MARKERS = "osD^vPX"
+KINDS = ("svg", "png", "pdf")
 
 STYLE: Any = {
-    "figure.facecolor": "white",
+    "figure.facecolor": WHITE,
     "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "text.color": BLACK,
+    "axes.edgecolor": BLACK,
+    "axes.labelcolor": BLACK,
+    "xtick.color": BLACK,
+    "ytick.color": BLACK,
+    "font.family": "sans-serif",
+    # The first comes with matplotlib: the same picture on every machine. The others are for readers of the SVG.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
     "font.size": 13,
-    "axes.titlesize": 14,
+    "axes.titlesize": 13,
     "axes.labelsize": 13,
+    "figure.titlesize": 15,
+    "figure.titleweight": "bold",
     "legend.fontsize": 12,
     "legend.frameon": False,
     "lines.linewidth": 2.5,
@@ -34,10 +40,11 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#E3E3E3",
-    "svg.fonttype": "path",
+    "grid.color": colors.GRID,
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "tinygrad_bn",
 }
+TITLE = 0.4  # inches
 
 
 MISSING = "no plots, because matplotlib is not installed: pip install -e '.[demos]'"
@@ -53,20 +60,34 @@ def available() -> bool:
 
 
 def render(plot: Plot, kind: str = "svg") -> bytes:
-    """The picture as a file's content, ``"svg"`` or ``"png"``; the same measurements give the same bytes."""
+    """The picture as a file's content, of one of ``KINDS``; the same measurements give the same bytes."""
+    return render_all(plot, (kind,))[kind]
+
+
+def render_all(plot: Plot, kinds: Sequence[str] | None = None) -> dict[str, bytes]:
+    """The picture in several formats (default: ``KINDS``), drawn once."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=plot.size)
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+    found = {}
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter(
+            "error", UserWarning
+        )  # a letter the font lacks, or a layout that does not fit, is a fault
+        figure = Figure(figsize=(plot.size[0], plot.size[1] + (TITLE if plot.title else 0)))
         plot.draw(figure)
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            # A letter the font lacks, or a layout that does not fit, is a fault.
-            warnings.simplefilter("error", UserWarning)
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(buffer, format=kind, dpi=110 if kind == "svg" else 144, metadata=metadata)
-    return buffer.getvalue()
+        if plot.title:
+            figure.suptitle(plot.title, x=0.01, ha="left")
+        for kind in kinds or KINDS:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=144 if kind == "png" else 110, metadata=metadata[kind])
+            found[kind] = buffer.getvalue()
+            figure.set_layout_engine("none")  # everything is in its place: the other formats need no layout
+    if "svg" in found and plot.title:
+        start = found["svg"].index(b">", found["svg"].index(b"<svg ")) + 1
+        found["svg"] = found["svg"][:start] + f"\n <title>{escape(plot.title)}</title>".encode() + found["svg"][start:]
+    return found
 
 
 def band(axes: Any, x: Any, runs: Any, color: str, label: str, marker: str = "", **options: Any) -> None:

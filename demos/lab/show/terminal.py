@@ -6,7 +6,8 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable
 
-from .blocks import Attachment, Block, Code, Drawing, Heading, Plot, Table, Text, Verdict
+from .blocks import Attachment, Block, Code, Drawing, Heading, Plot, Summary, Table, Text, Verdict
+from .evidence import LABELS
 
 WIDTH = 110
 
@@ -20,7 +21,7 @@ def block_text(block: Block) -> str:
     """One block; of a picture, nothing (it is a file)."""
     if isinstance(block, Heading):
         return f"{block.text}\n{'-' * len(block.text)}"
-    if isinstance(block, Text):
+    if isinstance(block, (Text, Summary)):
         return textwrap.fill(block.text.replace("`", ""), WIDTH)
     if isinstance(block, Code):
         return textwrap.indent(block.text, " " * 4)
@@ -34,7 +35,7 @@ def block_text(block: Block) -> str:
 
 def verdict_text(verdict: Verdict) -> str:
     """The claim, what was measured, and what became of it."""
-    outcome = f"{verdict.outcome.upper()} {verdict.condition}".strip()
+    outcome = f"{LABELS[verdict.outcome].upper()}. {verdict.condition}".strip()
     lines = (f"Claim:    {verdict.claim}", f"Measured: {verdict.measured}", f"Verdict:  {outcome}")
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent=" " * 10) for line in lines)
 

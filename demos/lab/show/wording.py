@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .blocks import Attachment, Block, Drawing, Plot, Table, Verdict
 
-CLAIM, MEASURED, CONDITION = 110, 200, 120  # letters
+CLAIM, MEASURED, CONDITION = 110, 220, 320  # letters
 PICTURE, TABLE = 150, 200
 
 

@@ -176,6 +176,6 @@ def trained_parity(settings: Settings, progress: Progress) -> dict[str, Any]:
 PARTS: tuple[Part, ...] = (
     Part("growth_sawtooth", written_sawtooth, seconds=2),
     Part("growth_parity", written_parity, seconds=1),
-    Part("growth_sawtooth_trained", trained_sawtooth, seconds=20),
-    Part("growth_parity_trained", trained_parity, seconds=9),
+    Part("growth_sawtooth_trained", trained_sawtooth, seconds=10),
+    Part("growth_parity_trained", trained_parity, seconds=5),
 )

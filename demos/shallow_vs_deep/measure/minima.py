@@ -128,7 +128,7 @@ def train(start: Sequence[tuple[Array, Array]], rate: float, steps: int, progres
     """The losses on ``X`` of many starts after so many steps of Adam."""
     network = exact.batched(start)
     count = len(start[0][0])
-    train_on = stepper(network, copies.optimizer("adam", network, rate), copies.squared_error)
+    train_on = stepper(network, copies.optimizer("adam", network, rate), copies.squared_error, brief=True)
     inputs, targets = (np.broadcast_to(a, (count, *a.shape)) for a in (X, Y))
     for _ in progress(range(steps), f"sine, {len(start) - 1} layers"):
         train_on(inputs, targets)

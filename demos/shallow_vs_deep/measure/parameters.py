@@ -235,6 +235,6 @@ def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
 
 PREFIX = "parameters_"
 PARTS = (
-    *(Part(PREFIX + name, function_part(name), seconds=14) for name in TARGETS),
-    Part(PREFIX + "digits", digits, (DIGITS,), seconds=11),
+    *(Part(PREFIX + name, function_part(name), seconds=8) for name in TARGETS),
+    Part(PREFIX + "digits", digits, (DIGITS,), seconds=5),
 )

@@ -227,7 +227,7 @@ def text(settings: Settings, progress: Progress) -> dict[str, Any]:
 
 PREFIX = "raw_input_"
 PARTS = (
-    Part(PREFIX + "digits", digits, (DIGITS,), seconds=14),
-    Part(PREFIX + "placed", placed, (DIGITS,), seconds=21),
-    Part(PREFIX + "text", text, (SYLLABLES,), seconds=12),
+    Part(PREFIX + "digits", digits, (DIGITS,), seconds=6),
+    Part(PREFIX + "placed", placed, (DIGITS,), seconds=7),
+    Part(PREFIX + "text", text, (SYLLABLES,), seconds=7),
 )

@@ -136,7 +136,8 @@ def digits(settings: Settings, progress: Progress) -> dict[str, Any]:
     for depth in TRAINED:
         weights = copies.draw_weights(sizes(depth, 64, 10), seeds, "he")
         network = copies.network(weights, nn.ReLU, batch_norm=False)
-        train_on = stepper(network, copies.optimizer("adam", network, 0.003), copies.cross_entropy)
+        optimizer = copies.optimizer("adam", network, 0.003)
+        train_on = stepper(network, optimizer, copies.cross_entropy, brief=not settings.full)
         before, rows = count(network), copies.batches(len(train), 60, seeds)
         for _ in progress(range(steps), f"digits, {depth} layers"):
             chosen = next(rows)
@@ -174,7 +175,7 @@ def packed(numbers: Array) -> str:
 PARTS: tuple[Part, ...] = (
     Part("regions_constructed", constructed, seconds=2),
     Part("regions_random", random, seconds=3),
-    Part("regions_trained", trained, seconds=11),
+    Part("regions_trained", trained, seconds=5),
     Part("regions_digits", digits, (DIGITS,), seconds=3),
     Part("regions_map", maps, seconds=3),
 )

@@ -70,7 +70,8 @@ def by_depth(
         sizes = [64, *[WIDTH] * depth, 10]
         weights = copies.draw_weights(sizes, seeds, "he" if activation is nn.ReLU else "xavier")
         network = copies.network([np.concatenate([w] * len(RATES[kind])) for w in weights], activation, batch_norm)
-        train_on = stepper(network, copies.optimizer(kind, network, rates), copies.cross_entropy)
+        optimizer = copies.optimizer(kind, network, rates)
+        train_on = stepper(network, optimizer, copies.cross_entropy, brief=batch_norm)  # which is there soon
         batch = copies.batches(len(train), BATCH, seeds * len(RATES[kind]))
         first: list[int | None] = [None] * len(rates)
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is one that does not get there
@@ -87,9 +88,9 @@ def by_depth(
 
 
 PARTS: tuple[Part, ...] = (
-    Part("trainability_plain", plain_sgd, (DIGITS,), 26),
-    Part("trainability_adam", plain_adam, (DIGITS,), 28),
-    Part("trainability_bn", bn_sgd, (DIGITS,), 4),
+    Part("trainability_plain", plain_sgd, (DIGITS,), 11),
+    Part("trainability_adam", plain_adam, (DIGITS,), 13),
+    Part("trainability_bn", bn_sgd, (DIGITS,), 2),
     Part("trainability_relu_plain", relu_plain_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_relu_bn", relu_bn_sgd, (DIGITS,), 60, lambda settings: settings.full),
     Part("trainability_xor", minima.xor, seconds=6),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ...lab.measure.part import Measured
-from ...lab.show.blocks import Block, Heading, Table, Verdict
+from ...lab.show.blocks import Block, Heading, Summary, Table, Verdict
+from ...lab.show.evidence import LABELS, MANY
+from ...lab.show.wording import listed
 from . import definition, growth, parameters, raw_input, regions, trainability
 
 ROWS = (
@@ -28,16 +30,30 @@ SAID = {  # of deep networks, by the name of the verdict
 def show(measured: Measured) -> list[Block]:
     """A summary, then the six rows, each under its heading."""
     shown = {title: row.show(measured) for title, row in ROWS}
-    blocks: list[Block] = [summary(shown)]
+    blocks: list[Block] = [in_a_sentence(shown), summary(shown)]
     for title, own in shown.items():
         blocks += [Heading(title), *own] if own else []
     return blocks
 
 
+def in_a_sentence(shown: dict[str, list[Block]]) -> Summary:
+    """How many of the differences came out how."""
+    outcomes = [block.outcome for own in shown.values() for block in own if isinstance(block, Verdict)]
+    said = [
+        f"{count or 'none'} {LABELS[outcome] if count == 1 else many}".replace("1 not", "1 is not")
+        for outcome, many in MANY.items()
+        if (count := outcomes.count(outcome)) or outcome == "holds"
+    ]
+    return Summary(
+        f"Of {len(outcomes)} differences between shallow and deep networks that the lecture names, {listed(said, 'and')}.",
+        "parameters_error",
+    )
+
+
 def summary(shown: dict[str, list[Block]]) -> Table:
     """The verdicts of all rows, without their figures."""
     rows = [
-        (title, SAID[verdict.name], f"{verdict.outcome} ..." if verdict.condition else verdict.outcome)
+        (title, SAID[verdict.name], LABELS[verdict.outcome])
         for title, own in shown.items()
         for verdict in own
         if isinstance(verdict, Verdict)

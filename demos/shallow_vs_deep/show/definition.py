@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...lab.measure.part import Measured
-from ...lab.show.blocks import Block, Outcome, Table, Text, Verdict
-from ...lab.show.wording import CONDITION, fitting, listed
+from ...lab.show import evidence
+from ...lab.show.blocks import Block, Table, Text, Verdict
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
 from ..measure.regions import UNITS
 from . import parameters
 
@@ -24,7 +26,11 @@ class Win:
 def wins(measured: Measured) -> list[Win]:
     """Where depth won in the other rows, as far as they were measured."""
     found = [
-        Win(f"{duel.task} ({duel.deep['budget']:,} parameters)", max(duel.deep["widths"]), max(duel.shallow["widths"]))
+        Win(
+            f"{duel.task} task ({duel.deep['budget']:,} parameters)",
+            max(duel.deep["widths"]),
+            max(duel.shallow["widths"]),
+        )
         for duel in parameters.duels(measured)
         if duel.winner == "deep"
     ]
@@ -41,15 +47,39 @@ def wins(measured: Measured) -> list[Win]:
     return found
 
 
-def verdict(won: Sequence[Win]) -> tuple[Outcome, str]:
-    """Holds where every deep network that won has more neurons in a layer, does not where none has."""
-    more = [win.what for win in won if win.deep > win.shallow]
-    if won and len(more) == len(won):
-        return "holds", ""
-    if not more:
-        return "does not hold", ""
-    count = f"it is one of {len(more)} of the {len(won)} deep networks that win in other rows"
-    return "holds if", fitting(CONDITION, f"the task is {listed(more)}", count)
+def cases(won: Sequence[Win], open_tasks: Sequence[str]) -> list[Case]:
+    """Does a deep network that won have more neurons in its widest layer? As many are not more.
+
+    Where it is open which network is better, this is open too.
+    """
+    found = [
+        evidence.exact(f"for the {win.what}", win.deep / win.shallow, 1 + 1e-9, against=1 + 1e-9, ratio=True)
+        for win in won
+    ]
+    return found + [Case(f"for the {task}", None, None, None, 0, 1.0, ratio=True) for task in open_tasks]
+
+
+def undecided(measured: Measured) -> list[str]:
+    """Tasks on which it is open which network is better."""
+    return [f"{each.task} task" for each in parameters.duels(measured) if each.winner == "neither"]
+
+
+def judged(won: Sequence[Win], open_tasks: Sequence[str]) -> Verdict:
+    """The verdict, on all deep networks that win, or may."""
+    fewer = sum(win.deep < win.shallow for win in won)
+    ordered = sorted(won, key=lambda win: win.deep / win.shallow)
+    ends = [f"{win.deep:,} against {win.shallow:,}" for win in (ordered[:1] + ordered[1:][-1:])]
+    said = f": {'; '.join(ends)}" if ends else ""
+    return verdict(
+        "definition",
+        "Deep networks have many layers, with more neurons in each",
+        f"Of {len(won)} deep networks that win in other rows, {fewer} have fewer neurons in their widest layer than the "
+        f"shallow network they beat{said}.",
+        cases(won, open_tasks),
+        short="Deep networks have more neurons in each layer",
+        form="{:.2g}x",
+        noun="network",
+    )
 
 
 def show(measured: Measured) -> list[Block]:
@@ -71,25 +101,13 @@ def show(measured: Measured) -> list[Block]:
         ]
     won = wins(measured)
     if won:
-        outcome, condition = verdict(won)
-        fewer = sum(win.deep < win.shallow for win in won)
-        ordered = sorted(won, key=lambda win: win.deep / win.shallow)
-        ends = [f"{win.deep:,} against {win.shallow:,}" for win in (ordered[0], *ordered[1:][-1:])]
-        said = f"between {ends[0]} and {ends[1]}" if len(ends) > 1 else ends[0]
-        blocks += [
+        blocks.append(
             Table(
                 "definition_wins",
                 "The deep networks that win in other rows: neurons in their widest layer, and in that of the shallow one",
                 ("task", "deep", "shallow"),
                 [(win.what, f"{win.deep:,}", f"{win.shallow:,}") for win in won],
-            ),
-            Verdict(
-                "definition",
-                "Deep networks have many layers, with more neurons in each",
-                f"Of {len(won)} deep networks that win in other rows, {fewer} have fewer neurons in their widest layer than "
-                f"the shallow network they beat: {said}",
-                outcome,
-                condition,
-            ),
-        ]
-    return blocks
+            )
+        )
+    open_tasks = undecided(measured)
+    return [*blocks, judged(won, open_tasks)] if won or open_tasks else blocks

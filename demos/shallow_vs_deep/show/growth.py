@@ -7,9 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from ...lab.measure.part import Measured
-from ...lab.show import plots
+from ...lab.show import colors, evidence, plots
 from ...lab.show.blocks import Block, Plot, Table, Verdict
-from ...lab.show.wording import listed
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
+from ...lab.show.wording import MEASURED, fitting, listed
 from ..measure.growth import PARITY, PARITY_RATE, RATES
 
 LEARNED = 1e-3  # mean squared error below which a sawtooth counts as learned; its variance is 1/12
@@ -28,7 +30,7 @@ def show(measured: Measured) -> list[Block]:
     if part := measured.get("growth_parity_trained"):
         blocks.append(parity_learned_table(part))
     if saw and parity:
-        blocks.append(verdict(measured, saw["rows"], parity["rows"]))
+        blocks.append(judged(measured, saw["rows"], parity["rows"]))
     return blocks
 
 
@@ -115,54 +117,61 @@ def parity_learned_table(part: dict[str, Any]) -> Table:
     return Table("growth_parity_trained", caption, ("bits", "layers x units", "learned"), rows)
 
 
-def doubles(sizes: Sequence[float]) -> bool:
-    """Whether each size of the later half is at least one and a half times the one before: exponential growth."""
-    later = sizes[len(sizes) // 2 :]
-    return all(after >= 1.5 * before for before, after in pairwise(later))
+EXPONENTIAL = 1.5  # times the units for each doubling of the pieces, or for each bit
 
 
-def verdict(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Verdict:
-    """Exponential growth of one layer in both families and none of deep networks: holds; in one family: holds if."""
-    shallow = [row["shallow"]["units"] for row in saw]
-    deep = [row["deep"]["units"] for row in saw]
-    right = all(row[arm]["difference"] == 0 for row in saw for arm in ("shallow", "deep"))
-    right = right and all(row["difference"] == 0 for row in parity)
+def growth(sizes: Sequence[float], tasks: Sequence[float]) -> tuple[float, float]:
+    """The smallest and the largest factor by which the sizes of the later half grow when the task grows by one."""
+    later = list(zip(sizes, tasks))[len(sizes) // 2 :]
+    factors = [(after / before) ** (1 / (to - at)) for (before, at), (after, to) in pairwise(later)]
+    return min(factors), max(factors)
+
+
+def family(name: str, tasks: Sequence[float], shallow: Sequence[float], deep: Sequence[float], right: bool) -> Case:
+    """One layer grows exponentially and the deep network does not: how many times over both are so.
+
+    Sizes of networks that do not compute the task say nothing.
+    """
+    slowest, fastest = growth(shallow, tasks)[0], growth(deep, tasks)[1]
+    effect = min(slowest / (EXPONENTIAL - 1e-9), EXPONENTIAL / fastest)
+    return evidence.exact(name, effect, 1.0, ratio=True, settled=None if right else "open")
+
+
+def judged(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) -> Verdict:
+    """The two families, written down, and whether the deep network is found by training."""
     by_bits = {name: [row["units"] for row in parity if row["network"] == name] for name in PARITY}
     bits = [row["bits"] for row in parity if row["network"] == "one layer"]
-    # bits double from row to row: per bit, exponential growth would multiply the size by 1.5**(bits added)
-    parity_shallow = by_bits["one layer"]
-    parity_exponential = all(
-        after >= before * 1.5 ** (more - fewer)
-        for before, after, fewer, more in zip(parity_shallow, parity_shallow[1:], bits, bits[1:])
-    )
-    families = {"the sawtooth": doubles(shallow), "parity": parity_exponential}
-    yes = [name for name, exponential in families.items() if exponential]
-    constant = deep[-1] == deep[0]
-    last = saw[-1]["k"]
-    others = [units[-1] for name, units in by_bits.items() if name != "one layer"]
+    shallow, deep = ([row[arm]["units"] for row in saw] for arm in ("shallow", "deep"))
+    others = {name: units for name, units in by_bits.items() if name != "one layer" and units}
+    best = min(others.values(), key=lambda units: units[-1])
+    right = {
+        "saw": all(row[arm]["difference"] == 0 for row in saw for arm in ("shallow", "deep")),
+        "parity": all(row["difference"] == 0 for row in parity),
+    }
+    cases = [
+        family("on the sawtooth", [row["k"] for row in saw], shallow, deep, right["saw"]),
+        family("on parity", bits[-len(best) :], by_bits["one layer"][-len(best) :], best, right["parity"]),
+    ]
     text = (
-        f"Sawtooth of {2**last:,} pieces: {shallow[-1]:,} units in 1 layer, {deep[-1]} in {last}; parity of {bits[-1]} bits: "
-        f"{parity_shallow[-1]} in 1 layer, {listed([str(units) for units in others])} in more; "
-        f"{'all' if right else 'not all'} exact"
+        f"A sawtooth of {2 ** saw[-1]['k']:,} pieces takes {shallow[-1]:,} units in one layer, {deep[-1]} in "
+        f"{saw[-1]['k']}; the parity of {bits[-1]} bits takes {by_bits['one layer'][-1]} in one layer, "
+        f"{listed([str(units[-1]) for units in others.values()])} in more."
     )
-    no = [name for name in families if name not in yes]
-    conditions = [f"the task is {listed(yes)}" + (f", not {listed(no)}" if no else "")]
-    if not constant:
-        conditions.append(f"{deep[-1] - deep[-2]} more units per doubling count as no growth")
+    learned = ""
     if part := measured.get("growth_sawtooth_trained"):
         k = next(iter(part["exact"]))
         found, starts = learned_counts(part, k)["random"], len(part["exact"][k]["random"])
-        text += f"; the deep one for {2 ** int(k)} pieces learned from {found}/{starts} random starts"
-        if found < starts / 2:
-            conditions.append("nobody has to learn the weights")
-    holds = right and len(yes) == len(families) and constant
-    some = right and yes and deep[-1] < shallow[-1] and not doubles(deep)
-    return Verdict(
+        learned = f" Training finds the deep one for {2 ** int(k)} pieces from {found} of {starts} random starts."
+        cases.append(evidence.of_share("where training has to find the weights", found, starts))
+    return verdict(
         "growth",
         "The size of a shallow network grows exponentially with the complexity of the task; a deep one need not grow.",
-        text,
-        "holds" if holds else "holds if" if some else "does not hold",
-        listed(conditions, "and") if some and not holds else "",
+        fitting(MEASURED, text + learned, text),
+        cases,
+        short="A shallow network grows exponentially with the task",
+        form="{:.2g}",
+        headline=f"{shallow[-1]:,} units, deep {deep[-1]}",
+        noun="case",
     )
 
 
@@ -173,15 +182,16 @@ def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) 
         axes = figure.subplots(1, 2 if parity else 1, squeeze=False)[0]
         pieces_of = [2 ** row["k"] for row in saw]
         for arm, color, label, marker in (
-            ("shallow", plots.RED, "one layer", "o"),
-            ("deep", plots.BLUE, "layers of 2", "s"),
+            ("shallow", colors.DEPTHS[0], "one layer", "o"),
+            ("deep", colors.DEPTHS[2], "layers of 2", "s"),
         ):
             values = [row[arm]["units"] for row in saw]
             axes[0].plot([row["k"] for row in saw], values, color=color, marker=marker, label=label)
         axes[0].set(title="sawtooth", yscale="log", xlabel="pieces", ylabel="units", ylim=(1.5, 6000))
         axes[0].set_xticks([row["k"] for row in saw][2::3], [f"{count:,}" for count in pieces_of][2::3])
-        colors, labels = (plots.RED, plots.GREEN, plots.BLUE), ("one layer", "tree", "folded")
-        for name, color, label, marker in zip(PARITY, colors, labels, "oDs"):
+        labels = ("one layer", "tree", "folded")
+        lines = (colors.DEPTHS[0], colors.of("a tree of units"), colors.DEPTHS[2])
+        for name, color, label, marker in zip(PARITY, lines, labels, "oDs"):
             own = {row["bits"]: row["units"] for row in parity if row["network"] == name}
             if own:
                 axes[1].plot(list(own), list(own.values()), color=color, marker=marker, label=label)
@@ -202,7 +212,7 @@ def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) 
         most = max(row["bits"] for row in parity)
         words = {row["network"]: row["units"] for row in parity if row["bits"] == most}
         caption += f"; the parity of {most} bits {words['one layer']} in one layer"
-    return Plot("growth_units", caption, draw)
+    return Plot("growth_units", caption, draw, title="Units that a network needs, written down")
 
 
 def learned_plot(part: dict[str, Any]) -> Plot:
@@ -215,8 +225,8 @@ def learned_plot(part: dict[str, Any]) -> Plot:
         axes = figure.subplots()
         shares = [counts[name] / starts for name in names]
         labels = [f"{float(name):.0%}" if name != "random" else "random\nstart" for name in names]
-        colors = [plots.BLUE if name != "random" else plots.RED for name in names]
-        bars = axes.bar(labels, shares, color=colors, width=0.65)
+        fills = [plots.BLACK if name != "random" else colors.of("random weights") for name in names]
+        bars = axes.bar(labels, shares, color=fills, width=0.65)
         axes.bar_label(bars, [f"{counts[name]}/{starts}" for name in names], padding=3)
         axes.set(
             xlabel="noise added to the written weights",
@@ -231,4 +241,4 @@ def learned_plot(part: dict[str, Any]) -> Plot:
         f"The deep network of the exact size finds {2 ** int(k)} pieces from {found} of {starts} random starts, and from "
         f"{counts[first]} of {starts} that are {float(first):.0%} off the written weights"
     )
-    return Plot("growth_learned", caption, draw)
+    return Plot("growth_learned", caption, draw, title="How often training finds the deep network")

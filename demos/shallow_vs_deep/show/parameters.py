@@ -12,11 +12,15 @@ import numpy as np
 
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
-from ...lab.show import plots, texts
-from ...lab.show.blocks import Block, Outcome, Plot, Table, Text, Verdict
+from ...lab.show import colors, evidence, plots, texts
+from ...lab.show.blocks import Block, Plot, Table, Text
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
 from ...lab.show.wording import MEASURED, fitting, listed
 from ..measure.parameters import DEPTHS, PREFIX, TARGETS, TREE
 
+LINES = (*colors.DEPTHS, colors.of("a tree of units"))
+TITLE = "Error of networks with as many parameters"
 LEAST = 1e-4  # an error below it counts as this, so that it has a logarithm
 
 
@@ -83,15 +87,10 @@ def needed(runs: Sequence[Mapping[str, Any]], target: float) -> str:
     return f"more than {runs[-1]['parameters']:,}"
 
 
-def verdict(fought: Sequence[Duel]) -> tuple[Outcome, str]:
-    """Holds where the deep network has the smaller error in every task, does not where in none."""
-    won = [duel.task for duel in fought if duel.winner == "deep"]
-    if len(won) == len(fought):
-        return "holds", ""
-    if not won:
-        return "does not hold", ""
-    rest = [duel.task for duel in fought if duel.winner != "deep"]
-    return "holds if", f"the task is {listed(won)}, not {listed(rest)}"
+def smaller_error(duel: Duel) -> Case:
+    """How many times the deep network's error the shallow one has."""
+    deep, wide = (np.maximum(run["error"], LEAST) for run in (duel.deep, duel.shallow))
+    return evidence.of_ratios(f"on the {duel.task} task", (wide / deep).tolist())
 
 
 def show(measured: Measured) -> list[Block]:
@@ -100,7 +99,6 @@ def show(measured: Measured) -> list[Block]:
     if not parts:
         return []
     fought = duels(measured)
-    outcome, condition = verdict(fought)
     seeds = len(fought[0].shallow["error"])
     steps = by_kind(parts, lambda part: f"{part['steps']:,}")
     rates = by_kind(parts, lambda part: ", ".join(f"{rate:g}" for rate in part["rates"]))
@@ -131,13 +129,15 @@ def show(measured: Measured) -> list[Block]:
             ("task", "parameters", "deep network", "error by the shallow one's"),
             [(duel.task, f"{duel.deep['budget']:,}", duel.name, str(duel)) for duel in fought],
         ),
-        Plot("parameters_error", caption(fought), lambda figure: draw(figure, parts), (8.0, 6.2)),
-        Verdict(
+        Plot("parameters_error", caption(fought), lambda figure: draw(figure, parts), (8.0, 6.2), TITLE),
+        verdict(
             "fewer_parameters",
             "A deep network fits with fewer parameters than a shallow one",
             fitting(MEASURED, *(ratios_text(fought, intervals) for intervals in (True, False))),
-            outcome,
-            condition,
+            [smaller_error(duel) for duel in fought],
+            short="A deep network fits with fewer parameters",
+            form="{:.2f}x",
+            noun="task",
         ),
     ]  # fmt: skip
 
@@ -184,7 +184,7 @@ def needed_row(task: str, part: Mapping[str, Any]) -> tuple[str, ...]:
 def ratios_text(fought: Sequence[Duel], intervals: bool) -> str:
     """The ratio of the errors in each task."""
     said = ", ".join(f"{duel.task} {duel if intervals else f'{duel.ratio:.2f}'}" for duel in fought)
-    return f"Error of a deep network by that of a shallow one, as many parameters: {said}"
+    return f"With as many parameters, the deep network's error is this share of the shallow one's: {said}."
 
 
 def caption(fought: Sequence[Duel]) -> str:
@@ -210,7 +210,7 @@ def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
         for i, (name, runs) in enumerate(part["nets"].items()):
             x = [run["parameters"] for run in runs]
             errors = np.maximum([run["error"] for run in runs], LEAST).T
-            plots.band(axes, x, errors, plots.CYCLE[i], name, plots.MARKERS[i], linestyle="--" if name == TREE else "-")
+            plots.band(axes, x, errors, LINES[i], name, plots.MARKERS[i], linestyle="--" if name == TREE else "-")
         ratio = duel(task, part)
         axes.set(xscale="log", yscale="log", title=f"{task}: error x{ratio.ratio:.2f} ({ratio.name})")
         plots.only_ticks(axes.xaxis, [run["budget"] for run in next(iter(part["nets"].values()))])

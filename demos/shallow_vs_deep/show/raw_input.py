@@ -10,11 +10,14 @@ import numpy as np
 
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
-from ...lab.show import plots, texts
-from ...lab.show.blocks import Block, Outcome, Plot, Table, Text, Verdict
-from ...lab.show.wording import MEASURED, fitting, listed
+from ...lab.show import colors, evidence, plots, texts
+from ...lab.show.blocks import Block, Plot, Table, Text
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
+from ...lab.show.wording import MEASURED, fitting
 from ..measure.raw_input import DENSE1, DENSE3, PREFIX, SMALL, TWICE, WIDE
 
+TITLE = "Accuracy on raw input, by the kind of network"
 TITLES = {"digits": "8x8 digits", "placed": "digits at random places", "text": "syllables of a word"}
 SHORT = {"digits": "digits", "placed": "digits anywhere", "text": "words"}
 
@@ -50,20 +53,14 @@ def gain(part: Mapping[str, Any], before: str, after: str) -> Gain:
     return Gain(mean, half)
 
 
-def verdict(parts: Mapping[str, Mapping[str, Any]]) -> tuple[Outcome, str]:
-    """Holds where, on raw input, depth decides rather than the kind of the first layer; see ``depth_decides``."""
-    deep = [TITLES[name] for name, part in parts.items() if depth_decides(part)]
-    if len(deep) == len(parts):
-        return "holds", ""
-    if not deep:
-        return "does not hold", ""
-    return "holds if", f"the input is {listed(deep)}"
+def depth_case(name: str, part: Mapping[str, Any]) -> Case:
+    """Does depth decide, rather than the kind of the first layer?
 
-
-def depth_decides(part: Mapping[str, Any]) -> bool:
-    """Whether one layer of windows is worse than three without, or gains more from a second than it has over those."""
-    kind, depth = gain(part, DENSE3, WIDE), gain(part, WIDE, TWICE)
-    return kind.sign < 0 or (depth.sign > 0 and depth.mean > kind.mean)
+    The effect is what a second layer of windows gains, less what one layer of windows gains over three dense ones.
+    """
+    accuracies = (part["nets"][net]["accuracy"] for net in (DENSE3, WIDE, TWICE))
+    effects = [(twice - wide) - (wide - dense) for dense, wide, twice in zip(*accuracies)]
+    return evidence.of_values(f"on {TITLES[name]}", effects, scale=100)
 
 
 def show(measured: Measured) -> list[Block]:
@@ -71,7 +68,6 @@ def show(measured: Measured) -> list[Block]:
     parts = {name: measured[PREFIX + name] for name in TITLES if PREFIX + name in measured}
     if not parts:
         return []
-    outcome, condition = verdict(parts)
     first = next(iter(parts.values()))
     return [
         Text(
@@ -93,13 +89,15 @@ def show(measured: Measured) -> list[Block]:
             ("input", *CHANGES),
             [(TITLES[name], *(str(gain(part, *change)) for change in CHANGES.values())) for name, part in parts.items()],
         ),
-        Plot("raw_input_accuracy", caption(parts), lambda figure: draw(figure, parts), (8.0, 4.4)),
-        Verdict(
+        Plot("raw_input_accuracy", caption(parts), lambda figure: draw(figure, parts), (8.0, 4.4), TITLE),
+        verdict(
             "raw_input",
             "A shallow network takes only vectors; raw images and text need a deep one",
             gains_text(parts),
-            outcome,
-            condition,
+            [depth_case(name, part) for name, part in parts.items()],
+            short="Raw images and text need a deep network",
+            form="{:+.1f} points",
+            noun="input",
         ),
     ]  # fmt: skip
 
@@ -112,7 +110,7 @@ def gains_text(parts: Mapping[str, Mapping[str, Any]]) -> str:
     return fitting(
         MEASURED,
         *(
-            f"Points gained by 1 layer of windows over 3 dense ones: {kind}; by a second layer of windows: {t}"
+            f"One layer of windows gains {kind} points over three dense layers. A second layer of windows adds {t}."
             for t in texts
         ),
     )
@@ -149,15 +147,17 @@ def caption(parts: Mapping[str, Mapping[str, Any]]) -> str:
 def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """Accuracy as bars, one group an input; the lines are the range over the seeds."""
     axes = figure.subplots()
-    on_top = {DENSE3: "white", TWICE: "white"}  # of the dark bars
-    colors = {DENSE1: plots.SKY, DENSE3: plots.BLUE, SMALL: plots.YELLOW, WIDE: plots.ORANGE, TWICE: plots.RED}
+    fills = {
+        DENSE1: colors.DEPTHS[0], DENSE3: colors.DEPTHS[2], SMALL: colors.of("small windows"),
+        WIDE: colors.of("wide windows"), TWICE: colors.of("two layers of windows"),
+    }  # fmt: skip
     width = 0.17
     for place, part in enumerate(parts.values()):
         for i, (name, run) in enumerate(part["nets"].items()):
             x, values = place + (i - 2) * width, 100 * np.asarray(run["accuracy"])
-            axes.bar(x, values.mean(), width * 0.92, color=colors[name], label=name if place == 0 else None)
+            axes.bar(x, values.mean(), width * 0.92, color=fills[name], label=name if place == 0 else None)
             axes.plot([x, x], [values.min(), values.max()], color=plots.BLACK, linewidth=1.5)
-            axes.text(x, 3, f"{values.mean():.0f}", ha="center", color=on_top.get(name, plots.BLACK))
+            axes.text(x, 3, f"{values.mean():.0f}", ha="center", color=plots.WHITE, weight="bold")
         for rule, value in part["rules"].items():
             axes.plot([place - 0.45, place + 0.45], [100 * value] * 2, color=plots.BLACK, linewidth=1.5, linestyle=":")
             axes.text(place + 0.47, 100 * value, "rule: " + rule.replace(" ", "\n"), va="center")

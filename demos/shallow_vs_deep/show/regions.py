@@ -12,9 +12,11 @@ import numpy as np
 
 from ...lab.measure.copies import Array
 from ...lab.measure.part import Measured
-from ...lab.show import plots
+from ...lab.show import colors, plots
 from ...lab.show.blocks import Block, Plot, Table, Text, Verdict
-from ...lab.show.wording import CONDITION, fitting, listed
+from ...lab.show.evidence import Case
+from ...lab.show.telling import verdict
+from ...lab.show.wording import listed
 from ..measure import parameters
 from ..measure.regions import DEPTHS, UNITS, sizes
 
@@ -52,7 +54,7 @@ def show(measured: Measured) -> list[Block]:
         blocks += [map_plot(part), Text(map_text(part))]
     advantage = advantages(measured)
     if advantage:
-        blocks.append(verdict(measured, advantage))
+        blocks.append(judged(measured, advantage))
     return blocks
 
 
@@ -108,34 +110,40 @@ def advantages(measured: Measured) -> dict[str, float]:
 
 
 KINDS = {
-    "constructed": "written down for it",
-    "random": "random",
+    "constructed": "with weights written down for it",
+    "random": "with random weights",
     "wave": "trained on a wave",
     "digits": "trained on digits",
 }
 
 
-def verdict(measured: Measured, advantage: dict[str, float]) -> Verdict:
-    """Holds for a kind of weights if some depth has ten times the pieces of one layer; for the claim, if all kinds do."""
-    yes = [kind for kind, times in advantage.items() if times >= MORE]
-    no = [kind for kind in advantage if kind not in yes]
-    figures = ", ".join(f"{KINDS[kind]} {times_text(times)}" for kind, times in advantage.items())
-    text = f"Pieces of the best deep network by those of 1 layer, {UNITS} units; weights {figures}"
-    if part := measured.get("regions_trained"):
-        errors = wave_errors(part)
-        text += f"; wave error {min(errors.values()):.3f}, 1 layer {errors[1]:.3f}"
-    condition = ""
-    if yes and no:
-        low, high = (times_text(bound([advantage[kind] for kind in no])) for bound in (min, max))
-        rest = f"{low} the pieces" if low == high else f"{low} to {high} the pieces"
-        short = f"the weights are {listed([KINDS[kind] for kind in yes])}"
-        condition = fitting(CONDITION, f"{short}; {rest} if {listed([KINDS[kind] for kind in no])}", short)
-    return Verdict(
+def advantage_case(kind: str, by_depth: dict[int, list[float]]) -> Case:
+    """How many times the pieces of one layer the best deep network has, with a 95 % bootstrap interval over networks."""
+    draws = np.random.default_rng(0)
+    means = {
+        depth: np.append(np.mean(counts), np.mean(draws.choice(counts, (4000, len(counts))), axis=1))
+        for depth, counts in by_depth.items()
+    }
+    ratios = np.max([each for depth, each in means.items() if depth > 1], axis=0) / means[1]
+    low, high = (float(bound) for bound in np.quantile(ratios[1:], (0.025, 0.975)))
+    seeds = min(map(len, by_depth.values()))
+    return Case(KINDS[kind], float(ratios[0]), low, high, seeds if seeds > 1 else 0, MORE - 1e-9, ratio=True)
+
+
+def judged(measured: Measured, advantage: dict[str, float]) -> Verdict:
+    """For each kind of weights, has some depth ten times the pieces of one layer?"""
+    figures = ", ".join(f"{times_text(times)} {KINDS[kind]}" for kind, times in advantage.items())
+    text = f"Of {UNITS} units, the best deep network has this many times the pieces of one layer: {figures}."
+    found = series(measured)
+    return verdict(
         "complexity",
         "With the same number of neurons, a deep network expresses more complex functions.",
         text,
-        "holds" if not no else "holds if" if yes else "does not hold",
-        condition,
+        [advantage_case(kind, found[kind]) for kind in advantage],
+        short="As many neurons in more layers express more",
+        form="{:,.3g}x",
+        headline=f"{times_text(min(advantage.values()))} to {times_text(max(advantage.values()))}",
+        noun="kind",
     )
 
 
@@ -153,10 +161,10 @@ def pieces_plot(measured: Measured) -> Plot:
     """Pieces against depth, by kind."""
     found = series(measured)
     styles = {
-        "constructed": (plots.RED, "weights written down"),
-        "random": (plots.BLUE, "random weights"),
-        "wave": (plots.GREEN, "trained on a wave"),
-        "digits": (plots.PINK, "trained on digits"),
+        "constructed": (plots.BLACK, "weights written down"),
+        "random": (colors.of("random weights"), "random weights"),
+        "wave": (colors.of("weights trained on a wave"), "trained on a wave"),
+        "digits": (colors.of("weights trained on digits"), "trained on digits"),
     }
 
     def draw(figure: Any) -> None:
@@ -172,7 +180,7 @@ def pieces_plot(measured: Measured) -> Plot:
         plots.plain_numbers(axes.yaxis, ",.0f")
         axes.legend()
 
-    return Plot("regions_pieces", pieces_caption(measured), draw, (8.0, 4.5))
+    return Plot("regions_pieces", pieces_caption(measured), draw, (8.0, 4.5), "Linear pieces of the function, by depth")
 
 
 def pieces_caption(measured: Measured) -> str:
@@ -180,7 +188,7 @@ def pieces_caption(measured: Measured) -> str:
     parts = []
     for kind, by_depth in series(measured).items():
         means = {depth: float(np.mean(counts)) for depth, counts in by_depth.items()}
-        name = KINDS[kind].removesuffix(" for it").removeprefix("trained on ")
+        name = KINDS[kind].removesuffix(" for it").removeprefix("with ").removeprefix("trained on ")
         parts.append(f"{name} {means.get(1, 0):,.0f}, {max(means.values()):,.0f}")
     return f"Linear pieces of {UNITS} units in 1 layer, and at the best depth: {'; '.join(parts)}"
 
@@ -266,4 +274,4 @@ def map_plot(part: dict[str, Any]) -> Plot:
     means = {depth: float(np.mean(counts)) for depth, counts in part["patterns"].items()}
     counts = ", ".join(f"{mean:.0f} ({depth} layer{'s' * (depth != '1')})" for depth, mean in means.items())
     caption = f"Where random networks of {UNITS} units are linear, on a square of inputs; regions: {counts}"
-    return Plot("regions_map", caption, draw, (8.0, 4.4))
+    return Plot("regions_map", caption, draw, (8.0, 4.4), "Where two random networks are linear")

@@ -8,12 +8,15 @@ from typing import Any
 
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
-from ...lab.show import plots, texts
+from ...lab.show import colors, evidence, plots, texts
 from ...lab.show.blocks import Block, Plot, Table, Text, Verdict
+from ...lab.show.evidence import Case, Outcome
+from ...lab.show.telling import verdict
 from ...lab.show.wording import listed
 from ..measure import minima
 from ..measure.trainability import LARGE, SMALL, TARGET, WIDTH
 
+RANDOM = colors.of("random weights")
 ARMS = {
     "plain": "sigmoid, SGD",
     "adam": "sigmoid, Adam",
@@ -35,7 +38,7 @@ def show(measured: Measured) -> list[Block]:
     if minimum:
         blocks += [minimum_table(minimum), Text(minimum_text(minimum)), minimum_plot(minimum)]
     if minimum and "plain" in arms:
-        blocks.append(verdict(arms, xor, minimum))
+        blocks.append(judged(arms, xor, minimum))
     return blocks
 
 
@@ -137,48 +140,82 @@ def is_minimum(row: dict[str, Any]) -> bool:
     return bool(flat and row["lower"] == 0 and min(row["random"]) < 0.9 * row["loss"])
 
 
-def verdict(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, Any]) -> Verdict:
-    """Four questions: is shallow hard, is deep as easy (plain, with BN), has deep no local minimum?
+def parts_of_the_claim(arms: dict[str, Any], minimum: dict[str, Any]) -> dict[str, Case]:
+    """Hard: fewer than half of the runs get there. Easy: more than half do. And no bad local minimum in a deep network."""
 
-    Holds with yes to the first, the second and the last; holds if one uses BN, if only the plain ones are not as easy;
-    otherwise it does not hold.
-    """
+    def share(arm: str, name: str, sign: int, depth: int) -> Case:
+        row = next(row for row in arms[arm]["rows"] if row["depth"] == depth)
+        return evidence.of_share(name, reached(row, LARGE), len(row["first"]), sign=sign)
+
+    deepest = max(row["depth"] for row in arms["plain"]["rows"] if row["depth"] <= 8)
+    found = [row for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
+    cases = {
+        "hard": share("plain", "that a shallow network is hard to train", -1, arms["plain"]["rows"][0]["depth"]),
+        "easy": share("plain", "that a deep one is easy to train", 1, deepest),
+        "none": evidence.exact("that a deep one has no local minima", -len(found), -0.5),
+    }
+    if "bn" in arms:
+        cases["bn"] = share("bn", "that with Batch Normalization a deep one is easy", 1, deepest)
+    return cases
+
+
+def conclusion(cases: dict[str, Case]) -> Outcome:
+    """All three parts have to be so; with BN in place of the second it holds in part. One that is not so is enough."""
+    answers = {part: case.answer for part, case in cases.items()}
+    needed = [answers["hard"], answers["easy"], answers["none"]]
+    if needed == ["yes"] * 3:
+        return "holds"
+    if answers["hard"] == answers["none"] == answers.get("bn") == "yes":
+        return "holds if"
+    return "does not hold" if "no" in needed else "not decided"
+
+
+def conditions(cases: dict[str, Case], outcome: Outcome) -> str:
+    """Which parts of the claim are so, and which are not."""
+    said = []
+    for answer, words in (("yes", "It is so"), ("no", "It is not so"), ("open", "It is not decided")):
+        names = [case.name for case in cases.values() if case.answer == answer]
+        said += [f"{words} {listed(names, 'and')}."] if names else []
+    return "" if outcome == "holds" else " ".join(said)
+
+
+def judged(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, Any]) -> Verdict:
+    """The three parts of the claim, and the deep network with Batch Normalization."""
     plain = arms["plain"]["rows"]
     shallow, deep = plain[0], next(row for row in reversed(plain) if row["depth"] <= 8)
-    hard = success(shallow, LARGE) < TARGET
-    easy = min(success(deep, budget) - success(shallow, budget) for budget in (SMALL, LARGE)) >= 0
-    found = [row["depth"] for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
+    cases = parts_of_the_claim(arms, minimum)
+    outcome = conclusion(cases)
+    runs = len(shallow["first"])
     text = (
-        f"Digits, {TARGET:.0%} in {SMALL} / {LARGE:,} steps: 1 layer {reached(shallow, SMALL)} / {reached(shallow, LARGE)} of "
-        f"{len(shallow['first'])} runs, {deep['depth']} layers {reached(deep, SMALL)} / {reached(deep, LARGE)}"
+        f"Of {runs} runs on digits {reached(shallow, LARGE)} get to {TARGET:.0%} with one layer and "
+        f"{reached(deep, LARGE)} with {deep['depth']}"
     )
-    easy_with_bn = False
-    if "bn" in arms:
-        own = {row["depth"]: row for row in arms["bn"]["rows"]}
-        easy_with_bn = success(own[deep["depth"]], SMALL) >= success(own[1], SMALL)
-        text += f", BN {reached(own[deep['depth']], SMALL)} / {reached(own[deep['depth']], LARGE)}"
-    if "adam" in arms:
-        with_adam = next(row for row in arms["adam"]["rows"] if row["depth"] == deep["depth"])
-        text += f", Adam {reached(with_adam, SMALL)} / {reached(with_adam, LARGE)}"
+    for arm, name in (("bn", "BN"), ("adam", "Adam")):
+        if arm in arms:
+            row = next(row for row in arms[arm]["rows"] if row["depth"] == deep["depth"])
+            text += f" ({reached(row, LARGE)} with {name})"
+    text += "."
     if xor:
-        solved = {
-            row["shape"].removeprefix("narrow, "): sum(error < minima.SOLVED for error in row["errors"])
+        solved = [
+            f"{sum(error < minima.SOLVED for error in row['errors'])} of {xor['starts']} "
+            + row["shape"].removeprefix("narrow, ")
             for row in xor["rows"]
             if row["activation"] == "sigmoid" and row["shape"].startswith("narrow")
-        }
-        counts = ", ".join(f"{shape} {count}/{xor['starts']}" for shape, count in solved.items())
-        text += f"; narrow XOR nets: {counts}"
-    text += (
-        f"; bad local minima with {listed([*map(str, found)], 'and')} layers" if found else "; no deep local minimum"
-    )
-    holds = hard and easy and not found
-    some = hard and easy_with_bn and not found
-    return Verdict(
+        ]
+        text += f" XOR is solved by {listed(solved, 'and')} narrow networks."
+    found = [str(row["depth"]) for row in minimum["rows"] if row["depth"] > 1 and is_minimum(row)]
+    text += f" There is a bad local minimum with {listed(found, 'and')} layers." if found else ""
+    return verdict(
         "trainability",
         "A shallow network is hard to train, because of local minima; a deep one is easy and has none.",
         text,
-        "holds" if holds else "holds if" if some else "does not hold",
-        "Batch Normalization is used" if some and not holds else "",
+        list(cases.values()),
+        short="Shallow is hard to train, deep is easy",
+        form="{:.0f}",
+        headline=f"{reached(shallow, LARGE)} of {runs} runs, deep {reached(deep, LARGE)}",
+        outcome=outcome,
+        condition=conditions(cases, outcome),
+        noun="part of the claim",
     )
 
 
@@ -186,7 +223,7 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
     """The share of runs that get there against depth."""
     lines = [
         ("bn", SMALL, plots.BN, "s", "-", "with BN, SGD"),
-        ("adam", LARGE, plots.GREEN, "D", "-", "plain, Adam"),
+        ("adam", LARGE, plots.PLAIN, "D", "--", "plain, Adam"),
         ("plain", LARGE, plots.PLAIN, "o", "-", "plain, SGD"),
         ("plain", SMALL, plots.PLAIN, "o", ":", "plain, SGD"),
     ]
@@ -217,7 +254,7 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
         f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']} and {rows[-1]['depth']} layers; "
         + "; ".join(counts)
     )
-    return Plot("trainability_depth", caption, draw, (8.0, 4.5))
+    return Plot("trainability_depth", caption, draw, (8.0, 4.5), "How many runs get there, by depth")
 
 
 def minimum_plot(part: dict[str, Any]) -> Plot:
@@ -228,10 +265,10 @@ def minimum_plot(part: dict[str, Any]) -> Plot:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, row in zip(panels, rows):
             for line in row["lines"]:
-                axes.plot(part["along"], line, color=plots.BLUE, lw=1, alpha=0.6)
+                axes.plot(part["along"], line, color=plots.BLACK, lw=1, alpha=0.6)
             best = min(row["random"])
-            axes.axhline(best, color=plots.RED, ls="--")
-            axes.text(-1, best * 1.15, f"found from a random start: {best:.2g}", color=plots.RED, va="bottom")
+            axes.axhline(best, color=RANDOM, ls="--")
+            axes.text(-1, best * 1.15, f"found from a random start: {best:.2g}", color=plots.GRAY, va="bottom")
             axes.plot([0], [row["loss"]], "o", color=plots.BLACK)
             layers = "1 layer" if row["depth"] == 1 else f"{row['depth']} layers"
             axes.set(title=layers, yscale="log", xlabel="distance from the minimum", xticks=(-1, 0, 1))
@@ -245,4 +282,4 @@ def minimum_plot(part: dict[str, Any]) -> Plot:
         f"From the written minimum (loss {rows[0]['loss']:.3f}) {'not ' if falls else ''}all of {count} random lines rise; "
         "random starts reach " + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
     )
-    return Plot("trainability_minimum", caption, draw)
+    return Plot("trainability_minimum", caption, draw, title="The loss around a minimum that was written down")

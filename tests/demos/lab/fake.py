@@ -9,10 +9,13 @@ from typing import Any
 from demos.datasets import DIGITS
 from demos.lab.demo import Demo
 from demos.lab.measure.part import Part, Settings
-from demos.lab.show.blocks import Attachment, Code, Drawing, Heading, Plot, Table, Text, Verdict
+from demos.lab.show.blocks import Attachment, Code, Drawing, Heading, Plot, Summary, Table, Text, Verdict
+from demos.lab.show.evidence import Case
 
 EVIL = "<script>alert(\"x\")</script> & 'quotes'"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="40"><rect width="900" height="40"/></svg>'
+
+CASES = {"yes": (2.0, 1.0, 3.0), "no": (-1.0, -2.0, -0.5), "open": (0.5, None, 2.0)}
 
 calls: list[str] = []
 
@@ -30,6 +33,7 @@ def second(settings: Settings, progress: Any) -> dict[str, Any]:
 def show(measured: Any) -> list[Any]:
     values = measured["first"]["values"]
     return [
+        Summary(f"In a sentence {EVIL}.", "line"),
         Heading("A heading & more"),
         Text(f"Text with `code<>` and {EVIL}."),
         Code("print('<b>')"),
@@ -39,7 +43,7 @@ def show(measured: Any) -> list[Any]:
             ("seed", "value" * 30),
             [(str(i), f"{v:g} {EVIL}") for i, v in enumerate(values)],
         ),
-        Plot("line", "A line", lambda figure: figure.subplots().plot(values)),
+        Plot("line", "A line", lambda figure: figure.subplots().plot(values), title=f"Title {EVIL}"),
         Drawing("graph", f"A drawing {EVIL}", SVG),
         Attachment("more.html", "More", lambda path: path.write_text("<p>more</p>")),
         Verdict(
@@ -47,7 +51,10 @@ def show(measured: Any) -> list[Any]:
             f"Claim {EVIL}",
             f"{sum(values):g} in all",
             "holds if" if "second" in measured else "holds",
-            "in `x`",
+            "In `x`.",
+            tuple(Case(f"{outcome} {EVIL}", *numbers, 3) for outcome, numbers in CASES.items()),
+            f"Short {EVIL}",
+            headline="-1 to 2",
         ),
     ]
 

@@ -15,5 +15,5 @@ def test_marks_above_letters_take_no_place():
 
 
 def test_blocks_are_paragraphs_and_an_outcome_is_loud():
-    text = as_text([Heading("Title"), Text("`code` and words"), Verdict("v", "Claim", "1 of 2", "holds if", "so")])
-    assert text == "Title\n-----\n\ncode and words\n\nClaim:    Claim\nMeasured: 1 of 2\nVerdict:  HOLDS IF so"
+    text = as_text([Heading("Title"), Text("`code` and words"), Verdict("v", "Claim", "1 of 2", "holds if", "So.")])
+    assert text == "Title\n-----\n\ncode and words\n\nClaim:    Claim\nMeasured: 1 of 2\nVerdict:  HOLDS IN PART. So."

@@ -9,9 +9,9 @@ def test_what_is_too_long_is_named():
         raise AssertionError
 
     assert (
-        too_long([Heading("x" * 500), Text("x" * 500), Verdict("v", "C" * 110, "m" * 200, "holds if", "c" * 120)]) == []
+        too_long([Heading("x" * 500), Text("x" * 500), Verdict("v", "C" * 110, "m" * 220, "holds if", "c" * 320)]) == []
     )
-    found = too_long([Verdict("v", "C" * 111, "m" * 201, "holds if", "c" * 121)])
+    found = too_long([Verdict("v", "C" * 111, "m" * 221, "holds if", "c" * 321)])
     assert [text[: text.index(" of ")] for text in found] == ["v: claim", "v: measured", "v: condition"]
     assert "begins with a small letter" in too_long([Verdict("v", "no sentence", "", "holds")])[0]
     for make in (lambda n: Plot("p", "x" * n, draw), lambda n: Drawing("d", "x" * n, ""),

@@ -611,5 +611,5 @@ const interpreter = (() => {
     return program.outputs.map((i) => results[i]);
   }
 
-  return { read, wide, wideValue, decode: (part) => held(plain(part)), unknown, at, evaluate, one, run, value, number, filled, count, half, strides, walk, stretched, reductionMap, broadcastMap, POSITIONS, TRANSPOSED, ELEMENTWISE, PRIMITIVES };
+  return { STORES, read, wide, wideValue, decode: (part) => held(plain(part)), unknown, at, evaluate, one, run, value, number, filled, count, half, strides, walk, stretched, reductionMap, broadcastMap, POSITIONS, TRANSPOSED, ELEMENTWISE, PRIMITIVES };
 })();

@@ -81,7 +81,7 @@ const numbers = (() => {
     rate.inputMode = "decimal";
     rate.setAttribute("aria-label", "learning rate");
     const names = model.learning().map((node) => model.nodes[node].name);
-    const list = names.join(", ").length > 40 ? `${names.length} arrays` : names.join(", ");
+    const list = names.join(", ").length > 40 ? `${names.length} array${names.length > 1 ? "s" : ""}` : names.join(", ");
     const descend = names.length && !model.fixed ? make("div", "actions", button("take a gradient step", () => {
       const before = model.loss();
       model.descend(Number(rate.value.replace(",", ".")) || 0);

@@ -13,12 +13,17 @@ const panel = (() => {
   }
   function rows(pairs) {
     const table = make("table");
+    table.setAttribute("role", "table"); // said, since the style makes no table of it
     for (const [label, ...content] of pairs) {
       const row = table.insertRow();
+      row.setAttribute("role", "row");
       const head = make("th", "", label);
       head.scope = "row";
+      head.setAttribute("role", "rowheader");
       row.append(head);
-      row.insertCell().append(...content);
+      const cell = row.insertCell();
+      cell.setAttribute("role", "cell");
+      cell.append(...content);
     }
     return table;
   }

@@ -111,8 +111,9 @@ const picture = (() => {
       for (const node of row.sides ?? []) side.append(box(`n${node}`, node));
       for (const node of row.again ?? []) side.append(make("div", "again", show.term(node), " again"));
       if (row.many?.length) side.append(make("div", "again", `with ${row.many.length} parameters and constants`));
-      const wide = (row.sides ?? []).some((node) => model.value(node).data.length > 1); // needs a line of its own on a phone
-      return make("div", `row${row.type === "head" ? " bands" : ""}${wide ? " wide-side" : ""}`, main, side);
+      const wide = row.again?.length || row.many?.length || row.sides?.some((node) => model.value(node).data.length > 1);
+      const room = !side.childNodes.length ? "no-side" : wide ? "wide-side" : ""; // where there is little: a line of its own
+      return make("div", `row ${row.type === "head" ? "bands" : ""} ${room}`, main, side);
     }));
     drawEdges();
     update();

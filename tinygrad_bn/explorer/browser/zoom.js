@@ -40,7 +40,23 @@ const zoom = (() => {
       if (nodes[scalar.node].kind === "number") continue;
       byNode.set(scalar.node, [...(byNode.get(scalar.node) ?? []), [key, scalar]]);
     }
-    const rows = [...byNode.keys()].sort((a, b) => a - b).map((i) => make("div", "row scalars", ...byNode.get(i).sort((a, b) => a[1].element - b[1].element).map(([key, scalar]) => {
+    const rows = [];
+    for (const i of [...byNode.keys()].sort((a, b) => a - b)) {
+      const alone = !nodes[i].op && byNode.get(i).length === 1 && rows.length > 0; // beside what is there already when it comes in
+      (alone ? rows[rows.length - 1] : rows[rows.push(make("div", "row scalars")) - 1]).append(...boxesOf(i, byNode.get(i)));
+    }
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("class", "edges");
+    svg.setAttribute("aria-hidden", "true");
+    area.style.setProperty("--lanes", 0);
+    area.replaceChildren(svg, note, ...rows);
+    update();
+    place();
+
+    function boxesOf(i, scalars) {
+      return scalars.sort((a, b) => a[1].element - b[1].element).map(([key, scalar]) => boxOf(i, key, scalar));
+    }
+    function boxOf(i, key, scalar) {
       const own = show.elementName(i, scalar.element, model.value(i));
       const args = scalar.args.filter((argument) => nodes[Number(argument.split(".")[0])].kind !== "number");
       const text = nodes[i].op ? formula(i, scalar.element, args) : "";
@@ -53,14 +69,7 @@ const zoom = (() => {
       boxes.set(key, { box, value, gradient, node: i, element: scalar.element });
       for (const argument of args) lines.push([argument, key]);
       return box;
-    })));
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("class", "edges");
-    svg.setAttribute("aria-hidden", "true");
-    area.style.setProperty("--lanes", 0);
-    area.replaceChildren(svg, note, ...rows);
-    update();
-    place();
+    }
   }
   function update() {
     const { node, element } = page.state.zoom;

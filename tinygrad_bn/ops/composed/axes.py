@@ -1,4 +1,4 @@
-"""Axis arguments as NumPy takes them, made plain: sorted non-negative tuples, or an error that says what is wrong."""
+"""Axis arguments as NumPy takes them, normalized: sorted non-negative tuples, or an error that says what is wrong."""
 
 from __future__ import annotations
 
