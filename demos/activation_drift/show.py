@@ -180,7 +180,7 @@ def drift_verdict(part: Measured) -> Verdict:
         cases,
         short="Inputs drift; with BN they stay stable",
         form="{:.2f}x",
-        headline=f"by {over_rates('plain', 'R', 1)}, BN {over_rates('bn', 'R', 2)}",
+        headline=f"by {over_rates('plain', 'R', 1)}, BN up to {over_rates('bn', 'R', 2).split()[-1]}",
         noun="rate",
     )
 
