@@ -180,7 +180,9 @@ def drift_verdict(part: Measured) -> Verdict:
         cases,
         short="Inputs drift; with BN they stay stable",
         form="{:.2f}x",
-        headline=f"by {over_rates('plain', 'R', 1)}, BN {over_rates('bn', 'R', 2)}",
+        headline=" BN ".join(f"{max(float(np.median(row)) for row in part[arm]['R']):.2f}x," for arm in ARMS).rstrip(
+            ","
+        ),
         noun="rate",
     )
 

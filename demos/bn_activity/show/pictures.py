@@ -104,6 +104,8 @@ def saved_plot(found: Sequence[Finding]) -> Plot:
                     words,
                     va="center",
                     ha="right" if value > 25 else "left",
+                    color=plots.WHITE if value > 25 else plots.BLACK,  # inside of the bar, or beside it
+                    weight="bold" if value > 25 else "normal",
                 )
             axes.axvline(0, color=plots.BLACK, linewidth=1)
             axes.set(xlabel=title, xlim=(LEAST, 100), xticks=(-50, 0, 50, 100))
