@@ -16,7 +16,7 @@ from hypothesis.errors import HypothesisWarning
 import tinygrad_bn as tg
 from tests.compiler.near import near
 from tests.fuzz.programs import Program, programs, run
-from tests.program.bits import flat, raw, same_bits
+from tests.program.bits import same_bits
 from tinygrad_bn.compiler import compile
 
 WATCHED = {"hook", "hooks", "retain_grad", "cut"}  # what a compiled function refuses, or would not repeat
@@ -48,15 +48,10 @@ def check(program: Program, backend: str | None = "numpy", exact: bool = False, 
         expected = function([tg.Tensor(x) for x in inputs], tg.Tensor(w))
     got = compiled(inputs, w)
     if exact:
-        same_bits(_unsigned_zeros(got), _unsigned_zeros(expected))
+        same_bits(got, expected)
     else:
         near(got, expected, units, program.dtypes)
     return True
-
-
-def _unsigned_zeros(results):
-    """The laws that are exact, such as -(x - y) = y - x, may give the other zero."""
-    return {name: np.asarray(value) + 0 for name, value in flat(raw(results)).items()}
 
 
 def many(number: int, start: int, how: dict) -> tuple[int, list[Program], Exception | None]:

@@ -65,8 +65,7 @@ def compile(  # noqa: A001
             changes, the function is recorded anew; other things outside, such as global numbers, are not.
         backend: "c": C functions of few passes over memory, built by the system's compiler; "numpy": straight-line NumPy.  By
             default C where there is a compiler, NumPy elsewhere.
-        exact: the same bits as the function itself up to the sign of a zero, with NumPy; otherwise laws of algebra are used by
-            which last bits differ.
+        exact: the same bits as the function itself, with NumPy; otherwise laws of algebra are used by which last bits differ.
         quiet: say nothing when the function is recorded anew, which is said once otherwise.
 
     Returns:

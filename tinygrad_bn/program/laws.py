@@ -1,8 +1,7 @@
-"""Laws that leave every number as it is: each is a function that returns the value a step is equal to, if it applies.
+"""Laws that round nothing in another way: each is a function that returns the value a step is equal to, if it applies.
 
-Used by ``simplify``.  None of them multiplies or rounds anything in another way, so the shorter program gives the same bits
-(a zero may lose its sign).  One thing is not promised: where a copy is left out, an array may lie otherwise in memory, and
-NumPy adds up what lies otherwise in another order.
+Used by ``simplify``.  By those of ``EXACT`` every number keeps its bits.  By those of ``LOOSE`` a zero may lose its sign, or a
+copy is left out, so that an array lies otherwise in memory and NumPy adds it up in another order.
 """
 
 from __future__ import annotations
@@ -27,17 +26,25 @@ FOLDED = {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt",
 
 
 def nothing_done(table: Table, step: Step) -> int | None:
-    """identity(x) = x, stop_gradient(x) = x; reshape, broadcast_to, sum_to, sum, astype that change nothing = x."""
-    name, source = step.primitive.name, step.args[0] if step.args else None
-    if source is None or table[source].shape != step.shape or table[source].dtype != step.dtype:
+    """identity(x) = x, stop_gradient(x) = x; reshape, sum_to, transpose that change nothing = x."""
+    name = step.primitive.name
+    if not _like_source(table, step):
         return None
-    if name in ("identity", "stop_gradient", "reshape", "broadcast_to", "sum_to", "astype"):
-        return source
-    if name == "sum" and not step.params["axis"]:
-        return source
-    if name == "transpose" and step.params["axes"] == tuple(range(len(step.shape))):
-        return source
-    return None
+    turned = name == "transpose" and step.params["axes"] == tuple(range(len(step.shape)))
+    return step.args[0] if turned or name in ("identity", "stop_gradient", "reshape", "sum_to") else None
+
+
+def copied(table: Table, step: Step) -> int | None:
+    """broadcast_to, astype, a sum over no axes that change nothing = x; each makes a copy."""
+    name = step.primitive.name
+    if not _like_source(table, step):
+        return None
+    return step.args[0] if name in ("broadcast_to", "astype") or (name == "sum" and not step.params["axis"]) else None
+
+
+def _like_source(table: Table, step: Step) -> bool:
+    source = table[step.args[0]] if step.args else None
+    return source is not None and source.shape == step.shape and source.dtype == step.dtype
 
 
 def moved_twice(table: Table, step: Step) -> int | None:
@@ -98,15 +105,13 @@ def neutral_elements(table: Table, step: Step) -> int | None:
 
 
 def signs(table: Table, step: Step) -> int | None:
-    """-(-x) = x, -(x - y) = y - x; x + (-y) = x - y, x - (-y) = x + y; (-x) * y = -(x * y), and so for a quotient."""
+    """-(-x) = x; x + (-y) = x - y, x - (-y) = x + y; (-x) * y = -(x * y), and so for a quotient."""
     name = step.primitive.name
     inner = [table.step(i) for i in step.args]
     negated = [s.args[0] if s is not None and s.primitive.name == "negative" else None for s in inner]
     if name == "negative":
         if negated[0] is not None:
             return table.shaped(negated[0], step)
-        if inner[0] is not None and inner[0].primitive.name == "subtract":
-            return table.make(inner[0], args=inner[0].args[::-1])
     elif name in ("add", "subtract") and negated[1] is not None:
         other = primitives.subtract if name == "add" else primitives.add
         return table.make(step, primitive=other, args=(step.args[0], negated[1]))
@@ -118,6 +123,14 @@ def signs(table: Table, step: Step) -> int | None:
                 args = (x, step.args[1]) if i == 0 else (step.args[0], x)
                 return table.make(step, primitive=primitives.negative, args=(table.make(step, args=args),))
     return None
+
+
+def difference_turned(table: Table, step: Step) -> int | None:
+    """-(x - y) = y - x."""
+    inner = table.step(step.args[0]) if step.primitive.name == "negative" else None
+    if inner is None or inner.primitive.name != "subtract":
+        return None
+    return table.make(inner, args=inner.args[::-1])
 
 
 def numbers(table: Table, step: Step) -> int | None:
@@ -153,13 +166,6 @@ def transposes_outward(table: Table, step: Step) -> int | None:
     return table.make(step, primitive=primitives.transpose, args=(inside,), params={"axes": axes})
 
 
-EXACT: tuple[Law, ...] = (
-    nothing_done,
-    moved_twice,
-    sum_to_is_a_sum,
-    broadcast_last,
-    transposes_outward,
-    numbers,
-    neutral_elements,
-    signs,
-)
+EXACT: tuple[Law, ...] = (nothing_done, moved_twice, sum_to_is_a_sum, transposes_outward, numbers, signs)
+
+LOOSE: tuple[Law, ...] = (copied, broadcast_last, neutral_elements, difference_turned)

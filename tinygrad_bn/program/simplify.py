@@ -10,7 +10,7 @@ import numpy as np
 from ..engine import Primitive
 from ..ops import primitives
 from .algebra import ALGEBRA, Product
-from .laws import EXACT, Law
+from .laws import EXACT, LOOSE, Law
 from .model import Program
 from .parts import NUMBER, Constant, Input, Shape, Size, State, Step
 from .shapes import broadcast, without_leading_ones
@@ -26,18 +26,20 @@ def simplify(program: Program, exact: bool = False) -> Program:
 
     Args:
         program: what to make shorter.
-        exact: only laws that leave every number as it is; otherwise also those of ``algebra``, by which last bits differ.
+        exact: only laws by which every number keeps its bits; otherwise also those by which zeros may lose their sign and last
+            bits may differ.
     """
     return simplified(program, exact)[0]
 
 
 def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
     """As ``simplify``; also the new number of each old value that is still there."""
-    found = [_once(program, EXACT)]
+    safe = EXACT if exact else (*EXACT, *LOOSE)
+    found = [_once(program, safe)]
     if len(found[0][0]) > len(program):  # a law made a step of one that others need, too
         found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
-        laws = (*EXACT, *ALGEBRA)
+        laws = (*safe, *ALGEBRA)
         first = _once(found[0][0], laws)
         if len(first[0]) < len(found[0][0]):  # else there is nothing that a second round could build on
             second = _once(first[0], laws)
