@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ...lab.measure import statistics
 from ...lab.measure.part import Measured
 from ...lab.measure.statistics import Steps
+from ...lab.show import texts
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,9 @@ def findings(measured: Measured) -> list[Finding]:
 def text(share: Share | None) -> str:
     """A share, or that there is none."""
     return "BN does not get there" if share is None else str(share)
+
+
+def price(found: Sequence[Finding]) -> str:
+    """What steps with BN cost: eager, and compiled where that was measured."""
+    seconds = [f.seconds for f in found if f.seconds]
+    return texts.price_text([s["ratio"] for s in seconds], [s["compiled"]["ratio"] for s in seconds if "compiled" in s])

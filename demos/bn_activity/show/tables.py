@@ -8,7 +8,7 @@ from ...lab.measure import statistics
 from ...lab.show import texts
 from ...lab.show.arms import NAMES
 from ...lab.show.blocks import Table, Text
-from .findings import Finding, text
+from .findings import Finding, price, text
 
 
 def rates_table(found: Sequence[Finding]) -> Table:
@@ -87,12 +87,6 @@ def cpu_table(timed: Sequence[Finding]) -> Table:
         ("setting", "ms/step plain", "with BN", "ratio", *compiled, "to reach", "s plain", "s with BN", "CPU saved"),
         rows,
     )
-
-
-def price(timed: Sequence[Finding]) -> str:
-    """What steps with BN cost: eager, and compiled where that was measured."""
-    seconds = [f.seconds for f in timed if f.seconds]
-    return texts.price_text([s["ratio"] for s in seconds], [s["compiled"]["ratio"] for s in seconds if "compiled" in s])
 
 
 def accuracy_table(found: Sequence[Finding]) -> Table:

@@ -12,7 +12,7 @@ from ...lab.show.blocks import Summary, Verdict
 from ...lab.show.evidence import Case
 from ...lab.show.telling import verdict
 from ...lab.show.wording import MEASURED, fitting
-from .findings import Finding, Share, text
+from .findings import Finding, Share, price, text
 
 
 def summary(found: Sequence[Finding], timed: Sequence[Finding]) -> Summary:
@@ -20,11 +20,7 @@ def summary(found: Sequence[Finding], timed: Sequence[Finding]) -> Summary:
     steps = faster_steps(found)
     text = f"With Batch Normalization an accuracy is reached in fewer steps, beyond chance, in {counted(steps)}"
     if timed:
-        prices = [f.seconds["ratio"] for f in timed if f.seconds]
-        text += (
-            f"; but a step costs {min(prices):.1f} to {max(prices):.1f} times as much, so it is in less CPU time in only "
-            f"{counted(faster_cpu(timed))}"
-        )
+        text += f"; but a step costs {price(timed)}, so it is in less CPU time in only {counted(faster_cpu(timed))}"
     return Summary(f"{text}.", "saved")
 
 
@@ -44,7 +40,8 @@ def faster_cpu(timed: Sequence[Finding]) -> Verdict:
     def ratio(f: Finding) -> float:
         return f.seconds["ratio"] if f.seconds else 1.0
 
-    return faster("faster_cpu", "in less CPU time", "CPU time", timed, Finding.cpu_saved, ratio)
+    costs = f" A step with BN costs {price(timed)}."
+    return faster("faster_cpu", "in less CPU time", "CPU time", timed, Finding.cpu_saved, ratio, costs)
 
 
 def faster(
@@ -54,20 +51,17 @@ def faster(
     found: Sequence[Finding],
     saved: Callable[[Finding, float], Share | None],
     cost: Callable[[Finding], float],
+    costs: str = "",
 ) -> Verdict:
     """The rule of both: with each network at its best rate, is the saving's interval above 0, for every target?"""
     cases = [saving(f, target, cost(f)) for f in found for target in sorted(f.data["targets"])]
     clear = sum(case.answer == "yes" for case in cases)
     count = f"The whole interval is above 0 in {clear} of {len(cases)} comparisons."
-    prices = [cost(f) for f in found]
-    price = (
-        f" A step with BN costs {min(prices):.1f} to {max(prices):.1f} times a plain one." if max(prices) != 1 else ""
-    )
     ends = extremes(found, saved)
     return verdict(
         name,
         f"Batch Normalization (BN) trains faster: an accuracy is reached {how}",
-        fitting(MEASURED, *(f"The share of {what} saved is {end}. {count}{price}" for end in ends), f"{count}{price}"),
+        fitting(MEASURED, *(f"The share of {what} saved is {end}. {count}{costs}" for end in ends), f"{count}{costs}"),
         cases,
         short=f"BN reaches an accuracy {how}",
         form="{:.0f} %",

@@ -35,6 +35,7 @@ class Race:
     Attributes:
         ratio: CPU time of a step with Batch Normalization, by that of a step without.
         seconds: CPU time of a step, without and with it.
+        compiled: the ratio of compiled steps; ``None`` if that was not measured.
     """
 
     net: Net
@@ -43,6 +44,7 @@ class Race:
     bn: list[int | None]
     ratio: float
     seconds: tuple[float, float]
+    compiled: float | None = None
 
     @cached_property
     def saved(self) -> float | None:
@@ -85,7 +87,8 @@ def first_below(steps: list[int], losses: list[float], level: float) -> int | No
 def races(net: Net, part: Mapping[str, Any], logistic: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[Race]:
     """One race for each definition; for the large table also to levels of validation AUC."""
     steps = part["steps"]
-    price = (cost["bn"]["ratio"], (cost["plain"]["seconds"], cost["bn"]["seconds"]))
+    compiled = cost["compiled"]["bn"]["ratio"] if "compiled" in cost else None  # earlier results have none
+    price = (cost["bn"]["ratio"], (cost["plain"]["seconds"], cost["bn"]["seconds"]), compiled)
 
     def by_loss(curve: str, levels: list[list[float]]) -> list[list[int | None]]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...lab.measure.part import Measured
-from ...lab.show import evidence, wording
+from ...lab.show import evidence, texts, wording
 from ...lab.show.blocks import Verdict
 from ...lab.show.evidence import Case, Outcome
 from ...lab.show.telling import verdict
@@ -56,8 +56,9 @@ def speed_measured(races: Sequence[Race], cpu: bool) -> str:
             shares = [race.cpu(saved) if cpu else saved for race, saved in reached]
             said.append(f"{100 * min(shares):.0f} to {100 * max(shares):.0f} % on {borrowers(lender)}")
     text = f"The share of {'CPU time' if cpu else 'steps'} saved is {' and '.join(said) or 'unknown'}."
-    ratios = [race.ratio for race in races]
-    step = f" A step with BN costs {min(ratios):.1f} to {max(ratios):.1f} times a plain one." if cpu and ratios else ""
+    compiled = [race.compiled for race in races if race.compiled is not None]
+    price = texts.price_text([race.ratio for race in races], compiled) if cpu and races else ""
+    step = f" A step with BN costs {price}." if price else ""
     return wording.fitting(wording.MEASURED, text + step, text)
 
 
