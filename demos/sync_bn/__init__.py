@@ -3,7 +3,7 @@
 python -m demos.sync_bn [--full] [--seeds N] [--seed N] [--out DIR] [--jobs N]
 
 Several processes (ranks) share each batch, so each has few rows.  Batch Normalization over a rank's own rows is another
-network than with the whole batch; synchronised over the ranks it should be the same one.  Two measurements, with real processes
+network than with the whole batch; synchronized over the ranks it should be the same one.  Two measurements, with real processes
 (MPI):
 
 - ``together``: a network on the 8x8 digits with eight rows a batch, on 1 to 4 ranks: accuracy, steps, and how far the

@@ -44,7 +44,7 @@ def summary(part: Part) -> Summary:
     worst = np.max([part[ranks]["all"]["off"] for ranks in several])
     effects = [case.effect for case in own_verdict(part, several).cases if case.effect is not None]
     return Summary(
-        f"On {listed(several)} processes with synchronised Batch Normalization, training ends with the weights of one process "
+        f"On {listed(several)} processes with synchronized Batch Normalization, training ends with the weights of one process "
         f"(off by at most {worst:.0e}); normalized over a process's own few rows it is {min(effects):.1f} to "
         f"{max(effects):.1f} points less accurate along the way.",
         "together",
@@ -90,7 +90,7 @@ def together_blocks(part: Part) -> list[Block]:
         Heading("A batch that is shared"),
         Text(
             f"A network with {LAYERS} layers of 64 units on the 8x8 digits, SGD, {BATCH} rows a batch. The ranks share each "
-            "batch; gradients are weighted by rows. Batch Normalization is over a rank's own rows, or synchronised over those "
+            "batch; gradients are weighted by rows. Batch Normalization is over a rank's own rows, or synchronized over those "
             "of all."
         ),
         Table(
@@ -123,12 +123,12 @@ def same_verdict(part: Part, several: list[str]) -> Verdict:
         for ranks in several
     ]
     return verdict(
-        "synchronised",
-        "Several processes with synchronised Batch Normalization train as one with the whole batch",
+        "synchronized",
+        "Several processes with synchronized Batch Normalization train as one with the whole batch",
         f"After training no weight is off by more than {worst:.0e} (float64). Over a rank's own rows some are by "
         f"{least:.1g} or more.",
         cases,
-        short="Synchronised BN trains as one process does",
+        short="Synchronized BN trains as one process does",
         form="{:.0e}",
         headline=f"weights off by {worst:.0e}",
         noun="case",
@@ -233,7 +233,7 @@ def scaling_blocks(part: Part) -> list[Block]:
             "The model gives each rank a processor: the computing measured for its rows, "
             f"{1e6 * model.latency:.0f} µs a message and {model.bandwidth / 1e9:.1f} GB/s as measured between two ranks here. "
             "An exchange of m bytes on P ranks takes 2⌈log₂ P⌉ messages and 2 (P - 1) / P · m over the bandwidth; a step has "
-            f"one for the rows and one for {model.gradient / 1e6:.1f} MB of gradients, and a synchronised norm {IN_A_LAYER} "
+            f"one for the rows and one for {model.gradient / 1e6:.1f} MB of gradients, and a synchronized norm {IN_A_LAYER} "
             "more. Networks between machines have other latencies."
         ),
         Table(
@@ -245,7 +245,7 @@ def scaling_blocks(part: Part) -> list[Block]:
         ),
         Plot(
             "scaling",
-            f"By the model, synchronised norms add {added:.1f} ms to a step on 1,024 ranks; dots are measured here",
+            f"By the model, synchronized norms add {added:.1f} ms to a step on 1,024 ranks; dots are measured here",
             draw,
             (9.0, 4.2),
             "What a step takes on more processes",

@@ -29,7 +29,7 @@ def measured():
     return json.loads(json.dumps(found, allow_nan=False))
 
 
-def test_synchronised_is_one_process_and_own_rows_are_not(measured):
+def test_synchronized_is_one_process_and_own_rows_are_not(measured):
     part = measured["together"]
     assert max(part["2"]["all"]["off"]) < 1e-12
     assert min(part["2"]["own"]["off"]) > 1e-3
@@ -45,7 +45,7 @@ def test_all_is_shown(measured):
     for block in blocks:
         if isinstance(block, Plot):
             assert plots.render(block)
-    assert {block.name for block in blocks if isinstance(block, Verdict)} == {"synchronised", "own_rows"}
+    assert {block.name for block in blocks if isinstance(block, Verdict)} == {"synchronized", "own_rows"}
 
 
 def test_the_model_is_the_sum_that_it_says():
@@ -91,7 +91,7 @@ UNCLEAR = [[0.5, 0.6], [0.95, 0.95]]
 def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
     blocks = show.show(made_up(off_all, accuracy_own))
     found = {block.name: block for block in blocks if isinstance(block, Verdict)}
-    assert (found["synchronised"].outcome, found["own_rows"].outcome) == outcomes
+    assert (found["synchronized"].outcome, found["own_rows"].outcome) == outcomes
     if outcomes[1] == "holds if":
         assert found["own_rows"].condition == "It holds with 2 rows each. It does not with 4 rows each."
-        assert found["synchronised"].condition == "It holds on 2 ranks. It is not decided on 4 ranks."
+        assert found["synchronized"].condition == "It holds on 2 ranks. It is not decided on 4 ranks."

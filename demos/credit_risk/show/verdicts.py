@@ -115,7 +115,7 @@ def higher_accuracy(measured: Measured) -> Verdict:
     return verdict(
         "higher_accuracy",
         "With Batch Normalization (BN) a credit-risk model is more accurate on unseen data",
-        f"With BN less without, the mean over networks is {'; '.join(said)}.",
+        f"The difference that BN makes, as the mean over networks, is {'; '.join(said)}.",
         cases,
         short="A credit-risk model is more accurate with BN",
         form="{:+.4f}",
@@ -130,7 +130,7 @@ def beats_logistic(measured: Measured) -> Verdict:
     return verdict(
         "beats_logistic",
         "A network with Batch Normalization (BN) ranks unseen borrowers better than logistic regression",
-        f"AUC with BN less that of logistic regression, the mean over networks, is {text}.",
+        f"AUC with BN minus that of logistic regression, as the mean over networks, is {text}.",
         [compared(f"on {borrowers(lender)}", value) for lender, value in present.items()],
         short="BN ranks borrowers better than logistic regression",
         form="{:+.4f}",

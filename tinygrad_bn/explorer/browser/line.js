@@ -1,5 +1,5 @@
 "use strict";
-// A number line for each stage of the lesson, on one scale: the same points centred, scaled, shifted; and the gradient at each of
+// A number line for each stage of the lesson, on one scale: the same points centered, scaled, shifted; and the gradient at each of
 // them as an arrow, once the backward pass has come there.
 const line = (() => {
   const { nodes } = model;
