@@ -272,7 +272,7 @@ def test_the_readme_has_the_hash_of_every_data_file():
 def test_every_data_file_has_a_notice_that_names_it():
     notices = "".join(path.read_text() for path in FOLDER.glob("LICENSE-*.md"))
     for file in (MNIST, DIGITS, GERMAN, TAIWAN, SYLLABLES):
-        assert f"# Licence of `{file.name}`" in notices
+        assert f"# License of `{file.name}`" in notices
     cmudict = (FOLDER / "LICENSE-cmudict.txt").read_bytes()  # to be kept as it is
     assert hashlib.sha256(cmudict).hexdigest() == "bd4ce8e44170a5f9f481310ca85c51de3c4f851a65e679b40e603b143bd3542a"
 

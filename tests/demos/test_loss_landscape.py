@@ -174,7 +174,7 @@ def test_fewer_exceptions_than_cases_are_named_instead():
     parts = {name: made_up(2.0, 1.0) for name in ("sig3", "relu8", "relu8_fast")} | {"sig5": made_up(1.0, 2.0)}
     verdict = verdicts(show.show(parts))["loss_range"]
     assert verdict.condition == (
-        "It holds with 3 sigmoid layers, with 8 relu layers and with 8 relu layers at rate 0.3. "
+        "It holds with 3 sigmoid layers, with 8 relu layers and with 8 relu layers at rate 0.1. "
         "It does not with 5 sigmoid layers."
     )
     assert verdict.measured.startswith(

@@ -162,8 +162,11 @@ def test_a_color_has_one_meaning(folder):
 
 def test_by_keyboard_alone(visit):
     page = visit()
+    focused = "document.activeElement.getAttribute('href')"
     page.keyboard.press("Tab")
-    link = page.evaluate("document.activeElement.getAttribute('href')")
+    assert page.evaluate(focused) == "playground.html"
+    page.keyboard.press("Tab")
+    link = page.evaluate(focused)
     assert link == page.locator(".verdicts li a").first.get_attribute("href")
     page.keyboard.press("Enter")
     target = page.locator(link)
