@@ -354,6 +354,14 @@ def check_derivatives() -> None:
         close(second, along, 1e-7, f"{name}: Hessian-vector product")
 
 
+def check_gradients_of_unequal_numbers_of_rows() -> None:
+    x = tg.Tensor(np.ones((RANK + 1, 2)), requires_grad=True)
+    first, rows = RANK * (RANK + 1) // 2, SIZE * (SIZE + 1) // 2
+    weight = np.arange(2.0 * rows).reshape(rows, 2)
+    ops.sum(parallel.all_gather(x) * weight).backward()
+    close(x.grad, SIZE * weight[first : first + RANK + 1], 1e-14, "gradient")
+
+
 def check_ties_share_the_gradient() -> None:
     x = tg.Tensor([1.0, float(RANK)], requires_grad=True)
     ops.sum(parallel.all_reduce(x, "max")).backward()
