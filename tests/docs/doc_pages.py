@@ -17,7 +17,6 @@ import ast
 import contextlib
 import contextvars
 import doctest
-import gc
 import io
 import re
 import tokenize
@@ -112,7 +111,6 @@ def run_page(path: Path, text: str | None = None) -> Report:
                 report.run += 1
                 report.checks += _run(block, namespace, path)
 
-    gc.collect()  # what a page before left is no leak of this one
     contextvars.copy_context().run(whole_page)  # a page that leaves a mode switched disturbs nobody else
     return report
 
