@@ -22,6 +22,7 @@ from demos.playground.generator import DATA, POINTS, PURPOSES, Order, Stream, po
 from demos.playground.networks import ACTIVATIONS, DEPTHS, WIDTH, recorded
 from demos.playground.packing import packed
 from demos.playground.training import Setting, Training
+from tests.browsing import browsing
 from tests.explorer.test_browser import LOOKS, SCREENS
 from tinygrad_bn.program import Program
 
@@ -57,25 +58,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(chromium: Any, file: Path) -> Iterator[Callable[..., Any]]:
-    """Opens the page; at the end of the test it must have asked for nothing but itself, and complained about nothing."""
-    contexts, wrong, asked = [], [], set()
-
-    def open_page(address: str = "", **settings: Any) -> Any:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.add(request.url.partition("#")[0]))
-        page.goto(file.as_uri() + address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
-    assert asked <= {file.as_uri()}
+    """Opens the page, with what comes after its address."""
+    with browsing(chromium, lambda: [file.as_uri()]) as open_page:
+        yield lambda address="", **settings: open_page(file.as_uri() + address, **settings)
 
 
 def in_page(page: Any, setting: Setting, steps: int = STEPS) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tests.browsing import browsing
 from tests.graph.programs import network
 from tinygrad_bn import functional, nn, ops
 from tinygrad_bn.cli import main
@@ -54,28 +55,11 @@ def pages(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(chromium: Any, pages: Path) -> Iterator[Callable[..., Any]]:
-    """Opens a page; at the end of the test it must have asked for nothing but itself, and complained about nothing."""
-    contexts, wrong, asked = [], [], set()
-
-    def open_page(name: str, address: str = "", **settings: Any) -> Any:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: asked.add(request.url.partition("#")[0]))
-        file = (pages / name).with_suffix(".html").as_uri()
-        asked.add(file)
-        page.goto(file + address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
-    assert asked <= {file.as_uri() for file in pages.iterdir()} | {"about:srcdoc"}
+    """Opens a page by its name, with what comes after its address."""
+    with browsing(chromium, lambda: [file.as_uri() for file in pages.iterdir()]) as open_page:
+        yield lambda name, address="", **settings: open_page(
+            (pages / name).with_suffix(".html").as_uri() + address, **settings
+        )
 
 
 def sentence(page: Any) -> str:

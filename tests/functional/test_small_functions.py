@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tests.oracles import compare_with_complex_step, compare_with_torch, random_like
+from tests.told import told
 from tinygrad_bn import functional as fn
 from tinygrad_bn import ops
 from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
@@ -112,10 +113,8 @@ def test_pad_is_pytorchs_to_second_order(pad, mode, value):
     ],
 )  # fmt: skip
 def test_what_cannot_be_padded_is_explained(call, error, words):
-    with pytest.raises(error) as caught:
+    with told(error, words):
         call()
-    for word in words:
-        assert word in str(caught.value)
 
 
 # -- embedding ----------------------------------------------------------------------------------------------------------
@@ -161,10 +160,8 @@ def test_rows_used_twice_add_up_and_the_filler_gets_nothing():
     ],
 )  # fmt: skip
 def test_what_cannot_be_looked_up_is_explained(call, error, words):
-    with pytest.raises(error) as caught:
+    with told(error, words):
         call()
-    for word in words:
-        assert word in str(caught.value)
 
 
 # -- dropout ------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tests.told import told
 from tinygrad_bn import nn
 from tinygrad_bn.errors import ArgumentError, DTypeError, TinygradError
 
@@ -148,10 +149,8 @@ NAN = float("nan")
     ],
 )
 def test_messages_say_what_and_what_else(make, words):
-    with pytest.raises((ArgumentError, DTypeError)) as error:
+    with told((ArgumentError, DTypeError), words):
         make()
-    for word in words:
-        assert word in str(error.value)
 
 
 # -- settings that are changed later -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_bn as tg
 from tests.oracles import random_like
+from tests.told import told
 from tinygrad_bn import functional, nn
 from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
@@ -50,10 +51,8 @@ from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeEr
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_explained(make, words):
-    with pytest.raises(ArgumentError) as caught:
+    with told(ArgumentError, words):
         make()
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +90,8 @@ def test_a_refused_input_is_explained_and_changes_nothing(layer, x, error, words
             return self.layer(x)
 
     before = layer.state_dict()
-    with pytest.raises(error) as caught:
+    with told(error, words):
         Model()(x)
-    for word in words:
-        assert word in str(caught.value)
     for name, value in layer.state_dict().items():
         assert_array_equal(value, before[name])
 

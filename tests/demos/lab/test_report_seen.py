@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from demos import __main__ as every
 from demos.lab.show import colors, plots
+from tests.browsing import browsing
 
 ROOT = Path(__file__).resolve().parents[3]
 UNFOLD = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
@@ -30,23 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(chromium: Any, folder: Path) -> Iterator[Any]:
-    """Opens the report; at the end it must have asked for nothing but itself, and complained about nothing."""
-    pages, wrong, asked = [], [], []
-
-    def open_page(width: int = 1280, height: int = 800, **settings: Any) -> Any:
-        page = chromium.new_page(viewport={"width": width, "height": height}, **settings)
-        pages.append(page)
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url.partition("#")[0][:60]))
-        page.goto((folder / "report.html").as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert wrong == []
-    assert {url for url in asked if not url.startswith("data:")} == {(folder / "report.html").as_uri()[:60]}
+    """Opens the report."""
+    report = (folder / "report.html").as_uri()
+    with browsing(chromium, lambda: [report]) as open_page:
+        yield partial(open_page, report)
 
 
 def test_the_first_screen_has_all_verdicts_the_contents_and_the_environment(visit):
