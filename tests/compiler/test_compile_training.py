@@ -2,6 +2,7 @@
 
 import math
 import signal
+import time
 import warnings
 
 import numpy as np
@@ -342,10 +343,13 @@ def test_an_interrupt_finds_all_states_old_or_all_new(how):
     x, y = next(batches((8, 4)))
     steps = 250
     model, opt, run = start()
-    whole = []
+    whole, took = [], []
     for _ in range(steps):
+        began = time.perf_counter()
         run(x, y)
+        took.append(time.perf_counter() - began)
         whole.append(seen(model, opt))
+    two = 2 * float(np.median(took))  # so that most signals come while one of two steps runs, however fast they are
     model, opt, run = start()
     run(x, y)
     interrupted = 0
@@ -358,7 +362,7 @@ def test_an_interrupt_finds_all_states_old_or_all_new(how):
     try:
         for _ in range(100):
             try:
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 1e-3))
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0, 1.0) * two + 1e-6)
                 run(x, y)
                 run(x, y)
                 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -199,8 +199,9 @@ def _check_settings(shape: Shape, momentum: Any, eps: float) -> None:
 
 
 def _check_channels(shape: Shape, what: str = "batch_norm", **values: Value) -> None:
+    channels = shape[1:2]
     for name, value in values.items():
-        if value is not None and shape_of(value) != shape[1:2]:
+        if value is not None and shape_of(value) != channels:
             got = f"{name} of shape {shape_of(value)} for input {shape}"
             raise ShapeError(explain(f"{what}: one value per channel", got=got, expected=f"({shape[1]},)"))
     if (values.get("running_mean") is None) != (values.get("running_var") is None):

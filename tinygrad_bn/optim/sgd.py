@@ -68,7 +68,7 @@ class SGD(PerParameter):
 
     def _rule(self, settings: Settings) -> Rule:
         lr, momentum, weight_decay = settings["lr"], settings["momentum"], settings["weight_decay"]
-        accepted = 1.0 - settings["dampening"]
+        accepted, descent = 1.0 - settings["dampening"], -lr
         decays, remembers, dampens, looks_ahead = map(
             settings.on, ("weight_decay", "momentum", "dampening", "nesterov")
         )
@@ -85,7 +85,7 @@ class SGD(PerParameter):
                     v += accepted * g if dampens else g
                 state["momentum_buffer"] = v
                 g = g + momentum * v if looks_ahead else v
-            moved = -lr * g
+            moved = descent * g
             moved += p
             return moved
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -44,7 +43,10 @@ sum: Primitive = Primitive(  # noqa: A001
 
 def count(shape: Shape, axis: tuple[int, ...]) -> float:
     """How many elements each reduction over ``axis`` takes in."""
-    return float(math.prod([shape[i] for i in axis]))
+    product = 1.0
+    for i in axis:
+        product *= shape[i]
+    return product
 
 
 def _mean(x: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
