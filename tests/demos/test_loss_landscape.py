@@ -178,7 +178,7 @@ def test_fewer_exceptions_than_cases_are_named_instead():
         "It does not with 5 sigmoid layers."
     )
     assert verdict.measured.startswith(
-        "The plain network's loss range is 0.5 [0.5, 0.5] to 2 [2, 2] times BN's at the same loss, 0.5 [0.5, 0.5]"
+        "The plain network's loss range is 0.5 [0.5, 0.5] to 2 [2, 2] times BN's at the same loss and 0.5 [0.5, 0.5]"
     )
 
 

@@ -115,7 +115,7 @@ def higher_accuracy(measured: Measured) -> Verdict:
     return verdict(
         "higher_accuracy",
         "With Batch Normalization (BN) a credit-risk model is more accurate on unseen data",
-        f"The difference that BN makes, as the mean over networks, is {'; '.join(said)}.",
+        f"The difference that BN makes, over networks, is {'; '.join(said)}.",
         cases,
         short="A credit-risk model is more accurate with BN",
         form="{:+.4f}",
