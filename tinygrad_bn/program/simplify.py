@@ -16,6 +16,7 @@ from .parts import NUMBER, Constant, Input, Shape, Size, State, Step
 from .shapes import broadcast, without_leading_ones
 
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"}
+MOVES = {"reshape", "transpose", "broadcast_to"}  # what computes nothing
 DEEPEST = 60  # laws that call each other
 
 
@@ -36,15 +37,20 @@ def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int
     """As ``simplify``; also the new number of each old value that is still there."""
     safe = EXACT if exact else (*EXACT, *LOOSE)
     found = [_once(program, safe)]
-    if len(found[0][0]) > len(program):  # a law made a step of one that others need, too
+    if _size(found[0][0]) > _size(program):  # a law made a step of one that others need, too
         found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*safe, *ALGEBRA)
         first = _once(found[0][0], laws)
-        if len(first[0]) < len(found[0][0]):  # else there is nothing that a second round could build on
+        if _size(first[0]) < _size(found[0][0]):  # else there is nothing that a second round could build on
             second = _once(first[0], laws)
             found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
-    return min(found, key=lambda pair: len(pair[0]))
+    return min(found, key=lambda pair: _size(pair[0]))
+
+
+def _size(program: Program) -> tuple[int, int]:
+    """How many steps compute something, and how many there are."""
+    return sum(step.primitive.name not in MOVES for step in program.steps), len(program)
 
 
 def _after(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
