@@ -39,6 +39,7 @@ class KernelText:
         lines: the text.
         kept: members that are in memory for a later pass alone.
         reads, writes: for the nodes that own the memory, when it is touched.
+        numbers: the Python numbers that it takes.
     """
 
     def __init__(self, lowered: Lowered, kernel: Kernel) -> None:
@@ -47,6 +48,7 @@ class KernelText:
         self.lines: list[str] = []
         self.reads: dict[int, list[Access]] = {}
         self.writes: dict[int, list[Access]] = {}
+        self.numbers: set[int] = set()
         self._indent = 1
         self._turn = 0
         self._again = self._cheap()
@@ -196,6 +198,7 @@ class KernelText:
         if root in literals:
             return literal(float(literals[root]), dtype)
         if self._nodes[source].dtype == NUMBER:
+            self.numbers.add(source)
             return f"(({DTYPES[dtype]})n{source})"
         if source not in self._members:
             text = self._memory(source)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..program.parts import NUMBER
 from .c_kernels import KernelText
-from .c_operations import DTYPES
+from .c_operations import DTYPES, expression, literal
 from .grouping import Unit
-from .lower import PRODUCT, Lowered, Place
+from .lower import NUMERIC, PRODUCT, Lowered, Place
 
 HEAD = """#include <math.h>
 #include <stdint.h>
@@ -99,13 +99,32 @@ class Text:
             kind = DTYPES[nodes[number].dtype]
             where = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
             lines.append(f"  {kind} *m{number} = ({kind} *){where};")
-        lines += [f"  const double n{number} = n[{place}];" for number, place in numbers.items()]
+        leaving = [number for number in numbers if nodes[number].kind == NUMERIC and k == len(self._rows) - 1]
+        lines += self._numbers(row, leaving, numbers)
         for unit in row:
             lines += self.kernels[id(unit)].lines if not isinstance(unit, int) else self._barrier(unit)
         for state, number in copied:
             lines.append(f"  memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        head = f"int run{k}(void **p, char *arena, const double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{"
+        lines += [f"  n[{numbers[number]}] = n{number};" for number in leaving]
+        head = f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{"
         return "\n".join([head, *lines, "  return 0;", "}", ""])
+
+    def _numbers(self, row: Sequence[Unit], leaving: Iterable[int], numbers: dict[int, int]) -> list[str]:
+        """The Python numbers of a row: from their table, or computed anew."""
+        nodes, literals = self._lowered.nodes, self._lowered.literals
+        used = set(leaving).union(*(self.kernels[id(unit)].numbers for unit in row if not isinstance(unit, int)))
+        lines = []
+        for number in sorted(used | self._lowered.numeric(used)):
+            node = nodes[number]
+            if node.kind == NUMERIC:
+                args = [literal(float(literals[i]), "float64") if i in literals else f"n{i}" for i in node.args]
+                value = expression(node.op, args, "float64", node.params.get("exponent"))
+            elif number not in literals:
+                value = f"n[{numbers[number]}]"
+            else:
+                continue
+            lines.append(f"  const double n{number} = {value};")
+        return lines
 
     # -- what is no kernel --------------------------------------------------------------------------------------------------
 

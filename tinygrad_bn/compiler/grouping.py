@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from ..kinds import Shape
 from .c_operations import CHEAP
-from .lower import CALL, ELEMENTWISE, GIVEN, PRODUCT, REDUCTION, SPECIAL, VIEW, Lowered
+from .lower import CALL, ELEMENTWISE, GIVEN, NUMERIC, PRODUCT, REDUCTION, SPECIAL, VIEW, Lowered
 
 AGAIN = 3  # so many additions and multiplications are rather computed again than read from memory
 SMALL = 512  # what is smaller is always stored
@@ -111,11 +111,11 @@ def _kernels(lowered: Lowered) -> tuple[list[Kernel], dict[int, Kernel]]:
         if node.kind in (PRODUCT, SPECIAL, CALL):
             depth[number] = deepest + 1
             continue
-        if node.kind == GIVEN:
+        if node.kind in (GIVEN, NUMERIC):
             continue
         last = [source_of(lowered, i) for i in node.args if depth[i] == deepest]
         near = list(dict.fromkeys(_final(home[i]) for i in last if i in home))
-        apart = [i for i in last if i not in home and nodes[_root(lowered, i)].kind != GIVEN]
+        apart = [i for i in last if i not in home and nodes[_root(lowered, i)].kind not in (GIVEN, NUMERIC)]
         kernel = None if apart else _common(near, lowered, number)
         if kernel is None:
             shape = nodes[node.args[0]].shape if node.kind == REDUCTION else node.shape
@@ -221,7 +221,8 @@ def _ordered(lowered: Lowered, units: Sequence[Unit]) -> list[Unit]:
             maker[number] = place
     waits = []
     for place, unit in enumerate(units):
-        read = nodes[unit].args if isinstance(unit, int) else reads(lowered, unit)
+        read = set(nodes[unit].args) if isinstance(unit, int) else reads(lowered, unit)
+        read |= lowered.numeric(read)
         waits.append({maker[root] for i in read if (root := _root(lowered, i)) in maker and maker[root] != place})
     done: set[int] = set()
     left = list(range(len(units)))

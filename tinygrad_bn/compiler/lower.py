@@ -6,7 +6,7 @@ Where each value lies in memory is settled here, too: a view is the memory of it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from .buffers import packed
 from .c_operations import DTYPES, EXPRESSIONS, QUESTIONS, WHOLE
 from .lines import VIEWS
 
-ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
+NUMERIC, ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
+    "numeric",  # of Python numbers alone
     "elementwise",
     "reduction",
     "view",
@@ -96,6 +97,10 @@ class Lowered:
                 self.of.append(self._step(number, entry))
             else:
                 self.of.append(self._given(number, entry))
+        for node in reversed(self.nodes):
+            for i in node.args if node.kind == CALL else ():  # what Python takes, Python computes
+                if self.nodes[i].kind == NUMERIC:
+                    self.nodes[i] = self.nodes[i]._replace(kind=CALL)
 
     # -- nodes ------------------------------------------------------------------------------------------------------------
 
@@ -134,6 +139,8 @@ class Lowered:
         args = tuple(self.of[i] for i in step.args)
         result, name, params = self.sample[number], step.primitive.name, dict(step.params)
         node = Node(CALL, name, args, params, step.shape, step.dtype, number)
+        if self.in_c and name in EXPRESSIONS and all(of.dtype == NUMBER for of in (node, *map(self.nodes.__getitem__, args))):
+            return self._add(node._replace(kind=NUMERIC))
         if step.dtype == NUMBER or not (self._known(step) if self.in_c else self._is_view(number, step)):
             return self._add(node, None if step.dtype == NUMBER else _stand(step.shape, result.dtype, packed(result)))
         if name in VIEWS:
@@ -265,6 +272,16 @@ class Lowered:
         copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), stand)
         taken.add(copy)
         return copy
+
+    def numeric(self, nodes: Iterable[int]) -> set[int]:
+        """Those of these nodes that are Python numbers computed in C, and all that they are computed from."""
+        found: set[int] = set()
+        todo = [i for i in nodes if self.nodes[i].kind == NUMERIC]
+        while todo:
+            found.add(number := todo.pop())
+            if self.nodes[number].kind == NUMERIC:
+                todo += [i for i in self.nodes[number].args if i not in found]
+        return found
 
     def _number(self, value: float) -> int:
         key = ("number", value)

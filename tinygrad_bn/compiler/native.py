@@ -56,7 +56,10 @@ class Native:
         self._cleared = [owner for owner, grad, some in zip(owners, of_gradient, found) if grad and not some]
         self._leaves: list[Variable] = [plan.state(nodes[n].number).place.owner for n in plan.leaves]  # type: ignore[arg-type, union-attr]
         self._written = self._leaves[: plan.written]
-        self._numbers_written = [(s.place.owner, value) for s, _, value in plan.moved if s.dtype == NUMBER]
+        self._extras = [leaf._extra() for leaf in self._written]
+        self._shared = [UNSHARED] * plan.written  # what is counted where nobody shares
+        numbers = [(s.place.owner, value) for s, _, value in plan.moved if s.dtype == NUMBER]
+        self._counters, self._counts = [owner for owner, _ in numbers], [value for _, value in numbers]
         self._inputs: list[Any] = [(plan.pointers[n], nodes[n].number, plan.strides(n)) for n in plan.inputs]
         self._only_arrays = len(plan.leaving) == len(plan.outputs) + len(plan.gradients)
         table = (ctypes.c_void_p * max(len(plan.pointers), 1))()
@@ -94,7 +97,7 @@ class Native:
         now = list(map(DATA, self._leaves))
         if not all(map(is_, now, self._held)):
             self._look_again(now)
-        if self._written and max(map(getrefcount, now[: len(self._written)])) > UNSHARED:
+        if list(map(getrefcount, now[: len(self._written)])) != self._shared:
             self._copy_shared(now)
         for leaving in self._leaving:
             if not leaving[0].is_ready():  # the other set, then, unless there is but one
@@ -126,9 +129,9 @@ class Native:
     def _commit(self) -> Any:
         plan, outputs, gradients = self._plan, self._outputs[0].variables, self._gradients[0].variables
         if self._written:
-            touch(self._written)
-        for leaf, node in self._numbers_written:
-            exchange([leaf], [self._number(node)])
+            touch(self._written, self._extras)
+        if self._counters:
+            exchange(self._counters, list(map(self._number, self._counts)))
         if not self._only_arrays:
             arrays = iter(outputs + gradients)
             is_number = [plan.low.nodes[node].dtype == NUMBER for node in (*plan.outputs, *plan.gradients)]
@@ -166,16 +169,17 @@ class _Leaving:
     ) -> None:
         self._kinds = [(plan.low.nodes[node].shape, plan.low.nodes[node].dtype, plan.strides(node)) for node in nodes]
         self._driver, self._first, self._owners = driver, first, owners
-        self.arrays: list[Array] = [None] * len(nodes)  # type: ignore[list-item]
-        self.variables: list[Variable] = [None] * len(nodes)  # type: ignore[list-item]
-        self._addresses = [0] * len(nodes)
-        for i in range(len(nodes)):
+        n = len(nodes)
+        self.variables: list[Variable] = [None] * n  # type: ignore[list-item]
+        self._watched: list[Any] = [None] * (2 * n)  # arrays, then variables
+        self._addresses = [0] * n
+        for i in range(n):
             self._make(i)
         self._idle = self._counts()
-        self._usual: Any = None  # counts at which nothing is to be done
+        self._usual: list[int] | None = None  # counts at which nothing is to be done
 
-    def _counts(self) -> tuple[list[int], list[int]]:
-        return list(map(getrefcount, self.arrays)), list(map(getrefcount, self.variables))
+    def _counts(self) -> list[int]:
+        return list(map(getrefcount, self._watched))
 
     def is_ready(self) -> bool:
         """Whether the last run had the same arrays, and nobody holds them."""
@@ -184,24 +188,25 @@ class _Leaving:
     def _make(self, i: int) -> None:
         shape, dtype, strides = self._kinds[i]
         array = np.empty_like(np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, strides))
-        self.arrays[i], self.variables[i], self._addresses[i] = array, Tensor.wrap(array), array.ctypes.data
+        variable = self.variables[i] = Tensor.wrap(array)
+        self._watched[i], self._watched[i + len(self._kinds)] = array, variable
+        self._addresses[i] = array.ctypes.data
 
     def stand_by(self, others: Sequence[_Leaving]) -> None:
         """Make anew what somebody still holds, and let the program write there, not to the others."""
         _forget_shown(self.variables)
-        counts = self._counts()
-        owned = [0] * len(self._kinds)
+        counts, idle, n = self._counts(), self._idle, len(self._kinds)
+        owned = [0] * n
         if self._owners:
             owned = [int(owner._grad is variable) for owner, variable in zip(self._owners, self.variables)]
         for i, own in enumerate(owned):
-            if counts[0][i] > self._idle[0][i] or counts[1][i] > self._idle[1][i] + own:
+            if counts[i] > idle[i] or counts[n + i] > idle[n + i] + own:
                 self._make(i)
-                owned[i] = 0
         for place, address in enumerate(self._addresses, self._first):
             self._driver.bind(place, address)
         for other in others:
             other._usual = None
-        self._usual = self._idle[0], [count + bool(self._owners) for count in self._idle[1]]
+        self._usual = [*idle[:n], *(count + bool(self._owners) for count in idle[n:])]
 
 
 def _forget_shown(variables: Sequence[Variable]) -> None:

@@ -24,7 +24,7 @@ from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
 from .lines import copying, has_no_gaps, in_place, lines
-from .lower import CALL, GIVEN, VIEW, Lowered
+from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered
 
 Row = list[Unit]
 
@@ -225,6 +225,7 @@ class Plan:
         self.pointers = {node: place for place, node in enumerate(order)}
         read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
         numbers = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self.low.literals]
+        numbers = [n for n in numbers if nodes[n].kind != NUMERIC or n in leave]  # C computes the others where it needs them
         self.numbers = {node: place for place, node in enumerate(numbers)}
 
     def is_array(self, node: int) -> bool:

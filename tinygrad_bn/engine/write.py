@@ -65,13 +65,12 @@ def exchange(
     deque(chain(map(_set_data, leaves, values), map(_set_grad, graded, gradients)), 0)
 
 
-def touch(leaves: Collection[Variable]) -> None:
-    """Note that the arrays of leaves hold other numbers: a backward pass through what used them before is refused.
-
-    Whatever it reads, since a result may be a view of such an array.
+def touch(leaves: Collection[Variable], extras: Collection[Extras]) -> None:
+    """Note that the arrays of leaves, with their extras, hold other numbers: a backward pass through what used them before
+    is refused, whatever it reads, since a result may be a view of such an array.
     """
     stamp = next_stamp()
-    deque(map(_set_renewed, [leaf._extras or leaf._extra() for leaf in leaves], repeat(stamp)), 0)
+    deque(map(_set_renewed, extras, repeat(stamp)), 0)
     deque(map(_set_stamp, leaves, repeat(stamp)), 0)
 
 
