@@ -59,7 +59,8 @@ EXPRESSIONS["power_constant"] = ""  # by its exponent
 
 WHOLE = {"copy", "identity", "stop_gradient", "astype", "add", "subtract", "multiply", "negative", "square", "where", "maximum",
          "minimum", *QUESTIONS}  # fmt: skip
-CHEAP = {"add": 1, "subtract": 1, "multiply": 1, "negative": 1, "copy": 0, "identity": 0, "stop_gradient": 0}
+FREE = ("copy", "identity", "stop_gradient")
+CHEAP = {**dict.fromkeys(FREE, 0), **dict.fromkeys(("add", "subtract", "multiply", "negative", "square"), 1)}
 
 
 def expression(op: str, args: list[str], dtype: str, exponent: float | None = None) -> str:
