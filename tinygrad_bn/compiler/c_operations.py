@@ -60,9 +60,19 @@ QUESTIONS = {
 EXPRESSIONS |= QUESTIONS
 EXPRESSIONS["power_constant"] = ""  # by its exponent
 
-WHOLE = {"copy", "identity", "stop_gradient", "astype", "add", "subtract", "multiply", "negative", "square", "where", "maximum",
-         "minimum", *QUESTIONS}  # fmt: skip
 FREE = ("copy", "identity", "stop_gradient")
+WHOLE = {
+    *FREE,
+    "astype",
+    "add",
+    "subtract",
+    "multiply",
+    "negative",
+    "square",
+    "where",
+    "maximum",
+    "minimum",
+}  # integers, too
 CHEAP = {**dict.fromkeys(FREE, 0), **dict.fromkeys(("add", "subtract", "multiply", "negative", "square"), 1)}
 
 

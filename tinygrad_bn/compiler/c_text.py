@@ -9,7 +9,7 @@ from ..program.parts import NUMBER
 from .c_kernels import KernelText
 from .c_operations import DTYPES
 from .grouping import Unit
-from .lower import PRODUCT, Lowered, Place
+from .lower import PRODUCT, Lowered, Place, matrix_layout
 
 HEAD = """#include <math.h>
 #include <stdint.h>
@@ -124,12 +124,10 @@ class Text:
         loops = "".join(f"for (I i{k} = 0; i{k} < {n}; i{k}++) " for k, n in enumerate(lead))
         texts = []
         for i in (x, y):
-            (a, b), strides = nodes[i].shape[-2:], places[i].strides
-            by_rows = strides[-1] == 1 and (strides[-2] >= b or a == 1)
-            step = max(strides[-2], b) if by_rows else max(strides[-1], a)
-            texts.append(
-                f"{_lead(places[i], nodes[i].shape, len(lead), i)}, {chr(39)}{'N' if by_rows else 'T'}{chr(39)}, {step}"
-            )
+            layout = matrix_layout(nodes[i].shape, places[i].strides)
+            assert layout is not None  # see ``Lowered``
+            flip, step = layout
+            texts.append(f"{_lead(places[i], nodes[i].shape, len(lead), i)}, '{flip}', {step}")
         out = _lead(places[number], node.shape, len(lead), number)
         return [f"  {loops}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(texts)}, {out});"]
 
