@@ -1,5 +1,7 @@
 """Every operation, forward, backward and to second order, compiled: eager's bits with exact NumPy, its numbers otherwise."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,24 @@ def test_answers_are_ones_and_zeros(dtype):
     answers = compile(lambda x: (ops.isinf(x), ops.isfinite(x), ops.isnan(x)), backend="c")(x)
     for answer, expected in zip(answers, (np.isinf(x), np.isfinite(x), np.isnan(x))):
         assert np.array_equal(answer.numpy().view(np.uint8), expected.view(np.uint8))
+
+
+@pytest.mark.parametrize("how", BACKENDS)
+def test_numbers_of_python(how):
+    """C computes what is made of numbers alone, and leaves to Python what an operation of Python takes."""
+
+    def function(x, s):
+        drawn = ops.uniform_like(s * 2.0)
+        return x * ops.sqrt(s) + s**-1.5 + drawn, s**3 - 1.0 / s, ops.maximum(s, 1.5), drawn - drawn
+
+    x = np.linspace(-1.0, 1.0, 50)
+    compiled = compile(function, **BACKENDS[how])
+    compiled(x, 2.0)
+    tg.manual_seed(1)
+    got = compiled(x, 0.7)
+    tg.manual_seed(1)
+    expected = function(tg.Tensor(x), tg.Scalar(0.7, requires_grad=False))
+    same_bits(got, expected) if how == "exact" else near(got, expected)
+    if how == "c":
+        python = compiled.source.partition("The Python around it")[2]
+        assert len(re.findall(r"\bv\d+ = ", python)) == 2  # s * 2 and the draw: numbers that Python computes

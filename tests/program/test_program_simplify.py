@@ -11,7 +11,8 @@ from tests.fuzz.programs import NUMPY_2, programs
 from tests.fuzz.programs import Program as Fuzzed
 from tests.fuzz.programs import run as run_fuzzed
 from tests.program.bits import flat, same_bits
-from tinygrad_bn import functional, ops, program
+from tests.program.test_program_training import batches, stepping
+from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.program import algebra, laws, simplify
 from tinygrad_bn.program.simplify import _once as once
 
@@ -294,6 +295,20 @@ def test_batch_normalization_arrives_at_the_closed_form(shape, affine, steps):
         assert np.abs(got_y - y).max() <= 1e-14 * max(1.0, np.abs(y).max())
         for one, other in zip(got, expected):
             assert np.abs(one - other).max() <= 1e-14 * max(1.0, np.abs(other).max())
+
+
+def test_a_training_step_computes_less_even_where_laws_add_moves():
+    """Laws put reshapes beside what they shorten; these compute nothing, and must not make up for what does."""
+    layers = [layer for _ in range(3) for layer in (nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Sigmoid())]
+    model = nn.Sequential(*layers)
+    recorded = program.record(stepping(model, optim.SGD(model.parameters(), 0.1, 0.9)), *next(batches((8, 4))))
+    shorter = simplify(recorded)
+
+    def computed(p):
+        return [name for name in names(p) if name not in ("reshape", "transpose", "broadcast_to")]
+
+    assert names(shorter).count("reshape") > names(recorded).count("reshape") + 20
+    assert len(computed(shorter)) < len(computed(recorded)) - 15
 
 
 def test_an_equal_step_is_made_once():

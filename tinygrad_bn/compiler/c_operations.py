@@ -7,6 +7,9 @@ the name of a function of the C library for that type.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+from ..program.parts import NUMBER
 
 DTYPES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t", "bool": "unsigned char"}
 
@@ -57,9 +60,30 @@ QUESTIONS = {
 EXPRESSIONS |= QUESTIONS
 EXPRESSIONS["power_constant"] = ""  # by its exponent
 
-WHOLE = {"copy", "identity", "stop_gradient", "astype", "add", "subtract", "multiply", "negative", "square", "where", "maximum",
-         "minimum", *QUESTIONS}  # fmt: skip
-CHEAP = {"add": 1, "subtract": 1, "multiply": 1, "negative": 1, "copy": 0, "identity": 0, "stop_gradient": 0}
+FREE = ("copy", "identity", "stop_gradient")
+WHOLE = {
+    *FREE,
+    "astype",
+    "add",
+    "subtract",
+    "multiply",
+    "negative",
+    "square",
+    "where",
+    "maximum",
+    "minimum",
+}  # integers, too
+CHEAP = {**dict.fromkeys(FREE, 0), **dict.fromkeys(("add", "subtract", "multiply", "negative", "square"), 1)}
+
+
+def types(op: str, dtypes: Sequence[str], dtype: str) -> list[str]:
+    """The dtypes in which an operation with a result of some dtype takes its arguments; a Python number has none of its own."""
+    if op in QUESTIONS:
+        arrays = {dtype for dtype in dtypes if dtype != NUMBER}
+        common = arrays.pop() if len(arrays) == 1 else "float64"
+        return [common if common[0] == "f" or NUMBER not in dtypes else "float64"] * len(dtypes)
+    first = dtypes[0] if dtypes[0] != NUMBER else "float64"
+    return [first if op in ("where", "astype") else dtype, *[dtype] * (len(dtypes) - 1)]
 
 
 def expression(op: str, args: list[str], dtype: str, exponent: float | None = None) -> str:

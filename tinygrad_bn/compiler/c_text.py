@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 
-from ..program.parts import NUMBER
 from .c_kernels import KernelText
 from .c_operations import DTYPES, expression, literal
-from .grouping import Unit
-from .lower import NUMERIC, PRODUCT, Lowered, Place
+from .grouping import Kernel, Unit
+from .lower import NUMERIC, Lowered, Place, matrix_layout
 
 HEAD = """#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 typedef int64_t I;
-typedef void gemm_float(const char *, const char *, const int *, const int *, const int *, const float *, const float *,
-                        const int *, const float *, const int *, const float *, float *, const int *);
-typedef void gemm_double(const char *, const char *, const int *, const int *, const int *, const double *, const double *,
-                         const int *, const double *, const int *, const double *, double *, const int *);
+"""
+
+GEMM = """typedef void gemm_{T}(const char *, const char *, const int *, const int *, const int *, const {T} *, const {T} *,
+                        const int *, const {T} *, const int *, const {T} *, {T} *, const int *);
 """
 
 # Row by row, z = x y is zᵀ = yᵀ xᵀ column by column, as Fortran has it.
@@ -30,6 +30,9 @@ static inline void product_{T}(gemm_{T} *gemm, int rows, int inner, int columns,
   gemm(&flip_y, &flip_x, &columns, &rows, &inner, &one, y, &step_y, x, &step_x, &zero, z, &columns);
 }}
 """
+
+MEMORY = re.compile(r"\bm(\d+)\b")  # how texts call a node's memory
+NUMBERS = re.compile(r"\bn(\d+)\b")  # and a Python number
 
 
 class Text:
@@ -48,17 +51,13 @@ class Text:
         self._lowered = lowered
         self._rows = rows
         self._declarations = declarations
-        self.kernels = {
-            id(unit): KernelText(lowered, unit) for row in rows for unit in row if not isinstance(unit, int)
-        }
+        kernels = [unit for row in rows for unit in row if not isinstance(unit, int)]
+        self.kernels = {id(kernel): KernelText(lowered, kernel) for kernel in kernels}
 
-    def roots(self, unit: Unit) -> tuple[set[int], set[int]]:
-        """The nodes whose memory a unit reads, and writes."""
-        if not isinstance(unit, int):
-            text = self.kernels[id(unit)]
-            return set(text.reads), set(text.writes)
-        places = self._lowered.places
-        return {places[i].root for i in self._lowered.nodes[unit].args}, {places[unit].root}
+    def roots(self, kernel: Kernel) -> tuple[set[int], set[int]]:
+        """The nodes whose memory a kernel reads, and writes."""
+        text = self.kernels[id(kernel)]
+        return set(text.reads), set(text.writes)
 
     def source(
         self, pointers: dict[int, int], arena: dict[int, int], numbers: dict[int, int], same: dict[int, int],
@@ -73,84 +72,42 @@ class Text:
             same: nodes that live in the memory of another.
             copied: states, and the nodes whose memory is copied there in the end.
         """
-        functions = [
-            self._function(k, pointers, arena, numbers, same, copied if k == len(self._rows) - 1 else ())
-            for k in range(len(self._rows))
-        ]
-        body = "\n".join(functions)
-        used = "".join(
-            line for line in self._declarations.splitlines(True) if line[0] == "#" or _declared(line) in body
-        )
-        products = "".join(PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in body)
-        return f"{HEAD}{used}{products}\n{body}"
-
-    def _function(
-        self, k: int, pointers: dict[int, int], arena: dict[int, int], numbers: dict[int, int], same: dict[int, int],
-        copied: Sequence[tuple[int, int]],
-    ) -> str:  # fmt: skip
-        row = self._rows[k]
-        touched = sorted({n for pair in copied for n in pair}.union(*(r | w for r, w in map(self.roots, row))))
         nodes = self._lowered.nodes
-        lines = []
-        for number in touched:
-            if number in self._lowered.literals or nodes[number].dtype == NUMBER:
-                continue
-            owner = same.get(number, number)
-            kind = DTYPES[nodes[number].dtype]
-            where = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
-            lines.append(f"  {kind} *m{number} = ({kind} *){where};")
-        leaving = [number for number in numbers if nodes[number].kind == NUMERIC and k == len(self._rows) - 1]
-        lines += self._numbers(row, leaving, numbers)
-        for unit in row:
-            lines += self.kernels[id(unit)].lines if not isinstance(unit, int) else self._barrier(unit)
+        bodies = [[line for unit in row for line in self._unit(unit)] for row in self._rows]
         for state, number in copied:
-            lines.append(f"  memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        lines += [f"  n[{numbers[number]}] = n{number};" for number in leaving]
-        head = f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{"
-        return "\n".join([head, *lines, "  return 0;", "}", ""])
-
-    def _numbers(self, row: Sequence[Unit], leaving: Iterable[int], numbers: dict[int, int]) -> list[str]:
-        """The Python numbers of a row: from their table, or computed anew."""
-        nodes, literals = self._lowered.nodes, self._lowered.literals
-        used = set(leaving).union(*(self.kernels[id(unit)].numbers for unit in row if not isinstance(unit, int)))
+            bodies[-1].append(f"  memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
+        bodies[-1] += [
+            f"  n[{place}] = n{number};" for number, place in numbers.items() if nodes[number].kind == NUMERIC
+        ]
         lines = []
-        for number in sorted(used | self._lowered.numeric(used)):
-            node = nodes[number]
-            if node.kind == NUMERIC:
-                args = [literal(float(literals[i]), "float64") if i in literals else f"n{i}" for i in node.args]
-                value = expression(node.op, args, "float64", node.params.get("exponent"))
-            elif number not in literals:
-                value = f"n[{numbers[number]}]"
-            else:
-                continue
-            lines.append(f"  const double n{number} = {value};")
-        return lines
+        for k, body in enumerate(bodies):
+            lines.append(f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{")
+            text = "\n".join(body)
+            for number in sorted(set(map(int, MEMORY.findall(text)))):
+                owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]
+                address = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
+                lines.append(f"  {kind} *m{number} = ({kind} *){address};")
+            used = set(map(int, NUMBERS.findall(text)))
+            for number in sorted((used | self._lowered.numeric(used)) - self._lowered.literals.keys()):
+                value = self._numeric(number) if nodes[number].kind == NUMERIC else f"n[{numbers[number]}]"
+                lines.append(f"  const double n{number} = {value};")
+            lines += [*body, "  return 0;", "}", ""]
+        text = "\n".join(lines)
+        declared = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
+        products = [PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in text]
+        return "".join([HEAD, GEMM.format(T="float"), GEMM.format(T="double"), *declared, *products, "\n", text])
 
-    # -- what is no kernel --------------------------------------------------------------------------------------------------
+    def _numeric(self, number: int) -> str:
+        """An operation on Python numbers."""
+        node, literals = self._lowered.nodes[number], self._lowered.literals
+        args = [literal(float(literals[i]), "float64") if i in literals else f"n{i}" for i in node.args]
+        return expression(node.op, args, "float64", node.params.get("exponent"))
 
-    def _barrier(self, number: int) -> list[str]:
-        node = self._lowered.nodes[number]
-        return self._product(number) if node.kind == PRODUCT else WRITERS[node.op](self._lowered, number)
-
-    def _product(self, number: int) -> list[str]:
-        nodes, places = self._lowered.nodes, self._lowered.places
-        node = nodes[number]
-        x, y = node.args
-        T = DTYPES[node.dtype]  # noqa: N806
-        rows, columns = node.shape[-2:]
-        inner = nodes[x].shape[-1]
-        lead = node.shape[:-2]
-        loops = "".join(f"for (I i{k} = 0; i{k} < {n}; i{k}++) " for k, n in enumerate(lead))
-        texts = []
-        for i in (x, y):
-            (a, b), strides = nodes[i].shape[-2:], places[i].strides
-            by_rows = strides[-1] == 1 and (strides[-2] >= b or a == 1)
-            step = max(strides[-2], b) if by_rows else max(strides[-1], a)
-            texts.append(
-                f"{_lead(places[i], nodes[i].shape, len(lead), i)}, {chr(39)}{'N' if by_rows else 'T'}{chr(39)}, {step}"
-            )
-        out = _lead(places[number], node.shape, len(lead), number)
-        return [f"  {loops}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(texts)}, {out});"]
+    def _unit(self, unit: Unit) -> list[str]:
+        if not isinstance(unit, int):
+            return self.kernels[id(unit)].lines
+        op = self._lowered.nodes[unit].op
+        return [f"  {line}" for line in WRITERS[op](self._lowered, unit)]
 
 
 def _declared(line: str) -> str:
@@ -158,103 +115,109 @@ def _declared(line: str) -> str:
     return line.rpartition(" ")[2].partition("(")[0] + "("
 
 
-def _lead(place: Place, shape: tuple[int, ...], rank: int, number: int) -> str:
-    """The address of a matrix among several."""
-    lead = shape[:-2]
-    strides = place.strides
-    parts = [f"i{k + rank - len(lead)} * {strides[k]}" for k, n in enumerate(lead) if n != 1 and strides[k]]
-    offset = place.offset
-    return " + ".join([f"m{place.root}", *parts, *([str(offset)] if offset else [])])
+# -- what is no kernel: the lines for a node ------------------------------------------------------------------------------
 
 
 def _nest(shape: Sequence[int]) -> str:
     return "".join(f"for (I i{k} = 0; i{k} < {n}; i{k}++) " for k, n in enumerate(shape))
 
 
-def _index(place: Place, over: Sequence[int], skip: int = -1) -> str:
-    parts = [f"i{k} * {s}" for k, s in enumerate(place.strides) if s and k != skip and over[k] != 1]
+def _index(place: Place, shape: Sequence[int], first: int = 0, along: int = -1, position: str = "") -> str:
+    """Where the element at i0, i1, ... lies; the axes count from ``first``; along one of them it is at another position."""
+    names = [position if k == along else f"i{k + first}" for k in range(len(shape))]
+    parts = [f"{i} * {s}" for i, n, s in zip(names, shape, place.strides) if s and (n != 1 or i == position)]
     return " + ".join([*parts, str(place.offset)])
 
 
-def _take_along_axis(lowered: Lowered, number: int) -> list[str]:
+def _zeros(lowered: Lowered, number: int) -> str:
+    return f"memset(m{number}, 0, {math.prod(lowered.nodes[number].shape)} * sizeof *m{number});"
+
+
+def _matmul(lowered: Lowered, number: int) -> list[str]:
     node = lowered.nodes[number]
+    T = DTYPES[node.dtype]  # noqa: N806
+    (*lead, rows, columns), inner = node.shape, lowered.nodes[node.args[0]].shape[-1]
+    factors = []
+    for i in node.args:
+        place, shape = lowered.places[i], lowered.nodes[i].shape
+        layout = matrix_layout(shape, place.strides)
+        assert layout is not None  # see ``Lowered``
+        flip, step = layout
+        at = _index(place, shape[:-2], len(lead) - len(shape[:-2]))
+        factors.append(f"m{place.root} + {at}, '{flip}', {step}")
+    out = f"m{number} + {_index(lowered.places[number], lead)}"
+    return [f"{_nest(lead)}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(factors)}, {out});"]
+
+
+def _take_along_axis(lowered: Lowered, number: int) -> list[str]:
+    node, own = lowered.nodes[number], lowered.places[number]
     x, positions = (lowered.places[i] for i in node.args)
-    axis = node.params["axis"]
     at = f"m{positions.root}[{_index(positions, node.shape)}]"
-    out = f"m{number}[{_index(lowered.places[number], node.shape)}]"
-    return [f"  {_nest(node.shape)}{out} = m{x.root}[{_index(x, node.shape, axis)} + {at} * {x.strides[axis]}];"]
+    source = _index(x, node.shape, along=node.params["axis"], position=at)
+    return [f"{_nest(node.shape)}m{number}[{_index(own, node.shape)}] = m{x.root}[{source}];"]
 
 
 def _add_along_axis(lowered: Lowered, number: int) -> list[str]:
-    node = lowered.nodes[number]
-    x, positions, own = lowered.places[node.args[0]], lowered.places[node.args[1]], lowered.places[number]
-    axis, shape = node.params["axis"], lowered.nodes[node.args[1]].shape
+    node, own = lowered.nodes[number], lowered.places[number]
+    x, positions = (lowered.places[i] for i in node.args)
+    shape = lowered.nodes[node.args[1]].shape
     at = f"m{positions.root}[{_index(positions, shape)}]"
-    value = f"m{x.root}[{_index(x, lowered.nodes[node.args[0]].shape)}]"
-    return [
-        f"  memset(m{number}, 0, {math.prod(node.shape)} * sizeof *m{number});",
-        f"  {_nest(shape)}m{number}[{_index(own, shape, axis)} + {at} * {own.strides[axis]}] += {value};",
-    ]
+    to = _index(own, shape, along=node.params["axis"], position=at)
+    return [_zeros(lowered, number), f"{_nest(shape)}m{number}[{to}] += m{x.root}[{_index(x, shape)}];"]
 
 
 def _put_slice(lowered: Lowered, number: int) -> list[str]:
     node = lowered.nodes[number]
     place, x = lowered.seen(number, node.params["index"]), lowered.places[node.args[0]]
     shape = lowered.nodes[node.args[0]].shape
-    return [
-        f"  memset(m{number}, 0, {math.prod(node.shape)} * sizeof *m{number});",
-        f"  {_nest(shape)}m{number}[{_index(place, shape)}] = m{x.root}[{_index(x, shape)}];",
-    ]
+    to, source = _index(place, shape), _index(x, shape)
+    return [_zeros(lowered, number), f"{_nest(shape)}m{number}[{to}] = m{x.root}[{source}];"]
 
 
 def _overlap_add(lowered: Lowered, number: int) -> list[str]:
     """For each position in the window, all windows at once: one strided addition."""
-    node = lowered.nodes[number]
-    x, own, shape = lowered.places[node.args[0]], lowered.places[number].strides, lowered.nodes[node.args[0]].shape
-    rank = len(shape) - 4
+    node, own, x = lowered.nodes[number], lowered.places[number], lowered.places[lowered.nodes[number].args[0]]
+    (*lead, rows, columns, high, wide) = lowered.nodes[node.args[0]].shape
     (stride_i, stride_j), (far_i, far_j) = node.params["stride"], node.params["dilation"]
-    lead = [f"for (I i{k} = 0; i{k} < {n}; i{k}++) " for k, n in enumerate(shape[:rank])]
-    to = " + ".join([f"i{k} * {own[k]}" for k in range(rank)] + ["0"])
-    source = " + ".join([f"i{k} * {x.strides[k]}" for k in range(rank)] + [str(x.offset)])
-    rows, columns, high, wide = shape[rank:]
-    p, q, a, b = x.strides[rank:]
+    p, q, a, b = x.strides[-4:]
     T = DTYPES[node.dtype]  # noqa: N806
     return [
-        f"  memset(m{number}, 0, {math.prod(node.shape)} * sizeof *m{number});",
-        f"  {''.join(lead)}{{",
-        f"    {T} *to = m{number} + {to}; const {T} *from = m{x.root} + {source};",
-        f"    for (I a = 0; a < {high}; a++) for (I b = 0; b < {wide}; b++) for (I p = 0; p < {rows}; p++) {{",
-        f"      {T} *t = to + (p * {stride_i} + a * {far_i}) * {own[rank]} + b * {far_j};",
-        f"      const {T} *f = from + p * {p} + a * {a} + b * {b};",
-        "      #pragma GCC ivdep",
-        f"      for (I q = 0; q < {columns}; q++) t[q * {stride_j}] += f[q * {q}];",
-        "    }",
+        _zeros(lowered, number),
+        f"{_nest(lead)}{{",
+        f"  {T} *to = m{number} + {_index(own, lead)}; const {T} *from = m{x.root} + {_index(x, lead)};",
+        f"  for (I a = 0; a < {high}; a++) for (I b = 0; b < {wide}; b++) for (I p = 0; p < {rows}; p++) {{",
+        f"    {T} *t = to + (p * {stride_i} + a * {far_i}) * {own.strides[-2]} + b * {far_j};",
+        f"    const {T} *f = from + p * {p} + a * {a} + b * {b};",
+        "    #pragma GCC ivdep",
+        f"    for (I q = 0; q < {columns}; q++) t[q * {stride_j}] += f[q * {q}];",
         "  }",
+        "}",
     ]
 
 
 def _checked_index(lowered: Lowered, number: int) -> list[str]:
     """Labels, and 0 for those to be ignored; the run ends where one is outside, or all are to be ignored."""
-    node = lowered.nodes[number]
+    node, own = lowered.nodes[number], lowered.places[number]
     x, params = lowered.places[node.args[0]], node.params
     ignored = params["ignore_index"]
     kept = "1" if ignored is None else f"label != {ignored}"
     return [
-        "  {",
-        "    int some = 0;",
-        f"    {_nest(node.shape)}{{",
-        f"      const I label = m{x.root}[{_index(x, node.shape)}];",
-        f"      const int kept = {kept};",
-        f"      if (kept && (label < 0 || label >= {params['count']})) return {number + 1};",
-        "      some |= kept;",
-        f"      m{number}[{_index(lowered.places[number], node.shape)}] = kept ? label : 0;",
-        "    }",
-        *([f"    if (!some) return {number + 1};"] if params["some"] else ["    (void)some;"]),
+        "{",
+        "  int some = 0;",
+        f"  {_nest(node.shape)}{{",
+        f"    const I label = m{x.root}[{_index(x, node.shape)}];",
+        f"    const int kept = {kept};",
+        f"    if (kept && (label < 0 || label >= {params['count']})) return {number + 1};",
+        "    some |= kept;",
+        f"    m{number}[{_index(own, node.shape)}] = kept ? label : 0;",
         "  }",
+        f"  if (!some) return {number + 1};" if params["some"] else "  (void)some;",
+        "}",
     ]
 
 
 WRITERS: dict[str, Callable[[Lowered, int], list[str]]] = {
+    "matmul": _matmul,
     "take_along_axis": _take_along_axis,
     "add_along_axis": _add_along_axis,
     "put_slice": _put_slice,

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Sequence
 
 from ..kinds import Shape
 from .c_operations import CHEAP
-from .lower import CALL, ELEMENTWISE, GIVEN, NUMERIC, PRODUCT, REDUCTION, SPECIAL, VIEW, Lowered
+from .lower import CALL, ELEMENTWISE, GIVEN, NUMERIC, PRODUCT, REDUCTION, SPECIAL, Lowered, Node
 
 AGAIN = 3  # so many additions and multiplications are rather computed again than read from memory
 SMALL = 512  # what is smaller is always stored
+BARRIERS = (PRODUCT, SPECIAL, CALL)  # what no loops are shared with
 
 
 class Kernel:
@@ -39,18 +40,12 @@ class Kernel:
         self.axes: tuple[int, ...] | None = None
         self.members: list[int] = []
         self.stored: set[int] = set()
-        self.into: Kernel | None = None
-
-    @property
-    def small_shape(self) -> Shape:
-        """The domain with length 1 for the reduced axes."""
-        axes = self.axes or ()
-        return tuple(1 if i in axes else n for i, n in enumerate(self.domain))
 
     def fits(self, shape: Shape) -> bool:
         """Whether an elementwise node of this shape can be a member."""
-        bare = without_ones(shape)
-        return bare == without_ones(self.domain) or (self.axes is not None and bare == without_ones(self.small_shape))
+        axes = self.axes or ()
+        small = tuple(1 if i in axes else n for i, n in enumerate(self.domain))
+        return without_ones(shape) in (without_ones(self.domain), without_ones(small))
 
     def is_full(self, shape: Shape) -> bool:
         """Whether a node of this shape has a value for each point of the domain."""
@@ -67,13 +62,11 @@ def group(lowered: Lowered, leave: Iterable[int]) -> list[Unit]:
         lowered: the nodes.
         leave: the nodes whose values leave.
     """
-    kernels, home = _kernels(lowered)
-    stored = _stored(lowered, kernels, home, set(leave))
-    kernels = [kernel for kernel in kernels if kernel.members]
-    for kernel in kernels:
-        kernel.stored = {n for n in kernel.members if n in stored and home[n] is kernel}
-    barriers = [n for n, node in enumerate(lowered.nodes) if node.kind in (PRODUCT, SPECIAL, CALL)]
-    return _ordered(lowered, [*kernels, *barriers])
+    home = _kernels(lowered)
+    kernels = list(dict.fromkeys(home.values()))
+    _store(lowered, kernels, home, leave)
+    barriers = [n for n, node in enumerate(lowered.nodes) if node.kind in BARRIERS]
+    return _ordered(lowered, [*(kernel for kernel in kernels if kernel.members), *barriers])
 
 
 def source_of(lowered: Lowered, number: int) -> int:
@@ -98,116 +91,94 @@ def without_ones(shape: Shape) -> Shape:
     return shape[start:]
 
 
-def _kernels(lowered: Lowered) -> tuple[list[Kernel], dict[int, Kernel]]:
+def _kernels(lowered: Lowered) -> dict[int, Kernel]:
+    """The kernel of each elementwise node and reduction."""
     nodes = lowered.nodes
     depth = [0] * len(nodes)
     home: dict[int, Kernel] = {}
-    kernels: list[Kernel] = []
+
+    def merge(kernel: Kernel, other: Kernel) -> None:
+        kernel.members = sorted(kernel.members + other.members)
+        kernel.axes = other.axes if kernel.axes is None else kernel.axes
+        home.update(dict.fromkeys(other.members, kernel))
+
     for number, node in enumerate(nodes):
-        deepest = max((depth[i] for i in node.args), default=0)
-        depth[number] = deepest
-        if node.kind == VIEW:
-            continue
-        if node.kind in (PRODUCT, SPECIAL, CALL):
-            depth[number] = deepest + 1
-            continue
-        if node.kind in (GIVEN, NUMERIC):
+        depth[number] = deepest = max((depth[i] for i in node.args), default=0)
+        if node.kind in BARRIERS:
+            depth[number] += 1
+        if node.kind not in (ELEMENTWISE, REDUCTION):
             continue
         last = [source_of(lowered, i) for i in node.args if depth[i] == deepest]
-        near = list(dict.fromkeys(_final(home[i]) for i in last if i in home))
-        apart = [i for i in last if i not in home and nodes[_root(lowered, i)].kind not in (GIVEN, NUMERIC)]
-        kernel = None if apart else _common(near, lowered, number)
-        if kernel is None:
-            shape = nodes[node.args[0]].shape if node.kind == REDUCTION else node.shape
-            kernel = Kernel(deepest + 1, shape)
-            kernels.append(kernel)
+        near = list(dict.fromkeys(home[i] for i in last if i in home))
+        alone = any(i not in home and nodes[_root(lowered, i)].kind not in (GIVEN, NUMERIC) for i in last)
+        if near and not alone and _can_share(near, lowered, node):
+            kernel, *others = near
+            for other in others:
+                merge(kernel, other)
+        else:
+            kernel = Kernel(deepest + 1, nodes[node.args[0]].shape if node.kind == REDUCTION else node.shape)
         if node.kind == REDUCTION:
             kernel.axes = node.params["axis"]
         kernel.members.append(number)
         home[number] = kernel
         depth[number] = kernel.depth
     alike: dict[tuple[int, Shape, tuple[int, ...] | None], Kernel] = {}
-    for kernel in kernels:
-        if kernel.into is None:
-            first = alike.setdefault((kernel.depth, kernel.domain, kernel.axes), kernel)
-            if first is not kernel:
-                _merge(first, kernel)
-    kernels = [kernel for kernel in kernels if kernel.into is None]
-    return kernels, {number: _final(kernel) for number, kernel in home.items()}
+    for kernel in dict.fromkeys(home.values()):
+        first = alike.setdefault((kernel.depth, kernel.domain, kernel.axes), kernel)
+        if first is not kernel:
+            merge(first, kernel)
+    return home
 
 
 def _root(lowered: Lowered, number: int) -> int:
     return lowered.places[number].root
 
 
-def _final(kernel: Kernel) -> Kernel:
-    while kernel.into is not None:
-        kernel = kernel.into
-    return kernel
-
-
-def _merge(kernel: Kernel, other: Kernel) -> None:
-    kernel.members = sorted(kernel.members + other.members)
-    kernel.axes = kernel.axes if kernel.axes is not None else other.axes
-    other.into, other.members = kernel, []
-
-
-def _common(near: Sequence[Kernel], lowered: Lowered, number: int) -> Kernel | None:
-    """The kernel that a node and the kernels before it can share."""
-    if not near:
-        return None
-    node = lowered.nodes[number]
+def _can_share(near: Sequence[Kernel], lowered: Lowered, node: Node) -> bool:
+    """Whether a node and the kernels before it can be one kernel."""
     if node.kind == REDUCTION:
         source, axes = lowered.nodes[node.args[0]].shape, node.params["axis"]
-        if any(kernel.domain != source or kernel.axes not in (None, axes) for kernel in near):
-            return None
-    elif not all(kernel.fits(node.shape) for kernel in near):
-        return None
-    if len({kernel.domain for kernel in near}) > 1 or len({k.axes for k in near if k.axes is not None}) > 1:
-        return None
-    first, *others = near
-    for kernel in others:
-        _merge(first, kernel)
-    return first
+        return all(kernel.domain == source and kernel.axes in (None, axes) for kernel in near)
+    reduced = {kernel.axes for kernel in near if kernel.axes is not None}
+    return len({kernel.domain for kernel in near}) == 1 and len(reduced) <= 1 and all(k.fits(node.shape) for k in near)
 
 
 # -- what is stored, and what is computed again ---------------------------------------------------------------------------
 
 
-def _stored(lowered: Lowered, kernels: Sequence[Kernel], home: dict[int, Kernel], leave: set[int]) -> set[int]:
-    """The members that have to be in memory.  Cheap ones are computed again in each kernel, which then has them, too."""
+def cheap(lowered: Lowered, numbers: Iterable[int]) -> set[int]:
+    """Those of some nodes that are rather computed again than read from memory: a few additions and multiplications."""
+    cost: dict[int, int] = {}
+    for number in numbers:
+        node = lowered.nodes[number]
+        cost[number] = CHEAP.get(node.op, AGAIN + 1) + sum(cost.get(source_of(lowered, i), 0) for i in node.args)
+    return {number for number, total in cost.items() if total <= AGAIN}
+
+
+def _store(lowered: Lowered, kernels: Sequence[Kernel], home: dict[int, Kernel], leave: Iterable[int]) -> None:
+    """Decide which members have to be in memory.  Cheap ones are computed again in each kernel, which then has them, too."""
     nodes = lowered.nodes
     needed = {_root(lowered, number) for number in leave}
-    for node in nodes:
-        if node.kind in (PRODUCT, SPECIAL, CALL):
-            needed.update(_root(lowered, i) for i in node.args)
-    cost: dict[int, int] = {}
-    for number, node in enumerate(nodes):
-        if node.kind == ELEMENTWISE and node.op in CHEAP and number not in needed and math.prod(node.shape) >= SMALL:
-            total = CHEAP[node.op] + sum(cost.get(source_of(lowered, i), 0) for i in node.args)
-            if total <= AGAIN:
-                cost[number] = total
+    needed.update(_root(lowered, i) for node in nodes if node.kind in BARRIERS for i in node.args)
+    free = [n for n in home if nodes[n].kind == ELEMENTWISE and n not in needed and math.prod(nodes[n].shape) >= SMALL]
+    again = cheap(lowered, free)
     for kernel in kernels:
         have, todo = set(kernel.members), list(kernel.members)
         while todo:
-            for arg in nodes[todo.pop()].args:
-                source = source_of(lowered, arg)
-                if source in have or source not in home:
-                    if source not in home:
-                        needed.add(_root(lowered, source))
-                elif source in cost and kernel.is_full(nodes[source].shape):
+            for source in [source_of(lowered, i) for i in nodes[todo.pop()].args]:
+                if source in again and kernel.is_full(nodes[source].shape) and source not in have:
                     have.add(source)
                     todo.append(source)
-                else:
-                    needed.add(source)
+                elif source not in have:
+                    needed.add(_root(lowered, source))
         kernel.members = sorted(have)
     for kernel in kernels:
-        keep = {n for n in kernel.members if n in needed and home[n] is kernel}
+        kernel.stored = {n for n in kernel.members if n in needed and home[n] is kernel}
+        keep = set(kernel.stored)
         for number in reversed(kernel.members):
             if number in keep:
                 keep.update(source_of(lowered, i) for i in nodes[number].args)
         kernel.members = [number for number in kernel.members if number in keep]
-    return {number for number in needed if number in home}
 
 
 # -- the order ------------------------------------------------------------------------------------------------------------
@@ -217,29 +188,22 @@ def _ordered(lowered: Lowered, units: Sequence[Unit]) -> list[Unit]:
     nodes = lowered.nodes
     maker: dict[int, int] = {}
     for place, unit in enumerate(units):
-        for number in [unit] if isinstance(unit, int) else [n for n in unit.members if n in unit.stored]:
-            maker[number] = place
+        maker.update(dict.fromkeys([unit] if isinstance(unit, int) else unit.stored, place))
     waits = []
     for place, unit in enumerate(units):
         read = set(nodes[unit].args) if isinstance(unit, int) else reads(lowered, unit)
         read |= lowered.numeric(read)
-        waits.append({maker[root] for i in read if (root := _root(lowered, i)) in maker and maker[root] != place})
-    done: set[int] = set()
-    left = list(range(len(units)))
-    found: list[Unit] = []
-    while left:
+        waits.append({maker[root] for i in read if (root := _root(lowered, i)) in maker} - {place})
+    done: dict[int, Unit] = {}
+    while len(done) < len(units):
         for calls in (True, False):
-            went = True
-            while went:
-                went = False
-                for place in left:
-                    unit = units[place]
-                    if _is_early(lowered, unit) == calls and waits[place] <= done:
-                        found.append(unit)
-                        done.add(place)
-                        went = True
-                left = [place for place in left if place not in done]
-    return found
+            before = -1
+            while before < len(done):
+                before = len(done)
+                for place, unit in enumerate(units):
+                    if place not in done and _is_early(lowered, unit) == calls and waits[place] <= done.keys():
+                        done[place] = unit
+    return list(done.values())
 
 
 def _is_early(lowered: Lowered, unit: Unit) -> bool:

@@ -13,23 +13,23 @@ import numpy as np
 
 from ..engine.unbroadcast import stretched
 from ..kinds import Array, Params, Raw, Shape
+from ..ops.primitives import TABLE
 from ..program import Constant, Program, Step, evaluate
 from ..program.parts import NUMBER
 from .buffers import packed
 from .c_operations import DTYPES, EXPRESSIONS, QUESTIONS, WHOLE
 from .lines import VIEWS
 
-NUMERIC, ELEMENTWISE, REDUCTION, VIEW, PRODUCT, SPECIAL, CALL, GIVEN = (
-    "numeric",  # of Python numbers alone
-    "elementwise",
-    "reduction",
-    "view",
-    "product",
-    "special",
-    "call",
-    "given",
-)
-REDUCTIONS = {"sum", "max", "min"}
+NUMERIC = "numeric"  # of Python numbers alone
+ELEMENTWISE = "elementwise"
+REDUCTION = "reduction"  # sum, max or min over axes, which stay with length 1
+VIEW = "view"
+PRODUCT = "product"  # of matrices
+SPECIAL = "special"  # has a text of its own in C
+CALL = "call"  # of the primitive itself
+GIVEN = "given"  # an input, a state, a constant
+
+REDUCTIONS = {"sum", "mean", "max", "min", "sum_to"}
 SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice", "checked_index"}
 
 
@@ -88,15 +88,12 @@ class Lowered:
         self.of: list[int] = []
         self.places: list[Place] = []
         self.literals: dict[int, float] = {}
-        self._stands: list[Any] = []  # an array with a node's strides, and no memory
-        self._copies: dict[int, int] = {}
-        self._made: dict[Any, int] = {}
+        self._stands: list[Array] = []  # an array with a node's strides, and no memory
+        self._made_up: dict[str, int] = {}
         self._products = products
         for number, entry in program.entries():
-            if isinstance(entry, Step):
-                self.of.append(self._step(number, entry))
-            else:
-                self.of.append(self._given(number, entry))
+            make: Any = self._step if isinstance(entry, Step) else self._given
+            self.of.append(make(number, entry))
         for node in reversed(self.nodes):
             for i in node.args if node.kind == CALL else ():  # what Python takes, Python computes
                 if self.nodes[i].kind == NUMERIC:
@@ -104,72 +101,37 @@ class Lowered:
 
     # -- nodes ------------------------------------------------------------------------------------------------------------
 
-    def _add(self, node: Node, stand: Any = None) -> int:
-        """A node that owns its memory, laid out like ``stand``, or row by row."""
-        if stand is None and node.dtype != NUMBER:
-            stand = _stand(node.shape, node.dtype)
-        self.nodes.append(node)
-        self._stands.append(stand)
-        number = len(self.nodes) - 1
-        strides = () if stand is None else tuple(s // stand.itemsize for s in stand.strides)
-        self.places.append(Place(number, 0, strides))
-        return number
-
     def _given(self, number: int, entry: Any) -> int:
-        value = self.sample[number]
-        dtype = entry.dtype
-        node = Node(
-            GIVEN, "given", (), {}, np.shape(value) if dtype != NUMBER and value is not None else (), dtype, number
-        )
-        if (
-            isinstance(entry, Constant)
-            and (dtype == NUMBER or not np.shape(entry.value))
-            and dtype in (NUMBER, *DTYPES)
-        ):
-            at = self._add(node, None if dtype == NUMBER else _stand((), dtype))
-            self.literals[at] = value if dtype == NUMBER else entry.value.item()
-            if node.shape:
-                return self._view(Node(VIEW, "broadcast_to", (at,), {"shape": node.shape}, node.shape, dtype, number))
+        value, dtype = self.sample[number], entry.dtype
+        node = Node(GIVEN, "given", (), {}, entry.shape if value is None else np.shape(value), dtype, number)
+        if not isinstance(entry, Constant) or np.shape(entry.value) or dtype not in (NUMBER, *DTYPES):
+            return self._add(node, value)
+        at = self._add(node._replace(shape=()))
+        self.literals[at] = value if dtype == NUMBER else entry.value.item()
+        if node.shape == ():
             return at
-        return self._add(
-            node, None if value is None or dtype == NUMBER else _stand(value.shape, value.dtype, packed(value))
-        )
+        return self._view(node._replace(op="broadcast_to", args=(at,), params={"shape": node.shape}))
 
     def _step(self, number: int, step: Step) -> int:
-        args = tuple(self.of[i] for i in step.args)
-        result, name, params = self.sample[number], step.primitive.name, dict(step.params)
-        node = Node(CALL, name, args, params, step.shape, step.dtype, number)
-        if self.in_c and name in EXPRESSIONS and all(of.dtype == NUMBER for of in (node, *map(self.nodes.__getitem__, args))):
+        name, args = step.primitive.name, tuple(self.of[i] for i in step.args)
+        node = Node(CALL, name, args, dict(step.params), step.shape, step.dtype, number)
+        if self.in_c and name in EXPRESSIONS and {NUMBER} == {step.dtype, *(self.nodes[i].dtype for i in args)}:
             return self._add(node._replace(kind=NUMERIC))
         if step.dtype == NUMBER or not (self._known(step) if self.in_c else self._is_view(number, step)):
-            return self._add(node, None if step.dtype == NUMBER else _stand(step.shape, result.dtype, packed(result)))
+            return self._add(node, self.sample[number])
         if name in VIEWS:
-            return self._view(node._replace(kind=VIEW))
+            return self._view(node)
         if name == "matmul":
-            dense = tuple(self._blas(i) for i in args)
-            return self._add(node._replace(kind=PRODUCT, args=dense))
+            return self._add(node._replace(kind=PRODUCT, args=tuple(map(self._matrix, args))))
         if name in SPECIALS:
-            first = (
-                args[0]
-                if name in ("take_along_axis", "overlap_add", "put_slice", "checked_index")
-                else self.dense(args[0])
-            )
-            if self.places[first].root in self.literals:
-                first = self.dense(first)
-            return self._add(node._replace(kind=SPECIAL, args=(first, *map(self.dense, args[1:]))))
-        if name in ("sum", "mean", "max", "min", "sum_to"):
+            return self._add(node._replace(kind=SPECIAL, args=tuple(map(self._in_memory, args))))
+        if name in REDUCTIONS:
             return self._reduction(node)
-        if name == "divide" and _size(self.nodes[self._thin(args[1])].shape) < _size(step.shape):
-            x, y = map(self._thin, args)
-            known = self.literals.get(y)
-            if known:
-                inverse = self._number(1.0 / known)
-            else:
-                inverse = self._elementwise("reciprocal", (y,), self.nodes[y].shape, step.dtype)
-            return self._elementwise("multiply", (x, inverse), step.shape, step.dtype, number, packed(result))
-        return self._elementwise(
-            name, tuple(map(self._thin, args)), step.shape, step.dtype, number, packed(result), params
-        )
+        thin = tuple(map(self._thin, args))
+        node = node._replace(kind=ELEMENTWISE, args=thin)
+        if name == "divide" and math.prod(self.nodes[thin[1]].shape) < math.prod(step.shape):
+            node = node._replace(op="multiply", args=(thin[0], self._inverse(thin[1], step.dtype)))
+        return self._add(node, self.sample[number])
 
     def _is_view(self, number: int, step: Step) -> bool:
         result, source = self.sample[number], self.sample[step.args[0]] if step.args else None
@@ -177,28 +139,30 @@ class Lowered:
 
     def _known(self, step: Step) -> bool:
         """Whether the kernels' language has such a step."""
-        name = step.primitive.name
-        nodes = [self.nodes[self.of[i]] for i in step.args]
-        if any(node.dtype not in (NUMBER, *DTYPES) for node in nodes) or step.dtype not in DTYPES or 0 in step.shape:
+        name, nodes = step.primitive.name, [self.nodes[self.of[i]] for i in step.args]
+        dtypes = {node.dtype for node in nodes}
+        if not dtypes <= {NUMBER, *DTYPES} or step.dtype not in DTYPES:
             return False
-        if any(0 in node.shape for node in nodes):
+        if any(0 in shape for shape in (step.shape, *(node.shape for node in nodes))):
             return False
-        if name == "matmul":
-            return self._products and step.dtype.startswith("float") and all(node.dtype == step.dtype for node in nodes)
-        if name in ("take_along_axis", "add_along_axis"):
-            return self._positions_are_safe(step, nodes)
-        if name in ("sum", "mean", "max", "min", "sum_to"):
-            return step.dtype.startswith("float") and nodes[0].dtype == step.dtype
+        is_float = step.dtype.startswith("float")
         if name in VIEWS:
             return nodes[0].dtype != NUMBER
+        if name == "matmul":
+            return self._products and is_float and dtypes == {step.dtype}
+        if name in REDUCTIONS:
+            return is_float and dtypes == {step.dtype}
+        if name in ("take_along_axis", "add_along_axis"):
+            return self._positions_are_safe(step, nodes)
         if name == "checked_index":  # before anything is written
             return nodes[0].dtype == "int64" and self.nodes[self.places[self.of[step.args[0]]].root].kind == GIVEN
         if name == "overlap_add":
             return len(step.params["window"]) == 2
+        if name == "put_slice" or name in QUESTIONS:
+            return True
         if step.dtype == "bool":
-            return name in QUESTIONS or name in ("where", "copy", "astype") or name == "put_slice"
-        whole = (name in WHOLE and name not in QUESTIONS) or name == "put_slice"
-        return whole or (step.dtype.startswith("float") and name in EXPRESSIONS and name not in QUESTIONS)
+            return name in ("where", "astype")
+        return name in WHOLE or (is_float and name in EXPRESSIONS)
 
     def _positions_are_safe(self, step: Step, nodes: list[Node]) -> bool:
         """Whether positions along an axis were looked at, or found there: nothing reads or writes out of bounds."""
@@ -213,42 +177,36 @@ class Lowered:
         found = source.primitive.name in ("argmax", "argmin") and source.params["axis"] == axis
         return found and self.nodes[self.of[source.args[0]]].shape[axis] <= shape[axis]
 
-    def _elementwise(
-        self, op: str, args: tuple[int, ...], shape: Shape, dtype: str, number: int | None = None,
-        strides: Shape | None = None, params: Params | None = None,
-    ) -> int:  # fmt: skip
-        key = (op, args, shape, dtype)
-        if number is None and key in self._made:
-            return self._made[key]
-        node = Node(ELEMENTWISE, op, args, params or {}, shape, dtype, number)
-        made = self._add(node, _stand(shape, dtype, strides))
-        if number is None:
-            self._made[key] = made
-        return made
-
-    def _reduction(self, node: Node) -> int:
-        source = self.nodes[node.args[0]].shape
-        axes = stretched(node.shape, source) if node.op == "sum_to" else node.params["axis"]
-        axes = tuple(axis for axis in axes if source[axis] != 1)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(source))
-        op = "sum" if node.op in ("mean", "sum_to") else node.op
-        key = (op, node.args, axes)
-        at = self._made.get(key, node.args[0])
-        if axes and key not in self._made:
-            at = self._made[key] = self._add(Node(REDUCTION, op, node.args, {"axis": axes}, kept, node.dtype))
-        if node.op == "mean":
-            share = self._number(1.0 / math.prod(source[axis] for axis in node.params["axis"]))
-            at = self._elementwise("multiply", (at, share), kept, node.dtype)
-        return self._view(Node(VIEW, "reshape", (at,), {"shape": node.shape}, node.shape, node.dtype, node.number))
-
     def _thin(self, number: int) -> int:
         """What a value was broadcast from: an elementwise operation broadcasts by itself."""
         while self.nodes[number].op == "broadcast_to" and self.nodes[number].kind == VIEW:
             (number,) = self.nodes[number].args
         return number
 
-    def to_leave(self, number: int, strides: Shape | None, taken: set[int]) -> int:
-        """A node for a value that leaves, with memory of its own, in the strides (in elements) that are asked for."""
+    def _inverse(self, number: int, dtype: str) -> int:
+        """1 / x, of which there are fewer than of what is divided by it."""
+        known = self.literals.get(number)
+        if known:
+            return self._number(1.0 / known)
+        return self._make_up(Node(ELEMENTWISE, "reciprocal", (number,), {}, self.nodes[number].shape, dtype))
+
+    def _reduction(self, node: Node) -> int:
+        """Over axes that are longer than 1, and with all of them kept; a mean is a sum times a number."""
+        (at,) = node.args
+        source = self.nodes[at].shape
+        given = stretched(node.shape, source) if node.op == "sum_to" else node.params["axis"]
+        axes = tuple(axis for axis in given if source[axis] != 1)
+        kept = tuple(1 if i in axes else n for i, n in enumerate(source))
+        if axes:
+            op = "sum" if node.op in ("mean", "sum_to") else node.op
+            at = self._make_up(Node(REDUCTION, op, node.args, {"axis": axes}, kept, node.dtype))
+        if node.op == "mean":
+            share = self._number(1.0 / math.prod(source[axis] for axis in given))
+            at = self._make_up(Node(ELEMENTWISE, "multiply", (at, share), {}, kept, node.dtype))
+        return self._view(node._replace(op="reshape", args=(at,), params={"shape": node.shape}))
+
+    def to_leave(self, number: int, like: Raw | None, taken: set[int]) -> int:
+        """A node for a value that leaves, with memory of its own, in the layout that is asked for."""
         at = self.of[number]
         node, place = self.nodes[at], self.places[at]
         if node.dtype == NUMBER:
@@ -258,18 +216,13 @@ class Lowered:
             root.kind != GIVEN
             and not (self.in_c and root.kind == CALL)
             and place.offset == 0
-            and _size(root.shape) == _size(node.shape)
+            and math.prod(root.shape) == math.prod(node.shape)
             and place.root not in taken
         )
-        if own and (strides is None or place.strides == strides):
+        if own and (like is None or self._stands[at].strides == packed(like)):
             taken.add(place.root)
             return at
-        stand = (
-            None
-            if strides is None
-            else _stand(node.shape, node.dtype, tuple(s * np.dtype(node.dtype).itemsize for s in strides))
-        )
-        copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), stand)
+        copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), like)
         taken.add(copy)
         return copy
 
@@ -283,61 +236,86 @@ class Lowered:
                 todo += [i for i in self.nodes[number].args if i not in found]
         return found
 
+    # -- nodes that the program does not have -----------------------------------------------------------------------------
+
+    def _make_up(self, node: Node) -> int:
+        """A node, the same one for what is the same."""
+        key = repr(node)
+        if key not in self._made_up:
+            self._made_up[key] = self._add(node)
+        return self._made_up[key]
+
     def _number(self, value: float) -> int:
-        key = ("number", value)
-        if key not in self._made:
-            self._made[key] = self._add(Node(GIVEN, "given", (), {}, (), NUMBER))
-            self.literals[self._made[key]] = value
-        return self._made[key]
+        made = self._make_up(Node(GIVEN, "given", (), {"value": value}, (), NUMBER))
+        self.literals[made] = value
+        return made
+
+    def dense(self, source: int) -> int:
+        """A value row by row, in memory of its own where it is not so."""
+        node = self.nodes[source]
+        if self.places[source].strides == _rows(node.shape) and not self._is_literal(source):
+            return source
+        return self._make_up(Node(ELEMENTWISE, "copy", (source,), {}, node.shape, node.dtype))
+
+    def _in_memory(self, source: int) -> int:
+        return self.dense(source) if self._is_literal(source) else source
+
+    def _matrix(self, source: int) -> int:
+        """A matrix as a product can take it."""
+        is_one = matrix_layout(self.nodes[source].shape, self.places[source].strides) is not None
+        return source if is_one and not self._is_literal(source) else self.dense(source)
+
+    def _is_literal(self, number: int) -> bool:
+        return self.places[number].root in self.literals
+
+    # -- places -----------------------------------------------------------------------------------------------------------
+
+    def _add(self, node: Node, like: Raw | None = None) -> int:
+        """A node that owns its memory, in the order of axes that an array has, or row by row."""
+        stand = _stand(node.shape, node.dtype, packed(like) if isinstance(like, np.ndarray) else None)
+        number = len(self.nodes)
+        return self._append(node, stand, Place(number, 0, tuple(s // stand.itemsize for s in stand.strides)))
+
+    def _append(self, node: Node, stand: Array, place: Place) -> int:
+        self.nodes.append(node)
+        self._stands.append(stand)
+        self.places.append(place)
+        return len(self.nodes) - 1
 
     def _view(self, node: Node) -> int:
         (source,) = node.args
-        primitive = SHAPES[node.op] if node.number is None or node.op in SHAPES else None
         stand = self._stands[source]
-        if primitive is None:
-            step: Any = self.program.entry(node.number)  # type: ignore[arg-type]
-            primitive = step.primitive.forward
-        seen = np.asarray(primitive(stand, **node.params))
+        view = SEEN.get(node.op, TABLE[node.op].forward)
+        seen = view(stand, **node.params)
         if not np.may_share_memory(seen, stand):  # a copy: its elements in order first
             dense = self.dense(source)
             assert dense != source, node.op
             return self._view(node._replace(args=(dense,)))
-        place = self.places[source]
-        offset = place.offset + (seen.ctypes.data - stand.ctypes.data) // stand.itemsize
-        self.nodes.append(node._replace(kind=VIEW))
-        self._stands.append(seen)
-        self.places.append(Place(place.root, offset, tuple(s // seen.itemsize for s in seen.strides)))
-        return len(self.nodes) - 1
+        return self._append(node._replace(kind=VIEW), seen, self._part(source, seen))
+
+    def _part(self, number: int, part: Array) -> Place:
+        """Where a part of what stands for a node lies."""
+        place = self.places[number]
+        offset = place.offset + (part.ctypes.data - self._stands[number].ctypes.data) // part.itemsize
+        return Place(place.root, offset, tuple(s // part.itemsize for s in part.strides))
 
     def seen(self, number: int, index: Any) -> Place:
-        """A part of a node that owns its memory, by a basic index."""
-        stand = self._stands[number]
-        part = _slice(stand, index)
-        offset = (part.ctypes.data - stand.ctypes.data) // stand.itemsize
-        return Place(number, offset, tuple(s // part.itemsize for s in part.strides))
+        """Where the part of a node lies that a basic index takes."""
+        return self._part(number, _slice(self._stands[number], index))
 
     def forget_layouts(self) -> None:
         """Let go of the arrays that only show strides: all nodes are made."""
         self._stands.clear()
 
-    def dense(self, source: int) -> int:
-        """A value row by row, in memory of its own where it is not so."""
-        node, place = self.nodes[source], self.places[source]
-        if place.strides == _rows(node.shape) and source not in self.literals and place.root not in self.literals:
-            return source
-        if source not in self._copies:
-            self._copies[source] = self._add(Node(ELEMENTWISE, "copy", (source,), {}, node.shape, node.dtype))
-        return self._copies[source]
 
-    def _blas(self, source: int) -> int:
-        """A matrix as a product can take it: its rows or its columns without gaps."""
-        strides = self.places[source].strides
-        shape = self.nodes[source].shape
-        by_rows = strides[-1] == 1 and strides[-2] >= shape[-1]
-        by_columns = strides[-2] == 1 and strides[-1] >= shape[-2]
-        return (
-            source if (by_rows or by_columns) and self.places[source].root not in self.literals else self.dense(source)
-        )
+def matrix_layout(shape: Shape, strides: Shape) -> tuple[str, int] | None:
+    """How BLAS is told of a matrix without gaps: "N" and the distance of its rows, or "T" and that of its columns."""
+    (rows, columns), (down, right) = shape[-2:], strides[-2:]
+    if right == 1 and (down >= columns or rows == 1):
+        return "N", max(down, columns)
+    if down == 1 and (right >= rows or columns == 1):
+        return "T", max(right, rows)
+    return None
 
 
 def _slice(x: Array, index: tuple[Any, ...]) -> Array:
@@ -346,16 +324,12 @@ def _slice(x: Array, index: tuple[Any, ...]) -> Array:
     return part
 
 
-SHAPES: dict[str, Any] = {
-    "reshape": lambda x, shape: x.reshape(shape),
-    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
-    "take_slice": _slice,
-}
+SEEN: dict[str, Any] = {"broadcast_to": np.broadcast_to, "take_slice": _slice}  # views where the primitives make copies
 
 
-def _stand(shape: Shape, dtype: Any, strides: Shape | None = None) -> Array:
+def _stand(shape: Shape, dtype: str, strides: Shape | None) -> Array:
     """An array with a shape and strides, for other views to be made of; its memory is never touched."""
-    array = np.empty(max(math.prod(shape), 1), dtype)
+    array = np.empty(max(math.prod(shape), 1), "float64" if dtype == NUMBER else dtype)
     if strides is None:
         strides = tuple(n * array.itemsize for n in _rows(shape))
     return np.lib.stride_tricks.as_strided(array, shape, strides)
@@ -364,7 +338,3 @@ def _stand(shape: Shape, dtype: Any, strides: Shape | None = None) -> Array:
 def _rows(shape: Shape) -> Shape:
     """The strides of an array row by row, in elements."""
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def _size(shape: Shape) -> int:
-    return math.prod(shape)

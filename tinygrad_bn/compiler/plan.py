@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..kinds import Array, Raw, Shape
+from ..kinds import Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
 from .blas import gemm
-from .buffers import ALIGNMENT, packed
+from .buffers import ALIGNMENT
 from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
@@ -95,8 +95,7 @@ class Plan:
             if state.place.key != "_data":
                 self.gradients.append(low.to_leave(value, None, taken))
             else:
-                strides = None if state.dtype == NUMBER else elements(state.place.owner._data)
-                self.moved.append((state, low.of[number], low.to_leave(value, strides, taken)))
+                self.moved.append((state, low.of[number], low.to_leave(value, state.place.owner._data, taken)))
 
     # -- the order of things ------------------------------------------------------------------------------------------------
 
@@ -225,7 +224,9 @@ class Plan:
         self.pointers = {node: place for place, node in enumerate(order)}
         read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
         numbers = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self.low.literals]
-        numbers = [n for n in numbers if nodes[n].kind != NUMERIC or n in leave]  # C computes the others where it needs them
+        numbers = [
+            n for n in numbers if nodes[n].kind != NUMERIC or n in leave
+        ]  # C computes the others where it needs them
         self.numbers = {node: place for place, node in enumerate(numbers)}
 
     def is_array(self, node: int) -> bool:
@@ -275,8 +276,3 @@ class Plan:
         """The strides of a node in bytes."""
         size = np.dtype(self.low.nodes[node].dtype).itemsize
         return tuple(s * size for s in self.low.places[node].strides)
-
-
-def elements(array: Array) -> Shape:
-    """The strides of an array without gaps, in elements."""
-    return tuple(s // array.itemsize for s in packed(array))
