@@ -69,3 +69,15 @@ def test_answers_are_ones_and_zeros(dtype):
     answers = compile(lambda x: (ops.isinf(x), ops.isfinite(x), ops.isnan(x)), backend="c")(x)
     for answer, expected in zip(answers, (np.isinf(x), np.isfinite(x), np.isnan(x))):
         assert np.array_equal(answer.numpy().view(np.uint8), expected.view(np.uint8))
+
+
+def test_what_costs_little_is_computed_again_and_not_stored():
+    x, w = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
+
+    def function(x, w):
+        h = ops.tanh(x @ w)
+        return (h @ w) * (1.0 - ops.square(h))
+
+    compiled = compile(function, backend="c")
+    near(compiled(x, w), function(tg.Tensor(x), tg.Tensor(w)))
+    assert compiled.source.count("] = t") == 2, "h, for its product, and the result"
