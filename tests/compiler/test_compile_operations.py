@@ -92,3 +92,15 @@ def test_numbers_of_python(how):
     if how == "c":
         python = compiled.source.partition("The Python around it")[2]
         assert len(re.findall(r"\bv\d+ = ", python)) == 2  # s * 2 and the draw: numbers that Python computes
+
+
+def test_what_costs_little_is_computed_again_and_not_stored():
+    x, w = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
+
+    def function(x, w):
+        h = ops.tanh(x @ w)
+        return (h @ w) * (1.0 - ops.square(h))
+
+    compiled = compile(function, backend="c")
+    near(compiled(x, w), function(tg.Tensor(x), tg.Tensor(w)))
+    assert compiled.source.count("] = t") == 2, "h, for its product, and the result"

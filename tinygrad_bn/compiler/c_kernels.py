@@ -27,7 +27,7 @@ class Axis(NamedTuple):
 
 
 class Access(NamedTuple):
-    """When a kernel touches memory: the pass, and whether for full values, which follow the small ones; and where in it."""
+    """When a kernel touches memory: in which pass, and whether for full values, before which come the small ones; and where."""
 
     turn: tuple[int, bool]
     at: str

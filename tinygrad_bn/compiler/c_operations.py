@@ -61,19 +61,9 @@ EXPRESSIONS |= QUESTIONS
 EXPRESSIONS["power_constant"] = ""  # by its exponent
 
 FREE = ("copy", "identity", "stop_gradient")
-WHOLE = {
-    *FREE,
-    "astype",
-    "add",
-    "subtract",
-    "multiply",
-    "negative",
-    "square",
-    "where",
-    "maximum",
-    "minimum",
-}  # integers, too
-CHEAP = {**dict.fromkeys(FREE, 0), **dict.fromkeys(("add", "subtract", "multiply", "negative", "square"), 1)}
+ARITHMETIC = ("add", "subtract", "multiply", "negative", "square")
+WHOLE = {*FREE, *ARITHMETIC, "astype", "where", "maximum", "minimum"}  # of integers, too
+CHEAP = dict.fromkeys(FREE, 0) | dict.fromkeys(ARITHMETIC, 1)  # what it costs to compute them once more
 
 
 def types(op: str, dtypes: Sequence[str], dtype: str) -> list[str]:

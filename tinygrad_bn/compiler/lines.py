@@ -5,50 +5,62 @@ Each line is a call of a function in C that runs no Python, so many of them in o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.unbroadcast import ones, stretched, sums_by_blas
-from ..kinds import Array, Params
+from ..kinds import Array
 from ..program import Step
 
-VIEWS = {
-    "reshape",
-    "transpose",
-    "broadcast_to",
-    "take_slice",
-    "sliding_window",
-    "take_diagonal",
-    "identity",
-    "stop_gradient",
-}
+NOTHING_DONE = {"identity", "stop_gradient"}
+VIEWS = {"reshape", "transpose", "broadcast_to", "take_slice", "sliding_window", "take_diagonal"} | NOTHING_DONE
 ROUNDED = {np.add, np.subtract, np.multiply, np.divide, np.negative, np.square, np.sqrt, np.maximum, np.minimum, np.abs}
 SET = np.ndarray.__setitem__
-BITS = {4: np.int32, 8: np.int64}
+BITS = {"f": np.int32, "d": np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
+
+
+class Writing(NamedTuple):
+    """What lines are written for.
+
+    Attributes:
+        args: the names of the arguments.
+        values: arguments like these, for their dtypes and layouts.
+        params: of the step.
+        out: the name of the array to write to.
+        result: an array like it.
+        name: gives a name to a function or array that the lines use.
+    """
+
+    args: Sequence[str]
+    values: Sequence[Any]
+    params: Mapping[str, Any]
+    out: str
+    result: Array
+    name: Name
+
+    def call(self, function: Any, *given: object) -> str:
+        """The line that calls a function."""
+        return f"{self.name(function)}({', '.join(map(str, given))})"
 
 
 def lines(
     step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name
 ) -> list[str] | None:
-    """The lines for a step, or ``None`` where there is no way to write into ``out``.
-
-    Args:
-        step: the operation.
-        args: the names of its arguments.
-        values: arguments like these, for their dtypes and layouts.
-        out: the name of the array to write to.
-        result: an array like it.
-        name: gives a name to a function or array that the lines use.
-    """
-    forward, params = step.primitive.forward, step.params
+    """The lines for a step, or ``None`` where there is no way to write into ``out``; see ``Writing``."""
+    forward, writing = step.primitive.forward, Writing(args, values, step.params, out, result, name)
     if isinstance(forward, np.ufunc) or step.primitive.name == "matmul":
         given = f"out={out}" if forward in (np.maximum, np.minimum) else out  # NumPy wants the word for these two
-        return [f"{name(forward)}({', '.join((*args, given))})"] if not params else None
+        return [writing.call(forward, *args, given)] if not step.params else None
+    if step.primitive.name in CALLS:
+        calls = CALLS[step.primitive.name]
+        return [writing.call(function, text.format(*args, out=out, **step.params)) for function, text in calls]
     writer = WRITERS.get(step.primitive.name)
-    return writer(args, values, out, result, params, name) if writer is not None else None
+    return writer(writing) if writer is not None else None
 
 
 def copying(x: str, out: str, name: Name) -> list[str]:
@@ -74,105 +86,81 @@ def in_place(step: Step) -> bool:
     return step.primitive.forward in ROUNDED or step.primitive.name == "relu"
 
 
-def _sigmoid(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [
-        f"{name(np.subtract)}(0.0, {args[0]}, {out})",
-        f"{name(np.exp)}({out}, {out})",
-        f"{name(np.add)}({out}, 1.0, {out})",
-        f"{name(np.divide)}(1.0, {out}, {out})",
-    ]
+def _power(w: Writing) -> list[str] | None:
+    fast = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}.get(w.params["exponent"])
+    return [w.call(fast, w.args[0], w.out)] if fast is not None and w.result.dtype.kind == "f" else None
 
 
-def _relu(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [f"{name(np.maximum)}({args[0]}, 0.0, out={out})"]
-
-
-def _power(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
-    fast = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}.get(params["exponent"])
-    return [f"{name(fast)}({args[0]}, {out})"] if fast is not None and result.dtype.kind == "f" else None
-
-
-def _astype(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return copying(args[0], out, name)
-
-
-def _where(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
-    condition, x, y = args
-    if getattr(values[0], "dtype", None) != np.bool_:
+def _where(w: Writing) -> list[str] | None:
+    condition, x, y = w.args
+    of_condition, of_x = (getattr(value, "dtype", None) for value in w.values[:2])
+    if of_condition != np.bool_ or w.result.dtype == np.bool_:
         return None
-    bits = BITS.get(result.itemsize) if result.dtype.kind == "f" else None
-    if y == "0.0" and bits is not None and getattr(values[1], "dtype", None) == result.dtype:
-        view = f"view({name(bits)})"  # as the primitive does it: zeros are bits times 0
-        return [f"{name(np.multiply)}({x}.{view}, {condition}, {out}.{view})"]
-    if result.dtype == np.bool_:
-        return None
-    return [*copying(y, out, name), f"{name(np.positive)}({x}, {out}, where={condition})"]
+    if y == "0.0" and of_x == w.result.dtype and w.result.dtype.char in BITS:
+        view = f"view({w.name(BITS[w.result.dtype.char])})"  # as the primitive does it: zeros are bits times 0
+        return [w.call(np.multiply, f"{x}.{view}", condition, f"{w.out}.{view}")]
+    return [*copying(y, w.out, w.name), w.call(np.positive, x, w.out, f"where={condition}")]
 
 
-def _sum(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
-    (x,), axis = values, params["axis"]
-    if sums_by_blas(x, axis):
-        row = ones((1, x.shape[-2]) if params["keepdims"] else (x.shape[-2],), x.dtype)
-        return [f"{name(np.matmul)}({name(row)}, {args[0]}, {out})"]
-    if x.dtype == np.float16:
-        return None
-    return [f"{name(np.add.reduce)}({args[0]}, {axis}, None, {out}, {params['keepdims']})"]
+def _sum(w: Writing) -> list[str] | None:
+    return _sum_over(w, w.params["axis"], w.params["keepdims"])
 
 
-def _sum_to(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
-    shape, x = params["shape"], values[0]
+def _sum_over(w: Writing, axes: Sequence[int], keepdims: bool) -> list[str] | None:
+    (x,) = w.values
+    if sums_by_blas(x, tuple(axes)):
+        row = ones((1, x.shape[-2]) if keepdims else (x.shape[-2],), x.dtype)
+        return [w.call(np.matmul, w.name(row), w.args[0], w.out)]
+    return None if x.dtype == np.float16 else [w.call(np.add.reduce, w.args[0], axes, None, w.out, keepdims)]
+
+
+def _sum_to(w: Writing) -> list[str] | None:
+    shape, x = w.params["shape"], w.values[0]
     axes = stretched(shape, x.shape)
     keepdims = len(shape) == x.ndim
     if not axes or (tuple(n for i, n in enumerate(x.shape) if i not in axes) != shape and not keepdims):
         return None
-    return _sum(args, values, out, result, {"axis": axes, "keepdims": keepdims}, name)
+    return _sum_over(w, axes, keepdims)
 
 
-def _mean(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str] | None:
-    (x,) = values
-    if x.dtype.kind != "f":
-        return None
-    total = _sum(args, values, out, result, params, name)
-    n = float(np.prod([x.shape[i] for i in params["axis"]]))
-    return None if total is None else [*total, f"{name(np.divide)}({out}, {n!r}, {out})"]
+def _mean(w: Writing) -> list[str] | None:
+    (x,) = w.values
+    total = _sum(w) if x.dtype.kind == "f" else None
+    n = float(math.prod(x.shape[i] for i in w.params["axis"]))
+    return None if total is None else [*total, w.call(np.divide, w.out, n, w.out)]
 
 
-def _extremum(ufunc: Any) -> Callable[..., list[str]]:
-    def extremum(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-        return [f"{name(ufunc.reduce)}({args[0]}, {params['axis']}, None, {out}, {params['keepdims']})"]
-
-    return extremum
+def _put_slice(w: Writing) -> list[str]:
+    return [*copying("0", w.out, w.name), w.call(SET, w.out, w.name(w.params["index"]), w.args[0])]
 
 
-def _broadcast_to(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return copying(args[0], out, name)
+def _triangle(side: Callable[..., Array], w: Writing) -> list[str]:
+    kept = side(np.ones(w.result.shape[-2:], bool), w.params["k"])
+    return [*copying("0", w.out, w.name), w.call(np.positive, w.args[0], w.out, f"where={w.name(kept)}")]
 
 
-def _put_slice(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-    return [*copying("0", out, name), f"{name(SET)}({out}, {name(params['index'])}, {args[0]})"]
-
-
-def _tri(side: Callable[..., Array]) -> Callable[..., list[str]]:
-    def triangle(args: Sequence[str], values: Any, out: str, result: Array, params: Params, name: Name) -> list[str]:
-        kept = side(np.ones(result.shape[-2:], bool), params["k"])
-        return [*copying("0", out, name), f"{name(np.positive)}({args[0]}, {out}, where={name(kept)})"]
-
-    return triangle
-
-
-WRITERS: dict[str, Callable[..., list[str] | None]] = {
-    "sigmoid": _sigmoid,
-    "relu": _relu,
+# Calls, with the arguments by number and parameters by name; what needs a closer look has a function.
+COPY = [(SET, "{out}, ..., {0}")]
+CALLS: dict[str, list[tuple[Any, str]]] = {
+    "sigmoid": [
+        (np.subtract, "0.0, {0}, {out}"),
+        (np.exp, "{out}, {out}"),
+        (np.add, "{out}, 1.0, {out}"),
+        (np.divide, "1.0, {out}, {out}"),
+    ],
+    "relu": [(np.maximum, "{0}, 0.0, out={out}")],
+    "astype": COPY,
+    "broadcast_to": COPY,
+    "max": [(np.maximum.reduce, "{0}, {axis}, None, {out}, {keepdims}")],
+    "min": [(np.minimum.reduce, "{0}, {axis}, None, {out}, {keepdims}")],
+}
+WRITERS: dict[str, Callable[[Writing], list[str] | None]] = {
     "power_constant": _power,
-    "astype": _astype,
     "where": _where,
     "sum": _sum,
     "sum_to": _sum_to,
     "mean": _mean,
-    "max": _extremum(np.maximum),
-    "min": _extremum(np.minimum),
-    "broadcast_to": _broadcast_to,
     "put_slice": _put_slice,
-    "tril": _tri(np.tril),
-    "triu": _tri(np.triu),
+    "tril": partial(_triangle, np.tril),
+    "triu": partial(_triangle, np.triu),
 }

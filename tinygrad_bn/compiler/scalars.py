@@ -91,14 +91,14 @@ def _planned(group: Group, values: Array, exact: bool) -> Planned:
 def _applied(operation: Operation, exact: bool) -> Apply:
     """The function of vectors for an operation on floats."""
     primitive, params = operation
-    if primitive.name in SAME and not params:
-        return SAME[primitive.name]
+    forward: Any = primitive.forward
+    if not params and (forward in ROUNDED_ALIKE or (isinstance(forward, np.ufunc) and not primitive.differentiable)):
+        return forward  # type: ignore[no-any-return]
+    if primitive.name in SAME:
+        return partial(_by_arrays, SAME[primitive.name])
     if not exact and primitive.elementwise and primitive.pure and primitive is not power:  # NumPy's differs for -inf
-        return partial(_by_arrays, partial(primitive.forward, **params))
+        return partial(_by_arrays, partial(forward, **params))
     return partial(_one_by_one, operation)
-
-
-# -- operations with the bits of Python's ----------------------------------------------------------------------------
 
 
 def _sum(terms: Array, out: Array) -> None:
@@ -123,46 +123,15 @@ def _one_by_one(operation: Operation, *operands: Array) -> None:
         out[:] = [primitive.on_floats(row, params) for row in zip(*columns)]
 
 
-def _square(x: Array, out: Array) -> None:
-    np.multiply(x, x, out)
+# -- functions of vectors with the bits of Python's; so are NumPy's comparisons and the like -------------------------------
 
-
-def _reciprocal(x: Array, out: Array) -> None:
-    np.divide(1.0, x, out)
-
-
-def _relu(x: Array, out: Array) -> None:
-    np.maximum(x, 0.0, out=out)
-    np.add(out, 0.0, out)  # -0.0 becomes 0.0
-
-
-def _where(condition: Array, x: Array, y: Array, out: Array) -> None:
-    np.copyto(out, y)
-    np.copyto(out, x, where=condition != 0.0)
-
-
-def _maximum(x: Array, y: Array, out: Array) -> None:
-    np.copyto(out, x)
-    np.copyto(out, y, where=(y > x) | (y != y))
-
-
-def _minimum(x: Array, y: Array, out: Array) -> None:
-    np.copyto(out, x)
-    np.copyto(out, y, where=(y < x) | (y != y))
-
-
-UFUNCS: tuple[Any, ...] = (
-    np.add, np.subtract, np.multiply, np.divide, np.negative, np.sqrt, np.sign, np.floor, np.ceil, np.trunc, np.rint,
-    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and, np.logical_or,
-    np.logical_xor, np.logical_not, np.isfinite, np.isinf, np.isnan,
-)  # fmt: skip
+ROUNDED_ALIKE = {
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.sqrt, np.square, np.reciprocal, np.abs, np.sign, np.floor,
+    np.ceil, np.trunc, np.rint,
+}  # fmt: skip
 SAME: dict[str, Apply] = {
-    **{ufunc.__name__: ufunc for ufunc in UFUNCS},
-    "abs": np.fabs,
-    "square": _square,
-    "reciprocal": _reciprocal,
-    "relu": _relu,
-    "where": _where,
-    "maximum": _maximum,
-    "minimum": _minimum,
+    "relu": lambda x: np.maximum(x, 0.0) + 0.0,  # -0.0 becomes 0.0
+    "where": lambda condition, x, y: np.where(condition != 0.0, x, y),
+    "maximum": lambda x, y: np.where((y > x) | (y != y), y, x),
+    "minimum": lambda x, y: np.where((y < x) | (y != y), y, x),
 }

@@ -173,9 +173,7 @@ class _Builder:
             primitive = step.primitive
             params: Any = step.params
             terms = tuple([now[i] for i in step.args])
-            if (
-                primitive is power_constant
-            ):  # one group for all exponents; of what is squared only the last bit may differ
+            if primitive is power_constant:  # one group for all exponents; of a square only the last bit may differ
                 squared = params["exponent"] == 2 and not self._exact
                 terms = terms if squared else (*terms, self._constant(float(params["exponent"])))
                 primitive, params = (square if squared else power), {}
@@ -190,22 +188,22 @@ class _Builder:
             if number is None and primitive.pure and (len(terms) == 1 or not constants.keys().isdisjoint(terms)):
                 number = self._shorter(primitive, terms, params)
             if number is None:
-                number = len(self._codes)
-                self._codes.append(code)
-                self._terms.append(terms)
-                self._origins.append(origin)
+                number = self._add(code, terms, origin)
             known[code, terms] = number
             now.append(number)
         return now
 
+    def _add(self, code: int, terms: Terms, origin: int) -> int:
+        self._codes.append(code)
+        self._terms.append(terms)
+        self._origins.append(origin)
+        return len(self._codes) - 1
+
     def _constant(self, value: float) -> int:
         key = repr(value)  # tells 0.0 from -0.0
         if key not in self._known:
-            number = self._known[key] = len(self._codes)
-            self._values[number] = value
-            self._codes.append(CONSTANT)
-            self._terms.append(())
-            self._origins.append(-1)
+            self._known[key] = self._add(CONSTANT, (), -1)
+            self._values[self._known[key]] = value
         return self._known[key]
 
     def _shorter(self, primitive: Primitive, terms: Terms, params: Params) -> int | None:
@@ -252,8 +250,8 @@ class _Builder:
             if codes[i] not in adds:
                 continue
             x, y = all_terms[i]
-            of_x = sums.pop(x) if uses[x] == 1 and x in sums else None
-            of_y = sums.pop(y) if uses[y] == 1 and y in sums else None
+            of_x = sums.pop(x, None) if uses[x] == 1 else None
+            of_y = sums.pop(y, None) if uses[y] == 1 else None
             if of_x is None and of_y is None:
                 sums[i] = [x, y]
                 continue
@@ -288,11 +286,7 @@ class _Builder:
             if code in draws:  # a group draws in order, but not two groups of one level
                 level = drawn = max(level, drawn + (len(draws) > 1))
             levels[i] = level
-            key = level, code, len(terms)
-            if key in found:
-                found[key].append(i)
-            else:
-                found[key] = [i]
+            found.setdefault((level, code, len(terms)), []).append(i)
         return [(level, self._operations[code], members) for (level, code, _), members in sorted(found.items())]
 
     def place(self, groups: list[tuple[int, Operation, list[int]]], leave: Sequence[int]) -> Tape:
