@@ -48,14 +48,14 @@ def below(module: Module, walk: str) -> Iterator[list[tuple[str, Module]]]:
     outer: frozenset[tuple[str, int]] = frozenset() if before is None or before.over else before.inside
     inside = outer | {(walk, id(module))}
     mine = _Walk(inside)
-    try:  # all of it, for a walk that was left by Ctrl-C must not hide modules from later ones
-        _walking.set(mine)
-        yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
-    finally:  # two lines that each suffice: Ctrl-C can keep one of them from being run
+    try:  # two endings that each suffice: a walk left by Ctrl-C, even in one of them, must not hide modules from later ones
         try:
-            mine.over = True
+            _walking.set(mine)
+            yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
         finally:
-            _walking.set(before)
+            mine.over = True
+    finally:
+        _walking.set(before)
 
 
 def joined(path: str, name: str) -> str:
