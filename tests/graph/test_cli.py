@@ -66,7 +66,7 @@ def test_own_function_and_module(model: Path, capsys: pytest.CaptureFixture[str]
     ("target", "message"),
     [("nothing", "nothing to draw"), ("missing.py:f", "no such file"), ("missing.module:f", "no such file or module"),
      ("{model}", "not what to draw in it"), (".:f", "is a folder"), ("{model}:", "no function or Module"),
-     ("{model}:net", "to fix:   {model}:Net"), ("{model}:number", "which is a int"), ("{model}:g", "no function or Module"),
+     ("{model}:net", "to fix:   {model}:Net"), ("{model}:number", "of type int"), ("{model}:g", "no function or Module"),
      ("{model}:number", "no function or Module")],
 )  # fmt: skip
 def test_mistakes_are_explained(target: str, message: str, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -425,3 +425,31 @@ def test_a_slide_and_a_sharp_png(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ):
         assert main(["graph", "bn", *words]) == 2
     assert capsys.readouterr().err.count("would have no effect") == 3
+
+
+@pytest.mark.parametrize("command", ["graph", "explore", "compile", "export"])
+@pytest.mark.parametrize(
+    ("body", "options", "said"),
+    [
+        ("return x", (), "m.py:f: missing a required argument: 'x'"),
+        ("return x", ("--shape=3", "--shape=3"), "m.py:f: too many positional arguments"),
+        ("raise KeyError(3)", ("--shape=3",), "m.py:f failed: KeyError: 3"),
+        ("import sys; sys.exit(3)", ("--shape=3",), "m.py:f ended the program"),
+    ],
+)
+def test_no_command_shows_its_own_lines_for_a_mistake_of_the_user(
+    command: str,
+    body: str,
+    options: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if command == "export":
+        pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.py").write_text(f"def f(x):\n    {body}\n")
+    output = () if command != "graph" else ("-o", "f.dot")
+    assert main([command, "m.py:f", *options, *output]) == 2
+    assert said in capsys.readouterr().err

@@ -6,10 +6,12 @@ import copy
 import functools
 import gc
 import pickle
+import sys
 import threading
 import types
 import weakref
 from collections import deque
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_bn as tg
 from tinygrad_bn import nn, ops
 from tinygrad_bn.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from tinygrad_bn.nn import tree
 from tinygrad_bn.program import record
 
 # -- a child's own version ------------------------------------------------------------------------------------------------
@@ -667,3 +670,35 @@ def test_entries_that_are_no_arrays_are_listed_too():
         layer.load_state_dict({"weight": [[1.0], [1.0, 2.0]], "bias": [0.0]})
     with pytest.raises(ShapeError, match="unexpected 3, int"):
         layer.load_state_dict({**layer.state_dict(), 3: 4})
+
+
+def test_an_interrupt_at_any_line_of_a_walk_hides_nothing_from_later_ones() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1)))
+    around = nn.Sequential(net)  # in which a walk that seems to be in the middle of net would leave it out
+    names = [name for name, _ in around.named_parameters()]
+    before, line = sys.gettrace(), 0
+
+    def interrupt(frame: Any, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_name != "below":
+            return interrupt if frame.f_code.co_filename == tree.__file__ else None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return interrupt
+
+    while True:
+        line += 1
+        left = line
+        sys.settrace(interrupt)
+        try:
+            list(net.named_parameters())
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert [name for name, _ in around.named_parameters()] == names, line
+        if left > 0:
+            break
+    assert line > 20

@@ -95,7 +95,7 @@ def test_the_table_is_printed_and_the_failure_raised(capsys: pytest.CaptureFixtu
     report = check_layer(nn.Linear(3, 2), X)
     assert capsys.readouterr().out == f"{report}\n"
     assert str(report).splitlines()[0] == "check_layer of Linear, inputs (4, 3)"
-    assert str(report).splitlines()[-1] == "19 passed"
+    assert str(report).splitlines()[-1] == "22 passed"
     with pytest.raises(CheckError, match="1 failed\nfloat32: ") as caught:
         check_layer(Widens(), X)
     printed = capsys.readouterr().out

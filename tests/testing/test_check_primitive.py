@@ -60,7 +60,7 @@ def test_what_the_table_says_of_division(capsys: pytest.CaptureFixture[str]) -> 
         r"largest relative difference \de-1[4-9]|largest relative difference 0e\+00", report["complex step"].detail
     )
     assert report["scalars"].detail == "agree at 11 points"
-    assert str(report).splitlines()[-1] == "19 passed"
+    assert str(report).splitlines()[-1] == "22 passed"
 
 
 def test_checks_that_do_not_apply_say_so() -> None:

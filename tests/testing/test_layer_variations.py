@@ -116,6 +116,136 @@ def test_a_choice_by_operations_is_none_by_values() -> None:
     assert re.fullmatch(r"the record holds for \d+ others", report["values decide"].detail)
 
 
+# -- one input twice, nothing recorded, the rest of the batch, what a small batch leaves ------------------------------------
+
+
+def puts_in_training(layer: Any, x: Any) -> Any:
+    layer.train()
+    return layer.weight * x
+
+
+def collects(layer: Any, x: Any) -> Any:
+    layer.__dict__.setdefault("seen", []).append(x.data)
+    return layer.weight * x
+
+
+def clears(layer: Any, x: Any) -> Any:
+    layer.zero_grad()
+    return layer.weight * x
+
+
+def seeded(seed: Any) -> Any:
+    def forward(layer: Any, x: Any) -> Any:
+        seed(0)
+        return layer.weight * x * (generator().uniform() if layer.training else 1.0)
+
+    return forward
+
+
+def batch_statistic(layer: Any, x: Any) -> Any:
+    return layer.weight * (x - ops.mean(x, axis=0))
+
+
+BESIDE: dict[str, tuple[Any, str, str]] = {
+    "statistics of the batch": (batch_statistic, "examples apart", "use statistics of the batch only if self.training"),
+    "a batch size of its own": (lambda s, x: s.weight * x * (4.0 / x.shape[0] if x.shape[0] > 4 else 1.0), "examples apart",
+                                "a batch of 9 gives its examples another result than a batch of 4"),
+    "one is special": (lambda s, x: s.weight * x * (0.0 if x.shape[0] == 1 else 1.0), "examples apart", "a batch of 1"),
+    "mixes examples": (lambda s, x: ops.reshape(ops.transpose(s.weight * x), x.shape), "examples apart", "rest of the batch"),
+    "asks for requires_grad": (lambda s, x: s.weight * x * (1.0 if x.requires_grad else 2.0), "recorded or not",
+                               "from constants, in training"),
+    "asks for recording": (lambda s, x: s.weight * x * (1.0 if (s.weight * x).requires_grad else 2.0), "recorded or not",
+                           "in no_grad, in training"),
+    "no slope at zero": (lambda s, x: s.weight * x / ops.sqrt(ops.sum(x * x, axis=1, keepdims=True) + 1e-5) *
+                         ops.sqrt(ops.sum(x * x, axis=1, keepdims=True)), "special inputs", "is NaN where .* 0 in training"),
+    "another mode": (puts_in_training, "train and eval", "into another mode than evaluation"),
+    "collects arrays": (collects, "keeps nothing alive", "arrays stay alive after two more calls"),
+    "clears gradients": (clears, "writes to nothing", "forward changed weight.grad"),
+    "seeds the library": (seeded(tg.manual_seed), "repeatable", "forward seeds the library's generator"),
+    "seeds NumPy": (seeded(np.random.seed), "repeatable", "forward seeds numpy.random"),
+    "seeds Python": (seeded(random.seed), "repeatable", "forward seeds Python's random"),
+    "unused in evaluation": (lambda s, x: s.weight * x if s.training else x * 1.0, "gradients arrive",
+                             "none, or zero, for weight in evaluation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_each_fault_that_stands_beside_the_derivatives_is_found(name: str) -> None:
+    forward, where, said = BESIDE[name]
+    report = check(Layer(forward), X)
+    assert [c.name for c in (*report.failures, *report.warnings)] == [where], report
+    assert re.search(said, f"{report[where].detail}\n{report[where].message}"), report
+
+
+def test_one_input_twice() -> None:
+    report = check(lambda x, y: x * y * (2.0 if x is y else 1.0), X, X + 1.0)
+    assert [c.name for c in report.failures] == ["one input twice"]
+    assert "where inputs 0 and 1 are one and the same" in report["one input twice"].message
+    right = check(lambda x, y: x * y, X, X + 1.0)
+    assert right.ok
+    assert right["one input twice"].detail == "1 pairs"
+    assert check(lambda x, y: ops.log(ops.abs(x - y)), X, X + 1.0).ok  # equal ones have no finite result
+
+
+class Running(nn.Module):
+    """A running value, and how it moves."""
+
+    def __init__(self, move: Any) -> None:
+        super().__init__()
+        self.move = move
+        self.weight = nn.Parameter(np.ones(3))
+        self.register_buffer("kept", np.ones(3))
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.kept.data = self.kept.data * 0.9 + 0.1 * self.move(x.numpy())
+        return self.weight * (x if self.training else x / self.kept)
+
+
+def refusing(size: int) -> Any:
+    class Refusing(Running):
+        def forward(self, x: Any) -> Any:
+            y = super().forward(x)
+            if self.training and x.shape[0] == size:
+                raise ValueError("too small")
+            return y
+
+    return Refusing(lambda x: x.sum(0))
+
+
+def test_what_a_small_batch_leaves_in_buffers() -> None:
+    with np.errstate(all="ignore"):
+        report = check(Running(lambda x: x.var(0, ddof=1)), X)
+        assert [c.name for c in report.failures] == ["batch of one"]
+        assert "a batch of one leaves NaN or infinity in kept in training" in report["batch of one"].message
+        report = check(Running(lambda x: x.var(0)), X)
+    assert report.ok
+    assert not report.warnings
+    assert "leaves NaN in kept" in report["batch of none"].detail
+    report = check(refusing(1), X)
+    assert report.ok
+    assert [c.detail for c in report.warnings] == ["a batch of one is refused in training, after kept changed"]
+    assert not check(refusing(0), X).warnings
+    assert not check(Running(lambda x: x.sum(0)), X).warnings
+
+
+def test_a_plain_tensor_is_not_saved() -> None:
+    layer = Layer(lambda s, x: s.weight * x * s.scale)
+    layer.scale = tg.Tensor(np.ones(3, np.float32))
+    report = check(layer, X)
+    assert report.ok
+    assert [c.detail for c in report.warnings] == ["not saved: self.scale"]
+    assert "register_buffer" in report["registered"].message
+
+
+@pytest.mark.parametrize("size", [1e-13, 1e-12, 1e8])
+def test_a_small_gradient_is_one(size: float) -> None:
+    report = check(Layer(lambda s, x: s.weight * x), X * size)
+    assert report["gradients arrive"].verdict == "passed"
+    cancels = check(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), X)
+    assert cancels["gradients arrive"].detail == "none, or zero, for 0.bias"
+
+
 # -- state and randomness ---------------------------------------------------------------------------------------------------
 
 

@@ -119,6 +119,27 @@ BAD: dict[str, tuple[tg.Primitive, str, str]] = {
                             "values decide", "the rule for argument 0 branches on values"),
     "branches on the largest": (sine(lambda g, out, x: right(g, out, x) * (1.0 if np.max(raw(x), initial=0.0) < 3.0 else 2.0)),
                                 "values decide", "let operations decide"),
+    "clips at a million million": (sine(lambda g, out, x: ops.clip(g, -1e12, 1e12) * ops.cos(x)), "size of g", r"1e\+30 g"),
+    "its cotangent is a constant": (
+        sine(lambda g, out, x: right(g, out, x) * (2.0 if isinstance(g, tg.Tensor) and not g.requires_grad else 1.0)),
+        "raw and recorded", "differs between variables and arrays"),
+    "wrong where many": (sine(lambda g, out, x: right(g, out, x) * (2.0 if np.size(x) > 20 else 1.0)), "other samples",
+                         "with more rows: gradcheck of sine"),
+    "wrong with three axes": (sine(lambda g, out, x: right(g, out, x) * (2.0 if x.ndim > 2 else 1.0)), "other samples",
+                              "with an axis more: gradcheck of sine"),
+    "wrong with one axis": (sine(lambda g, out, x: right(g, out, x) * (2.0 if x.ndim == 1 else 1.0)), "other samples",
+                            "with one axis: gradcheck of sine"),
+    "elementwise by name": (
+        tg.Primitive("share", lambda x: x / np.sum(x),
+                     lambda g, out, x: (g - ops.sum(g * out)) / ops.sum(x), elementwise=True),
+        "elementwise", "the forward looks at more than one element"),
+    "wrong at zero": (sine(lambda g, out, x: ops.where(ops.equal(x, 0.0), 0.0 * g, right(g, out, x))), "special values",
+                      "at zero, where x = 0"),
+    "wrong at whole numbers": (
+        sine(lambda g, out, x: ops.where(ops.equal(ops.floor(x), x) * ops.not_equal(x, 0.0), 0.0 * g, right(g, out, x))),
+        "special values", "at whole numbers, where x = 1"),
+    "branches on a hundred": (sine(lambda g, out, x: right(g, out, x) * (1.0 if np.max(raw(x), initial=0.0) < 90 else 2.0)),
+                              "values decide", "let operations decide"),
     "keeps g": (sine(keeping), "keeps nothing alive", "g"),
     "keeps x": (sine(forward=forgetful), "keeps nothing alive", "argument 0"),
     "a cache": (sine(forward=cached), "keeps nothing alive", "argument 0"),
@@ -169,13 +190,108 @@ def test_every_primitive_is_in_the_table() -> None:
 def test_every_primitive_of_the_library_passes(use: str) -> None:
     made = TABLE[use]
     name = made.primitive.name
-    # Other values are no positive definite matrix, and another length does not fit the shape among the parameters.
-    skip = {"cholesky": ["values decide"], "put_diagonal": ["one and none"]}.get(name, [])
+    skip = {"put_diagonal": ["one and none"]}.get(
+        name, []
+    )  # another length does not fit the shape among the parameters
     report = check(made.primitive, [tuple(raw(x) for x in made.inputs)], skip=skip, **made.params)
     assert report.ok, report
     no_slope = {"first derivatives", "second derivatives"}
     steps = dict.fromkeys(("sign", "ceil", "floor", "rint", "trunc", "floor_divide"), no_slope)
     assert {c.name for c in report.warnings} <= (steps | {"stop_gradient": {"constants"}}).get(name, set())
+
+
+def two(*rules: Any, forward: Any = np.multiply, **settings: Any) -> tg.Primitive:
+    """x y, right but for what is given."""
+    right = (lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+    return tg.Primitive("product", forward, *(a or b for a, b in zip(rules, right)), elementwise=True, **settings)
+
+
+def leaves_a_sum(g: Any, out: Any, x: Any, y: Any) -> Any:
+    MEMO["sum"] = float(np.sum(raw(y)))
+    return g * y
+
+
+def reads_a_sum(g: Any, out: Any, x: Any, y: Any) -> Any:
+    return g * x * (1.0 if abs(MEMO.get("sum", 0.0) - float(np.sum(raw(y)))) < 1e-3 else 2.0)
+
+
+OF_TWO: dict[str, tuple[tg.Primitive, str, str]] = {
+    "one and the same": (two(lambda g, out, x, y: g * y * (2.0 if x is y else 1.0), None), "independent", "one and the same"),
+    "forward of one and the same": (two(None, None, forward=lambda x, y: x * y * (2.0 if x is y else 1.0)), "independent",
+                                    "the forward differs where arguments 0 and 1 are one and the same"),
+    "a rule needs another": (two(leaves_a_sum, reads_a_sum), "independent", "depends on what was computed before it"),
+    "equal arguments": (
+        two(lambda g, out, x, y: g * y + ops.where(ops.equal(x, y), g, 0.0 * g), None), "special values",
+        "where two arguments are equal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+def test_each_fault_of_two_arguments_is_found_where_it_is(name: str) -> None:
+    primitive, where, said = OF_TWO[name]
+    report = check(primitive, [(X, X[::-1] + 0.1)])
+    MEMO.clear()
+    assert {c.name for c in report.failures} == {where}, report
+    assert re.search(said, report[where].message), report
+    assert check(two(None, None), [(X, X[::-1] + 0.1)]).ok
+
+
+@pytest.mark.parametrize(
+    ("primitive", "where"),
+    [
+        (tg.Primitive("cube", lambda x: x**3, lambda g, out, x: 3.0 * g * out / x, elementwise=True), "at zero"),
+        (tg.Primitive("softplus", lambda x: np.logaddexp(0.0, x),
+                      lambda g, out, x: g * ops.exp(x) / (1.0 + ops.exp(x)), elementwise=True), "far from zero"),
+    ],
+)  # fmt: skip
+def test_no_number_where_there_is_a_slope_is_a_warning(primitive: tg.Primitive, where: str) -> None:
+    report = check(primitive, [X])
+    assert report.ok
+    assert [c.name for c in report.warnings] == ["special values"]
+    assert f"nan {where}, where the slope is" in report["special values"].detail
+
+
+def test_no_slope_is_asked_of_corners_and_of_what_a_rule_refuses() -> None:
+    for forward, rule in (
+        (lambda x: np.maximum(x, 0.0), lambda g, out, x: ops.where(ops.greater(x, 0.0), g, 0.0)),
+        (np.abs, lambda g, out, x: g * ops.sign(x)),
+        (np.cbrt, lambda g, out, x: g / (3.0 * out * out)),
+    ):
+        report = check(tg.Primitive("p", forward, rule, elementwise=True), [X])
+        assert report.ok, report
+        assert not report.warnings
+
+
+@pytest.mark.parametrize("positions", [np.array([2, 0, 1]), np.array([1, 1, 0])])
+def test_positions_that_repeat_and_negative_ones(positions: Any) -> None:
+    def chosen(x: Any, i: Any) -> Any:
+        return (np.arange(len(x)) == i[:, None]).astype(x.dtype)
+
+    pick = tg.Primitive("pick", lambda x, i: x[i], lambda g, out, x, i: ops.matmul(chosen(x, i).T, g), None)
+    report = check(pick, [(X, positions)])
+    assert "with negative integers: gradcheck of pick" in report["other samples"].message
+    right = tg.Primitive("pick", lambda x, i: x[i], lambda g, out, x, i: ops.matmul(chosen(x, i % len(x)).T, g), None)
+    assert check(right, [(X, positions)]).ok
+    once = tg.Primitive("pick", lambda x, i: x[i], lambda g, out, x, i: ops.minimum(1.0, len(set(i)) / len(i)) *
+                        ops.matmul(chosen(x, i % len(x)).T, g), None)  # fmt: skip
+    assert not check(once, [(X, positions)]).ok
+
+
+@pytest.mark.parametrize("few", [1, 4])
+def test_a_rule_for_any_number_of_arguments_gets_more_and_fewer(few: int) -> None:
+    def rule(i: int, g: Any, out: Any, *xs: Any) -> Any:
+        return g * (2.0 if len(xs) == few else 1.0)
+
+    report = check(tg.Primitive("total", lambda *xs: sum(xs[1:], xs[0]), variadic=rule), [(X, X + 1.0, X - 1.0)])
+    assert [c.name for c in report.failures] == ["other samples"]
+    assert f"with one {'argument' if few == 1 else 'more argument'}" in report["other samples"].message
+
+
+def test_a_right_rule_that_refuses_some_layouts_passes() -> None:
+    def rule(g: Any, out: Any, x: Any) -> Any:
+        return g * out * ops.swapaxes(ops.linalg.inv(x), -1, -2)
+
+    assert check(tg.Primitive("determinant", np.linalg.det, rule), [X[:3] + 3.0 * np.eye(3)]).ok
 
 
 def test_a_rule_that_is_wrong_where_arguments_broadcast() -> None:

@@ -14,7 +14,7 @@ from ..files import write_whole
 from ..functional import batch_norm
 from ..graph import draw
 from ..transforms import vjp
-from .find import find
+from .find import find, worked_on
 from .program import SEED, add_argument_options
 
 EPILOG = """examples:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(SEED if arguments.seed is None else arguments.seed)
     function, inputs = _target(arguments.target, [make(rng) for make in arguments.given or []])
     compiled = Compiled(function, arguments.backend)
-    compiled(*inputs)
+    worked_on(lambda: compiled(*inputs), function, inputs, arguments.target)
     stage = next((s for s in compiled.stages if s.name == arguments.stage), compiled.stages[-1])
     if arguments.stage is not None and stage.name != arguments.stage:
         got = ", ".join(s.name for s in compiled.stages)

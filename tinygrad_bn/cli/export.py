@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import TinygradError
 from ..nn import Module
-from .find import check_arguments, failed
+from .find import worked_on
 from .program import add_program_options, chosen
 
 EPILOG = """examples:
@@ -48,13 +48,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.eval and module is not None:
         module.eval()
     output = arguments.output or Path("program.onnx")
-    check_arguments(function, inputs, arguments.target)
-    try:
-        path = export(
-            function, tuple(inputs), output, dynamic=not arguments.fixed, gradients=arguments.gradients, module=module
-        )
-    except (TinygradError, OSError):
-        raise
-    except Exception as error:
-        raise failed(f"{arguments.target} failed", error) from error
+    write = partial(
+        export,
+        function,
+        tuple(inputs),
+        output,
+        dynamic=not arguments.fixed,
+        gradients=arguments.gradients,
+        module=module,
+    )
+    path = worked_on(write, function, inputs, arguments.target)
     print(f"wrote {path}")

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ..engine import Variable
-from ..errors import ArgumentError, explain
+from ..errors import ArgumentError, TinygradError, explain
 from ..nn import Module
 
 EXPECTED = "FILE.py:NAME, or package.module:NAME"
@@ -51,6 +51,23 @@ def call(function: Callable[..., Any], given: list[Any], target: str) -> Any:
     check_arguments(function, given, target)
     try:
         return function(*given)
+    except Exception as error:
+        raise failed(f"{target} failed", error) from error
+    except SystemExit as error:
+        raise _ended(target) from error
+
+
+def worked_on(work: Callable[[], Any], function: Callable[..., Any], given: list[Any], target: str) -> Any:
+    """What work that calls a function of the user's gives; what is refused in words is told as it is.
+
+    Raises:
+        ArgumentError: another number of arguments, or whatever the function raised.
+    """
+    check_arguments(function, given, target)
+    try:
+        return work()
+    except (TinygradError, OSError):
+        raise
     except Exception as error:
         raise failed(f"{target} failed", error) from error
     except SystemExit as error:
@@ -114,7 +131,7 @@ def _named(module: ModuleType, name: str, place: str) -> Any:
         if callable(value) and not n.startswith("_") and getattr(value, "__module__", None) == module.__name__
     ]
     close = difflib.get_close_matches(name, public, n=1)
-    got = repr(name) if found is None else f"{name!r}, which is a {type(found).__name__}"
+    got = repr(name) if found is None else f"{name!r}, of type {type(found).__name__}"
     fix = f"{place}:{close[0]}" if close else None
     what = f"{place} has no function or Module of this name"
     raise ArgumentError(explain(what, got=got, expected=", ".join(public) or "there is none", fix=fix))

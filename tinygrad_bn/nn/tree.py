@@ -23,7 +23,17 @@ class Node:
     """What a tree is made of: ``Module``, and nothing else."""
 
 
-_walking: ContextVar[frozenset[tuple[str, int]]] = ContextVar("tinygrad_bn_walking", default=frozenset())
+class _Walk:
+    """Which walks are in the middle of which modules, and whether the one that said so is over."""
+
+    __slots__ = ("inside", "over")
+
+    def __init__(self, inside: frozenset[tuple[str, int]]) -> None:
+        self.inside = inside
+        self.over = False
+
+
+_walking: ContextVar[_Walk | None] = ContextVar("tinygrad_bn_walking", default=None)
 
 
 @contextmanager
@@ -35,10 +45,15 @@ def below(module: Module, walk: str) -> Iterator[list[tuple[str, Module]]]:
     """
     refuse_hidden(module, module.__dict__)
     before = _walking.get()
-    inside = before | {(walk, id(module))}
-    try:  # all of it, for a walk that was left by Ctrl-C must not hide modules from later ones
-        _walking.set(inside)
-        yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
+    outer: frozenset[tuple[str, int]] = frozenset() if before is None or before.over else before.inside
+    inside = outer | {(walk, id(module))}
+    mine = _Walk(inside)
+    try:  # two endings that each suffice: a walk left by Ctrl-C, even in one of them, must not hide modules from later ones
+        try:
+            _walking.set(mine)
+            yield [(name, child) for name, child in module.named_children() if (walk, id(child)) not in inside]
+        finally:
+            mine.over = True
     finally:
         _walking.set(before)
 

@@ -22,12 +22,24 @@ from ..random import generator
 from ..tensor import Parameter, Tensor
 from . import touched
 from .doctor import why_no_grad
-from .layer_variations import batch_of_none, cotangent_size, float32_values, memory_order, values_decide
+from .layer_variations import (
+    batch_of_none,
+    cotangent_size,
+    examples_apart,
+    float32_values,
+    memory_order,
+    one_and_the_same,
+    poisoned,
+    recorded_or_not,
+    special_inputs,
+    values_decide,
+)
 from .places import behind, largest, operation
-from .repeats import cause
+from .repeats import cause, seeds
 from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
 from .sample import failed, is_float
 from .subject import Subject, Twin, as_list, constants_held, copy_of, difference, loss_of, same, shapes
+from .variations import alike
 
 
 def check_layer(
@@ -46,8 +58,9 @@ def check_layer(
     What is checked: shapes and dtypes (float32 stays float32, with the same values), first and second derivatives of
     inputs and parameters against central differences with random cotangents of every size, a batch of one, an empty one
     and other sizes, every memory order, training and evaluation, saving and loading, copying, that operations decide and
-    not values, that nothing is written to, that nothing is kept alive, that results repeat.  The time per recorded
-    operation is shown for information.
+    not values, that an example is computed as if it were alone (in evaluation), that recording changes nothing, one tensor
+    in two places, inputs of zeros, that nothing is written to, that nothing is kept alive, that results repeat.  The time
+    per recorded operation is shown for information.
 
     The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
     (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.  What it carries
@@ -110,7 +123,7 @@ def _battery(subject: Subject, skip: frozenset[str]) -> Iterator[Check]:
             yield Check(name, "note", f"not run: it needs {before[0]!r} to pass")
             continue
         check = run(name, partial(test, subject), skip)
-        if check.verdict == "failed":
+        if check.verdict == "failed" or (name == "values decide" and check.verdict == "warning"):
             broken.add(name)
         yield check
 
@@ -176,18 +189,50 @@ def _derivatives(subject: Subject, check: Callable[..., bool]) -> Outcome:
 
 def _gradients_arrive(subject: Subject) -> Outcome:
     """Every input and parameter has an influence; where not, why."""
-    twin, inputs = subject.twin(np.float64, subject.modes[0]), subject.inputs()
+    count, told, stories = 0, list[str](), list[str]()
+    for mode in subject.modes:
+        twin, inputs = subject.twin(np.float64, mode), subject.inputs()
+        leaves = [x for x in inputs if isinstance(x, Variable) and x.requires_grad] + twin.leaves
+        with record_sites():
+            loss = loss_of(subject, twin, inputs)
+        if loss is None:
+            if mode == subject.modes[0]:
+                return warning("no output requires a gradient", "the outputs are constants to every derivative")
+            continue  # classes rather than scores, in evaluation
+        found = gradients([loss], leaves, retain_graph=True)
+        silent = [k for k, g in enumerate(found) if g is None or largest(g) < 1e-12]
+        if any(found[k] is not None and largest(found[k]) for k in silent):
+            moved = _moved_slightly(subject, mode)
+            silent = [k for k in silent if not _steady(found[k], moved[k])]
+        count = max(count, len(leaves))
+        names = ", ".join(leaves[k].name or leaves[k].label for k in silent)
+        if silent and names not in "".join(told):
+            where = f" in {mode}" if told or mode != subject.modes[0] else ""
+            told.append(f"none, or zero, for {names}{where}")
+            stories += [str(why_no_grad(leaves[k], loss)) for k in silent]
+    if told:
+        return warning("; ".join(told), "\n".join(dict.fromkeys(stories)))
+    return passed(f"in all {count} inputs and parameters")
+
+
+def _moved_slightly(subject: Subject, mode: str) -> list[Any]:
+    """The gradients of the same layer where all numbers are a ten-millionth larger."""
+    twin, inputs = subject.twin(np.float64, mode), subject.inputs()
     leaves = [x for x in inputs if isinstance(x, Variable) and x.requires_grad] + twin.leaves
-    with record_sites():
+    before = [leaf.data for leaf in leaves]
+    for leaf in leaves:
+        leaf.data = leaf.data * (1.0 + 1e-7)
+    try:
         loss = loss_of(subject, twin, inputs)
-    if loss is None:
-        return warning("no output requires a gradient", "the outputs are constants to every derivative")
-    found = gradients([loss], leaves, retain_graph=True)
-    silent = [leaf for leaf, g in zip(leaves, found) if g is None or largest(g) < 1e-12]
-    if silent:
-        names = ", ".join(leaf.name or leaf.label for leaf in silent)
-        return warning(f"none, or zero, for {names}", "\n".join(str(why_no_grad(leaf, loss)) for leaf in silent))
-    return passed(f"in all {len(leaves)} inputs and parameters")
+        return [None] * len(leaves) if loss is None else list(gradients([loss], leaves))
+    finally:
+        for leaf, data in zip(leaves, before):  # parameters= are the caller's own
+            leaf.data = data
+
+
+def _steady(one: Any, other: Any) -> bool:
+    """Whether a tiny gradient is a number of its own; what is left where things cancel is another one each time."""
+    return one is not None and other is not None and largest(one) > 0.0 and alike(other.data, one.data, 1e-3)
 
 
 def _batch_of_one(subject: Subject) -> Outcome:
@@ -202,12 +247,19 @@ def _batch_of_one(subject: Subject) -> Outcome:
         except ValueError as error:
             if mode == "evaluation":
                 raise
+            if changed := [path for path, _, _ in twin.moved()]:
+                told = f"a batch of one is refused in {mode}, after {', '.join(changed)} changed"
+                return warning(told, f"{told}\n  to fix:   check what comes in before a buffer is assigned")
             said.append(f"refused{' in ' + mode if mode else ''}: {str(error).splitlines()[0]}")
             continue
         if not all(np.isfinite(y.data).all() for y in outputs):
             fix = "refuse it (raise tinygrad_bn.errors.ShapeError), or divide by n rather than n - 1"
             where = f" in {mode}" if mode else ""
             raise failed(f"a batch of one gives NaN or infinity{where}", "not finite", "numbers, or an error", fix)
+        if left := poisoned(twin):
+            fix = "leave running values as they are where a batch has no statistics, or refuse it before they change"
+            what = f"a batch of one leaves NaN or infinity in {', '.join(left)} in {mode}"
+            raise failed(what, "not finite", "finite numbers", fix)
         whole = twin.outputs(*subject.inputs())
         for y, z in zip(outputs, whole):
             expected = tuple(1 if n == subject.size else n for n in z.shape)
@@ -266,6 +318,11 @@ def _train_and_eval(subject: Subject) -> Outcome:
         trained = {name for name, _ in twin.module.named_parameters()} if twin.module is not None else set()
         before = twin.state()
         outputs[mode] = twin.outputs(*subject.inputs())
+        for path, part in twin.module.named_modules() if twin.module is not None else ():
+            if part.training != (mode == "training"):
+                fix = "leave train() and eval() to the caller; what a part is to do is said by an argument"
+                name = f"self.{path}" if path else "the layer"
+                raise failed(f"forward put {name} into another mode than {mode}", "it switched", "it stays", fix)
         changed = {
             name for name, value in twin.state().items() if not np.array_equal(before[name], value, equal_nan=True)
         }
@@ -293,8 +350,27 @@ def _registered(subject: Subject) -> Outcome:
             if isinstance(value, Tensor) and value.requires_grad and not isinstance(value, Parameter):
                 fix = f"self.{name} = nn.Parameter(...); a running value: register_buffer"
                 raise failed(f"{at}{name} is not trained or saved", "Tensor with requires_grad", "Parameter", fix)
+    if plain := _plain_tensors(subject.module):
+        names = ", ".join(plain)
+        story = (
+            f"{names}: a plain Tensor, which state_dict leaves out: a layer made anew and loaded has its own\n  to fix:"
+            "   register_buffer; for a constant that __init__ always makes alike, a NumPy array"
+        )
+        return warning(f"not saved: {names}", story)
     count = len(list(subject.module.named_parameters())), len(list(subject.module.named_buffers()))
     return passed(f"{count[0]} parameters, {count[1]} buffers")
+
+
+def _plain_tensors(module: Any) -> list[str]:
+    """Tensors of floating-point numbers that are neither parameters nor buffers."""
+    found = []
+    for path, part in module.named_modules():
+        registered = {id(buffer) for buffer in part.buffers()}
+        for name, value in vars(part).items():
+            plain = isinstance(value, Tensor) and not isinstance(value, Parameter) and id(value) not in registered
+            if plain and value.dtype.kind == "f":
+                found.append(f"self.{path}.{name}" if path else f"self.{name}")
+    return found
 
 
 def _perturbed(twin: Twin, seed: int) -> None:
@@ -355,8 +431,17 @@ def _writes_to_nothing(subject: Subject) -> Outcome:
     """Neither variables nor raw arrays that come in are changed."""
     twin = subject.twin(np.float64, subject.modes[0])
     inputs = subject.inputs()
+    leaves = [*(x for x in inputs if isinstance(x, Variable)), *twin.leaves]
+    for leaf in twin.leaves if subject.module is not None else ():  # copies
+        leaf.grad = Tensor(np.ones(leaf.shape))
+    marks = [(leaf, leaf.grad, leaf.requires_grad) for leaf in leaves]
     stamps = [x.stamp if isinstance(x, Variable) else 0 for x in inputs]
     twin.outputs(*inputs)
+    for leaf, grad, flag in marks:
+        if leaf.grad is not grad or leaf.requires_grad != flag:
+            which = ".grad" if leaf.grad is not grad else ".requires_grad"
+            fix = "leave .grad, .requires_grad and zero_grad() to the training loop; a cut is x.detach()"
+            raise failed(f"forward changed {leaf.name or leaf.label}{which}", "another one", "the one before", fix)
     arrays = [copy_of(x) for x in subject.raw]
     with no_grad():
         try:
@@ -397,6 +482,12 @@ def _keeps_nothing_alive(subject: Subject) -> Outcome:
             loss.backward()
         return watched
 
+    def arrays() -> list[weakref.ref[Any]]:
+        inputs = subject.inputs()
+        results = [y for y in twin.outputs(*inputs) if not y.is_leaf]
+        made = [x for x, raw in zip(inputs, subject.raw) if is_float(raw)]
+        return [weakref.ref(x.data) for x in (*made, *results)]
+
     enabled, flags = gc.isenabled(), gc.get_debug()
     step(True)  # what is made once and kept, such as tables, is made now
     for _ in range(8):  # what others left; freeing it may leave more
@@ -426,6 +517,12 @@ def _keeps_nothing_alive(subject: Subject) -> Outcome:
             raise failed("inputs stay alive after everybody dropped them", ", ".join(held), "none", fix)
         what = "results of the forward pass stay alive after everybody dropped them"
         raise failed(what, f"{len(held)}, the last one {held[-1]}", "none", fix)
+    first = arrays()  # an array may be kept until the next call, not for good
+    for _ in range(2):
+        arrays()
+    if held_arrays := sum(array() is not None for array in first):
+        fix = "keep the last one, or what is needed of it; a list of all grows with every batch"
+        raise failed("arrays stay alive after two more calls", f"{held_arrays} of the first", "none", fix)
     return passed("no cycle, no result kept")
 
 
@@ -449,6 +546,9 @@ def _repeatable(subject: Subject) -> Outcome:
             told.append(f"{mode or 'it'} depends on buffers that it moves")
         for buffer in twin.buffers:
             buffer.put_back()
+        if seeded := seeds(lambda twin=twin: twin.function(*subject.inputs())):  # type: ignore[misc]
+            fix = "seed once, outside: in a forward it repeats the same draws in every step"
+            raise failed(f"forward seeds {seeded}", "the same draws in each call", "other ones in each", fix)
         if draws:
             with no_grad():
                 free = as_list(twin.function(*subject.inputs()))  # with other draws
@@ -501,6 +601,10 @@ BATTERY: dict[str, Callable[[Subject], Outcome]] = {
     "keeps nothing alive": _keeps_nothing_alive,
     "repeatable": _repeatable,
     "values decide": values_decide,
+    "examples apart": examples_apart,
+    "recorded or not": recorded_or_not,
+    "one input twice": one_and_the_same,
+    "special inputs": special_inputs,
     "cost": _cost,
 }
 AFTER = {
@@ -509,4 +613,8 @@ AFTER = {
     "batch of none": ("batch of one", "first derivatives"),
     "memory order": ("first derivatives", "second derivatives"),
     "values decide": ("first derivatives", "second derivatives", "train and eval", "repeatable"),
+    "examples apart": ("first derivatives", "other batch sizes", "train and eval", "repeatable", "values decide"),
+    "recorded or not": ("first derivatives", "repeatable"),
+    "one input twice": ("first derivatives", "repeatable", "memory order"),
+    "special inputs": ("first derivatives", "repeatable"),
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..engine import Variable, dtype_of, gradients
+from ..engine import Variable, dtype_of, gradients, no_grad
 from ..errors import TinygradError
 from ..gradcheck import gradcheck
 from ..kinds import Array
@@ -21,6 +21,11 @@ from .sample import failed, few, is_float
 from .subject import Subject, Twin, constants_held, loss_of
 from .variations import alike, layouts, off_in_float32, other_values
 
+SPECIAL: dict[str, Callable[[Array], Array]] = {
+    "0": np.zeros_like,
+    "all alike": lambda x: np.full_like(x, 0.5),
+    "1000": lambda x: np.full_like(x, 1000.0),
+}
 FLOOR = 1e-11  # what cancels to nothing leaves about this much
 
 
@@ -141,6 +146,7 @@ def batch_of_none(subject: Subject) -> Outcome:
         try:
             inputs = subject.inputs(rows=slice(0, 0))
             outputs = twin.outputs(*inputs)
+            left = poisoned(twin)
         except (ValueError, TinygradError) as error:
             said.append(f"refused{where}: {str(error).splitlines()[0]}")
             continue
@@ -153,8 +159,149 @@ def batch_of_none(subject: Subject) -> Outcome:
         if loss is not None:
             gradients([loss], _leaves(twin, inputs))
         finite = all(np.isfinite(y.data).all() for y in outputs if dtype_of(y).kind == "f")
-        said.append(("works" if finite else "gives NaN, as the mean of nothing is") + where)
+        left_behind = f", leaves NaN in {', '.join(left)}" if left else ""
+        said.append(("works" if finite else "gives NaN, as the mean of nothing is") + where + left_behind)
     return passed("; ".join(dict.fromkeys(said)))
+
+
+def poisoned(twin: Twin) -> list[str]:
+    """The buffers in which a call left a NaN, from which every later one would suffer."""
+    return [path for path, now, then in twin.moved() if not np.isfinite(now).all() and np.isfinite(then).all()]
+
+
+def examples_apart(subject: Subject) -> Outcome:
+    """In evaluation, what an example gives is its own: neither the others decide it, nor how many there are."""
+    if not subject.batched or not subject.size:
+        return note("no batch axis")
+    mode = subject.modes[-1]
+    twin = subject.twin(np.float64, mode)
+    whole = twin.outputs(*subject.inputs())
+    if not any(y.ndim and y.shape[0] == subject.size for y in whole):
+        return note("no result per example")
+    where = f" in {mode}" if mode else ""
+    if any(_moved_by_others(twin, subject, whole, factor) for factor in (-1.7, 5.0)):
+        if not mode:
+            return note("a function of the whole batch")
+        story = (
+            f"the result of an example depends on the rest of the batch{where}\n  to fix:   use statistics of the batch only"
+            " if self.training, sum over features rather than examples; if axis 0 is no batch, batched=()"
+        )
+        return warning(f"an example depends on the rest of the batch{where}", story)
+    for size in (1, 2, 2 * subject.size + 1):
+        rows = np.arange(size) % subject.size
+        try:
+            found = twin.outputs(*subject.inputs(rows=rows))
+        except Exception:  # a batch of one may be refused
+            continue
+        for y, z in zip(found, whole):
+            fits = (
+                y.ndim and z.ndim and y.shape[0] == size and z.shape[0] == subject.size and y.shape[1:] == z.shape[1:]
+            )
+            if fits and not alike(y.data, z.data[rows], 1e-9, FLOOR):
+                story = (
+                    f"a batch of {size} gives its examples another result than a batch of {subject.size}{where}, though none"
+                    " depends on the others\n  to fix:   no constant that is a batch size, no test for x.shape[0]"
+                )
+                return warning(f"a batch of {size} is computed otherwise{where}", story)
+    return passed(f"each by itself{where}")
+
+
+def _moved_by_others(twin: Twin, subject: Subject, whole: list[Any], factor: float) -> bool:
+    """Whether the first example comes out otherwise when the others are multiplied."""
+    made = subject.inputs()
+    for position, (leaf, raw) in enumerate(zip(made, subject.raw)):
+        if is_float(raw) and position in subject.batched:
+            changed = np.array(raw)
+            changed[1:] *= factor
+            leaf.data = changed
+    try:
+        found = twin.outputs(*made)
+    except Exception:  # values that it does not take
+        return False
+    return any(
+        y.ndim and y.shape == z.shape and y.shape[0] == subject.size and not alike(y.data[:1], z.data[:1], 1e-9, FLOOR)
+        for y, z in zip(found, whole)
+    )
+
+
+def recorded_or_not(subject: Subject) -> Outcome:
+    """The same numbers where nothing is recorded: in ``no_grad``, and from constants and frozen parameters."""
+    for mode in subject.modes:
+        expected = subject.twin(np.float64, mode).outputs(*subject.inputs())
+        with no_grad():
+            plain = subject.twin(np.float64, mode).outputs(*subject.inputs())
+        frozen = subject.twin(np.float64, mode)
+        if frozen.module is not None:
+            frozen.module.requires_grad_(False)
+        constants = [x.detach() if isinstance(x, Variable) else x for x in subject.inputs()]
+        for how, found in (("in no_grad", plain), ("from constants", frozen.outputs(*constants))):
+            for got, right in zip(found, expected):
+                if not alike(got.data, right.data, 1e-9, FLOOR):
+                    where = f", in {mode}" if mode else ""
+                    fix = "ask self.training for the mode; neither x.requires_grad nor whether something is recorded"
+                    raise failed(f"another result {how}{where}", few(got.data), few(right.data), fix)
+    return passed("the same in no_grad, and from constants")
+
+
+def one_and_the_same(subject: Subject) -> Outcome:
+    """One tensor in two places gives what two equal ones give, and the sum of their gradients."""
+    floats = [i for i, x in enumerate(subject.raw) if is_float(x)]
+    pairs = [(i, j) for i in floats for j in floats if i < j and subject.raw[i].shape == subject.raw[j].shape]
+    for mode in subject.modes:
+        for i, j in pairs:
+            twin = subject.twin(np.float64, mode)
+            apart, shared = subject.inputs(), subject.inputs()
+            apart[j].data = apart[i].data
+            shared[j] = shared[i]
+            try:
+                losses = [loss_of(subject, twin, inputs) for inputs in (apart, shared)]
+                results = [twin.outputs(*inputs) for inputs in (apart, shared)]
+            except Exception:  # equal ones may have no result
+                continue
+            slopes = []
+            for loss, inputs in zip(losses, (apart, shared)):
+                wanted = [inputs[i], inputs[j]] if inputs is apart else [inputs[i]]
+                found = [] if loss is None else gradients([loss], wanted)
+                slopes.append(sum((g.data for g in found if g is not None), np.zeros(apart[i].shape)))
+            for got, expected in [*((y.data, z.data) for y, z in zip(results[1], results[0])), (slopes[1], slopes[0])]:
+                if np.isfinite(expected).all() and not alike(got, expected, 1e-9, FLOOR):
+                    where = f" in {mode}" if mode else ""
+                    what = f"another result or gradient where inputs {i} and {j} are one and the same{where}"
+                    raise failed(what, few(got), few(expected), "compare values, not identities: no `x is y`, no id(x)")
+    return passed(f"{len(pairs)} pairs") if pairs else note("no two inputs of one shape")
+
+
+def special_inputs(subject: Subject) -> Outcome:
+    """A gradient where the inputs are 0, or all alike, or large, and the result is finite."""
+    count = 0
+    for mode in subject.modes:
+        for what, change in SPECIAL.items():
+            for position in (None, *(i for i, x in enumerate(subject.raw) if is_float(x))):
+                twin, inputs = subject.twin(np.float64, mode), subject.inputs()
+                for i, x in enumerate(subject.raw):
+                    if is_float(x) and position in (None, i):
+                        inputs[i].data = np.asarray(change(x))
+                try:
+                    loss = loss_of(subject, twin, inputs)
+                    leaves = _leaves(twin, inputs)
+                    if loss is None or not np.isfinite(loss.data):
+                        continue
+                    found = gradients([loss], leaves)
+                except Exception:  # refused in words, or outside its domain
+                    continue
+                count += 1
+                names = [
+                    leaf.name or leaf.label
+                    for leaf, g in zip(leaves, found)
+                    if g is not None and np.isnan(g.data).any()
+                ]
+                if names:
+                    which = "the inputs are" if position is None else f"input {position} is"
+                    where = f" in {mode}" if mode else ""
+                    told = f"the gradient of {', '.join(names)} is NaN where {which} {what}{where}"
+                    fix = "ops.sqrt(v + eps); ops.where on the operands, too, so that no branch computes 0 / 0"
+                    return warning(told, f"{told}, and the result is finite\n  to fix:   {fix}")
+    return passed(f"{count} calls, each with a gradient") if count else note("none of them in its domain")
 
 
 def values_decide(subject: Subject) -> Outcome:

@@ -24,11 +24,14 @@ from .places import largest
 from .primitive_variations import (
     constants,
     cotangent_size,
+    elementwise,
     float32_values,
+    independent,
     keeps_nothing,
     memory_order,
     one_and_none,
     other_samples,
+    special_values,
     values_decide,
 )
 from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
@@ -65,9 +68,10 @@ def check_primitive(
     float32 stays float32, writes to nothing); shape and dtype of what each rule returns; that a rule is linear in the
     cotangent, whatever its size, and writes to nothing; first derivatives against central differences, and against the
     complex step where the forward takes complex numbers; second derivatives; that raw values, variables and scalars are
-    read alike; the same values in float32 and in every memory order; a batch of one and an empty one; samples made of the
-    given ones (other values, without axes, broadcasting); that operations decide, not values; that an argument without a
-    rule does not matter; that nothing is kept alive.
+    read alike; the same values in float32 and in every memory order; a batch of one and an empty one; that what is
+    declared elementwise is; samples made of the given ones (other values and sizes, more and fewer axes, broadcasting,
+    special numbers); that operations decide, not values; that an argument without a rule does not matter; that no rule
+    needs another one, nor tells equal arguments from one that comes twice; that nothing is kept alive.
 
     Args:
         primitive: what is tested.
@@ -360,10 +364,13 @@ def _raw_and_recorded(primitive: Primitive, samples: list[Sample], params: dict[
         for i, _ in rules(primitive, sample):
             found = gradients([out], [leaves[i]], [recorded], create_graph=True)[0]
             plain = gradients([out], [leaves[i]], [g], retain_graph=True)[0]
-            if not np.allclose(found.numpy(), plain.numpy(), rtol=rtol, atol=rtol / 10, equal_nan=dtype is np.float32):
+            constant = gradients([out], [leaves[i]], [Tensor(g)], create_graph=True)[0]
+            close = partial(np.allclose, rtol=rtol, atol=rtol / 10, equal_nan=dtype is np.float32)
+            if not close(found.numpy(), plain.numpy()) or not close(constant.numpy(), plain.numpy()):
                 fix = "one text for both: ops and operators, no .data, no test for the type of g"
                 what = f"{primitive.name}: the rule for argument {i} differs between variables and arrays"
-                raise failed(what, few(found.numpy()), few(plain.numpy()), fix)
+                got = plain if close(constant.numpy(), plain.numpy()) else constant
+                raise failed(what, few((found if got is plain else got).numpy()), few(plain.numpy()), fix)
             if not found.requires_grad and found.numpy().any():  # a rule may be 0, as that of sign is
                 fix = "write the rule with ops and operators; .data, .numpy() and float() leave the graph"
                 what = f"{primitive.name}: the rule for argument {i} does not depend on g when it is recorded"
@@ -414,6 +421,7 @@ BATTERY: dict[str, Callable[..., Outcome]] = {
     "linear in g": _linear,
     "rules write to nothing": _writes,
     "size of g": cotangent_size,
+    "independent": independent,
     "first derivatives": partial(_derivatives, check=gradcheck),
     "complex step": _complex_step,
     "second derivatives": partial(_derivatives, check=gradgradcheck),
@@ -422,16 +430,21 @@ BATTERY: dict[str, Callable[..., Outcome]] = {
     "float32 values": float32_values,
     "memory order": memory_order,
     "one and none": one_and_none,
+    "elementwise": elementwise,
     "values decide": values_decide,
     "other samples": other_samples,
+    "special values": special_values,
     "keeps nothing alive": keeps_nothing,
 }
 AFTER = {
     "size of g": ("linear in g", "rules write to nothing"),
+    "independent": ("linear in g", "rules write to nothing"),
+    "elementwise": ("first derivatives", "independent", "memory order", "one and none", "rules write to nothing"),
     "float32 values": ("rules write to nothing",),
     "memory order": ("rules write to nothing", "raw and recorded"),
     "values decide": ("second derivatives", "raw and recorded"),
-    "other samples": ("first derivatives", "rules write to nothing", "memory order", "values decide"),
+    "special values": ("first derivatives", "rules write to nothing", "size of g", "values decide", "other samples"),
+    "other samples": ("first derivatives", "elementwise", "rules write to nothing", "memory order", "values decide"),
     "one and none": ("first derivatives", "rules write to nothing"),
 }
 FOR_ANY_FORWARD = (float32_values, memory_order, one_and_none, keeps_nothing)

@@ -12,6 +12,7 @@ import numpy as np
 from .. import ops
 from ..engine import Variable, dtype_of
 from ..errors import ArgumentError, explain
+from ..kinds import Array
 from ..nn import Module
 from ..ops import stop_gradient
 from ..random import generator
@@ -106,6 +107,12 @@ class Twin:
                 raise failed("the layer must return a variable, or a tuple of them", type(y).__name__, None, fix)
         return outputs
 
+    def moved(self) -> list[tuple[str, Array, Array]]:
+        """The buffers that the last call left with other values: path, what they hold, what they held before it."""
+        now = [(buffer.path, buffer.owner.__dict__.get(buffer.name), buffer.data) for buffer in self.buffers]
+        held = [(path, tensor.data, then) for path, tensor, then in now if isinstance(tensor, Tensor)]
+        return [(path, x, then) for path, x, then in held if not np.array_equal(x, then, equal_nan=x.dtype.kind == "f")]
+
     def state(self) -> dict[str, Any]:
         """Copies of parameters and buffers."""
         return {} if self.module is None else self.module.state_dict()
@@ -146,6 +153,7 @@ class _Buffer:
     """A buffer of a module, and what it held at first."""
 
     def __init__(self, owners: dict[str, Module], path: str) -> None:
+        self.path = path
         owner, _, self.name = path.rpartition(".")
         self.owner = owners[owner]
         self.tensor: Tensor = self.owner.__dict__[self.name]

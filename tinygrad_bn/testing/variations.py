@@ -43,6 +43,8 @@ def other_values(arrays: Sequence[Array], rng: np.random.Generator) -> Iterator[
     for _ in range(2):
         yield [np.asarray(x * rng.uniform(0.3, 3.0, x.shape)) for x in arrays]
         yield [np.asarray(rng.normal(size=x.shape) * max(largest(x), 1e-3)) for x in arrays]
+    for factor in (-100.0, 1e4, 0.01):
+        yield [np.asarray(x * factor) for x in arrays]
 
 
 def off_in_float32(
