@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from shown import by_name, too_long
 
 from demos.credit_risk import DEMO, show
 from demos.credit_risk.measure import logistic, networks, scores, tables
@@ -19,7 +20,6 @@ from demos.lab.measure.part import Progress, Settings
 from demos.lab.show import evidence, plots
 from demos.lab.show.blocks import Plot, Table, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 
 QUIET = Progress()
 GERMAN, TAIWAN = tables.GERMAN_LOANS, tables.TAIWAN_CARDS
@@ -347,7 +347,7 @@ def test_a_mixed_picture_holds_if():
     mixed, slow = made_up(bn_needs=0.4), made_up(bn_needs=0.95)
     mixed.update({name: part for name, part in slow.items() if name.startswith("german")})
     mixed["german_logistic"]["test"]["auc"] = [0.9] * 24
-    verdicts = {block.name: block for block in DEMO.show(mixed) if isinstance(block, Verdict)}
+    verdicts = by_name(DEMO.show(mixed), Verdict)
     assert verdicts["faster_30_steps"].outcome == "holds if"
     assert verdicts["faster_30_steps"].condition.startswith(
         "It holds for most networks if converged means AUC 0.75, AUC 0.76 or AUC 0.77. Of 33 pairs "
@@ -480,7 +480,7 @@ def test_the_mean_of_a_table_is_over_its_default_networks():
 def test_show_copes_with_networks_and_tables_that_are_absent():
     for nets in (networks.NETS[:1], networks.NETS[3:5]):
         blocks = DEMO.show(made_up(nets=nets))
-        assert {block.name for block in blocks if isinstance(block, Verdict)} == {
+        assert set(by_name(blocks, Verdict)) == {
             "faster_30_steps", "faster_30_cpu", "higher_accuracy", "beats_logistic",
         }  # fmt: skip
         assert as_text(blocks)
