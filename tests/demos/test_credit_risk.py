@@ -325,7 +325,7 @@ def made_up(bn_needs=0.5, ratio=2.0, bn_auc=0.01, bn_accuracy=0.0, over_logistic
 
 
 def outcomes(measured):
-    return {block.name: block.outcome for block in DEMO.show(measured) if isinstance(block, Verdict)}
+    return {name: verdict.outcome for name, verdict in by_name(DEMO.show(measured), Verdict).items()}
 
 
 def test_all_verdicts_can_hold():
@@ -403,11 +403,11 @@ def race(plain, bn, ratio=2.0):
 
 
 def test_a_case_is_for_the_claim_only_with_its_whole_interval():
-    assert race([100] * 8, [60] * 8).reading() == "for"
-    assert race([100] * 8, [75] * 8).reading() == "against"
-    assert race([100] * 8, [20, 20, 20, 20, 90, 90, 90, 90]).reading() == "open"
-    assert race([100] * 8, [60] * 8).reading(cpu=True) == "against"  # 40 % of the steps, at twice the cost
-    assert race([100] * 8, [20] * 8).reading(cpu=True) == "for"
+    assert race([100] * 8, [60] * 8).case().answer == "yes"
+    assert race([100] * 8, [75] * 8).case().answer == "no"
+    assert race([100] * 8, [20, 20, 20, 20, 90, 90, 90, 90]).case().answer == "open"
+    assert race([100] * 8, [60] * 8).case(cpu=True).answer == "no"  # 40 % of the steps, at twice the cost
+    assert race([100] * 8, [20] * 8).case(cpu=True).answer == "yes"
     assert race([100] * 8, [20] * 8).cpu(0.8) == pytest.approx(0.6)
 
 
@@ -426,9 +426,9 @@ def test_a_claim_is_confirmed_by_a_fifth_at_least_and_contradicted_by_more_than_
 
 
 def test_never_arriving_is_against_and_neither_arriving_is_open():
-    assert race([100] * 8, [None] * 8).reading() == "against"
-    assert race([None] * 8, [None] * 8).reading() == "open"
-    assert race([None] * 8, [100] * 8).reading() == "for"
+    assert race([100] * 8, [None] * 8).case().answer == "no"
+    assert race([None] * 8, [None] * 8).case().answer == "open"
+    assert race([None] * 8, [100] * 8).case().answer == "yes"
 
 
 def test_convergence_is_found_as_defined():
