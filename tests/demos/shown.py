@@ -28,7 +28,7 @@ def drawn(blocks: Iterable[Block]) -> list[str]:
     """The names of all plots, once each has been drawn."""
     found = by_name(blocks, Plot)
     for plot in found.values():
-        picture = plots.render(plot)
+        picture = plots.render(plot, ("svg",))["svg"]
         assert picture.lstrip().startswith(b"<?xml")
         assert b"<svg" in picture
     return list(found)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from shown import by_name, too_long
+from shown import by_name, drawn, too_long
 
 from demos.credit_risk import DEMO, show
 from demos.credit_risk.measure import logistic, networks, scores, tables
@@ -513,11 +513,9 @@ def test_tables_have_as_many_cells_as_headings_and_all_plots_draw():
     for table in (block for block in blocks if isinstance(block, Table)):
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.head)}
-    shown = [block for block in blocks if isinstance(block, Plot)]
-    assert {plot.name for plot in shown} == {"auc_over_steps", "saved", "auc_differences", "calibration"}
+    assert set(by_name(blocks, Plot)) == {"auc_over_steps", "saved", "auc_differences", "calibration"}
     if plots.available():
-        for plot in shown:
-            assert plots.render(plot, "png").startswith(b"\x89PNG")
+        assert drawn(blocks)
 
 
 def test_the_caption_of_the_curves_says_on_which_side_of_the_claim_bn_was():

@@ -92,10 +92,10 @@ def borrowers(lender: str) -> str:
     return "{}'s {} borrowers".format(*LENDERS[lender].title.removesuffix(" rows").split(", "))
 
 
-def compared(name: str, found: Difference, scale: float = 1.0, detail: str = "") -> Case:
+def compared(name: str, found: Difference) -> Case:
     """A mean difference with Student's interval; a note where the wide interval does not say the same."""
     note = "(though not by the wide interval)" if found.above and not found.surely else ""
-    return evidence.of_values(name, list(found.values), scale=scale, detail=f"{detail} {note}".strip())
+    return evidence.of_values(name, list(found.values), detail=note)
 
 
 def higher_accuracy(measured: Measured) -> Verdict:
