@@ -8,7 +8,8 @@ import pytest
 import tinygrad_bn as tg
 from tests.ops.op_cases import DIFFERENTIABLE, Case
 from tests.program.bits import flat
-from tinygrad_bn import functional, nn, ops, optim, program
+from tests.program.training import stepping
+from tinygrad_bn import nn, ops, optim, program
 from tinygrad_bn.errors import ArgumentError, FileError, MissingPackageError
 from tinygrad_bn.onnx import export, to_model
 
@@ -425,15 +426,7 @@ def test_a_training_step_runs_elsewhere_step_after_step():
     def make():
         net = moved(LAYERS["MLP"][0](np.float32))
         optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-
-        def step(x, labels):
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(net(x), labels)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return net, step
+        return net, stepping(net, optimizer)
 
     (net, step), (other, exported) = make(), make()
     batches = [(numbers((n, 4), n, np.float32), np.arange(n) % 3) for n in (6, 9, 4)]
