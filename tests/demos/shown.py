@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from demos.lab.show import plots, wording
@@ -32,6 +33,17 @@ def drawn(blocks: Iterable[Block]) -> list[str]:
         assert picture.lstrip().startswith(b"<?xml")
         assert b"<svg" in picture
     return list(found)
+
+
+def attached(blocks: Iterable[Block], folder: Path) -> bytes:
+    """The content of the one attachment, which is the same whenever it is written."""
+    page = only(blocks, Attachment)
+    written = []
+    for _ in range(2):
+        page.write(folder / page.file)
+        written.append((folder / page.file).read_bytes())
+    assert written[0] == written[1]
+    return written[0]
 
 
 def too_long(blocks: Iterable[Block]) -> list[str]:

@@ -14,7 +14,7 @@ from demos.bn_activity.measure import training as measure
 from demos.bn_activity.measure.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
 from demos.bn_activity.show import show
 from demos.bn_activity.show.findings import findings
-from demos.datasets import load_digits, load_mnist
+from demos.datasets import load_digits
 from demos.lab.measure import stepping
 from demos.lab.measure.part import Progress, Settings
 from demos.lab.show import texts
@@ -28,11 +28,6 @@ SILENT = Progress()
 @pytest.fixture(scope="module")
 def digits():
     return load_digits()
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
 
 
 def train(experiment, problem, batch_norm, seeds, rates, at):
