@@ -148,7 +148,7 @@ class Pages:
         for demo, blocks in self.blocks.items():
             for block in blocks:
                 if isinstance(block, (Plot, Drawing)) and (demo, block.name) in self.used:
-                    content = plots.render(block) if isinstance(block, Plot) else block.svg.encode()
+                    content = plots.render(block, ("svg",))["svg"] if isinstance(block, Plot) else block.svg.encode()
                     write_whole(IMAGES / image(demo, block), content)
 
 

@@ -66,8 +66,7 @@ def gradcheck(
     Warns:
         VanishingGradientWarning: the gradient is so small everywhere that zero would pass too.
     """
-    name = getattr(function, "__name__", type(function).__name__)
-    args = [_as_input(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
+    name, args = _name(function), _as_inputs(inputs)
     leaves = [(_label(i, x), x) for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
     leaves += [(p.name or f"parameter {i}", p) for i, p in enumerate(parameters)]
     _check_inputs(name, leaves)
@@ -82,20 +81,9 @@ def gradcheck(
 
     base = [np.array(y.data) for y in outputs]
     if not all(np.allclose(a, b, rtol=1e-12, atol=0, equal_nan=True) for a, b in zip(base, values())):
-        fix = (
-            "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
-        )
-        if not draws:
-            fix = (
-                "it keeps state from call to call: put that back at its start; or it draws from a generator of its own:"
-                " seed or switch off what is random"
-            )
-        raise ArgumentError(explain(f"gradcheck of {name}: two calls gave different results", fix=fix))
-    recorded = [(y, w) for y, w in zip(outputs, cotangents) if y.requires_grad]
+        raise _not_deterministic(name, draws)
     variables = [leaf for _, leaf in leaves]
-    found: list[Any] = [None] * len(variables)
-    if recorded:
-        found = gradients([y for y, _ in recorded], variables, [w for _, w in recorded])
+    found = _gradients(outputs, cotangents, variables)
     faults: list[tuple[float, str]] = []
     zero_passes, hidden = True, 0
     for (label, leaf), gradient in zip(leaves, found):
@@ -117,29 +105,9 @@ def gradcheck(
     if faults:
         if not raise_exception:
             return False
-        faults.sort()
-        lines = "".join(f"\n  {text}" for _, text in faults[:8])
-        more = f"\n  and {len(faults) - 8} more" if len(faults) > 8 else ""
-        fix = (
-            "compare the rule with the formula; a factor or a sign shows in the ratio got / expected\n"
-            "            no rule of your own: a value left the graph, through .data, .numpy(), float() or np.asarray()"
-        )
-        if faults[0][0] == -np.inf:
-            fix = "the function or its derivative is not finite there; choose another input"
-        raise GradcheckError(
-            f"gradcheck of {name}: {len(faults)} derivatives disagree with central differences{lines}{more}\n"
-            f"  to fix:   {fix}"
-        )
+        raise _disagreement(name, faults)
     if zero_passes or hidden:
-        said = (
-            "a gradient of zero would pass too, so this proves nothing; check a function whose gradient is not about 0"
-            " there, such as a random combination of the outputs"
-        )
-        if hidden:
-            said = (
-                f"{hidden} of {sum(leaf.size for leaf in variables)} derivatives are smaller than what rounding does to"
-                " a difference of the results, so a gradient of zero would pass there; choose inputs of similar size"
-            )
+        said = _proves_nothing(hidden, sum(leaf.size for leaf in variables))
         warnings.warn(f"gradcheck of {name}: {said}", VanishingGradientWarning, stacklevel=2)
     return True
 
@@ -159,9 +127,8 @@ def gradgradcheck(
 
     The gradient itself is taken as given, so run ``gradcheck`` as well.
     """
-    args = [_as_input(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
+    name, args = _name(function), _as_inputs(inputs)
     positions = [i for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
-    name = getattr(function, "__name__", type(function).__name__)
     _check_inputs(name, [(f"argument {i}", args[i]) for i in positions] + [("parameter", p) for p in parameters])
     rng = np.random.default_rng(seed + 1)
     with no_grad():
@@ -172,11 +139,8 @@ def gradgradcheck(
 
     def gradient(*everything: Any) -> tuple[Any, ...]:
         given, weights = everything[: len(args)], everything[len(args) :]
-        recorded = [(y, w) for y, w in zip(_outputs(function, given), weights) if y.requires_grad]
         wrt = [given[i] for i in positions] + list(parameters)
-        if not recorded:
-            return ()
-        slopes = gradients([y for y, _ in recorded], wrt, [w for _, w in recorded], create_graph=True)
+        slopes = _gradients(_outputs(function, given), weights, wrt, create_graph=True)
         return tuple(g for g in slopes if g is not None)
 
     gradient.__name__ = f"the gradient of {name}"
@@ -186,18 +150,24 @@ def gradgradcheck(
     )  # fmt: skip
 
 
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def _label(position: int, x: Variable) -> str:
     return f"argument {position}" + (f" ({x.name})" if x.name else "")
 
 
-def _as_input(x: Any) -> Any:
+def _as_inputs(inputs: Any) -> list[Any]:
     """Raw floats become leaves to check; everything else is passed on."""
-    if isinstance(x, Variable):
-        if x.requires_grad and not x.is_leaf:
-            return x.detach().requires_grad_()
-        return x
-    array = np.asarray(native(x, "gradcheck"))
-    return Tensor(array, requires_grad=True) if array.dtype.kind == "f" else x
+
+    def as_input(x: Any) -> Any:
+        if isinstance(x, Variable):
+            return x.detach().requires_grad_() if x.requires_grad and not x.is_leaf else x
+        array = np.asarray(native(x, "gradcheck"))
+        return Tensor(array, requires_grad=True) if array.dtype.kind == "f" else x
+
+    return [as_input(x) for x in (inputs if isinstance(inputs, (tuple, list)) else (inputs,))]
 
 
 def _check_inputs(name: str, leaves: list[tuple[str, Variable]]) -> None:
@@ -220,6 +190,57 @@ def _outputs(function: Callable[..., Any], args: Sequence[Value]) -> list[Variab
         got = ", ".join(type(y).__name__ for y in outputs)
         raise ArgumentError(explain("gradcheck: the function must return variables", got=got))
     return outputs
+
+
+def _gradients(
+    outputs: Sequence[Variable], cotangents: Sequence[Any], wrt: list[Variable], create_graph: bool = False
+) -> list[Any]:
+    """What backward says, from those outputs that depend on something."""
+    recorded = [(y, w) for y, w in zip(outputs, cotangents) if y.requires_grad]
+    if not recorded:
+        return [None] * len(wrt)
+    return gradients([y for y, _ in recorded], wrt, [w for _, w in recorded], create_graph=create_graph)
+
+
+def _not_deterministic(name: str, draws: bool) -> ArgumentError:
+    """Why two calls gave different results: the library's generator was drawn from, or something else."""
+    fix = "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
+    if not draws:
+        fix = (
+            "it keeps state from call to call: put that back at its start; or it draws from a generator of its own:"
+            " seed or switch off what is random"
+        )
+    return ArgumentError(explain(f"gradcheck of {name}: two calls gave different results", fix=fix))
+
+
+def _disagreement(name: str, faults: list[tuple[float, str]]) -> GradcheckError:
+    """What differs, the worst first."""
+    faults.sort()
+    lines = "".join(f"\n  {text}" for _, text in faults[:8])
+    more = f"\n  and {len(faults) - 8} more" if len(faults) > 8 else ""
+    fix = (
+        "compare the rule with the formula; a factor or a sign shows in the ratio got / expected\n"
+        "            no rule of your own: a value left the graph, through .data, .numpy(), float() or np.asarray()"
+    )
+    if faults[0][0] == -np.inf:
+        fix = "the function or its derivative is not finite there; choose another input"
+    return GradcheckError(
+        f"gradcheck of {name}: {len(faults)} derivatives disagree with central differences{lines}{more}\n"
+        f"  to fix:   {fix}"
+    )
+
+
+def _proves_nothing(hidden: int, derivatives: int) -> str:
+    """Why agreement says nothing: all is about 0, or ``hidden`` of the derivatives are below rounding."""
+    if hidden:
+        return (
+            f"{hidden} of {derivatives} derivatives are smaller than what rounding does to a difference of the results,"
+            " so a gradient of zero would pass there; choose inputs of similar size"
+        )
+    return (
+        "a gradient of zero would pass too, so this proves nothing; check a function whose gradient is not about 0"
+        " there, such as a random combination of the outputs"
+    )
 
 
 class Slope(NamedTuple):

@@ -186,5 +186,5 @@ def write_plot(plot: Plot, folder: Path) -> list[Path]:
         return []
     return [
         write_whole(folder / f"{plot.name}.{kind}", partial(Path.write_bytes, data=content))
-        for kind, content in plots.render_all(plot).items()
+        for kind, content in plots.render(plot).items()
     ]

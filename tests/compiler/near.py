@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.program.bits import flat, raw
+from tests.program.bits import pairs
 
 
 def near(one, other, units=400, dtypes=()):
@@ -15,11 +15,7 @@ def near(one, other, units=400, dtypes=()):
         units: how many units in the last place.
         dtypes: what has been computed in on the way.
     """
-    one, other = flat(raw(one)), flat(raw(other))
-    assert list(one) == list(other)
-    for name, value in one.items():
-        a, b = np.asarray(value), np.asarray(other[name])
-        assert (a.shape, a.dtype) == (b.shape, b.dtype), f"{name}: {a.shape} {a.dtype}, {b.shape} {b.dtype}"
+    for name, a, b in pairs(one, other):
         if a.dtype.kind == "f" and a.size:
             bound = units * max(np.finfo(dtype).eps for dtype in (a.dtype, *dtypes))
             size = max(np.nanmax(np.abs(b), where=np.isfinite(b), initial=0.0), 1.0)

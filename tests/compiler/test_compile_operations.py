@@ -9,7 +9,6 @@ import tinygrad_bn as tg
 from tests.compiler.near import near
 from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.program.bits import same_bits
-from tests.program.test_program_operations import forward, forward_and_backward
 from tinygrad_bn import ops
 from tinygrad_bn.compiler import compile
 
@@ -34,10 +33,10 @@ BOTH = list(combinations(DIFFERENTIABLE, lambda case, dtype: dtype == np.float32
 @pytest.mark.parametrize(("case", "dtype", "how"), FORWARD)
 def test_forward(case: Case, dtype, how):
     first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
-    compiled = compile(forward(case), **BACKENDS[how])
+    compiled = compile(case.unseeded, **BACKENDS[how])
     compiled(*first)
     tg.manual_seed(3)
-    expected = forward(case)(*map(tg.Tensor, other))
+    expected = case.unseeded(*map(tg.Tensor, other))
     tg.manual_seed(3)
     got = compiled(*other)
     same_bits(got, expected) if how == "exact" else near(got, expected)
@@ -45,14 +44,11 @@ def test_forward(case: Case, dtype, how):
 
 @pytest.mark.parametrize(("case", "dtype", "how"), BOTH)
 def test_forward_backward_and_second_order(case: Case, dtype, how):
-    first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
-    function = forward_and_backward(case)
-    cotangents = [np.random.default_rng(s).standard_normal(case.ours(*first).shape) for s in (5, 6)]
-    dtype = case.ours(*first).dtype
-    compiled = compile(function, **BACKENDS[how])
-    compiled(first, cotangents[0].astype(dtype))
-    expected = function([tg.Tensor(x) for x in other], tg.Tensor(cotangents[1].astype(dtype)))
-    got = compiled(other, cotangents[1].astype(dtype))
+    (first, cotangent), (other, other_cotangent) = (case.example(seed, dtype) for seed in (0, 1))
+    compiled = compile(case.both_orders, **BACKENDS[how])
+    compiled(first, cotangent)
+    expected = case.both_orders([tg.Tensor(x) for x in other], tg.Tensor(other_cotangent))
+    got = compiled(other, other_cotangent)
     same_bits(got, expected) if how == "exact" else near(got, expected)
 
 

@@ -11,7 +11,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.compiler.near import near
 from tests.program.bits import flat, same_bits, snapshot
-from tests.program.test_program_training import OPTIMIZERS, batches, conv_net, mlp, stepping
+from tests.program.training import OPTIMIZERS, batches, conv_net, mlp, stepping
 from tinygrad_bn import functional, nn, ops, optim
 from tinygrad_bn.compiler import CompileWarning, compile
 

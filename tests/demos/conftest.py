@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from demos.datasets import Splits, load_mnist
 from demos.lab.show import drawings
 from tinygrad_bn.graph import layout
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Splits:
+    """Read once: it takes seconds."""
+    return load_mnist()
 
 
 @pytest.fixture

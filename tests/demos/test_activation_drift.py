@@ -12,14 +12,13 @@ import in_torch
 import numpy as np
 import pytest
 import torch
+from shown import by_name, drawn, too_long
 
 from demos.activation_drift import DEMO, measure, show
 from demos.lab.measure import copies, probe
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.blocks import Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from tinygrad_bn import nn
 
 
@@ -36,10 +35,6 @@ def measured():
     return json.loads(json.dumps(found, allow_nan=False))
 
 
-def verdicts(blocks):
-    return {block.name: block for block in blocks if isinstance(block, Verdict)}
-
-
 # -- the claims on short runs --------------------------------------------------------------------------------------------
 
 
@@ -49,7 +44,7 @@ def test_the_plain_network_drifts_and_the_other_does_not(measured):
     assert min(part["plain"]["S"][0]) > 20
     assert max(part["bn"]["R"][0]) < 0.2
     assert max(part["bn"]["S"][0]) < 2
-    assert verdicts(show.show(measured))["drift"].outcome == "holds"
+    assert by_name(show.show(measured), Verdict)["drift"].outcome == "holds"
 
 
 def test_running_statistics_make_the_stable_network_seem_to_drift(measured):
@@ -68,7 +63,7 @@ def test_the_spread_across_depth(measured):
     for start in measure.STARTS:
         # Exactly 1 but for eps: sqrt(v / (v + eps)), the smallest v being about 0.05.
         np.testing.assert_allclose(part["bn"][start]["start"], 1, rtol=2e-3)
-    assert verdicts(show.show(measured))["depth_spread"].outcome == "holds"
+    assert by_name(show.show(measured), Verdict)["depth_spread"].outcome == "holds"
 
 
 def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(measured):
@@ -78,7 +73,7 @@ def test_the_two_definitions_disagree_where_the_plain_network_is_on_its_plateau(
     assert np.median(sigmoid["plain"]["relative"]) < 0.1 < 0.3 < np.median(sigmoid["bn"]["relative"])
     assert np.median(relu["bn"]["relative"]) < np.median(relu["plain"]["relative"])
     assert np.median(relu["bn"]["cosine"]) > np.median(relu["plain"]["cosine"])
-    verdict = verdicts(show.show(measured))["ics_gradient"]
+    verdict = by_name(show.show(measured), Verdict)["ics_gradient"]
     assert verdict.outcome == "holds if"
     assert verdict.condition.startswith("It holds with 5 relu layers.")
     assert " times as much as with it in 5 relu layers, and 0.00" in verdict.measured
@@ -202,7 +197,7 @@ def made_up_depth(xavier, wide, bn):
     ],
 )
 def test_verdict_on_depth(xavier, wide, bn, outcome):
-    verdict = verdicts(show.show({"depth": made_up_depth(xavier, wide, bn)}))["depth_spread"]
+    verdict = by_name(show.show({"depth": made_up_depth(xavier, wide, bn)}), Verdict)["depth_spread"]
     assert verdict.outcome == outcome
     said = {"holds if": "It holds with Xavier weights. It does not with N(0, 1) weights."}
     assert verdict.condition == said.get(outcome, verdict.condition)
@@ -212,7 +207,7 @@ def test_depth_that_seeds_disagree_on_is_not_decided():
     part = made_up_depth([1, 0.5, 0.1, 0.02, 0.004], [8, 4, 3, 3, 2], [1] * 5)
     for start in measure.STARTS:
         part["bn"][start]["start"] = [[1] * 5, [1, 0.5, 0.3, 0.2, 0.1]]
-    assert verdicts(show.show({"depth": part}))["depth_spread"].outcome == "not decided"
+    assert by_name(show.show({"depth": part}), Verdict)["depth_spread"].outcome == "not decided"
 
 
 LESS, MORE, EITHER = (2.0, 2.2), (0.5, 0.52), (0.5, 2.0)
@@ -261,9 +256,9 @@ def test_word_asks_all_seeds():
 
 def test_parts_that_did_not_run_are_not_shown(measured):
     assert show.show({}) == []
-    only = verdicts(show.show({"shift": measured["shift"]}))
+    only = by_name(show.show({"shift": measured["shift"]}), Verdict)
     assert list(only) == ["ics_gradient"]
-    assert list(verdicts(show.show(measured))) == ["drift", "depth_spread", "ics_gradient"]
+    assert list(by_name(show.show(measured), Verdict)) == ["drift", "depth_spread", "ics_gradient"]
 
 
 def test_what_it_says_is_short(measured):
@@ -276,9 +271,7 @@ def test_what_it_says_is_short(measured):
 
 def test_everything_shown_can_be_drawn_and_read(measured):
     blocks = show.show(measured)
-    drawn = [plots.render(block) for block in blocks if isinstance(block, Plot)]
-    assert len(drawn) == 4
-    assert all(b"<svg" in picture for picture in drawn)
+    assert len(drawn(blocks)) == 4
     text = as_text(blocks)
     assert "nan" not in text
     assert "artifact" in text

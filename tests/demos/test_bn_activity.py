@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shown import by_name, drawn, only, too_long
 
 from demos.bn_activity import DEMO
 from demos.bn_activity.measure import asked_for_mnist, experiments, own
@@ -13,13 +14,12 @@ from demos.bn_activity.measure import training as measure
 from demos.bn_activity.measure.experiments import DIGITS_NET, MNIST_NET, checkpoints, split_digits, split_mnist
 from demos.bn_activity.show import show
 from demos.bn_activity.show.findings import findings
-from demos.datasets import load_digits, load_mnist
+from demos.datasets import load_digits
 from demos.lab.measure import stepping
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots, texts
+from demos.lab.show import texts
 from demos.lab.show.blocks import Plot, Table, Text, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from tinygrad_bn import nn
 
 SILENT = Progress()
@@ -28,11 +28,6 @@ SILENT = Progress()
 @pytest.fixture(scope="module")
 def digits():
     return load_digits()
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
 
 
 def train(experiment, problem, batch_norm, seeds, rates, at):
@@ -269,7 +264,7 @@ def shown(*comparisons, ratio=2.0):
 
 
 def verdicts(*comparisons, ratio=2.0):
-    return {block.name: block for block in shown(*comparisons, ratio=ratio) if isinstance(block, Verdict)}
+    return by_name(shown(*comparisons, ratio=ratio), Verdict)
 
 
 GOOD = made_up()
@@ -384,7 +379,7 @@ def test_tables_give_unreached_targets_counts_and_edges():
     odd = made_up(plain=(None, None, 120))
     odd["bn"]["rate"], odd["plain"]["diverged"] = 10.0, 2
     blocks = shown(odd)
-    tables = {block.name: block for block in blocks if isinstance(block, Table)}
+    tables = by_name(blocks, Table)
     assert tables["steps"].rows[0][2].startswith("never")
     assert tables["steps"].rows[0][2].endswith("1/3")
     assert tables["cpu"].rows[0][5:7] == ("never", "0.04")
@@ -401,7 +396,7 @@ def test_tables_give_unreached_targets_counts_and_edges():
 def test_show_copes_with_parts_that_did_not_run():
     assert show({}) == []
     assert show({"cost": {"k": {"plain": 0.001, "bn": 0.002, "ratio": 2.0}}}) == []
-    assert {block.name for block in shown(GOOD, ratio=None) if isinstance(block, Plot)} == {
+    assert set(by_name(shown(GOOD, ratio=None), Plot)) == {
         "curves", "rates", "saved", "gain",
     }  # fmt: skip
 
@@ -410,9 +405,7 @@ def test_all_pictures_can_be_drawn_whatever_was_measured():
     pytest.importorskip("matplotlib")
     never = made_up("none", plain=(None, None, None), bn=(None, None, None), gain=(0.3, 0.5, 0.4))
     for blocks in (shown(GOOD, BAD, never), shown(never, ratio=None)):
-        for block in blocks:
-            if isinstance(block, Plot):
-                assert plots.render(block).startswith(b"<?xml")
+        assert drawn(blocks)
 
 
 def chosen(**given):
@@ -450,7 +443,7 @@ def test_mnist_has_as_many_images_as_the_option_says(mnist):
 def test_the_price_of_compiled_steps_stands_beside_that_of_eager_ones():
     def heads(cost):
         blocks = show({"digits": {"comparisons": [GOOD]}, "cost": {"k": cost}})
-        (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "cpu")
+        table = only(blocks, Table, "cpu")
         return dict(zip(table.head, table.rows[0])) | {"caption": table.caption}
 
     eager = {"plain": 0.001, "bn": 0.002, "ratio": 2.0}

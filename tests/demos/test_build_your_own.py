@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from shown import attached, drawn, only, too_long
 
 import tinygrad_bn as tg
 from demos.build_your_own import DEMO, measure, show
@@ -15,10 +16,8 @@ from demos.build_your_own.measure import layers
 from demos.datasets import load_digits
 from demos.lab.measure import copies
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
 from demos.lab.show.blocks import Attachment, Code, Drawing, Plot, Table, Text, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from tinygrad_bn import functional
 
 
@@ -46,13 +45,11 @@ def changed(measured):
 
 
 def verdict(measured):
-    (found,) = [block for block in show.show(measured) if isinstance(block, Verdict)]
-    return found
+    return only(show.show(measured), Verdict)
 
 
 def table(measured, name):
-    (found,) = [block for block in show.show(measured) if isinstance(block, Table) and block.name == name]
-    return found
+    return only(show.show(measured), Table, name)
 
 
 # -- the layers and the primitive ---------------------------------------------------------------------------------------
@@ -261,17 +258,12 @@ def test_a_rate_at_the_edge_is_said(changed):
 
 def test_everything_is_shown(measured, tmp_path):
     blocks = show.show(measured)
-    (drawing,) = [block for block in blocks if isinstance(block, Drawing)]
+    drawing = only(blocks, Drawing)
     assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
-    (page,) = [block for block in blocks if isinstance(block, Attachment)]
-    page.write(tmp_path / page.file)
-    first = (tmp_path / page.file).read_bytes()
-    page.write(tmp_path / page.file)
-    assert b"RMSNorm" in first
-    assert (tmp_path / page.file).read_bytes() == first
-    (plot,) = [block for block in blocks if isinstance(block, Plot)]
+    assert b"RMSNorm" in attached(blocks, tmp_path)
+    plot = only(blocks, Plot)
     assert plot.caption.startswith("Steps to 95 % (median of the seeds): plain 100, ")
-    assert b"<svg" in plots.render(plot)
+    assert drawn(blocks) == [plot.name]
 
 
 def test_what_it_says_is_short(measured, changed):

@@ -16,15 +16,10 @@ from safetensors.numpy import load_file
 import tinygrad_bn as tg
 from demos import conv_mnist
 from demos.conv_mnist import BATCH, Measurements, as_images, build, main, row
-from demos.datasets import DatasetError, Splits, load_mnist
+from demos.datasets import DatasetError, Splits
 from tinygrad_bn.data import DataLoader
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
 
 
 @pytest.fixture

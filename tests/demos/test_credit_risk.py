@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from shown import by_name, drawn, too_long
 
 from demos.credit_risk import DEMO, show
 from demos.credit_risk.measure import logistic, networks, scores, tables
@@ -19,7 +20,6 @@ from demos.lab.measure.part import Progress, Settings
 from demos.lab.show import evidence, plots
 from demos.lab.show.blocks import Plot, Table, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 
 QUIET = Progress()
 GERMAN, TAIWAN = tables.GERMAN_LOANS, tables.TAIWAN_CARDS
@@ -325,7 +325,7 @@ def made_up(bn_needs=0.5, ratio=2.0, bn_auc=0.01, bn_accuracy=0.0, over_logistic
 
 
 def outcomes(measured):
-    return {block.name: block.outcome for block in DEMO.show(measured) if isinstance(block, Verdict)}
+    return {name: verdict.outcome for name, verdict in by_name(DEMO.show(measured), Verdict).items()}
 
 
 def test_all_verdicts_can_hold():
@@ -347,7 +347,7 @@ def test_a_mixed_picture_holds_if():
     mixed, slow = made_up(bn_needs=0.4), made_up(bn_needs=0.95)
     mixed.update({name: part for name, part in slow.items() if name.startswith("german")})
     mixed["german_logistic"]["test"]["auc"] = [0.9] * 24
-    verdicts = {block.name: block for block in DEMO.show(mixed) if isinstance(block, Verdict)}
+    verdicts = by_name(DEMO.show(mixed), Verdict)
     assert verdicts["faster_30_steps"].outcome == "holds if"
     assert verdicts["faster_30_steps"].condition.startswith(
         "It holds for most networks if converged means AUC 0.75, AUC 0.76 or AUC 0.77. Of 33 pairs "
@@ -403,11 +403,11 @@ def race(plain, bn, ratio=2.0):
 
 
 def test_a_case_is_for_the_claim_only_with_its_whole_interval():
-    assert race([100] * 8, [60] * 8).reading() == "for"
-    assert race([100] * 8, [75] * 8).reading() == "against"
-    assert race([100] * 8, [20, 20, 20, 20, 90, 90, 90, 90]).reading() == "open"
-    assert race([100] * 8, [60] * 8).reading(cpu=True) == "against"  # 40 % of the steps, at twice the cost
-    assert race([100] * 8, [20] * 8).reading(cpu=True) == "for"
+    assert race([100] * 8, [60] * 8).case().answer == "yes"
+    assert race([100] * 8, [75] * 8).case().answer == "no"
+    assert race([100] * 8, [20, 20, 20, 20, 90, 90, 90, 90]).case().answer == "open"
+    assert race([100] * 8, [60] * 8).case(cpu=True).answer == "no"  # 40 % of the steps, at twice the cost
+    assert race([100] * 8, [20] * 8).case(cpu=True).answer == "yes"
     assert race([100] * 8, [20] * 8).cpu(0.8) == pytest.approx(0.6)
 
 
@@ -426,9 +426,9 @@ def test_a_claim_is_confirmed_by_a_fifth_at_least_and_contradicted_by_more_than_
 
 
 def test_never_arriving_is_against_and_neither_arriving_is_open():
-    assert race([100] * 8, [None] * 8).reading() == "against"
-    assert race([None] * 8, [None] * 8).reading() == "open"
-    assert race([None] * 8, [100] * 8).reading() == "for"
+    assert race([100] * 8, [None] * 8).case().answer == "no"
+    assert race([None] * 8, [None] * 8).case().answer == "open"
+    assert race([None] * 8, [100] * 8).case().answer == "yes"
 
 
 def test_convergence_is_found_as_defined():
@@ -480,7 +480,7 @@ def test_the_mean_of_a_table_is_over_its_default_networks():
 def test_show_copes_with_networks_and_tables_that_are_absent():
     for nets in (networks.NETS[:1], networks.NETS[3:5]):
         blocks = DEMO.show(made_up(nets=nets))
-        assert {block.name for block in blocks if isinstance(block, Verdict)} == {
+        assert set(by_name(blocks, Verdict)) == {
             "faster_30_steps", "faster_30_cpu", "higher_accuracy", "beats_logistic",
         }  # fmt: skip
         assert as_text(blocks)
@@ -513,11 +513,9 @@ def test_tables_have_as_many_cells_as_headings_and_all_plots_draw():
     for table in (block for block in blocks if isinstance(block, Table)):
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.head)}
-    shown = [block for block in blocks if isinstance(block, Plot)]
-    assert {plot.name for plot in shown} == {"auc_over_steps", "saved", "auc_differences", "calibration"}
+    assert set(by_name(blocks, Plot)) == {"auc_over_steps", "saved", "auc_differences", "calibration"}
     if plots.available():
-        for plot in shown:
-            assert plots.render(plot, "png").startswith(b"\x89PNG")
+        assert drawn(blocks)
 
 
 def test_the_caption_of_the_curves_says_on_which_side_of_the_claim_bn_was():

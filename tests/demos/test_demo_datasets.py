@@ -43,11 +43,6 @@ each_file = pytest.mark.parametrize(("file", "load"), LOADERS)
 
 
 @pytest.fixture(scope="module")
-def mnist():
-    return load_mnist()
-
-
-@pytest.fixture(scope="module")
 def taiwan():
     return load_taiwan_credit(sensitive=True)
 

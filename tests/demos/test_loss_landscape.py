@@ -12,13 +12,12 @@ import in_torch
 import numpy as np
 import pytest
 import torch
+from shown import by_name, drawn, too_long
 
 from demos.lab.measure import copies
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
 from demos.lab.show.blocks import Plot, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from demos.loss_landscape import DEMO, measure, show
 from tinygrad_bn import nn
 
@@ -32,10 +31,6 @@ def measured():
         for name, steps in short.items()
     }
     return json.loads(json.dumps(found, allow_nan=False))
-
-
-def verdicts(blocks):
-    return {block.name: block for block in blocks if isinstance(block, Verdict)}
 
 
 # -- the claims on short runs --------------------------------------------------------------------------------------------
@@ -144,7 +139,7 @@ def made_up(plain, bn, accuracy=(0.9, 0.95), same_level=True, seeds=3):
 
 
 def outcomes(parts):
-    return {name: verdict.outcome for name, verdict in verdicts(show.show(parts)).items()}
+    return {name: verdict.outcome for name, verdict in by_name(show.show(parts), Verdict).items()}
 
 
 def test_verdicts_if_batch_normalization_is_smoother_everywhere():
@@ -159,7 +154,7 @@ def test_verdicts_if_the_plain_network_is_smoother_everywhere():
 
 def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
     parts = {"sig3": made_up(2.0, 1.0, (0.8, 0.95)), "sig5": made_up(1.0, 5.0, (0.1, 0.95), same_level=False)}
-    shown = verdicts(show.show(parts))
+    shown = by_name(show.show(parts), Verdict)
     assert shown["smooth_is_trainable"].outcome == "holds if"
     assert shown["effective_beta"].outcome == "holds if"
     assert shown["effective_beta"].condition == "It holds with 3 sigmoid layers. It does not with 5 sigmoid layers."
@@ -172,7 +167,7 @@ def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
 
 def test_fewer_exceptions_than_cases_are_named_instead():
     parts = {name: made_up(2.0, 1.0) for name in ("sig3", "relu8", "relu8_fast")} | {"sig5": made_up(1.0, 2.0)}
-    verdict = verdicts(show.show(parts))["loss_range"]
+    verdict = by_name(show.show(parts), Verdict)["loss_range"]
     assert verdict.condition == (
         "It holds with 3 sigmoid layers, with 8 relu layers and with 8 relu layers at rate 0.1. "
         "It does not with 5 sigmoid layers."
@@ -186,7 +181,7 @@ def test_what_it_says_is_short(measured):
     wild = {name: made_up(123.4 if i % 2 else 0.01, 1.0, (0.8, 0.95)) for i, name in enumerate(measure.NETS)}
     for parts in (measured, wild, {"sig5": made_up(1.0, 5.0, (0.1, 0.95))}):
         assert too_long(show.show(parts)) == []
-    assert verdicts(show.show(wild))["loss_range"].condition.startswith("It holds with ")
+    assert by_name(show.show(wild), Verdict)["loss_range"].condition.startswith("It holds with ")
 
 
 def test_no_difference_speaks_for_nothing():
@@ -200,16 +195,14 @@ def test_no_difference_speaks_for_nothing():
 def test_networks_that_did_not_run_are_not_shown(measured):
     assert show.show({}) == []
     blocks = show.show({"relu8": measured["relu8"]})
-    assert len(verdicts(blocks)) == 4
+    assert len(by_name(blocks, Verdict)) == 4
     assert "sigmoid" not in as_text(blocks)
-    assert "smooth_plateau" not in [block.name for block in blocks if isinstance(block, Plot)]
+    assert "smooth_plateau" not in by_name(blocks, Plot)
 
 
 def test_everything_shown_can_be_drawn_and_read(measured):
     blocks = show.show(measured)
-    names = [block.name for block in blocks if isinstance(block, Plot)]
-    assert names == ["loss_range", "gradient_change", "effective_beta", "same_loss", "smooth_plateau"]
-    assert all(b"<svg" in plots.render(block) for block in blocks if isinstance(block, Plot))
+    assert drawn(blocks) == ["loss_range", "gradient_change", "effective_beta", "same_loss", "smooth_plateau"]
     assert "nan" not in as_text(blocks)
 
 

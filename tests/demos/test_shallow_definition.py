@@ -1,11 +1,11 @@
 """Shallow against deep, row 1: sizes counted, and a rule that can come out either way."""
 
 import pytest
+from shown import too_long
 
 from demos import shallow_vs_deep
 from demos.lab.measure.part import Progress, Settings
 from demos.lab.show.blocks import Summary, Table, Verdict
-from demos.lab.show.wording import too_long
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import definition
 from demos.shallow_vs_deep.show.definition import Win

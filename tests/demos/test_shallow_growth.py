@@ -6,12 +6,10 @@ from functools import reduce
 
 import numpy as np
 import pytest
-from absent import check_any_part_may_be_absent
+from shown import check_any_part_may_be_absent, drawn, only, too_long
 
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Plot, Verdict
-from demos.lab.show.wording import too_long
+from demos.lab.show.blocks import Verdict
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import exact, growth, parameters
 
@@ -141,8 +139,7 @@ def made_up():
 
 
 def verdict(measured):
-    (found,) = [block for block in show.growth.show(measured) if isinstance(block, Verdict)]
-    return found
+    return only(show.growth.show(measured), Verdict)
 
 
 def changed(sawtooth=lambda row: None, parity=lambda row: None):
@@ -208,6 +205,4 @@ def test_any_part_may_be_absent():
 
 
 def test_the_pictures_can_be_drawn():
-    pictures = [block for block in show.growth.show(made_up()) if isinstance(block, Plot)]
-    assert [picture.name for picture in pictures] == ["growth_units", "growth_learned"]
-    assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures)
+    assert drawn(show.growth.show(made_up())) == ["growth_units", "growth_learned"]

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from shown import drawn, only, too_long
 
 from demos.datasets import load_digits, load_syllables
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Plot, Table, Verdict
-from demos.lab.show.wording import too_long
+from demos.lab.show.blocks import Table, Verdict
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import raw_input
 from demos.shallow_vs_deep.measure.raw_input import DENSE1, DENSE3, SMALL, TWICE, WIDE
@@ -125,8 +124,7 @@ KIND, DEPTH, STACK = made_up(70, 71, 80, 90, 91), made_up(70, 95, 80, 90, 91), m
 
 def verdict_of(**parts):
     measured = {raw_input.PREFIX + name: part for name, part in parts.items()}
-    (verdict,) = (block for block in show.raw_input.show(measured) if isinstance(block, Verdict))
-    return verdict
+    return only(show.raw_input.show(measured), Verdict)
 
 
 def test_the_verdict_can_come_out_each_way():
@@ -168,8 +166,7 @@ def test_what_is_shown_copes_with_absent_parts_and_warns_of_the_edge():
     part["nets"][WIDE]["rate"] = 0.08
     blocks = show.raw_input.show({"raw_input_text": part})
     assert f"edge of the grid for: {WIDE} (syllables of a word)" in blocks[0].text
-    (plot,) = (block for block in blocks if isinstance(block, Plot))
-    assert plots.render(plot).lstrip().startswith(b"<?xml")
+    assert len(drawn(blocks)) == 1
     accuracies = next(block for block in blocks if isinstance(block, Table))
     assert accuracies.rows[-1] == ("syllables of a word", "rule: most frequent", "-", "-", "40.0")
 

@@ -4,12 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from absent import check_any_part_may_be_absent
+from shown import check_any_part_may_be_absent, drawn, only, too_long
 
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Plot, Verdict
-from demos.lab.show.wording import too_long
+from demos.lab.show.blocks import Verdict
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import exact, pieces, regions
 
@@ -164,8 +162,7 @@ def made_up(constructed=(48, 20_000), random=(40, 41), wave=(40, 45), digits=(6,
 
 
 def verdict(measured):
-    (found,) = [block for block in show.regions.show(measured) if isinstance(block, Verdict)]
-    return found
+    return only(show.regions.show(measured), Verdict)
 
 
 def test_the_verdict_follows_from_the_counts():
@@ -203,6 +200,4 @@ def test_any_part_may_be_absent():
 
 
 def test_the_pictures_can_be_drawn():
-    pictures = [block for block in show.regions.show(made_up()) if isinstance(block, Plot)]
-    assert [picture.name for picture in pictures] == ["regions_pieces", "regions_map"]
-    assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures)
+    assert drawn(show.regions.show(made_up())) == ["regions_pieces", "regions_map"]

@@ -5,13 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from absent import check_any_part_may_be_absent
+from shown import by_name, check_any_part_may_be_absent, drawn, only, too_long
 
 import tinygrad_bn as tg
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
 from demos.lab.show.blocks import Plot, Verdict
-from demos.lab.show.wording import too_long
 from demos.shallow_vs_deep import show
 from demos.shallow_vs_deep.measure import exact, minima, trainability
 
@@ -155,8 +153,7 @@ def made_up():
 
 
 def verdict(measured):
-    (found,) = [block for block in show.trainability.show(measured) if isinstance(block, Verdict)]
-    return found
+    return only(show.trainability.show(measured), Verdict)
 
 
 def test_the_verdict_as_things_are():
@@ -195,13 +192,11 @@ def test_any_part_may_be_absent():
 
 def test_the_pictures_can_be_drawn_and_their_captions_follow_the_figures():
     measured = copy.deepcopy(made_up())
-    pictures = {block.name: block for block in show.trainability.show(measured) if isinstance(block, Plot)}
-    assert set(pictures) == {"trainability_depth", "trainability_minimum"}
-    assert all(plots.render(picture).startswith(b"<?xml") for picture in pictures.values())
+    blocks = show.trainability.show(measured)
+    assert set(drawn(blocks)) == {"trainability_depth", "trainability_minimum"}
+    pictures = by_name(blocks, Plot)
     assert "SGD, 4,000 steps: 8, 0" in pictures["trainability_depth"].caption
     assert ") all of 1 random lines rise" in pictures["trainability_minimum"].caption
     measured["trainability_minimum"]["rows"][1]["lines"] = [[0.3, 0.45, 0.7]]
-    (picture,) = [
-        b for b in show.trainability.show(measured) if isinstance(b, Plot) and b.name == "trainability_minimum"
-    ]
+    picture = only(show.trainability.show(measured), Plot, "trainability_minimum")
     assert ") not all of 1 random lines rise" in picture.caption

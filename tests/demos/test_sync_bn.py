@@ -9,12 +9,11 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "parallel"))
 
 from launching import need_mpi
+from shown import by_name, drawn, too_long
 
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Plot, Verdict
+from demos.lab.show.blocks import Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from demos.sync_bn import DEMO, measure, show
 
 
@@ -42,10 +41,8 @@ def test_all_is_shown(measured):
     blocks = show.show(measured)
     assert not too_long(blocks)
     assert "a meeting" in as_text(blocks)
-    for block in blocks:
-        if isinstance(block, Plot):
-            assert plots.render(block)
-    assert {block.name for block in blocks if isinstance(block, Verdict)} == {"synchronized", "own_rows"}
+    assert drawn(blocks)
+    assert set(by_name(blocks, Verdict)) == {"synchronized", "own_rows"}
 
 
 def test_the_model_is_the_sum_that_it_says():
@@ -90,7 +87,7 @@ UNCLEAR = [[0.5, 0.6], [0.95, 0.95]]
 )
 def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
     blocks = show.show(made_up(off_all, accuracy_own))
-    found = {block.name: block for block in blocks if isinstance(block, Verdict)}
+    found = by_name(blocks, Verdict)
     assert (found["synchronized"].outcome, found["own_rows"].outcome) == outcomes
     if outcomes[1] == "holds if":
         assert found["own_rows"].condition == "It holds with 2 rows each. It does not with 4 rows each."

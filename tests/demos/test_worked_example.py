@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from shown import attached, by_name, drawn, only, too_long
 
 from demos.lab.measure.part import Progress, Settings
-from demos.lab.show import plots
-from demos.lab.show.blocks import Attachment, Code, Drawing, Plot, Table, Text, Verdict
+from demos.lab.show.blocks import Attachment, Code, Drawing, Table, Text, Verdict
 from demos.lab.show.terminal import as_text
-from demos.lab.show.wording import too_long
 from demos.worked_example import DEMO, measure, show
 
 
@@ -29,13 +28,11 @@ def changed(measured):
 
 
 def verdict(measured, name):
-    (found,) = [block for block in show.show(measured) if isinstance(block, Verdict) and block.name == name]
-    return found
+    return only(show.show(measured), Verdict, name)
 
 
 def table(measured, name):
-    (found,) = [block for block in show.show(measured) if isinstance(block, Table) and block.name == name]
-    return found
+    return only(show.show(measured), Table, name)
 
 
 # -- what is measured ---------------------------------------------------------------------------------------------------
@@ -193,18 +190,12 @@ def test_rounding_as_printed(value, printed, same):
 
 def test_everything_is_shown(measured, tmp_path):
     blocks = show.show(measured)
-    svgs = [block for block in blocks if isinstance(block, Drawing)]
-    assert [block.name for block in svgs] == ["tensor", "scalar", "backward"]
-    for block in svgs:
-        assert ElementTree.fromstring(block.svg).tag.endswith("svg")
-    (page,) = [block for block in blocks if isinstance(block, Attachment)]
-    page.write(tmp_path / page.file)
-    first = (tmp_path / page.file).read_bytes()
-    page.write(tmp_path / page.file)
-    assert b"1.3416" in first
-    assert (tmp_path / page.file).read_bytes() == first
-    (plot,) = [block for block in blocks if isinstance(block, Plot)]
-    assert b"<svg" in plots.render(plot)
+    drawings = by_name(blocks, Drawing)
+    assert list(drawings) == ["tensor", "scalar", "backward"]
+    for drawing in drawings.values():
+        assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
+    assert b"1.3416" in attached(blocks, tmp_path)
+    assert len(drawn(blocks)) == 1
     assert max(map(len, as_text(blocks).splitlines())) < 125
 
 

@@ -15,7 +15,7 @@ from hypothesis import seed as seeded
 import tinygrad_bn as tg
 from tests.fuzz import programs as random
 from tests.fuzz.stateful import STATEFUL
-from tests.ops.op_cases import CASES, Case
+from tests.ops.op_cases import CASES
 from tests.program.bits import flat, raw
 from tinygrad_bn import ops, program
 from tinygrad_bn.program import Program
@@ -102,21 +102,6 @@ def gaps(run: Any, jobs: list[Job]) -> list[tuple[str, float]]:
     return found
 
 
-def both(case: Case) -> Any:
-    """A function of inputs and a cotangent: the value, the gradients, and their own gradients."""
-
-    def function(inputs: Any, cotangent: Any) -> Any:
-        leaves = [x.detach().requires_grad_() for x in inputs]
-        y = case.ours(*leaves)
-        if case.theirs is None:
-            return y, [], None
-        first = tg.grad(y, leaves, cotangent, create_graph=True)
-        total = sum(((g * g).sum() for g in first if g is not None), start=tg.Tensor(0.0))
-        return y, list(first), list(tg.grad(total, leaves)) if total.requires_grad else None
-
-    return function
-
-
 def leaves_of(tree: Any) -> list[Any]:
     return [x for x in flat(raw(tree)).values() if x is not None]
 
@@ -128,13 +113,11 @@ def every_operation(dtype: Any) -> tuple[list[Job], set[str]]:
     for case in CASES:
         if case.operation is ops.uniform_like:
             continue
-        first, other = ([x.astype(dtype) for x in case.arrays(seed)] for seed in (0, 1))
-        y = case.ours(*first)
-        cotangents = [np.random.default_rng(s).standard_normal(y.shape).astype(y.dtype) for s in (5, 6)]
-        recorded = program.record(both(case), first, cotangents[0], free=False)
+        (first, cotangent), (other, other_cotangent) = (case.example(seed, dtype) for seed in (0, 1))
+        recorded = program.record(case.both_orders, first, cotangent, free=False)
         seen |= {step.primitive.name for step in recorded.steps}
-        expected = leaves_of(recorded.run(other, cotangents[1]))
-        jobs.append((case.name, recorded, [[*other, cotangents[1]]], [expected]))
+        expected = leaves_of(recorded.run(other, other_cotangent))
+        jobs.append((case.name, recorded, [[*other, other_cotangent]], [expected]))
     return jobs, seen
 
 

@@ -10,6 +10,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.explorer.interpreting import every_operation, gap, gaps, in_browser, random_jobs
 from tests.ops.op_cases import CASES
+from tests.program.training import stepping
 from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.ops.primitives import TABLE
 from tinygrad_bn.program import Program
@@ -110,17 +111,10 @@ def test_a_training_step_moves_states_as_in_python(run: Any) -> None:
     )
     optimizer = optim.Adam(net.parameters(), lr=0.05)
 
-    def step(x: Any, labels: Any) -> Any:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(net(x), labels)
-        loss.backward()
-        optimizer.step()
-        return loss
-
     rng = np.random.default_rng(0)
     batches = [rng.standard_normal((n, 2)) for n in [16] * 15 + [9] * 5]
     runs = [[x, (x[:, 0] * x[:, 1] > 0).astype(int)] for x in batches]
-    recorded = program.record(step, *runs[0])
+    recorded = program.record(stepping(net, optimizer), *runs[0])
     assert recorded.free
     text = Program.from_json(recorded.to_json())
     expected = [[np.asarray(recorded.run(*inputs))] for inputs in runs]

@@ -236,7 +236,6 @@ def test_every_other_setting_acts_when_it_is_changed(layer, setting, value):
 
 REFUSED_LATER = {
     "GroupNorm": ("eps", "num_groups"),
-    "InstanceNorm1d": ("eps", "momentum"),
     "LayerNorm": ("eps",),
     "RMSNorm": ("eps",),
     "GELU": ("approximate",),
@@ -250,7 +249,7 @@ REFUSED_LATER = {
     "AdaptiveAvgPool1d": ("output_size",),
 }
 PAIRS = [(name, setting) for name, found in REFUSED_LATER.items() for setting in found]
-SIZES = {"GroupNorm": (1, 2), "LayerNorm": (6,), "RMSNorm": (6,), "InstanceNorm1d": (2,), "AvgPool1d": (2,)}
+SIZES = {"GroupNorm": (1, 2), "LayerNorm": (6,), "RMSNorm": (6,), "AvgPool1d": (2,)}
 
 
 @pytest.mark.parametrize("wrong", ["3.5", 1j, object(), [len]], ids=["text", "complex", "object", "list"])
@@ -265,8 +264,8 @@ def test_what_a_setting_cannot_be_is_refused_on_the_call_if_it_is_set_later(name
 @pytest.mark.parametrize("wrong", ["3.5", 1j, object(), [len], NAN], ids=["text", "complex", "object", "list", "nan"])
 @pytest.mark.parametrize(
     ("layer", "setting"),
-    [(nn.BatchNorm1d(2), "eps"), (nn.BatchNorm1d(2), "momentum"), (nn.Dropout(), "p"), (nn.ELU(), "alpha"),
-     (nn.LeakyReLU(), "negative_slope")],
+    [(nn.BatchNorm1d(2), "eps"), (nn.BatchNorm1d(2), "momentum"), (nn.InstanceNorm1d(2), "eps"),
+     (nn.InstanceNorm1d(2), "momentum"), (nn.Dropout(), "p"), (nn.ELU(), "alpha"), (nn.LeakyReLU(), "negative_slope")],
 )  # fmt: skip
 def test_or_refused_when_it_is_set(layer, setting, wrong):
     before = getattr(layer, setting)

@@ -8,8 +8,8 @@ import pytest
 import tinygrad_bn as tg
 from tests.ops.op_cases import DIFFERENTIABLE, Case
 from tests.program.bits import flat
-from tests.program.test_program_operations import forward_and_backward
-from tinygrad_bn import functional, nn, ops, optim, program
+from tests.program.training import stepping
+from tinygrad_bn import nn, ops, optim, program
 from tinygrad_bn.errors import ArgumentError, FileError, MissingPackageError
 from tinygrad_bn.onnx import export, to_model
 
@@ -304,11 +304,8 @@ NO_COUNTERPART = {"arctan2", "solve", "inv", "det", "logabsdet", "cholesky", "ei
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
 def test_every_operation_to_the_second_order(case: Case):
-    inputs = [x.astype(np.float32) for x in case.arrays(1)]
-    y = case.ours(*inputs)
-    cotangent = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
-    both = forward_and_backward(case)
-    function = lambda inputs, g: [v for v in flat(both(inputs, g)).values() if v is not None]  # noqa: E731
+    inputs, cotangent = case.example(1, np.float32)
+    function = lambda inputs, g: [v for v in flat(case.both_orders(inputs, g)).values() if v is not None]  # noqa: E731
     recorded = program.record(function, inputs, cotangent, free=False)
     missing = {step.primitive.name for step in recorded.steps} & NO_COUNTERPART
     if missing:
@@ -429,15 +426,7 @@ def test_a_training_step_runs_elsewhere_step_after_step():
     def make():
         net = moved(LAYERS["MLP"][0](np.float32))
         optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-
-        def step(x, labels):
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(net(x), labels)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return net, step
+        return net, stepping(net, optimizer)
 
     (net, step), (other, exported) = make(), make()
     batches = [(numbers((n, 4), n, np.float32), np.arange(n) % 3) for n in (6, 9, 4)]

@@ -71,6 +71,27 @@ class Case:
         rng = np.random.default_rng(seed)
         return [rng.uniform(*limits, size) for size, limits in self.inputs]
 
+    @property
+    def unseeded(self) -> Callable[..., Any]:
+        """The call, without the seed that one case sets: a program draws anew in every run."""
+        return self.operation if self.operation is ops.uniform_like else self.ours
+
+    def example(self, seed: int, dtype: Any) -> tuple[list[Array], Array]:
+        """Random inputs, and a cotangent."""
+        inputs = [x.astype(dtype) for x in self.arrays(seed)]
+        y = self.ours(*inputs)
+        return inputs, np.random.default_rng(5 + seed).standard_normal(y.shape).astype(y.dtype)
+
+    def both_orders(self, inputs: list[Any], cotangent: Any) -> Any:
+        """The value, the gradients for a cotangent that is an argument, and their own gradients."""
+        leaves = [x.detach().requires_grad_() for x in inputs]
+        y = self.ours(*leaves)
+        if self.theirs is None:
+            return y, [], None
+        first = tg.grad(y, leaves, cotangent, create_graph=True)
+        total = sum(((g * g).sum() for g in first if g is not None), start=tg.Tensor(0.0))
+        return y, list(first), list(tg.grad(total, leaves)) if total.requires_grad else None
+
 
 def straight(f: Any, *inputs: Any) -> Any:
     return f(*inputs)

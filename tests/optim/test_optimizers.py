@@ -14,6 +14,7 @@ from tinygrad_bn import nn, optim
 from tinygrad_bn.errors import ArgumentError, DTypeError, MutationError, ShapeError
 
 CASES = [
+    ("SGD", {"lr": 0.1}),
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
     ("SGD", {"momentum": 0.5, "dampening": 0.25}),
     ("Adam", {}),
@@ -264,6 +265,8 @@ def test_one_tensor_is_a_list_of_one():
     ("name", "settings"),
     [
         ("SGD", {"lr": "0.1"}), ("SGD", {"lr": True}), ("SGD", {"lr": None}), ("SGD", {"lr": 10**400}),
+        ("SGD", {"lr": -0.1}), ("SGD", {"lr": math.nan}), ("SGD", {"lr": math.inf}), ("SGD", {"momentum": -0.1}),
+        ("SGD", {"momentum": math.nan}), ("SGD", {"weight_decay": -0.1}), ("SGD", {"dampening": math.nan}),
         ("SGD", {"nesterov": 1, "momentum": 0.9}), ("SGD", {"dampening": math.inf}),
         ("Adam", {"lr": -1e-9}), ("Adam", {"betas": (0.9, 1.0)}), ("Adam", {"betas": (-0.1, 0.9)}),
         ("Adam", {"betas": 0.9}), ("Adam", {"betas": (0.9,)}), ("Adam", {"eps": -1.0}), ("AdamW", {"weight_decay": -1}),
@@ -277,6 +280,8 @@ def test_settings_out_of_range(name, settings):
     with pytest.raises(ArgumentError, match=next(iter(settings))) as error:
         getattr(optim, name)([p], **settings)
     assert name in str(error.value)
+    value = next(iter(settings.values()))
+    assert isinstance(value, tuple) or str(value)[:40] in str(error.value)
     with pytest.raises(ArgumentError, match=next(iter(settings))):
         getattr(optim, name)([{"params": [p], **settings}])
 
@@ -287,7 +292,10 @@ P, Q = nn.Parameter(np.ones(2), name="gamma"), nn.Parameter(np.ones(2))
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ([], "nothing to train"),
+        ([], r"nothing to train[\s\S]*pass model.parameters\(\)"),
+        (nn.ReLU().parameters(), "SGD: no parameters"),
+        *(([P, wrong], "trains leaf tensors") for wrong in (P * 2.0, np.ones(2), tg.Scalar(1.0), "weight")),
+        ([P, Q, P], "'gamma' is given twice"),
         ([{"params": [P]}, Q], "not a group"),
         ([{"lr": 0.1}], "not a group"),
         ([P, {"params": [Q]}], "trains leaf tensors"),
@@ -309,7 +317,9 @@ def test_a_gradient_that_does_not_fit_moves_nothing(name):
     first, second = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3), name="beta")
     optimizer = getattr(optim, name)([first, second], lr=0.1)
     first.grad = tg.Tensor(np.ones(3))
-    for wrong, kind in ((tg.Tensor(np.ones(2)), ShapeError), (np.ones(3), DTypeError)):
+    for wrong, kind in (
+        (tg.Tensor(np.ones(2)), ShapeError), (tg.Tensor(1.0), ShapeError), (np.ones(3), DTypeError)
+    ):  # fmt: skip
         second.grad = wrong
         with pytest.raises(kind, match="gradient of 'beta'"):
             optimizer.step()

@@ -395,22 +395,25 @@ def check_other_exchanges_are_named() -> None:
 # -- recordings ---------------------------------------------------------------------------------------------------------
 
 
+def stepping(model: nn.Module, optimizer: optim.Optimizer) -> Callable[[Any, Any], Any]:
+    """A step on a rank's own rows."""
+
+    def step(x: Any, target: Any) -> Any:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(x), target)
+        parallel.backward(loss, model.parameters(), rows=x.shape[0])
+        optimizer.step()
+        return loss
+
+    return step
+
+
 def check_a_recorded_step() -> None:
     """Forward, backward and update as a program, on batches of another length on each rank."""
     x, labels = np.random.default_rng(20).normal(size=(8 * SIZE, 4)), np.arange(8 * SIZE) % 3
     eager, recorded = network(nn.SyncBatchNorm), network(nn.SyncBatchNorm)
 
-    def step(model: nn.Module, optimizer: optim.Optimizer) -> Callable[[Any, Any], Any]:
-        def once(x: Any, target: Any) -> Any:
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(x), target)
-            parallel.backward(loss, model.parameters(), rows=x.shape[0])
-            optimizer.step()
-            return loss
-
-        return once
-
-    one, other = (step(model, optim.SGD(model.parameters(), lr=0.1)) for model in (eager, recorded))
+    one, other = (stepping(model, optim.SGD(model.parameters(), lr=0.1)) for model in (eager, recorded))
     with meetings() as said:
         found = program.record(other, x[:4], labels[:4])
     assert said == []
@@ -435,13 +438,7 @@ def check_a_compiled_step() -> None:
     for model, how in zip(models, (None, "numpy", "c")):
         optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-        def once(x: Any, target: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(model(x), target)
-            parallel.backward(loss, model.parameters(), rows=x.shape[0])
-            optimizer.step()
-            return loss
-
+        once = stepping(model, optimizer)
         if how == "c" and not available():
             break
         step = once if how is None else tg.compile(once, backend=how)

@@ -35,13 +35,19 @@ def flat(tree, name="", found=None):
     return found
 
 
-def same_bits(one, other):
-    """Equal in structure, shapes, dtypes and every bit (a NaN is a NaN)."""
+def pairs(one, other):
+    """Name and arrays of what stands in the same place; structure, shapes and dtypes are equal."""
     one, other = flat(raw(one)), flat(raw(other))
     assert list(one) == list(other)
     for name, value in one.items():
         a, b = np.asarray(value), np.asarray(other[name])
         assert (a.shape, a.dtype) == (b.shape, b.dtype), f"{name}: {a.shape} {a.dtype}, {b.shape} {b.dtype}"
+        yield name, a, b
+
+
+def same_bits(one, other):
+    """Equal in structure, shapes, dtypes and every bit (a NaN is a NaN)."""
+    for name, a, b in pairs(one, other):
         if a.dtype.kind == "f":
             nan = np.isnan(a)
             assert np.array_equal(nan, np.isnan(b)), f"{name}: {a}, {b}"

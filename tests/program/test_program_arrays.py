@@ -6,7 +6,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.ops.op_cases import CASES, DIFFERENTIABLE, Case
 from tests.program.bits import flat
-from tests.program.test_program_operations import forward, forward_and_backward
+from tests.program.training import stepping
 from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.errors import DTypeError, RecordingError
 
@@ -52,7 +52,7 @@ def test_every_operation(case: Case, xp, dtype):
     if case.operation is ops.linalg.eigh:
         pytest.skip("eigenvectors have no sign of their own")
     inputs = [x.astype(dtype) for x in case.arrays(1)]
-    recorded = program.record(forward(case), *(x.astype(dtype) for x in case.arrays(0)), free=False)
+    recorded = program.record(case.unseeded, *(x.astype(dtype) for x in case.arrays(0)), free=False)
     tg.manual_seed(3)
     expected = recorded.run(*inputs)
     tg.manual_seed(3)
@@ -64,10 +64,8 @@ def test_every_operation(case: Case, xp, dtype):
 def test_every_rule_and_its_rule(case: Case, xp, dtype):
     if case.operation is ops.linalg.eigh:
         pytest.skip("eigenvectors have no sign of their own")
-    inputs = [x.astype(dtype) for x in case.arrays(1)]
-    y = case.ours(*inputs)
-    cotangent = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
-    recorded = program.record(forward_and_backward(case), inputs, cotangent, free=False)
+    inputs, cotangent = case.example(1, dtype)
+    recorded = program.record(case.both_orders, inputs, cotangent, free=False)
     got = recorded.run([xp.asarray(x) for x in inputs], xp.asarray(cotangent), xp=xp)
     agree(got, recorded.run(inputs, cotangent), dtype, factor=50.0)
 
@@ -79,17 +77,6 @@ def network():
     )  # fmt: skip
 
 
-def training_step(net, optimizer):
-    def step(x, labels):
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(net(x), labels)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
 def batch(rows, seed):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(rows, 1, 6, 6)).astype(np.float32), rng.integers(4, size=rows)
@@ -97,9 +84,9 @@ def batch(rows, seed):
 
 @pytest.mark.parametrize("xp", dict.fromkeys(xp for xp, _ in BACKENDS), ids=lambda x: x.__name__)
 @pytest.mark.parametrize("keeps", [False, True], ids=["states outside", "states kept"])
-def test_a_training_step(xp, keeps):
+def test_a_stepping(xp, keeps):
     nets, losses, states = [network(), network()], [[], []], {} if keeps else None
-    steps = [program.record(training_step(net, optim.Adam(net.parameters(), lr=0.01)), *batch(8, 0)) for net in nets]
+    steps = [program.record(stepping(net, optim.Adam(net.parameters(), lr=0.01)), *batch(8, 0)) for net in nets]
     for i, rows in enumerate((8, 5, 8)):
         x, labels = batch(rows, i)
         losses[0].append(float(steps[0].run(x, labels)))
@@ -121,7 +108,7 @@ def test_a_training_step(xp, keeps):
 @pytest.mark.skipif(jax is None, reason="jax is not installed; it is no part of the extra, being 350 MB")
 def test_under_jit():
     net = network()
-    recorded = program.record(training_step(net, optim.Adam(net.parameters(), lr=0.01)), *batch(8, 0))
+    recorded = program.record(stepping(net, optim.Adam(net.parameters(), lr=0.01)), *batch(8, 0))
     expected, states = [], {}
     recorded.run(*map(jnp.asarray, batch(8, 0)), xp=jnp, states=states)
     states = {name: value for name, value in states.items() if not name.endswith(".grad")}

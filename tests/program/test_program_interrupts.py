@@ -8,7 +8,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.program.bits import flat, raw, same_bits, snapshot
-from tests.program.test_program_training import OPTIMIZERS, batches, mlp, pair, stepping
+from tests.program.training import OPTIMIZERS, batches, mlp, pair, stepping
 from tinygrad_bn import nn, optim, program
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.program.bits import same_bits, snapshot
-from tests.program.test_program_training import OPTIMIZERS, batches, conv_net, mlp, pair, stepping
+from tests.program.training import OPTIMIZERS, batches, conv_net, mlp, pair, stepping
 from tinygrad_bn import ops, program
 from tinygrad_bn.errors import RecordingError, TinygradError
 from tinygrad_bn.program import Program

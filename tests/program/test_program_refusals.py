@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.program.bits import same_bits, snapshot
-from tests.program.test_program_training import OPTIMIZERS, batches, mlp, pair, stepping
+from tests.program.training import OPTIMIZERS, batches, mlp, pair, stepping
 from tinygrad_bn import functional, nn, ops, optim, program
 from tinygrad_bn.errors import RecordingError
 

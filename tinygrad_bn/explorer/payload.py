@@ -16,6 +16,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Site
+from ..engine.tape import Made
 from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, clean, explain
 from ..graph.outputs import as_seeds, as_variables
@@ -116,12 +117,13 @@ def payload(
         except Exception as error:  # of whatever kind a program raises that is not made for other sizes
             fixed = clean(str(error).partition("\n")[0], 200)
     recording = walks[0][1]
-    nodes, places, scopes = _nodes(recording, outputs, module, lesson)
+    listed = _Nodes(recording, outputs, module, lesson)
+    nodes, places = listed.nodes, listed.places
     at = {variable: places[number] for variable, number in recording.numbers.items() if number in places}
     return {
         "title": clean(title, 120),
         "nodes": nodes,
-        "scopes": scopes,
+        "scopes": listed.scopes,
         "fixed_rows": fixed,
         "outputs": [at[root] for root in roots],
         "inputs": [
@@ -204,93 +206,91 @@ def _unknown(program: Program) -> list[str]:
 # -- values and their names -----------------------------------------------------------------------------------------------
 
 
-def _nodes(
-    recording: Recording, outputs: Any, module: Any, lesson: Lesson
-) -> tuple[list[dict[str, Any]], dict[int, int], list[Any]]:
-    """Leaves, constants and operations in the order in which they come up, the place of each number among them, and scopes.
+class _Nodes:
+    """Leaves, constants and operations in the order in which they come up, called as in the pictures.
 
-    They are called as in the pictures.  A scope is one call: the scope it is in (-1 for none), its title, and what it
-    is a call of.
+    Attributes:
+        nodes: what the page knows of each.
+        places: where each number of the recording stands among them.
+        scopes: a scope is one call: the scope it is in (-1 for none), its title, and what it is a call of.
     """
-    program = recording.program
-    graph, ids = traced(outputs, None, module)
-    labels = {variable: graph[node_id].label for variable, node_id in ids.items()}
-    own = {variable: clean(graph[node_id].name or "") for variable, node_id in ids.items()}
-    titles = Titles(graph)
-    scopes: dict[Call, int] = {}
-    listed: list[Any] = []
-    variables = {number: variable for variable, number in recording.numbers.items()}
-    nodes: list[dict[str, Any]] = []
-    places: dict[int, int] = {}
-    roots = set(recording.roots)
 
-    def add(number: int, **entry: Any) -> None:
-        places[number] = len(nodes)
-        nodes.append(entry)
+    def __init__(self, recording: Recording, outputs: Any, module: Any, lesson: Lesson) -> None:
+        self.nodes: list[dict[str, Any]] = []
+        self.places: dict[int, int] = {}
+        self.scopes: list[Any] = []
+        self._recording, self._lesson = recording, lesson
+        self._variables = {number: variable for variable, number in recording.numbers.items()}
+        self._graph, self._ids = traced(outputs, None, module)
+        self._titles = Titles(self._graph)
+        self._calls: dict[Call, int] = {}
+        roots = set(recording.roots)
+        for event in recording.made:
+            self._add_operation(event, "output" if event.out in roots else "intermediate")
+        for root in recording.roots:
+            self._add_leaf(recording.numbers[root])
+        taken = {node["name"] for node in self.nodes}
+        free = (name for i in itertools.count(1) if (name := f"c{i}") not in taken)
+        for node in self.nodes:
+            if node["kind"] == "constant" and not node["name"]:
+                node["name"] = next(free)
 
-    def leaf(number: int) -> None:
-        entry, variable = program.entry(number), variables.get(number)
+    def _add(self, number: int, **entry: Any) -> None:
+        self.places[number] = len(self.nodes)
+        self.nodes.append(entry)
+
+    def _add_leaf(self, number: int) -> None:
+        if number in self.places:
+            return
+        entry, variable = self._recording.program.entry(number), self._variables.get(number)
+        around: dict[str, Any] = {"args": [], "wants": False, "scope": -1}
         if isinstance(entry, Input) and variable is None:
-            add(number, kind="constant", name="", args=[], wants=False, scope=-1)
+            self._add(number, kind="constant", name="", **around)
         elif isinstance(entry, Constant):
-            name = lesson.constants.get(entry.value) if entry.dtype == NUMBER else None
+            name = self._lesson.constants.get(entry.value) if entry.dtype == NUMBER else None
             kind = "number" if entry.dtype == NUMBER and name is None else "constant"
-            add(number, kind=kind, name=name or "", args=[], wants=False, scope=-1)
+            self._add(number, kind=kind, name=name or "", **around)
         elif variable is not None:
             kind = "parameter" if isinstance(variable, Parameter) else "input"
             if variable._extras is not None and variable._extras.is_buffer:
                 kind = "buffer"
-            add(
-                number,
-                kind=kind,
-                name=labels[variable],
-                own=own[variable],
-                args=[],
-                wants=variable.requires_grad,
-                scope=-1,
-            )
+            node = self._graph[self._ids[variable]]
+            around["wants"] = variable.requires_grad
+            self._add(number, kind=kind, name=node.label, own=clean(node.name or ""), **around)
 
-    def scope(variable: Variable) -> int:
-        call = Call.of(graph[ids[variable]])
-        inside = -1
-        for i in range(1, len(call.path) + 1):
-            part = call.outermost(i)
-            if part not in scopes:
-                scopes[part] = len(listed)
-                listed.append([inside, titles(part), clean(graph.modules.get(part.path, part.path[-1]))])
-            inside = scopes[part]
-        return inside
-
-    for event in recording.made:
-        number = recording.numbers[event.out]
-        step = program.entry(number)
+    def _add_operation(self, event: Made, kind: str) -> None:
+        number = self._recording.numbers[event.out]
+        step = self._recording.program.entry(number)
         assert isinstance(step, Step)
         for argument in step.args:
-            if argument not in places:
-                leaf(argument)
+            self._add_leaf(argument)
         file, _, line = _site(event.scope).rpartition(":")
-        add(
+        self._add(
             number,
-            kind="output" if event.out in roots else "intermediate",
-            name=labels[event.out],
+            kind=kind,
+            name=self._graph[self._ids[event.out]].label,
             op=event.primitive.name,
             elementwise=event.primitive.elementwise,
             notation=filled(event.primitive.notation, event.params) or event.primitive.name,
-            args=[places[argument] for argument in step.args],
+            args=[self.places[argument] for argument in step.args],
             wants=event.out.requires_grad,
-            scope=scope(event.out),
+            scope=self._scope(event.out),
             site=clean(f"{file.rpartition('/')[2]}:{line}", 80) if file else "",
             code=linecache.getline(file, int(line)).strip() if file else "",
         )
-    for root in recording.roots:
-        if recording.numbers[root] not in places:
-            leaf(recording.numbers[root])
-    taken = {node["name"] for node in nodes}
-    free = (name for i in itertools.count(1) if (name := f"c{i}") not in taken)
-    for node in nodes:
-        if node["kind"] == "constant" and not node["name"]:
-            node["name"] = next(free)
-    return nodes, places, listed
+
+    def _scope(self, variable: Variable) -> int:
+        """The number of the innermost call that the variable was made in."""
+        call = Call.of(self._graph[self._ids[variable]])
+        inside = -1
+        for i in range(1, len(call.path) + 1):
+            part = call.outermost(i)
+            if part not in self._calls:
+                self._calls[part] = len(self.scopes)
+                kind = clean(self._graph.modules.get(part.path, part.path[-1]))
+                self.scopes.append([inside, self._titles(part), kind])
+            inside = self._calls[part]
+        return inside
 
 
 def _site(scope: Any) -> str:

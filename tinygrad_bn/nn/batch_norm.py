@@ -17,14 +17,13 @@ from ..tensor import Parameter, Tensor
 from .module import Checks, Module
 
 
-class _BatchNorm(Module):
-    input_dims: ClassVar[Collection[int]]
-    expects: ClassVar[str]
+class TrackingNorm(Module):
+    """What Batch and Instance Normalization hold: per channel a scale, a shift and running statistics, each if wanted."""
 
     _fixed = ("num_features", "affine", "track_running_stats")
     _checks: ClassVar[Checks] = {
         "eps": lambda what, value: number(what, "eps", value, 0.0),
-        "momentum": lambda what, value: None if value is None else number(what, "momentum", value, 0.0, 1.0),
+        "momentum": lambda what, value: number(what, "momentum", value, 0.0, 1.0),
     }
 
     weight: Parameter | None
@@ -32,6 +31,55 @@ class _BatchNorm(Module):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    momentum: float | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        dtype: DTypeLike,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        what = type(self).__name__
+        dtype, biased = floating(what, dtype), flag(what, "bias", bias)
+        num_features = self.num_features = whole(what, "num_features", num_features, 0)
+        self.eps, self.momentum = eps, momentum
+        self.affine = flag(what, "affine", affine)
+        self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
+        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, dtype)) if affine and biased else None
+        self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
+        self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+
+    def _refusal_to_set(self, name: str, value: Any) -> str:
+        if name != "track_running_stats":
+            return super()._refusal_to_set(name, value)
+        kind = type(self).__name__
+        if value:
+            return explain(f"{kind} has no running statistics to move", fix=f"make a new layer, nn.{kind}(...)")
+        fix = "set momentum = 0.0, which leaves the running statistics as they are, or make a layer without them"
+        return explain(f"{kind}.track_running_stats was decided when the layer was made", got=repr(value), fix=fix)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(TrackingNorm):
+    input_dims: ClassVar[Collection[int]]
+    expects: ClassVar[str]
+
+    _checks: ClassVar[Checks] = {
+        **TrackingNorm._checks,
+        "momentum": lambda what, value: None if value is None else number(what, "momentum", value, 0.0, 1.0),
+    }
 
     def __init__(
         self,
@@ -44,18 +92,7 @@ class _BatchNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        what = type(self).__name__
-        dtype = floating(what, dtype)
-        num_features = self.num_features = whole(what, "num_features", num_features, 0)
-        self.eps, self.momentum = eps, momentum
-        self.affine = flag(what, "affine", affine)
-        self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
-        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if flag(what, "bias", bias) and affine else None
-        self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, x: Value) -> Value:
         shape = shape_of(x)
@@ -91,25 +128,6 @@ class _BatchNorm(Module):
     def _mean(self, shape: Shape) -> tuple[Mean, Value]:
         """What takes the batch's mean, and over how many values per channel where those are not the batch's alone."""
         return ops.mean, None
-
-    def _refusal_to_set(self, name: str, value: Any) -> str:
-        if name != "track_running_stats":
-            return super()._refusal_to_set(name, value)
-        return refusal_to_track(type(self).__name__, value)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
-
-def refusal_to_track(kind: str, value: Any) -> str:
-    """Why a layer with running statistics goes on having them, or one without goes on without."""
-    if value:
-        return explain(f"{kind} has no running statistics to move", fix=f"make a new layer, nn.{kind}(...)")
-    fix = "set momentum = 0.0, which leaves the running statistics as they are, or make a layer without them"
-    return explain(f"{kind}.track_running_stats was decided when the layer was made", got=repr(value), fix=fix)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -12,8 +12,8 @@ from ..errors import ArgumentError, ShapeError, explain
 from ..functional.settings import flag, floating, number
 from ..functional.sizes import check_layout, per_axis
 from ..kinds import DTypeLike, Value
-from ..tensor import Parameter, Tensor
-from .batch_norm import refusal_to_track
+from ..tensor import Parameter
+from .batch_norm import TrackingNorm
 from .module import Module
 
 
@@ -150,16 +150,9 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(TrackingNorm):
     n: ClassVar[int]
-
-    _fixed = ("num_features", "affine", "track_running_stats")
-
-    weight: Parameter | None
-    bias: Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    momentum: float
 
     def __init__(
         self,
@@ -172,19 +165,7 @@ class _InstanceNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        what = type(self).__name__
-        dtype, biased = floating(what, dtype), flag(what, "bias", bias)
-        (self.num_features,) = per_axis(num_features, 1, what, "num_features", 1)
-        self.eps = number(what, "eps", eps, 0.0)
-        self.momentum = number(what, "momentum", momentum, 0.0, 1.0)
-        self.affine = flag(what, "affine", affine)
-        self.track_running_stats = flag(what, "track_running_stats", track_running_stats)
-        self.weight = Parameter(np.ones(self.num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(self.num_features, dtype)) if affine and biased else None
-        self.register_buffer("running_mean", np.zeros(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("running_var", np.ones(num_features, dtype) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if track_running_stats else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
     def forward(self, x: Value) -> Value:
         name = f"{type(self).__name__} '{self._scope}'"
@@ -204,17 +185,6 @@ class _InstanceNorm(Module):
             self.eps,
         )
         return y if batched else ops.squeeze(y, 0)
-
-    def _refusal_to_set(self, name: str, value: Any) -> str:
-        if name != "track_running_stats":
-            return super()._refusal_to_set(name, value)
-        return refusal_to_track(type(self).__name__, value)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
 
 
 class InstanceNorm1d(_InstanceNorm):

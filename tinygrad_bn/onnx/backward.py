@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,21 +59,12 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
         if not roots:
             fix = "return what is computed from floating-point inputs or parameters"
             raise ArgumentError(explain("export(gradients=True): no output has a gradient", fix=fix))
-        tape = current_mode().tape
-        assert tape is not None
-        seen: list[tuple[int, Contribution]] = []
-        begin = len(tape.events)
-        with no_grad():
-            seeds = [seed_for(root, cotangents.get(str(i)), True) for i, root in roots.items()]
-            kept, _ = sweep(
-                list(roots.values()), seeds, on_variables=True, watch=lambda part: seen.append((len(tape.events), part))
-            )
+        gradients, places = _swept(roots, cotangents)
         given = {variable: i for i, variable in enumerate(take_apart(arguments)[0])}
-        gradients = {v: g for v, g in kept.items() if v.inputs is None}
         order = sorted(gradients, key=lambda v: (given.get(v, len(given)), v.stamp))
         if not found:
             found.extend((given.get(v), v) for v in order)
-            scopes.extend(_scopes(tape.events, begin, seen))
+            scopes.extend(places)
         return result, [gradients[v] for v in order]
 
     program = record(
@@ -90,6 +81,22 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
     steps = tuple(step if scope is None else step._replace(scope=scope) for step, scope in zip(program.steps, scopes))
     names = [*names_of(forward.gives, "output"), *(f"{title}.grad" for title in titled)]
     return replace(program, steps=steps), names
+
+
+def _swept(
+    roots: Mapping[int, Variable], cotangents: Mapping[str, Any]
+) -> tuple[dict[Variable, Any], list[tuple[str, ...] | None]]:
+    """The gradients of the leaves; and for each operation recorded so far, the scope of what it is the backward pass of."""
+    tape = current_mode().tape
+    assert tape is not None
+    seen: list[tuple[int, Contribution]] = []
+    begin = len(tape.events)
+    with no_grad():
+        seeds = [seed_for(root, cotangents.get(str(i)), True) for i, root in roots.items()]
+        kept, _ = sweep(
+            list(roots.values()), seeds, on_variables=True, watch=lambda part: seen.append((len(tape.events), part))
+        )
+    return {v: g for v, g in kept.items() if v.inputs is None}, _scopes(tape.events, begin, seen)
 
 
 def _wanting(leaf: Any, name: str) -> Any:

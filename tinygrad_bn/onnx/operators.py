@@ -16,9 +16,10 @@ from ..engine.unbroadcast import stretched
 from ..errors import ArgumentError, clean, explain
 from ..ops.primitives import TABLE
 from ..ops.primitives.error_function import BORDER, C, D, P, Q
+from ..ops.primitives.shape import inverse
 from ..program.operands import (
+    back_from_front,
     indexed_axes,
-    inverse,
     is_full,
     per_axis,
     slots,
@@ -366,12 +367,6 @@ def _stacked(body: Body, arrays: tuple[Arg, ...]) -> tuple[str, int]:
     return (found[0] if len(found) == 1 else body.op("Concat", *found, axis=-1)), ndim
 
 
-def _back(start: int, many: int, rest: int) -> tuple[int, ...]:
-    """The permutation that moves the first ``many`` axes behind ``start`` of the others."""
-    others = range(many, many + rest)
-    return (*others[:start], *range(many), *others[start:])
-
-
 def _gather(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ...]) -> str:
     axes, in_place = _axes_of(pattern, len(x.shape))
     if len(axes) == 1:
@@ -379,7 +374,7 @@ def _gather(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ..
     rows = body.transpose(x.name, to_front(axes, len(x.shape)))
     places, ndim = _stacked(body, arrays)
     found = body.op("GatherND", rows, places)
-    return body.transpose(found, _back(axes[0], ndim, len(x.shape) - len(axes))) if in_place else found
+    return body.transpose(found, back_from_front(axes[0], ndim, len(x.shape) - len(axes))) if in_place else found
 
 
 def _scatter_add(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
@@ -388,7 +383,7 @@ def _scatter_add(body: Body, step: Step, x: Arg, *arrays: Arg, pattern: tuple[An
     places, ndim = _stacked(body, arrays)
     rows = x.name
     if in_place:
-        rows = body.transpose(rows, inverse(_back(axes[0], ndim, len(shape) - len(axes))))
+        rows = body.transpose(rows, inverse(back_from_front(axes[0], ndim, len(shape) - len(axes))))
     total = _added(body, [shape[a] for a in order], x.dtype, places, rows)
     return body.transpose(total, inverse(order))
 

@@ -340,15 +340,21 @@ def build_product(table: Table, product: Product, like: Step) -> int:
     return built
 
 
-def _built(table: Table, product: Product, like: Step, only_known: bool = False) -> int | None:
-    make = table.known_elementwise if only_known else table.elementwise
+def _with_known_quotients(table: Table, product: Product, like: Step) -> tuple[list[int], list[int]]:
+    """Factors and divisors, where a quotient of two that is there already takes their place."""
     over, under = list(product.over), list(product.under)
-    for a in product.over:  # a quotient that is there already
+    for a in product.over:
         for b in list(under):
             quotient = table.known_elementwise(primitives.divide, (a, b), like)
             if quotient is not None and a in over:
                 over[over.index(a)] = quotient
                 under.remove(b)
+    return over, under
+
+
+def _built(table: Table, product: Product, like: Step, only_known: bool = False) -> int | None:
+    make = table.known_elementwise if only_known else table.elementwise
+    over, under = _with_known_quotients(table, product, like)
     shapes = [table[i].shape for i in (*over, *under)]
     whole: Shape | None = broadcast(shapes) if shapes else ()
     large = without_leading_ones(whole if whole is not None else like.shape)
@@ -375,7 +381,9 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             return None
         if top is None:
             top, number = table.number(number), 1.0
-        value = top if bottom is None else make(primitives.divide, (top, bottom), like)
+        return scaled(top if bottom is None else make(primitives.divide, (top, bottom), like), number)
+
+    def scaled(value: int | None, number: float) -> int | None:
         if value is None or number == 1.0:
             return value
         if number == -1.0:
@@ -393,8 +401,7 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
         return None
     if not small[0] and product.number in (1.0, -1.0):
         bottom = multiplied(small[1])
-        value = None if bottom is None else make(primitives.divide, (first, bottom), like)
-        return value if value is None or product.number == 1.0 else make(primitives.negative, (value,), like)
+        return scaled(None if bottom is None else make(primitives.divide, (first, bottom), like), product.number)
     second = quotient_of(small[0], small[1], product.number)
     return None if second is None else make(primitives.multiply, (first, second), like)
 

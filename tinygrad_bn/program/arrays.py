@@ -23,10 +23,11 @@ from ..kinds import Array, Plain, Raw, Shape
 from ..ops.primitives import TABLE
 from ..ops.primitives.check import checked_index, checked_range
 from ..ops.primitives.error_function import BORDER, C, D, P, Q
+from ..ops.primitives.shape import inverse
 from ..random import generator
 from .operands import (
+    back_from_front,
     indexed_axes,
-    inverse,
     is_full,
     operand_dtypes,
     per_axis,
@@ -301,14 +302,8 @@ def _gather(b: Backend, x: Foreign, *arrays: Foreign, pattern: tuple[Any, ...]) 
     found = b.xp.take(rows, b.xp.reshape(flat, (-1,)), axis=0)
     found = b.xp.reshape(found, (*flat.shape, *rest))
     if in_place and axes[0]:
-        found = b.xp.permute_dims(found, _back(axes[0], flat.ndim, len(rest)))
+        found = b.xp.permute_dims(found, back_from_front(axes[0], flat.ndim, len(rest)))
     return found
-
-
-def _back(start: int, many: int, rest: int) -> tuple[int, ...]:
-    """The permutation that moves the first ``many`` axes behind ``start`` of the others."""
-    others = range(many, many + rest)
-    return (*others[:start], *range(many), *others[start:])
 
 
 def _scatter_add(b: Backend, x: Foreign, *arrays: Foreign, pattern: tuple[Any, ...], shape: Shape) -> Foreign:
@@ -317,7 +312,7 @@ def _scatter_add(b: Backend, x: Foreign, *arrays: Foreign, pattern: tuple[Any, .
     sizes, rest = [shape[a] for a in axes], [shape[a] for a in order[len(axes) :]]
     flat = _flat_positions(b, arrays, sizes)
     if in_place and axes[0]:
-        x = b.xp.permute_dims(x, inverse(_back(axes[0], flat.ndim, len(rest))))
+        x = b.xp.permute_dims(x, inverse(back_from_front(axes[0], flat.ndim, len(rest))))
     rows = b.xp.reshape(x, (math.prod(flat.shape), *rest))
     total = _added(b, rows, b.xp.reshape(flat, (-1,)), math.prod(sizes))
     return b.xp.permute_dims(b.xp.reshape(total, (*sizes, *rest)), inverse(order))

@@ -104,9 +104,10 @@ def to_front(axes: Sequence[int], ndim: int) -> tuple[int, ...]:
     return (*axes, *(axis for axis in range(ndim) if axis not in axes))
 
 
-def inverse(axes: Sequence[int]) -> tuple[int, ...]:
-    """The permutation that undoes one."""
-    return tuple(int(i) for i in np.argsort(axes))
+def back_from_front(start: int, many: int, rest: int) -> tuple[int, ...]:
+    """The permutation that moves the first ``many`` axes behind ``start`` of the others."""
+    others = range(many, many + rest)
+    return (*others[:start], *range(many), *others[start:])
 
 
 def triangle(n: int, m: int, offset: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Variable
+from ..engine import Variable, messages
 from ..engine.messages import made_nonfinite, summary
 from ..errors import ArgumentError, explain
 from ..graph import backward_steps
@@ -76,7 +76,7 @@ def find_nonfinite(loss: Any, gradient: Any = None) -> Finding | None:
                 came_in = came_in or found
         if made_nonfinite(variable.data, map(raw, variable.inputs or ()), _elementwise(variable)):
             said = f"forward: {operation(variable)} made {summary(variable.data)} from {_inputs(variable)}{remark}"
-            return Finding("forward", _name(variable), said, variable)
+            return Finding("forward", messages.operation(variable), said, variable)
     if not finite(loss):
         said = f"{loss.label} itself is {summary(loss.data)}"
         return came_in or Finding("input", loss.label, said, loss)  # nothing was recorded
@@ -99,13 +99,13 @@ def _backward(loss: Variable, gradient: Any, came_in: Finding | None) -> Finding
                     f"backward: the rule of {operation(result)} for argument {part.slot} made"
                     f" {summary(part.cotangent)} from the cotangent {summary(step.upstream)} and {_inputs(result)}"
                 )
-                return Finding("backward", _name(result), said, result)
+                return Finding("backward", messages.operation(result), said, result)
             if part.before is not None and made_nonfinite(part.after, (part.before, part.cotangent), True):
                 said = (
                     f"backward: the cotangents that reach {part.argument.label} overflow when they are added, at"
                     f" {operation(result)}: {summary(part.after)}"
                 )
-                return Finding("backward", _name(result), said, result)
+                return Finding("backward", messages.operation(result), said, result)
             reached[part.argument] = part.after
     return None if all(finite(g) for argument, g in reached.items() if argument.is_leaf) else came_in
 
@@ -122,11 +122,6 @@ def raw(value: Any) -> Any:
 def finite(value: Any) -> bool:
     """Whether a variable, array or number has neither NaN nor infinity."""
     return bool(np.isfinite(raw(value)).all())
-
-
-def _name(result: Variable) -> str:
-    assert result.primitive is not None  # that is what makes it a result
-    return result.primitive.name
 
 
 def _inputs(result: Variable) -> str:

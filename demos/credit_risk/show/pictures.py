@@ -126,7 +126,7 @@ def savings(races: list[Race]) -> list[Plot]:
         figure.supxlabel("saved by BN, %", fontsize=13)
         figure.get_layout_engine().set(wspace=0.06)  # the numbers below the panels stay apart
 
-    steps, cpu = (sum(race.reading(cpu) == "for" for race in rows) for cpu in (False, True))
+    steps, cpu = (sum(race.case(cpu).answer == "yes" for race in rows) for cpu in (False, True))
     caption = (
         f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; "
         "rows: when a network counts as converged"

@@ -74,10 +74,6 @@ class Race:
         )  # fmt: skip
         return replace(found, settled="no") if self.never else found
 
-    def reading(self, cpu: bool = False) -> str:
-        """``"for"`` or ``"against"`` at least 30 % being saved, if the whole interval says so, else ``"open"``."""
-        return {"yes": "for", "no": "against", "open": "open"}[self.case(cpu).answer]
-
 
 def first_below(steps: list[int], losses: list[float], level: float) -> int | None:
     """The step of the first evaluation at or below ``level``, or ``None``."""

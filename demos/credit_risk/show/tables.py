@@ -118,10 +118,10 @@ def cpu_saved(race: Race) -> str:
 
 def definitions_table(races: Sequence[Race]) -> Table:
     """How many networks save 30 %, by definition."""
-    found = {cpu: by_definition(races, cpu) for cpu in (False, True)}
+    found = {cpu: by_definition(races, [race.case(cpu) for race in races]) for cpu in (False, True)}
     rows = [
         (f"{name}: {SHORT[name]}" if name in SHORT else name, str(len(found[False][name])),
-         *(str(found[cpu][name].count(word)) for cpu in found for word in ("for", "against")))
+         *(str(found[cpu][name].count(answer)) for cpu in found for answer in ("yes", "no")))
         for name in found[False]
     ]  # fmt: skip
     return Table(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...lab.measure.part import Measured
 from ...lab.show import evidence, texts, wording
 from ...lab.show.blocks import Verdict
-from ...lab.show.evidence import Case, Outcome
+from ...lab.show.evidence import Answer, Case, Outcome
 from ...lab.show.telling import verdict
 from ..measure.tables import LENDERS
 from .quality import MEASURES, PLACES, Difference, averaged
@@ -64,10 +64,8 @@ def speed_measured(races: Sequence[Race], cpu: bool) -> str:
 
 def speed_condition(races: Sequence[Race], cases: Sequence[Case], outcome: Outcome) -> str:
     """How many cases say what, and by which definitions most networks save so much."""
-    readings: dict[str, list[str]] = {}
-    for race, each in zip(races, cases):
-        readings.setdefault(SHORT.get(race.definition, race.definition), []).append(each.answer)
-    most = [name for name, answers in readings.items() if 2 * answers.count("yes") > len(answers)]
+    found = by_definition(races, cases)
+    most = [SHORT.get(name, name) for name, answers in found.items() if 2 * answers.count("yes") > len(answers)]
     numbers = {answer: sum(each.answer == answer for each in cases) for answer in ("yes", "no", "open")}
     text = (
         f"Of {len(cases)} pairs of a network and a definition of converged, {numbers['yes']} save 30 % beyond chance, "
@@ -81,11 +79,11 @@ def speed_condition(races: Sequence[Race], cases: Sequence[Case], outcome: Outco
     return f"It holds for most networks if converged means {wording.listed(most)}. {text}"
 
 
-def by_definition(cases: Sequence[Race], cpu: bool) -> dict[str, list[str]]:
-    """The readings of all networks, by the definition of convergence."""
-    found: dict[str, list[str]] = {}
-    for race in cases:
-        found.setdefault(race.definition, []).append(race.reading(cpu))
+def by_definition(races: Sequence[Race], cases: Sequence[Case]) -> dict[str, list[Answer]]:
+    """What the networks' cases say of 30 %, by the definition of convergence."""
+    found: dict[str, list[Answer]] = {}
+    for race, each in zip(races, cases):
+        found.setdefault(race.definition, []).append(each.answer)
     return found
 
 
@@ -94,10 +92,10 @@ def borrowers(lender: str) -> str:
     return "{}'s {} borrowers".format(*LENDERS[lender].title.removesuffix(" rows").split(", "))
 
 
-def compared(name: str, found: Difference, scale: float = 1.0, detail: str = "") -> Case:
+def compared(name: str, found: Difference) -> Case:
     """A mean difference with Student's interval; a note where the wide interval does not say the same."""
     note = "(though not by the wide interval)" if found.above and not found.surely else ""
-    return evidence.of_values(name, list(found.values), scale=scale, detail=f"{detail} {note}".strip())
+    return evidence.of_values(name, list(found.values), detail=note)
 
 
 def higher_accuracy(measured: Measured) -> Verdict:

@@ -109,10 +109,10 @@ def of_values(name: str, values: Sequence[float], *, scale: float = 1.0, border:
     return Case(name, mean, mean - half, mean + half, len(values), border, **more)  # type: ignore[arg-type]
 
 
-def of_ratios(name: str, ratios: Sequence[float], *, border: float = 1.0, **more: object) -> Case:
+def of_ratios(name: str, ratios: Sequence[float], **more: object) -> Case:
     """A case with the geometric mean of paired ratios and Student's interval on their logarithms."""
     mean, low, high = statistics.ratio_interval(ratios)
-    return Case(name, mean, low, high, len(ratios), border, ratio=True, **more)  # type: ignore[arg-type]
+    return Case(name, mean, low, high, len(ratios), 1.0, ratio=True, **more)  # type: ignore[arg-type]
 
 
 def of_seeds(name: str, values: Sequence[float], border: float, **more: object) -> Case:
@@ -132,15 +132,17 @@ def exact(name: str, value: float, border: float = 0.0, **more: object) -> Case:
     return Case(name, value, value, value, 0, border, **more)  # type: ignore[arg-type]
 
 
-def of_share(name: str, successes: int, runs: int, *, border: float = 0.5, sign: int = 1, detail: str = "") -> Case:
-    """A case with a share of runs, in percent, and its interval (Wilson, Journal of the American Statistical Association
-    22 (1927), 209-212); with ``sign`` -1, a small share speaks for the claim and all values are negative.
-    """  # fmt: skip
+def of_share(name: str, successes: int, runs: int, sign: int = 1) -> Case:
+    """A case that most runs succeed, with their share in percent and its interval; with ``sign`` -1, that most fail.
+
+    The interval is Wilson's, Journal of the American Statistical Association 22 (1927), 209-212.  With ``sign`` -1 all
+    values are negative.
+    """
     share, z2 = successes / runs, 1.959964**2
     middle = (share + z2 / (2 * runs)) / (1 + z2 / runs)
     half = math.sqrt(z2 * (share * (1 - share) / runs + z2 / (4 * runs**2))) / (1 + z2 / runs)
     low, high = sorted(100 * sign * bound for bound in (max(0.0, middle - half), min(1.0, middle + half)))
-    return Case(name, 100 * sign * share, low, high, runs, 100 * sign * border, detail=detail)
+    return Case(name, 100 * sign * share, low, high, runs, 50.0 * sign)
 
 
 NEVER = 1e15  # steps, in place of none, where the interval has to have bounds

@@ -59,13 +59,8 @@ def available() -> bool:
     return True
 
 
-def render(plot: Plot, kind: str = "svg") -> bytes:
-    """The picture as a file's content, of one of ``KINDS``; the same measurements give the same bytes."""
-    return render_all(plot, (kind,))[kind]
-
-
-def render_all(plot: Plot, kinds: Sequence[str] | None = None) -> dict[str, bytes]:
-    """The picture in several formats (default: ``KINDS``), drawn once."""
+def render(plot: Plot, kinds: Sequence[str] = KINDS) -> dict[str, bytes]:
+    """The picture as a file's content, in several formats, drawn once; the same measurements give the same bytes."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -79,7 +74,7 @@ def render_all(plot: Plot, kinds: Sequence[str] | None = None) -> dict[str, byte
         plot.draw(figure)
         if plot.title:
             figure.suptitle(plot.title, x=0.01, ha="left")
-        for kind in kinds or KINDS:
+        for kind in kinds:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=144 if kind == "png" else 110, metadata=metadata[kind])
             found[kind] = buffer.getvalue()
@@ -116,10 +111,10 @@ def plain_numbers(axis: Any, form: str = "g") -> None:
     axis.set_major_formatter(lambda value, _: f"{value:{form}}")
 
 
-def smooth(runs: Any, width: int = 5) -> Any:
-    """The running median of each row over so many points, fewer at the ends: to draw, not to compute with."""
+def smooth(runs: Any) -> Any:
+    """The running median of each row over 5 points, fewer at the ends: to draw, not to compute with."""
     import numpy as np
 
-    values, half = np.array(runs, float), width // 2
+    values = np.array(runs, float)
     points = range(values.shape[1])
-    return np.stack([np.median(values[:, max(0, i - half) : i + half + 1], axis=1) for i in points], axis=1)
+    return np.stack([np.median(values[:, max(0, i - 2) : i + 3], axis=1) for i in points], axis=1)

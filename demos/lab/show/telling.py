@@ -8,6 +8,8 @@ from .blocks import Table, Verdict
 from .evidence import MOST, Case, Outcome, judge
 from .wording import listed
 
+LETTERS = 160  # of the names of cases; longer, they are counted
+
 
 def verdict(
     name: str,
@@ -52,14 +54,14 @@ def verdict(
     )
 
 
-def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison", letters: int = 160) -> str:
+def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison") -> str:
     """Where a claim holds, where it does not, and where that is open, in sentences; nothing where nothing is to add."""
     found = {answer: [case for case in cases if case.answer == answer] for answer in ("yes", "no", "open")}
 
     def where(answer: str) -> str:
         some = found[answer]
         named = listed(phrases(some, cases), "and")
-        return named if len(named) <= letters else f"in {len(some)} of {len(cases)} {noun}s"
+        return named if len(named) <= LETTERS else f"in {len(some)} of {len(cases)} {noun}s"
 
     said = []
     if outcome == "holds":

@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from .blocks import Attachment, Block, Drawing, Plot, Table, Verdict
+from collections.abc import Sequence
 
 CLAIM, MEASURED, CONDITION = 110, 220, 320  # letters
 PICTURE, TABLE = 150, 200
-
-
-def too_long(blocks: Iterable[Block]) -> list[str]:
-    """What is longer than that, and which claims are no sentences; for the tests of the demos."""
-    found = []
-    for block in blocks:
-        parts: tuple[tuple[str, str, int], ...] = ()
-        if isinstance(block, Verdict):
-            parts = (
-                ("claim", block.claim, CLAIM),
-                ("measured", block.measured, MEASURED),
-                ("condition", block.condition, CONDITION),
-            )
-            if not block.claim[:1].isupper():
-                found.append(f"{block.name}: begins with a small letter: {block.claim}")
-        elif isinstance(block, (Plot, Drawing, Attachment)):
-            parts = (("caption", block.caption, PICTURE),)
-        elif isinstance(block, Table):
-            parts = (("caption", block.caption, TABLE),)
-        name = block.file if isinstance(block, Attachment) else getattr(block, "name", "")
-        found += [f"{name}: {what} of {len(text)} letters: {text}" for what, text, most in parts if len(text) > most]
-    return found
 
 
 def fitting(most: int, *texts: str) -> str:

@@ -1,7 +1,9 @@
 """What a demo says is short: the check notices what is not."""
 
+from shown import too_long
+
 from demos.lab.show.blocks import Attachment, Drawing, Heading, Plot, Table, Text, Verdict
-from demos.lab.show.wording import fitting, listed, too_long
+from demos.lab.show.wording import fitting, listed
 
 
 def test_what_is_too_long_is_named():
