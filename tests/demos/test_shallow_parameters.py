@@ -169,7 +169,7 @@ def test_the_verdict_can_come_out_each_way():
     assert verdict_of(radial=WORSE, additive=WORSE).outcome == "does not hold"
     mixed = verdict_of(compositional=WORSE, additive=BETTER)
     assert mixed.outcome == "holds if"
-    assert mixed.condition == "It holds on the additive task. It does not on the compositional task."
+    assert mixed.condition == "It holds on the additive task. It does not hold on the compositional task."
     unclear = ([0.4, 0.6, 0.5], [0.5, 0.4, 0.6])
     assert verdict_of(radial=unclear).outcome == "not decided"
 

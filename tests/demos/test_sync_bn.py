@@ -41,7 +41,7 @@ def test_synchronized_is_one_process_and_own_rows_are_not(measured):
 def test_all_is_shown(measured):
     blocks = show.show(measured)
     assert not too_long(blocks)
-    assert "a meeting" in as_text(blocks)
+    assert "meeting, µs" in as_text(blocks)
     for block in blocks:
         if isinstance(block, Plot):
             assert plots.render(block)
@@ -93,5 +93,5 @@ def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
     found = {block.name: block for block in blocks if isinstance(block, Verdict)}
     assert (found["synchronized"].outcome, found["own_rows"].outcome) == outcomes
     if outcomes[1] == "holds if":
-        assert found["own_rows"].condition == "It holds with 2 rows each. It does not with 4 rows each."
+        assert found["own_rows"].condition == "It holds with 2 rows each. It does not hold with 4 rows each."
         assert found["synchronized"].condition == "It holds on 2 ranks. It is not decided on 4 ranks."

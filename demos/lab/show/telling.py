@@ -63,12 +63,12 @@ def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison", lett
 
     said = []
     if outcome == "holds":
-        return f"It is so in {every(cases, noun)}." if len(cases) > 1 else ""
+        return f"It holds in {every(cases, noun)}." if len(cases) > 1 else ""
     if outcome == "holds if":
         said.append(f"It holds {where('yes')}.")
     if found["no"]:
         if len(found["no"]) < len(cases):
-            said.append(f"It does not {where('no')}." if outcome == "holds if" else f"It fails {where('no')}.")
+            said.append(f"It does not hold {where('no')}." if outcome == "holds if" else f"It fails {where('no')}.")
         elif len(cases) > 1:
             said.append(f"It fails in {every(cases, noun)}.")
     if outcome == "does not hold" and found["yes"]:
@@ -135,7 +135,7 @@ def interval_text(case: Case, form: Callable[[float], str]) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-ANSWERS = {"yes": "speaks for it", "no": "speaks against it", "open": "not decided"}
+ANSWERS = {"yes": "supports the claim", "no": "contradicts the claim", "open": "not decided"}
 
 
 def cases_table(verdict: Verdict) -> Table:
@@ -143,9 +143,9 @@ def cases_table(verdict: Verdict) -> Table:
     rows = []
     for case in verdict.cases:
         needed = case.seeds_needed
-        more = "" if needed is None else f": {needed} seeds could"
+        more = "" if needed is None else f": {needed} seeds could decide it"
         if case.answer == "open" and needed is None and case.seeds:
-            more = f": {MOST:,} seeds could not"
+            more = f": {MOST:,} seeds would not be enough"
         text = interval_text(case, verdict.form.format)
         rows.append((f"{case.name} {case.detail}".strip(), text, f"{ANSWERS[case.answer]}{more}"))
     return Table(
