@@ -26,7 +26,7 @@ def explore(*arguments: Any, **settings: Any) -> Page | Path:
     ``explore(path, outputs, gradient)`` writes the file, complete or not at all, and gives its path.
 
     The page loads nothing and runs anywhere a browser does.  It holds the recorded program of both passes and runs it anew
-    whenever a number is changed.  It shows, for each operation, the incoming gradient, the rule as a formula, its number, what
+    whenever a number is changed.  It shows, for each operation, the cotangent, the rule as a formula, its number, what
     each argument receives, the running sum where a value is used more than once, and the axes that un-broadcasting summed;
     modules open and close; any number can be seen as a graph of scalars; and gradients are held against central differences.
 

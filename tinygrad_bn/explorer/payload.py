@@ -164,7 +164,7 @@ def _check_size(recording: Recording) -> None:
 
 
 def cotangent(outputs: Any, gradient: Any) -> Any:
-    """The gradient that comes in: 1 for a single number, where none is given."""
+    """The cotangent of the output: 1 for a single number, where none is given."""
     roots = as_variables(outputs)
     return np.ones(roots[0].shape) if gradient is None and len(roots) == 1 and roots[0].size == 1 else gradient
 
@@ -353,7 +353,7 @@ def _is_held(step: Any) -> bool:
 
 
 def _rule(part: Part, nodes: Sequence[Any], at: Mapping[Variable, int], other: Part | None) -> str:
-    """The rule as MathML, in the nodes' own names, with g for the incoming gradient and N where the number of rows stands."""
+    """The rule as MathML, in the nodes' own names, with g for the cotangent and N for the number of rows."""
     result = part.contribution.result
     assert result.primitive is not None  # that is what recorded means
     node = nodes[at[result]]

@@ -75,7 +75,7 @@ const page = (() => {
       const dead = each.dead.flat().filter(Boolean).length;
       score.textContent = right;
       note.textContent = `of unseen points right; ${dead} of ${each.dead.flat().length} units dead`;
-      describe(canvas, `${NAMES[each.arm]}: which class it gives to each place of the plane; ${right} of unseen points right`);
+      describe(canvas, `${NAMES[each.arm]}: the class it predicts at each point of the plane; ${right} of unseen points right`);
     }
   }
   function drawLayers() {
