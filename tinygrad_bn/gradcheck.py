@@ -82,9 +82,7 @@ def gradcheck(
 
     base = [np.array(y.data) for y in outputs]
     if not all(np.allclose(a, b, rtol=1e-12, atol=0, equal_nan=True) for a, b in zip(base, values())):
-        fix = (
-            "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
-        )
+        fix = "it draws random numbers (dropout): seed the generator inside it, or switch it to evaluation, then check"
         if not draws:
             fix = (
                 "it keeps state from call to call: put that back at its start; or it draws from a generator of its own:"

@@ -175,7 +175,7 @@ class Arithmetic(Elementwise):
                 ``tinygrad_bn.grad``, which stores nothing.
 
         Raises:
-            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
+            GraphError: nothing here requires a gradient, or the graph was freed by an earlier backward.
             ShapeError: a cotangent of another shape, or none for more than one element.
             MutationError: a recorded value was changed in between.
             RuleError: a primitive's rule broke its contract.

@@ -59,7 +59,7 @@ def add_argument_options(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_unused(arguments: argparse.Namespace, target: str, **options: str) -> None:
-    """Options that were given and mean nothing for this target: better said than passed over.
+    """Options that have no effect on this target: an error is better than ignoring them.
 
     Args:
         arguments: of the command line.

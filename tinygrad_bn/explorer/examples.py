@@ -135,9 +135,9 @@ def topological_order() -> Page:
     return page_of(c, title="Why the order matters: a = 1; b = a + a; c = b + b", orders=orders)
 
 
-def without_waiting(roots: Sequence[Variable], seeds: Sequence[Variable], watch: Watch) -> None:
+def without_waiting(roots: Sequence[Variable], cotangents: Sequence[Variable], watch: Watch) -> None:
     """A faulty backward pass, for study: depth first, each operation once, whether or not its gradient is complete."""
-    pending: dict[Variable, Any] = dict(zip(roots, seeds))
+    pending: dict[Variable, Any] = dict(zip(roots, cotangents))
     visited: set[Variable] = set()
 
     def visit(result: Variable) -> None:

@@ -18,7 +18,7 @@ from ..engine import Variable
 from ..engine.mode import Site
 from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, clean, explain
-from ..graph.outputs import as_seeds, as_variables
+from ..graph.outputs import as_cotangents, as_variables
 from ..graph.rules import Formula, as_mathml, rule_formula
 from ..graph.scopes import Call, Titles
 from ..graph.tracing import filled, traced
@@ -104,7 +104,7 @@ def payload(
 ) -> dict[str, Any]:
     """Everything the page knows of the graph behind ``outputs``; arguments as for ``explore``."""
     roots = as_variables(outputs)
-    given = as_seeds(roots, cotangent(outputs, gradient))
+    given = as_cotangents(roots, cotangent(outputs, gradient))
     lesson = lesson or Lesson()
     walks = [(order, record_both(roots, given, order.backward)) for order in orders or [Order("", engines)]]
     _check_size(walks[0][1])
@@ -182,7 +182,7 @@ def _free(first: Recording, rows: Rows) -> tuple[Recording, Recording]:
     for m in (n + 1, 2 * n + 1):
         outputs, gradient = made(m)
         roots = as_variables(outputs)
-        others.append((m, record_both(roots, as_seeds(roots, cotangent(outputs, gradient)))))
+        others.append((m, record_both(roots, as_cotangents(roots, cotangent(outputs, gradient)))))
     return for_any_rows(first, n, others), others[0][1]
 
 

@@ -17,7 +17,7 @@ from .model import Graph
 from .plain import to_mermaid, to_text
 from .slide import on_slide
 from .svg import accessible
-from .views import look_at
+from .views import make_view
 
 FORMATS = ("dot", "svg", "png", "pdf", "txt", "mmd", "json")
 PRESETS = ("", "slide")
@@ -172,7 +172,7 @@ def draw(
         raise ArgumentError(explain("draw(): unknown direction", got=rankdir, expected="TB, LR, BT or RL"))
     if preset not in PRESETS:
         raise ArgumentError(explain("draw(): unknown preset", got=repr(preset), expected='"slide", or "" for none'))
-    seen = look_at(
+    seen = make_view(
         outputs, view, gradient=gradient, module=module, depth=depth, opened=opened, closed=closed, max_nodes=max_nodes
     )
     said = "; ".join(part for part in (seen.note, note) if part)

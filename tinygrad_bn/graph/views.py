@@ -53,7 +53,7 @@ class Folding:
         return self.depth is not None or bool(self.opened) or bool(self.closed)
 
 
-def look_at(
+def make_view(
     outputs: Any,
     view: str,
     *,

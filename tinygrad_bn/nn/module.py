@@ -387,7 +387,7 @@ class Module(Node):
 
         Args:
             state: arrays or tensors by dotted name.
-            strict: refuse entries that are missing or unexpected; without it they are passed over and reported.
+            strict: refuse entries that are missing or unexpected; without it they are skipped and reported.
 
         Returns:
             The names that were missing and those that were unexpected; none of either if ``strict``.

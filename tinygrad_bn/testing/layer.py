@@ -25,7 +25,7 @@ from .doctor import why_no_grad
 from .layer_variations import batch_of_none, cotangent_size, float32_values, memory_order, values_decide
 from .places import behind, largest, operation
 from .repeats import cause
-from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
+from .report import Check, Outcome, Report, note, passed, print_and_raise, run, skipped, warning
 from .sample import failed, is_float
 from .subject import Subject, Twin, as_list, constants_held, copy_of, difference, loss_of, same, shapes
 
@@ -92,7 +92,7 @@ def check_layer(
     finally:
         generator().bit_generator.state = state
     told = ", ".join(str(np.shape(x)) for x in subject.raw if isinstance(x, (np.ndarray, Variable)))
-    return deliver(Report(f"check_layer of {subject.name}, inputs {told}", checks), quiet, raise_exception)
+    return print_and_raise(Report(f"check_layer of {subject.name}, inputs {told}", checks), quiet, raise_exception)
 
 
 # -- the battery ----------------------------------------------------------------------------------------------------------

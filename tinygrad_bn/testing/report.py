@@ -104,16 +104,16 @@ class Report:
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts if count or verdict == "passed")
         return "\n".join([self.subject, *lines, said])
 
-    def stories(self, checks: Iterable[Check]) -> str:
+    def failure_details(self, checks: Iterable[Check]) -> str:
         """The whole messages of some checks; what several say in the same words is told once."""
-        told: dict[str, list[str]] = {}
+        said: dict[str, list[str]] = {}
         for check in checks:
-            told.setdefault(check.message, []).append(check.name)
-        return "\n".join(f"{', '.join(names)}: {message}" for message, names in told.items())
+            said.setdefault(check.message, []).append(check.name)
+        return "\n".join(f"{', '.join(names)}: {message}" for message, names in said.items())
 
     def __str__(self) -> str:
-        told = self.stories([*self.failures, *self.warnings])
-        return f"{self.table()}\n{told}" if told else self.table()
+        details = self.failure_details([*self.failures, *self.warnings])
+        return f"{self.table()}\n{details}" if details else self.table()
 
 
 def skipped(names: Iterable[str], known: Iterable[str], what: str) -> frozenset[str]:
@@ -158,7 +158,7 @@ def line_of(error: BaseException) -> str:
     return found
 
 
-def deliver(report: Report, quiet: bool, raise_exception: bool) -> Report:
+def print_and_raise(report: Report, quiet: bool, raise_exception: bool) -> Report:
     """Print the table, raise or return.
 
     Raises:
@@ -168,7 +168,9 @@ def deliver(report: Report, quiet: bool, raise_exception: bool) -> Report:
     if not quiet:
         print(report.table() if raising else report)
     if raising:
-        error = CheckError(f"{report.subject}: {len(report.failures)} failed\n{report.stories(report.failures)}")
+        error = CheckError(
+            f"{report.subject}: {len(report.failures)} failed\n{report.failure_details(report.failures)}"
+        )
         error.report = report
         raise error
     return report

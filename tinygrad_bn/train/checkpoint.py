@@ -47,7 +47,7 @@ class LoadedPart(NamedTuple):
         extra: what was given as ``extra`` when saving.
         loaded: taken over.
         missing: in the model and not in the file; as it was.
-        unexpected: in the file and not in the model; passed over.
+        unexpected: in the file and not in the model; skipped.
         misfit: in both, of different shape; as it was.
     """
 
@@ -77,7 +77,7 @@ def save_checkpoint(path: FilePath, *unnamed: Any, rng: bool = True, extra: Any 
         rng: include the state of the generator that initial values and dropout draw from.
         extra: anything else worth keeping: numbers, text, arrays, in dicts and lists.
         parts: ``model=``, ``optimizer=``, ``schedule=``, ``loader=`` or any other name, each with a ``state_dict`` of
-            plain data and arrays; ``None`` is passed over.
+            plain data and arrays; ``None`` is skipped.
 
     Raises:
         ArgumentError: nothing to save, something that has no state, or two arrays of one name.

@@ -104,7 +104,7 @@ def saved_plot(found: Sequence[Finding]) -> Plot:
                     words,
                     va="center",
                     ha="right" if value > 25 else "left",
-                    color=plots.WHITE if value > 25 else plots.BLACK,  # inside of the bar, or beside it
+                    color=plots.WHITE if value > 25 else plots.BLACK,  # inside the bar, or next to it
                     weight="bold" if value > 25 else "normal",
                 )
             axes.axvline(0, color=plots.BLACK, linewidth=1)

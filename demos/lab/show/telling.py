@@ -52,14 +52,14 @@ def verdict(
     )
 
 
-def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison", letters: int = 160) -> str:
+def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison", limit: int = 160) -> str:
     """Where a claim holds, where it does not, and where that is open, in sentences; nothing where nothing is to add."""
     found = {answer: [case for case in cases if case.answer == answer] for answer in ("yes", "no", "open")}
 
     def where(answer: str) -> str:
         some = found[answer]
         named = listed(phrases(some, cases), "and")
-        return named if len(named) <= letters else f"in {len(some)} of {len(cases)} {noun}s"
+        return named if len(named) <= limit else f"in {len(some)} of {len(cases)} {noun}s"
 
     said = []
     if outcome == "holds":

@@ -1,4 +1,4 @@
-"""How long what a demo says may be: a verdict is read at a glance, and a picture says one thing."""
+"""Length limits for a demo's texts: a verdict is read at a glance, and a picture says one thing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .blocks import Attachment, Block, Drawing, Plot, Table, Verdict
 
-CLAIM, MEASURED, CONDITION = 110, 220, 320  # letters
+CLAIM, MEASURED, CONDITION = 110, 220, 320  # characters
 PICTURE, TABLE = 150, 200
 
 
@@ -28,12 +28,12 @@ def too_long(blocks: Iterable[Block]) -> list[str]:
         elif isinstance(block, Table):
             parts = (("caption", block.caption, TABLE),)
         name = block.file if isinstance(block, Attachment) else getattr(block, "name", "")
-        found += [f"{name}: {what} of {len(text)} letters: {text}" for what, text, most in parts if len(text) > most]
+        found += [f"{name}: {what} of {len(text)} characters: {text}" for what, text, most in parts if len(text) > most]
     return found
 
 
 def fitting(most: int, *texts: str) -> str:
-    """The first of these texts, the most exact one first, with at most so many letters; the last if there is none."""
+    """The first of these texts, the most exact one first, with at most so many characters; the last if there is none."""
     return next((text for text in texts if len(text) <= most), texts[-1])
 
 
