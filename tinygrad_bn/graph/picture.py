@@ -161,7 +161,7 @@ def draw(
         note: a sentence under it.
         rankdir: "TB" from top to bottom, "LR" from left to right.
         legend: whether to explain colors and borders.
-        preset: "slide" for a picture of 16 to 9 with text of at least 16 pixels on a screen of 1920: what does not fit then
+        preset: "slide" for a 16:9 picture with text of at least 16 pixels on a screen of 1920: what does not fit then
             is left out, shapes first, and said.  It chooses the direction itself, and needs a layout program.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A picture for a slide: 16 to 9, with text that the last row reads.
+"""A picture for a slide: 16:9, with text that is readable from the last row.
 
 A graph is tried with all rows of its boxes, then with fewer, in both directions, then folded, until its smallest text has 16
 pixels on a screen of 1920; what was left out is said.
