@@ -165,7 +165,7 @@ class Arithmetic(Elementwise):
     __hash__ = Variable.__hash__
 
     def backward(self, gradient: Value = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
+        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that requires a gradient.
 
         Args:
             gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
@@ -551,7 +551,7 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
 def named(value: Value, symbol: str) -> Value:
     """The value itself, for which formulas and pictures have a symbol from now on: ``x_hat = named(x_hat, "x̂")``.
 
-    Costs next to nothing, and does so where nobody draws, too.  A ``name`` that the user gives takes its place.
+    Costs next to nothing, even if nothing is drawn. A ``name`` that the user gives takes precedence.
 
     Args:
         value: a variable, an object array of scalars (each gets the symbol with its index), or raw numbers, which

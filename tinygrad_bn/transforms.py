@@ -63,7 +63,7 @@ def grad(
         retain_graph: keep the graph of the outputs for another pass.
         create_graph: record the gradients, so that they can be differentiated again; they are variables then.
 
-    Numbers are passed to ``f`` as ``Scalar``, beside an array as ``Tensor``; arrays as ``Tensor``.
+    Numbers are passed to ``f`` as ``Scalar``, or as ``Tensor`` if another argument is an array; arrays as ``Tensor``.
 
     Raises:
         ShapeError: the function returned more than one number, or a cotangent does not fit.

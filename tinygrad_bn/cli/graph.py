@@ -1,4 +1,4 @@
-"""``tinygrad-bn graph``: draw Batch Normalization, or a function of one's own."""
+"""``tinygrad-bn graph``: draw Batch Normalization, or a function of your own."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def explore(*arguments: Any, **settings: Any) -> Page | Path:
 
     Raises:
         GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 2000 operations.
-        RecordingError: a hook lets a value out of the graph, or the program is no plain data.
+        RecordingError: a hook lets a value out of the graph, or the program is not plain data.
     """
     if arguments and isinstance(arguments[0], (str, os.PathLike)):
         return page_of(*arguments[1:], **settings).save(arguments[0])

@@ -43,7 +43,7 @@ def closed_form(x: Value, gamma: Value, eps: Value, dy: Value) -> Value:
 
 
 def batch_norm() -> Page:
-    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], beside the closed form."""
+    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], compared with the closed form."""
 
     def computed(n: int) -> tuple[nn.BatchNorm1d, Tensor, Any]:
         layer = nn.BatchNorm1d(1, eps=EPS, dtype=float)

@@ -133,7 +133,7 @@ def shape_text(node: Node) -> str:
 
 
 def no_gradient(node: Node) -> str:
-    """What stands in the place of a gradient that a node wants and does not have."""
+    """The text shown in place of a gradient that is missing."""
     return node.why or "not run yet"
 
 

@@ -149,7 +149,7 @@ def draw(
             before it, with the operation that failed in red.
         gradient: cotangents of the outputs; with them every node shows its gradient.  See ``trace``.
         view: "tensor", one box per operation; "scalar", the same for an array of scalars; "module", with modules closed;
-            "backward", the derived backward pass beside the forward one, in paired colors; "reduced", the backward pass
+            "backward", the derived backward pass next to the forward pass, in paired colors; "reduced", the backward pass
             after merging equal operations.
         module: names its parameters and buffers by their place in the module tree.
         depth: close modules and formulas nested deeper than this (1 in the module view unless given).

@@ -1,4 +1,4 @@
-"""Full backward hooks: how a module's call hands its gradients to whoever asked for them."""
+"""Full backward hooks: how a module's call passes its gradients to the registered hooks."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
     The steps of the backward pass are in the scope of what they are the backward pass of, inside "backward".
 
     Raises:
-        ArgumentError: nothing that the function returns depends on anything that wants a gradient.
+        ArgumentError: no output of the function depends on a value that requires a gradient.
     """
     forward = record(function, *examples, free=free)
     leaves, plan = take_apart(tuple(examples))

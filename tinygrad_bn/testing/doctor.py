@@ -19,7 +19,7 @@ Users = dict[Variable, list[tuple[Variable, int]]]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why there is no gradient.
+    """The reason why there is no gradient.
 
     Attributes:
         cause: "has one", "requires_grad is off", "changed since", "detached", "no derivative", "not recorded",

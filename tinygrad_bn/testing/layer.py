@@ -51,7 +51,7 @@ def check_layer(
 
     The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
     (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.  What it carries
-    from batch to batch belongs into buffers, as running statistics do; they are put back before each call.
+    from batch to batch belongs in buffers, as running statistics do; they are restored before each call.
 
     Args:
         layer: a ``Module``, whose parameters are checked too, or a function.

@@ -60,7 +60,7 @@ class CheckError(TinygradError, AssertionError):
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of one subject; ``str(report)`` is the table, with the failures and warnings told below it."""
+    """All checks of one subject; ``str(report)`` is the table, with the messages of failures and warnings below it."""
 
     subject: str
     checks: tuple[Check, ...]
@@ -105,7 +105,7 @@ class Report:
         return "\n".join([self.subject, *lines, said])
 
     def failure_details(self, checks: Iterable[Check]) -> str:
-        """The whole messages of some checks; what several say in the same words is told once."""
+        """The full messages of some checks; a message that several checks share appears once."""
         said: dict[str, list[str]] = {}
         for check in checks:
             said.setdefault(check.message, []).append(check.name)
@@ -120,7 +120,7 @@ def skipped(names: Iterable[str], known: Iterable[str], what: str) -> frozenset[
     """The checks to leave out.
 
     Raises:
-        ArgumentError: there is no check of that name.
+        ArgumentError: there is no check with that name.
     """
     chosen, valid = frozenset([names] if isinstance(names, str) else names), tuple(known)
     if unknown := sorted(chosen.difference(valid)):

@@ -2,7 +2,7 @@
 
 The model's arrays have their plain names (``0.weight``), so that any program that reads safetensors finds them, and a
 file written by such a program, for a PyTorch model with the same names, loads as it is.  Everything else is a JSON text
-in the file's metadata, with its arrays beside the model's under names with a slash (``optimizer/state/0/exp_avg``).
+in the file's metadata, with its arrays next to the model's under names with a slash (``optimizer/state/0/exp_avg``).
 Reading one runs no code from the file.
 """
 
@@ -37,7 +37,7 @@ DTYPES = {
 
 
 class CheckpointError(TinygradError, ValueError):
-    """A file that is no checkpoint, is damaged, or does not fit what it is loaded into."""
+    """A file that is not a checkpoint, is damaged, or does not fit the model it is loaded into."""
 
 
 class LoadedPart(NamedTuple):
