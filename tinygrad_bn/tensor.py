@@ -292,9 +292,8 @@ class Tensor(Arithmetic):
             value = _outside_of_graph(value)._data
         try:
             given = np.asarray(native(value, "Tensor"))
-            wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
-                "="
-            )  # native, so equal is identical
+            wanted = given.dtype if dtype is None else np.dtype(dtype)
+            wanted = wanted.newbyteorder("=")  # native, so that equal is identical
         except DTypeError:
             raise
         except (TypeError, ValueError) as error:

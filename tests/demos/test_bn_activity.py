@@ -109,11 +109,11 @@ def by_hand(weights, x, y, orders, lr, batch_norm, test):
         for i in range(len(w) - 1):
             u = h[-1] @ w[i]
             if batch_norm:
-                centre, spread = u.mean(axis=0), u.var(axis=0)
-                mean[i] += 0.1 * (centre - mean[i])
+                center, spread = u.mean(axis=0), u.var(axis=0)
+                mean[i] += 0.1 * (center - mean[i])
                 var[i] += 0.1 * (spread * m / (m - 1) - var[i])
                 root.append(np.sqrt(spread + 1e-5))
-                normal.append((u - centre) / root[-1])
+                normal.append((u - center) / root[-1])
                 u = gamma[i] * normal[-1]
             h.append(sigmoid(u + b[i]))
         scores = h[-1] @ w[-1] + b[-1]

@@ -65,7 +65,7 @@ def test_networks_are_as_large_as_the_budget_allows(name, budget):
     assert sum(p.data.size for p in wider.parameters()) > budget
 
 
-def test_a_node_of_the_tree_sees_its_two_neighbours_only():
+def test_a_node_of_the_tree_sees_its_two_neighbors_only():
     """The network against a loop over nodes in PyTorch: values and, for a random cotangent, all gradients."""
     rng = np.random.default_rng(1)
     model = trees.tree(3, [4, 9], np.float64)

@@ -88,7 +88,7 @@ def test_a_point_that_is_no_minimum_is_not_taken_for_one(measured_minima):
         assert not show.trainability.is_minimum({**row, name: value})
 
 
-def test_a_saddle_shows_in_curvature_and_neighbours():
+def test_a_saddle_shows_in_curvature_and_neighbors():
     layers = [(np.zeros((1, 8)), np.full(8, 1.0)), (np.zeros((8, 1)), np.zeros(1))]  # the output is the mean: 0
     theta = minima.flat(layers)
     hessian = tg.hessian(lambda t: minima.loss(t, layers))(theta)

@@ -81,7 +81,7 @@ def is_number(node: Node) -> bool:
 
 
 def symbol(node: Node) -> str:
-    """What a formula calls this node: its label, and in a graph that nobody labelled its symbol, name, number or id."""
+    """What a formula calls this node: its label, and in a graph that nobody labeled its symbol, name, number or id."""
     if node.label:
         return node.label
     value = only_number(node)

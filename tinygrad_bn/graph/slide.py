@@ -13,7 +13,7 @@ from .dot import TEXT
 from .folding import fit
 from .layout import lay_out
 from .model import Graph
-from .naming import labelled
+from .naming import labeled
 from .reading import without_forward
 from .svg import size
 
@@ -74,7 +74,7 @@ def _choices(graph: Graph) -> Iterator[tuple[Graph, tuple[str, ...], str]]:
         if len(graph) > limit:
             smaller, said = fit(graph, limit)
             for rows in ROWS[1:3]:
-                yield labelled(smaller), rows, f"{said}; {_left_out(rows)}"
+                yield labeled(smaller), rows, f"{said}; {_left_out(rows)}"
 
 
 def _left_out(rows: tuple[str, ...]) -> str:

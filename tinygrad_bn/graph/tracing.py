@@ -15,7 +15,7 @@ from ..program.parts import NUMBER, resolved
 from ..program.simplify import simplified
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
-from .naming import labelled
+from .naming import labeled
 from .outputs import as_cotangents, as_variables, keys_of, unrecorded
 
 
@@ -38,7 +38,7 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
         GraphError: the graph was already freed by ``backward``.
     """
     if isinstance(outputs, Program):
-        return labelled(_Snapshot(outputs, shows_sites=False).graph)  # every step of a program knows its line
+        return labeled(_Snapshot(outputs, shows_sites=False).graph)  # every step of a program knows its line
     return _forward(outputs, gradient, module)[0]
 
 
@@ -140,7 +140,7 @@ def _forward(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, dict[Vari
             if grad is not None or not variable.requires_grad
             else _why(variable, gradient is not None, was_run),
         }
-    return labelled(snapshot.graph), {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
+    return labeled(snapshot.graph), {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
 
 
 def _why(variable: Variable, is_traced: bool, was_run: bool) -> str:
@@ -189,7 +189,7 @@ def _derived_graph(
         where = now.get(number, -1)
         if where >= program.first_step and where not in snapshot.cut:
             snapshot.more.setdefault(where, {}).update(_gradient_of(forward[ids[variable]]))
-    return labelled(snapshot.graph)
+    return labeled(snapshot.graph)
 
 
 def _gradient_of(node: Node) -> dict[str, Any]:

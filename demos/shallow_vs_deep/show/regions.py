@@ -259,7 +259,7 @@ def map_text(part: dict[str, Any]) -> str:
 def map_plot(part: dict[str, Any]) -> Plot:
     """The square, a color per pattern, one layer beside four."""
     stored = part["stored"]
-    colors = np.random.default_rng(5).permutation(4096)  # so that neighbours differ
+    colors = np.random.default_rng(5).permutation(4096)  # so that neighbors differ
 
     def draw(figure: Any) -> None:
         for axes, (depth, text) in zip(figure.subplots(1, 2), part["maps"].items()):
