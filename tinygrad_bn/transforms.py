@@ -68,7 +68,7 @@ def grad(
     Raises:
         ShapeError: the function returned more than one number, or a cotangent does not fit.
         ArgumentError: no such argument, or a function that does not return one variable.
-        GraphError: an input that does not require a gradient, or a graph that was used up.
+        GraphError: an input that does not require a gradient, or a graph that was freed.
     """
     if isinstance(function, Variable) or not callable(function):
         outputs, inputs = _listed(function), _listed(argnums)
