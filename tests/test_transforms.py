@@ -168,7 +168,7 @@ def test_grad_of_outputs_at_hand():
     np.testing.assert_allclose(by_y.data, W * X * np.exp(Y), rtol=1e-14)
     assert nothing is None
     assert x.grad is y.grad is None
-    with pytest.raises(GraphError, match="used up"):
+    with pytest.raises(GraphError, match="was freed"):
         grad(out, x, W)
 
 
@@ -437,7 +437,7 @@ def test_an_argument_from_a_used_up_graph_is_reported():
     x = Tensor(X, requires_grad=True)
     y = x * x
     ops.sum(y).backward()
-    with pytest.raises(GraphError, match="used up"):
+    with pytest.raises(GraphError, match="was freed"):
         grad(lambda v: ops.sum(v * y))(V)
 
 

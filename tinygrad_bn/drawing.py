@@ -1,4 +1,4 @@
-"""The one door from everything that can be drawn to the room that draws, which stands above it.
+"""The only module through which lower rooms reach ``graph``, the room that draws.
 
 ``x.draw()`` is a method of a tensor, and a graph shows itself in a notebook, but pictures are made in ``graph.picture``;
 that room leaves its function here.

@@ -49,7 +49,7 @@ class GraphError(TinygradError, RuntimeError):
 
 
 class GraphWarning(UserWarning):
-    """A value that is being recorded became a plain number without anybody having said so."""
+    """A value that is being recorded was implicitly converted to a plain number."""
 
 
 class MutationError(GraphError):
@@ -89,7 +89,7 @@ class CompilerError(TinygradError, RuntimeError):
 
 
 class MissingCompilerError(CompilerError):
-    """There is no C compiler."""
+    """No C compiler was found."""
 
 
 class GradcheckError(TinygradError, AssertionError):

@@ -17,7 +17,7 @@ OPENED = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/self/fd/")
 
 
 def write_whole(path: FilePath, content: bytes, *, new: bool = False) -> Path:
-    """Put ``content`` into a file, so that at any moment the old content or the new one is there, whole.
+    """Write a file atomically: a reader finds the old content or the new one, never a part.
 
     It goes to a temporary file in the same folder, which is flushed to the disk and then takes the name; renaming is one
     step for the operating system.  An existing file keeps its permissions and, where the process may give it away, its

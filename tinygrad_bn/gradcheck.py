@@ -3,7 +3,7 @@
 A random cotangent, because symmetric ones can hide everything: the sum of a batch-normalized output does not depend on
 the input at all, so its gradient tests nothing.  At a kink the derivative must lie between the one-sided slopes.
 
-The step follows the size of x: 1e-6 is nothing beside 1e8, and far too much beside 1e-8.  Where one step does not do,
+The step is proportional to the size of x: 1e-6 is too small for 1e8, and far too large for 1e-8.  Where one step does not do,
 many are tried, and the slope is taken where neighboring steps agree best.
 """
 
@@ -204,7 +204,7 @@ def _gradients(
 
 def _not_deterministic(name: str, draws: bool) -> ArgumentError:
     """Why two calls gave different results: the library's generator was drawn from, or something else."""
-    fix = "it draws random numbers (dropout): seed the generator inside of it, or switch it to evaluation, then check"
+    fix = "it draws random numbers (dropout): seed the generator inside it, or switch it to evaluation, then check"
     if not draws:
         fix = (
             "it keeps state from call to call: put that back at its start; or it draws from a generator of its own:"

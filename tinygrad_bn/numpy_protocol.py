@@ -122,7 +122,7 @@ QUESTIONS = {
 LIKE = {np.zeros_like, np.ones_like, np.full_like, np.empty_like}
 
 # Arguments of NumPy's that operations do not have, but for the few that do.
-FOREIGN = {
+UNSUPPORTED = {
     "out", "dtype", "order", "where", "initial", "casting", "subok", "copy", "mean", "correction", "stable", "device",
 }  # fmt: skip
 
@@ -139,8 +139,8 @@ def array_ufunc(self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs:
     if kwargs.get("out") is not None:
         return _into(operation, name, (ufunc, method), inputs, kwargs)
     own = {"axis": kwargs.pop("axis", 0), "keepdims": kwargs.pop("keepdims", False)} if method == "reduce" else {}
-    for foreign in kwargs:
-        raise _foreign(name, foreign)
+    for unsupported in kwargs:
+        raise _unsupported(name, unsupported)
     return _run(operation, name, inputs, own)
 
 
@@ -176,10 +176,10 @@ def array_function(self: Variable, function: Any, types: Any, args: Any, kwargs:
     operation = FUNCTIONS.get(function)
     if operation is None:
         raise _no_derivative(name)
-    foreign = FOREIGN - _parameters(operation).keys()
-    args, kwargs = _sorted_out(function, args, kwargs, foreign)
-    for argument in kwargs.keys() & foreign:
-        raise _foreign(name, argument)
+    unsupported = UNSUPPORTED - _parameters(operation).keys()
+    args, kwargs = _sorted_out(function, args, kwargs, unsupported)
+    for argument in kwargs.keys() & unsupported:
+        raise _unsupported(name, argument)
     return _run(operation, name, args, kwargs)
 
 
@@ -200,24 +200,24 @@ def _run(operation: Operation, name: str, args: Any, kwargs: dict[str, Any]) -> 
 
 
 def _sorted_out(
-    function: Any, args: Any, kwargs: dict[str, Any], foreign: Set[str] = FOREIGN
+    function: Any, args: Any, kwargs: dict[str, Any], unsupported: Set[str] = UNSUPPORTED
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments by keyword from the first one that is foreign, and without foreign ones that change nothing."""
+    """The arguments by keyword from the first one that is unsupported, and without unsupported ones that change nothing."""
     parameters = _parameters(function)
     positional = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     plain, named = list(args), dict(kwargs)
     for place, name in enumerate(positional[: len(args)]):
-        if name in foreign:
+        if name in unsupported:
             plain, named = plain[:place], {**dict(zip(positional[place:], plain[place:])), **named}
             break
     if not plain and positional and positional[0] in named:  # np.sum(a=x)
         plain = [named.pop(positional[0])]
-    return plain, {name: value for name, value in named.items() if not _idle(name, value, parameters, foreign)}
+    return plain, {name: value for name, value in named.items() if not _idle(name, value, parameters, unsupported)}
 
 
-def _idle(name: str, value: Any, parameters: dict[str, inspect.Parameter], foreign: Set[str]) -> bool:
-    """Whether a foreign argument only repeats NumPy's default."""
-    if name not in foreign or name not in parameters:
+def _idle(name: str, value: Any, parameters: dict[str, inspect.Parameter], unsupported: Set[str]) -> bool:
+    """Whether an unsupported argument only repeats NumPy's default."""
+    if name not in unsupported or name not in parameters:
         return type(value).__name__ == "_NoValueType"  # such as keepdims, which then stays False
     default = parameters[name].default
     return value is default or (
@@ -233,7 +233,7 @@ def _parameters(function: Any) -> dict[str, inspect.Parameter]:
         return {}
 
 
-def _foreign(name: str, argument: str) -> NoDerivativeError:
+def _unsupported(name: str, argument: str) -> NoDerivativeError:
     fix = "leave it out; x.astype(...) converts, ops.where chooses"
     return NoDerivativeError(explain(f"{name}: the argument {argument}= is not supported on variables", fix=fix))
 

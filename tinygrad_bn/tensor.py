@@ -165,7 +165,7 @@ class Arithmetic(Elementwise):
     __hash__ = Variable.__hash__
 
     def backward(self, gradient: Value = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that wants one.
+        """Add d(self)/d(leaf), contracted with ``gradient``, to ``.grad`` of every leaf that requires a gradient.
 
         Args:
             gradient: the cotangent, of exactly this variable's shape; may be left out for a single element (then 1).
@@ -175,7 +175,7 @@ class Arithmetic(Elementwise):
                 ``tinygrad_bn.grad``, which stores nothing.
 
         Raises:
-            GraphError: nothing here requires a gradient, or the graph was used up by an earlier backward.
+            GraphError: nothing here requires a gradient, or the graph was freed by an earlier backward.
             ShapeError: a cotangent of another shape, or none for more than one element.
             MutationError: a recorded value was changed in between.
             RuleError: a primitive's rule broke its contract.
@@ -292,9 +292,8 @@ class Tensor(Arithmetic):
             value = _outside_of_graph(value)._data
         try:
             given = np.asarray(native(value, "Tensor"))
-            wanted = (given.dtype if dtype is None else np.dtype(dtype)).newbyteorder(
-                "="
-            )  # native, so equal is identical
+            wanted = given.dtype if dtype is None else np.dtype(dtype)
+            wanted = wanted.newbyteorder("=")  # native, so that equal is identical
         except DTypeError:
             raise
         except (TypeError, ValueError) as error:
@@ -551,7 +550,7 @@ def scalarize(data: Value, name: str | None = None, requires_grad: bool = True) 
 def named(value: Value, symbol: str) -> Value:
     """The value itself, for which formulas and pictures have a symbol from now on: ``x_hat = named(x_hat, "x̂")``.
 
-    Costs next to nothing, and does so where nobody draws, too.  A ``name`` that the user gives takes its place.
+    Costs next to nothing, even if nothing is drawn. A ``name`` that the user gives takes precedence.
 
     Args:
         value: a variable, an object array of scalars (each gets the symbol with its index), or raw numbers, which

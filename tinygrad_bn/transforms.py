@@ -63,12 +63,12 @@ def grad(
         retain_graph: keep the graph of the outputs for another pass.
         create_graph: record the gradients, so that they can be differentiated again; they are variables then.
 
-    Numbers are passed to ``f`` as ``Scalar``, beside an array as ``Tensor``; arrays as ``Tensor``.
+    Numbers are passed to ``f`` as ``Scalar``, or as ``Tensor`` if another argument is an array; arrays as ``Tensor``.
 
     Raises:
         ShapeError: the function returned more than one number, or a cotangent does not fit.
         ArgumentError: no such argument, or a function that does not return one variable.
-        GraphError: an input that does not require a gradient, or a graph that was used up.
+        GraphError: an input that does not require a gradient, or a graph that was freed.
     """
     if isinstance(function, Variable) or not callable(function):
         outputs, inputs = _listed(function), _listed(argnums)
@@ -76,8 +76,8 @@ def grad(
             got = f"outputs {type(function).__name__}, inputs {type(argnums).__name__}"
             fix = "a variable or a list of variables for each; a function is differentiated by grad(function, argnums)"
             raise ArgumentError(explain("grad(outputs, inputs): both are variables", got=got, fix=fix))
-        seeds = None if grad_outputs is None else _listed(grad_outputs)
-        found = gradients(outputs, inputs, seeds, retain_graph=retain_graph, create_graph=create_graph)
+        cotangents = None if grad_outputs is None else _listed(grad_outputs)
+        found = gradients(outputs, inputs, cotangents, retain_graph=retain_graph, create_graph=create_graph)
         return found[0] if isinstance(argnums, Variable) else tuple(found)
     if grad_outputs is not None or retain_graph:
         fix = "vjp takes a cotangent"
@@ -251,12 +251,14 @@ class _Run:
                     raise _unused(position, passed)
                 passed = next((arg for other, arg in current_points() if other is passed), None)
 
-    def cotangents(self, seed: Value, retain_graph: bool = True) -> list[Value]:
+    def cotangents(self, cotangent: Value, retain_graph: bool = True) -> list[Value]:
         """Cotangents of the points, zeros for those the value does not depend on."""
         found: list[Any] = [None] * len(self.points)
         if self.value.requires_grad:
-            recorded = self.recorded or (isinstance(seed, Variable) and seed.requires_grad and is_grad_enabled())
-            found = gradients([self.value], self.points, [seed], retain_graph=retain_graph, create_graph=recorded)
+            recorded = self.recorded or (
+                isinstance(cotangent, Variable) and cotangent.requires_grad and is_grad_enabled()
+            )
+            found = gradients([self.value], self.points, [cotangent], retain_graph=retain_graph, create_graph=recorded)
         zeros = (p.kind.wrap(p.to_data(np.zeros(p.shape, dtype_of(p)))) for p in self.points)
         return [zero if g is None else g for g, zero in zip(found, zeros)]
 

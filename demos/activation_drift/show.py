@@ -32,11 +32,11 @@ def summary(part: Measured) -> Summary:
     """The drift in a sentence."""
     plain, bn = (sorted(float(np.median(row)) for row in part[arm]["R"]) for arm in ARMS)
     return Summary(
-        f"While a network trains, the median of a unit's input wanders {plain[0]:.1f} to {plain[-1]:.1f} times its own spread; "
-        f"with Batch Normalization {bn[0]:.2f} to {bn[-1]:.2f} times, and most at the largest learning rate."
+        f"While a network trains, the median of a unit's input moves by {plain[0]:.1f} to {plain[-1]:.1f} times its spread, "
+        f"and with Batch Normalization by {bn[0]:.2f} to {bn[-1]:.2f} times, most at the largest learning rate."
         if bn[-1] == float(np.median(part["bn"]["R"][-1]))
-        else f"While a network trains, the median of a unit's input wanders {plain[0]:.1f} to {plain[-1]:.1f} times its own "
-        f"spread; with Batch Normalization {bn[0]:.2f} to {bn[-1]:.2f} times.",
+        else f"While a network trains, the median of a unit's input moves by {plain[0]:.1f} to {plain[-1]:.1f} times its "
+        f"spread, and with Batch Normalization by {bn[0]:.2f} to {bn[-1]:.2f} times.",
         "percentiles",
     )
 
@@ -48,17 +48,17 @@ def show_drift(part: Measured) -> list[Block]:
     return [
         Heading("During training: a sigmoid of the last hidden layer"),
         Text(
-            "R is how far the median of a unit's input moved, by the mean distance from its 15th to its 85th percentile; S "
-            "is the largest such distance by the smallest. Medians over the 100 units. Batch Normalization standardizes "
-            "what it gets, so only its own scale and shift, and the shape, can still move: a small R and S would show that "
-            "the construction works, not that this is why training is faster. The picture shows the unit of median R of the "
-            "first seed."
+            "The spread of a unit's input is the distance from its 15th to its 85th percentile. R is how far the median moved, "
+            "divided by the mean spread; S is the largest spread divided by the smallest. Both are medians over the 100 units. "
+            "Batch Normalization standardizes its input, so only its scale, its shift and the shape of the distribution can "
+            "change: small R and S show that the layer works as defined, not that this is why training is faster. The picture "
+            "shows the unit with the median R, for the first seed."
         ),
         drift_table(part),
         Plot(
             "percentiles",
-            f"Input of one sigmoid at rate {part['rates'][middle]:g}: its median wanders {moved['plain']:.2g} times its own "
-            f"spread without Batch Normalization, {moved['bn']:.2f} times with it",
+            f"At learning rate {part['rates'][middle]:g}, the median of one sigmoid's input moves by {moved['plain']:.2g} "
+            f"times its spread without Batch Normalization, and by {moved['bn']:.2f} times with it",
             lambda figure: draw_percentiles(figure, part, middle),
             title="The input of one sigmoid while the network trains",
         ),
@@ -81,9 +81,9 @@ def drift_table(part: Measured) -> Table:
     ]  # fmt: skip
     return Table(
         "drift",
-        f"Drift over {part['at'][-1]} steps of 60 images, 64-100-100-100-10 sigmoid, Xavier start: median over "
-        f"{len(part['plain']['R'][0])} seeds and range",
-        ("rate", "network", "R", "S", "median moved", "test accuracy, %"),
+        f"Drift over {part['at'][-1]} steps of 60 images in a 64-100-100-100-10 sigmoid network with Xavier's initial weights: "
+        f"median over {len(part['plain']['R'][0])} seeds, and range",
+        ("rate", "network", "R", "S", "movement of the median", "test accuracy, %"),
         lines,
     )
 
@@ -116,7 +116,7 @@ def running_warning(part: Measured) -> list[Block]:
     lag, at = np.array(part["lag"]), part["at"]
     late = [index + 1 for index in (np.nonzero(np.abs(row - 1) > 0.1)[0].max(initial=-1) for row in lag)]
     until = max(late)
-    gone = f"from step {at[until]} on within 10 % of it" if until < len(at) else "not within 10 % of it at the end"
+    gone = f"it is within 10 % from step {at[until]} on" if until < len(at) else "it is not within 10 % at the end"
     worst, honest = (max(float(np.median(row)) for row in part[way]["S"]) for way in ("bn_running", "bn"))
     end = next((i for i, step in enumerate(at) if step >= 3 * at[min(until, len(at) - 1)]), len(at) - 1)
 
@@ -130,24 +130,24 @@ def running_warning(part: Measured) -> list[Block]:
             }
             axes.plot(at[: end + 1], row[: end + 1], **style)
         axes.axhline(1, color=plots.GRAY, linewidth=1.2, linestyle="--")
-        axes.set(xlabel="step", ylabel="spread, by the true one", yscale="log", ylim=(0.01, 1.4))
+        axes.set(xlabel="step", ylabel="spread / true spread", yscale="log", ylim=(0.01, 1.4))
         plots.log_numbers(axes.yaxis, (0.01, 0.03, 0.1, 0.3, 1))
         axes.legend(loc="lower right")
 
     return [
         Text(
-            f"Probed in evaluation mode, the network with Batch Normalization has an S of up to {worst:.1f} instead of "
-            f"{honest:.1f}. Where these differ it is an artifact, because the network is the same: the running variance starts "
-            f"at 1, whatever the variance of the inputs is, and moves a tenth of the way with each batch. Before training "
-            f"the spread by it is {lag[:, 0].min():.3f} of the true one; it is {gone}."
+            f"In evaluation mode, the network with Batch Normalization seems to have an S of up to {worst:.1f} instead of "
+            f"{honest:.1f}. This is an artifact, because the network is the same: the running variance starts at 1, whatever "
+            f"the variance of the inputs is, and moves by a tenth of the way with each batch. Before training, the spread "
+            f"computed from it is {lag[:, 0].min():.3f} times the true spread; {gone}."
         ),
         Plot(
             "running_statistics",
-            f"By its running variance, 1 at first, BN's spread is {lag[:, 0].min():.2g} of the true one before training, "
-            f"{gone}",
+            f"With the running variance, which starts at 1, the spread seems {lag[:, 0].min():.2g} times the true one before "
+            f"training; {gone}",
             draw,
             (8, 3.6),
-            title="The spread of an input by BN's running variance",
+            title="The spread of an input, from BN's running variance",
         ),
     ]
 
@@ -174,8 +174,8 @@ def drift_verdict(part: Measured) -> Verdict:
     return verdict(
         "drift",
         "A layer's inputs drift while the network trains; with Batch Normalization (BN) they stay stable",
-        f"The median of an input wanders {over_rates('plain', 'R', 1)} times its spread, with BN "
-        f"{over_rates('bn', 'R', 2)} times. The spread changes by a factor of {over_rates('plain', 'S', 0)}, with BN "
+        f"The median of an input moves by {over_rates('plain', 'R', 1)} times its spread, and with BN by "
+        f"{over_rates('bn', 'R', 2)} times. The spread changes by a factor of {over_rates('plain', 'S', 0)}, and with BN of "
         f"{over_rates('bn', 'S', 1)}.",
         cases,
         short="Inputs drift; with BN they stay stable",
@@ -224,25 +224,25 @@ def show_depth(part: Measured) -> list[Block]:
         Heading("Across depth: five sigmoid layers of 100 units"),
         Table(
             "depth",
-            "Standard deviation over 400 images of the input of each layer's sigmoids (mean over units, median over "
+            "Standard deviation of the input of each layer's sigmoids over 400 images (mean over units, median over "
             f"{len(part['plain']['Xavier']['start'])} seeds); the network's input is standardized; rate {part['rate']:g}",
-            ("initial weights", "network", "when", *(f"layer {i}" for i in range(1, DEEP + 1)), "test accuracy, %"),
+            ("initial weights", "network", "time", *(f"layer {i}" for i in range(1, DEEP + 1)), "test accuracy, %"),
             lines,
         ),
         Plot(
             "depth",
-            f"Spread of the inputs of layer {DEEP} before training (of the network's: {part['input']:.2g}): {said}",
+            f"Spread of the inputs of layer {DEEP} before training (network's input: {part['input']:.2g}): {said}",
             draw,
             title="The spread of each layer's input before training",
         ),
         verdict(
             "depth_spread",
-            "The inputs move away from the normalized first one, layer by layer; Batch Normalization (BN) keeps them",
-            f"Before training the spread of a layer's inputs is off by a factor of up to {off}. With BN it is off by "
-            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, after {part['steps']} steps by "
+            "Layer by layer, inputs move away from the normalized first input; Batch Normalization (BN) prevents that",
+            f"Before training the spread of a layer's inputs is off by a factor of up to {off}. With BN the factor is "
+            f"{max(away(part['bn'][start]['start'], part['input']) for start in STARTS):.3f}, and after {part['steps']} steps "
             f"{kept_trained:.2f}.",
             [depth_case(part, start) for start in STARTS],
-            short="Inputs move away with depth; BN keeps them",
+            short="Inputs move away with depth; BN prevents it",
             form="{:.3g}x",
             headline=f"off {max(away_by.values()):.0f}x, with BN {kept_trained:.1f}x",
             noun="start",
@@ -279,7 +279,13 @@ def show_shift(part: Measured) -> list[Block]:
     for name, net in NETS.items():
         plain, bn = part[name]["plain"], part[name]["bn"]
         lines.append(
-            (long_name(net), "R: the distribution moved", span(plain["R"]), span(bn["R"]), word(plain["R"], bn["R"]))
+            (
+                long_name(net),
+                "R: change of the distribution",
+                span(plain["R"]),
+                span(bn["R"]),
+                word(plain["R"], bn["R"]),
+            )
         )
         for when, pick in phases(part[name]):
             relative, cosine = (
@@ -288,27 +294,30 @@ def show_shift(part: Measured) -> list[Block]:
             )
             what = word(*relative)
             cells.append(Cell(short_name(net), when, relative[0], relative[1], what))
-            lines.append((long_name(net), f"gradient changed, {when}", *map(span, relative), what))
+            lines.append((long_name(net), f"change of the gradient, {when}", *map(span, relative), what))
             lines.append((long_name(net), f"cosine, {when}", *map(span, cosine), ""))
         ratios = probe.ratios_at_same_loss(plain, bn, "relative")
         if ratios:
             what = word(ratios, [1.0] * len(ratios))
             cells.append(Cell(short_name(net), SAME_LOSS, ratios, [1.0] * len(ratios), what))
-            lines.append((long_name(net), "gradient changed, plain by BN at the same loss", span(ratios), "", what))
+            lines.append(
+                (long_name(net), "change of the gradient at the same loss, plain / BN", span(ratios), "", what)
+            )
     return [
         Heading("Two definitions of internal covariate shift"),
         Text(
-            "Is it that the distribution of a layer's input changes (the paper), or that the gradient of a layer changes "
-            "when the layers below it have made their step (Santurkar et al.)? The second compares the gradient of the "
-            "middle layer's weight before and after, on the same minibatch: the norm of the change by the norm of the "
-            "gradient (0: no shift), and the cosine between the two (1: no shift). Medians over the probes of a run. Plain "
-            f"still guesses as long as its loss is above {PLATEAU:g}, near the {np.log(10):.1f} of guessing among ten digits."
+            "Internal covariate shift is defined as the change of the distribution of a layer's input (the paper), or as the "
+            "change of a layer's gradient when the layers below it make their step (Santurkar et al.). For the second, the "
+            "gradient of the middle layer's weight is computed before and after on the same minibatch. The table shows the "
+            "norm of the change divided by the norm of the gradient (0: no shift), and the cosine between the two gradients "
+            "(1: no shift), as medians over the probes of a run. The plain network still guesses as long as its loss is above "
+            f"{PLATEAU:g}; the loss of guessing among ten digits is {np.log(10):.1f}."
         ),
         Table(
             "shift",
-            "Both definitions on the same runs, middle hidden layer: median over "
-            f"{len(part['sig3']['plain']['R'])} seeds and range",
-            ("network", "measured", "plain", "with BN", "BN has"),
+            "Both definitions on the same runs, for the middle hidden layer: median over "
+            f"{len(part['sig3']['plain']['R'])} seeds, and range",
+            ("network", "measure", "plain", "with BN", "with BN it is"),
             lines,
         ),
         Plot("shift", shift_caption(cells), lambda figure: draw_shift(figure, part), (8, 4), SHIFT_TITLE),
@@ -373,7 +382,9 @@ def shift_caption(cells: Sequence[Cell]) -> str:
     ]
     said = ", ".join(f"{cell.bn_has} in {cell.case} ({bn}, plain {plain})" for cell, bn, plain in told)
     short = ", ".join(f"{bn} / {plain} in {cell.case}" for cell, bn, plain in told)
-    return fitting(PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a gradient, BN / plain: {short}")
+    return fitting(
+        PICTURE, f"With BN a layer's gradient changes {said}", f"Change of a layer's gradient, BN / plain: {short}"
+    )
 
 
 def draw_shift(figure: Any, part: Measured) -> None:

@@ -39,7 +39,7 @@ def show(measured: Measured) -> list[Block]:
     if "primitive" in measured:
         blocks += primitive_blocks(measured["primitive"])
     if "layer" in measured:
-        blocks += [Heading("What became of it"), verdict(measured["layer"], measured.get("training"))]
+        blocks += [Heading("Verdict"), verdict(measured["layer"], measured.get("training"))]
     return blocks
 
 
@@ -47,8 +47,8 @@ def summary(part: Mapping[str, Any]) -> Summary:
     """The tour in a sentence."""
     passes = "passes all checks" if part["check"]["ok"] else "fails in some checks"
     return Summary(
-        f"A normalization of one's own takes {part['lines']} lines and no derivative: the backward pass that follows "
-        f"{passes}, and is right to {part['error']['RMSNorm']:.0e}.",
+        f"A normalization layer of your own takes {part['lines']} lines and no derivative: the derived backward pass {passes}, "
+        f"and its error is at most {part['error']['RMSNorm']:.0e}.",
         "accuracy",
     )
 
@@ -68,21 +68,22 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
             "under the root keeps an example of zeros from 0/0. The layer is a `Module` with a `forward`:"
         ),
         Code(part["source"]),
-        Text(f"That is {part['lines']} lines of code, and none about derivatives."),
-        Table("values", "What it computes: but for ε, the size of an example does not matter", ("x", "y"), rows),
+        Text(f"That is {part['lines']} lines of code, none of them for derivatives."),
+        Table("values", "Input and output of the layer: apart from ε, the scale of an example has no effect", ("x", "y"), rows),
         Heading("2. The proof"),
         Text(
-            "`check_layer(RMSNorm(3), x)` compares first and second derivatives with central differences, and looks for "
-            "what new layers are usually wrong in:"
+            "`check_layer(RMSNorm(3), x)` compares first and second derivatives with central differences, and tests everything "
+            "else that new layers usually get wrong:"
         ),
         Code(part["check"]["table"], "output"),
         Text(
-            "A sharper eye than central differences: the same forward run on complex numbers, whose imaginary part is the "
-            f"derivative without a subtraction. Largest difference to what the engine derived: {part['error']['RMSNorm']:.0e}."
+            "A complex step is more accurate than central differences: the same forward runs on complex numbers, whose "
+            "imaginary part gives the derivative without a subtraction. The largest difference from the engine's gradient is "
+            f"{part['error']['RMSNorm']:.0e}."
         ),
         Heading("3. Proofs that fail"),
         Text(
-            "A check that only passes proves little. This layer computes its mean square beside the graph; its values differ "
+            "A check that never fails proves little. This layer computes its mean square outside the graph; its values differ "
             f"from the formula's by {leaves['by_hand']:.2g}:"
         ),
         Code(leaves["source"]),
@@ -91,9 +92,9 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
         Text("This one forgets the root:"),
         Code(forgets["source"]),
         Text(
-            f"{check_said(forgets)} No check of derivatives can know which formula was meant. The values can: compared with "
-            f"the formula worked out row by row, this layer is off by {forgets['by_hand']:.2g}, `RMSNorm` by "
-            f"{part['by_hand']:.2g}. Test both."
+            f"{check_said(forgets)} No check of derivatives can know which formula was meant, so test the values, too: they "
+            f"differ from the formula, computed row by row, by {forgets['by_hand']:.2g} for this layer and by "
+            f"{part['by_hand']:.2g} for `RMSNorm`."
         ),
     ]  # fmt: skip
 
@@ -114,8 +115,9 @@ def picture_blocks(part: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("4. The picture"),
         Text(
-            f"`graph.draw(layer(x), dy, module=layer)` draws what ran: {part['forward']} operations forward, from which "
-            f"{part['backward']} backward followed. `explore` writes the same as a page that runs one step at a time."
+            f"`graph.draw(layer(x), dy, module=layer)` draws the {part['forward']} operations of the forward pass with their "
+            f"gradients; the derived backward pass has {part['backward']} operations. `explore` writes a page on which both "
+            "passes run one step at a time."
         ),
         *drawings.shown("rms_norm", "RMSNorm of two examples, with values and gradients", part["drawn"]),
         *drawings.explorer("rms_norm.html", "the layer in a browser, one step at a time", explorer_page),
@@ -144,26 +146,29 @@ def training_blocks(part: Mapping[str, Any], costs: Mapping[str, Any] | None) ->
     blocks: list[Block] = [
         Heading("5. Training with it"),
         Text(
-            f"On the 8x8 digits, {'-'.join(map(str, SIZES))} with sigmoids, SGD, {BATCH} examples a batch, {budget} steps; "
-            f"each network with the learning rate that brought it to {100 * TARGET:.0f} % of the validation images first, for "
-            f"two seeds that are not reported. The same initial weights and batches in all four; {len(reached['plain'])} "
-            "seeds, all trained at once: parameters have an axis for them. The other two normalizations, written the same way:"
+            f"The task is the 8x8 digits, for a {'-'.join(map(str, SIZES))} network with sigmoids: {budget} steps of SGD with "
+            f"{BATCH} examples per batch. Each network has the learning rate with which it first reached {100 * TARGET:.0f} % "
+            "on validation images, for two seeds that are not reported. All four have the same initial weights and batches. "
+            f"The {len(reached['plain'])} seeds are trained at once, along an additional axis of the parameters. The other two "
+            "normalizations are written in the same way:"
         ),
         *map(Code, part["sources"]),
         Table(
             "training", f"Steps and CPU seconds to {100 * TARGET:.0f} % test accuracy, and accuracy after {budget} steps in %",
-            ("network", "rate", "steps", "ms a step", "CPU s", "final accuracy"), rows,
+            ("network", "rate", "steps", "ms per step", "CPU seconds", "final accuracy"), rows,
         ),
         Table(
             "rates",
-            f"Choosing the rate: steps to {100 * TARGET:.0f} % validation accuracy, mean of two seeds (never counts as "
-            f"{part['tuning_steps'] + EVERY})",
+            f"Steps to {100 * TARGET:.0f} % validation accuracy for each learning rate, mean of two seeds (a run that never "
+            f"reaches it counts as {part['tuning_steps'] + EVERY})",
             ("network", *(f"{rate:g}" for rate in part["rates"])), grid,
         ),
     ]  # fmt: skip
     if edges:
         blocks.append(
-            Text(f"The best rate of {' and '.join(edges)} is at the edge of the grid: a wider one may find better.")
+            Text(
+                f"The best rate of {' and '.join(edges)} is at the edge of the grid; a wider grid may have a better rate."
+            )
         )
     return [
         *blocks,
@@ -179,7 +184,7 @@ def fewer_steps(reached: Mapping[str, Sequence[float | None]], before: str, afte
         text = texts.saved_text(reached[before], reached[after])
         return f"{ARMS[after]} saves {text} of the steps of {ARMS[before]}."
     late = [ARMS[arm] for arm in (before, after) if statistics.lower_median(reached[arm]) is None]
-    return f"Most seeds of {' and of '.join(late)} do not get there."
+    return f"Most seeds of {' and of '.join(late)} do not reach the target."
 
 
 def steps_to_target(part: Mapping[str, Any], arm: str) -> list[int | None]:
@@ -211,24 +216,24 @@ def primitive_blocks(part: Mapping[str, Any]) -> list[Block]:
     """The primitive, and what is said to wrong ones."""
     change = 100 * (part["cost"]["WithRsqrt"]["ratio"] - 1)
     return [
-        Heading("6. A primitive of its own"),
+        Heading("6. A primitive"),
         Text(
-            "Most operations should be composed, and have no rule that could be wrong. Where one is worth it, a primitive "
-            "is a forward on arrays and one rule for each argument, in the library's operations, so that it can be "
-            "differentiated again:"
+            "Most operations should be composed, because then they have no rule that could be wrong. Where a primitive is "
+            "worth it, it consists of a forward on arrays and one rule for each argument. The rule is written in the library's "
+            "operations, so that it can be differentiated again:"
         ),
         Code(part["source"]),
         Text("`check_primitive(rsqrt, samples)`:"),
         Code(part["check"]["table"], "output"),
-        Text(f"In the layer it stands for a root and a division. {check_said({'check': part['layer_check']})}"),
+        Text(f"In the layer it replaces a root and a division. {check_said({'check': part['layer_check']})}"),
         Code(part["layer_source"]),
         Text(
             f"It changes the CPU time of forward and backward on {BATCH} x {SIZES[1]} numbers by {change:+.0f} % (median of "
             f"{part['rounds']} rounds; composed: {1e6 * part['cost']['RMSNorm']['seconds']:.0f} µs). "
             + (
-                "Not worth it here: composed it is as fast, and has no rule that could be wrong."
+                "So the primitive is not worth it here: the composed layer is as fast, and has no rule that could be wrong."
                 if change > -5
-                else "Whether that is worth a rule that could be wrong is for the author to say."
+                else "The author has to decide whether that is worth a rule that could be wrong."
             )
         ),
         Heading("7. When a rule is wrong"),
@@ -257,8 +262,8 @@ def verdict(part: Mapping[str, Any], race: Mapping[str, Any] | None) -> Verdict:
     )  # fmt: skip
     cases = [derived]
     measured = (
-        f"From {part['lines']} lines of forward code {'all checks pass' if part['check']['ok'] else 'checks fail'} and "
-        f"derivatives are off by at most {error:.0e}. A planted mistake is {'noticed' if noticed else 'not noticed'}."
+        f"With {part['lines']} lines of forward code, {'all checks pass' if part['check']['ok'] else 'checks fail'}, and the "
+        f"error of derivatives is at most {error:.0e}. A planted mistake is {'noticed' if noticed else 'not noticed'}."
     )
     if race is not None and derived.answer == "yes":
         steps = steps_to_target(race, "rms")

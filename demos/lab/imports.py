@@ -10,10 +10,10 @@ UNREADABLE = {"importlib", "runpy", "__import__", "exec", "eval"}  # which modul
 
 
 def reached(files: Iterable[Path], demos: Path) -> set[Path]:
-    """These files and those that they import, directly or through others, at the top or inside of functions.
+    """These files and those that they import, directly or through others, at the top or inside functions.
 
     Args:
-        files: inside of ``demos``.
+        files: inside ``demos``.
         demos: the folder of the package; imports from elsewhere are not followed.
     """
     found: set[Path] = set()

@@ -40,7 +40,7 @@ class Finished:
     reused: bool = False
 
 
-def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings, code: str) -> Path:
+def cache_path(folder: Path, demo: Demo, part: Part, settings: Settings, code: str) -> Path:
     """Where a part's measurements are kept: the name says what they rest on, code, data, options and versions."""
     rests_on = [
         demo.name, part.name, [file.sha256 for file in part.data], code,
@@ -51,7 +51,7 @@ def kept_at(folder: Path, demo: Demo, part: Part, settings: Settings, code: str)
     return folder / "parts" / f"{demo.name}.{part.name}.{key[:16]}.json"
 
 
-def code_of(demo: str, demos: Path = DEMOS) -> str:
+def code_hash(demo: str, demos: Path = DEMOS) -> str:
     """A hash of the code that a demo's measurements can depend on.
 
     Args:

@@ -1,4 +1,4 @@
-"""Where demos write: a folder checked before the work starts, and files that are whole or not there."""
+"""Where demos write: a folder checked before the work starts, and files written atomically."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def bar(seconds: Sequence[float]) -> Iterator[Advance]:
     """One bar over the expected time, below those of the processes."""
     from tqdm import tqdm
 
-    form = "{l_bar}{bar}| {elapsed} gone, about {remaining} to go"
+    form = "{l_bar}{bar}| {elapsed} elapsed, about {remaining} left"
     with tqdm(total=sum(seconds), desc="all parts", bar_format=form, position=0, dynamic_ncols=True) as drawn:
 
         def advance(weight: float, what: str) -> None:
@@ -154,7 +154,7 @@ def lines(seconds: Sequence[float], parts: int, jobs: int, usual: bool) -> Itera
     def watch() -> None:
         while not over.is_set():
             if not spoke.wait(SILENCE):
-                say("measuring" + (f", about {duration(left, jobs)} to go" if usual else ""))
+                say("measuring" + (f", about {duration(left, jobs)} left" if usual else ""))
             spoke.clear()
 
     watching = threading.Thread(target=watch, daemon=True)

@@ -47,7 +47,7 @@ Shown = Mapping[str, Sequence[Block]]  # what there is to show, by the demo's na
 
 
 def shown(content: Mapping[str, Any]) -> dict[str, list[Block]]:
-    """What there is to show of each demo of a document; made once and handed on, since drawing graphs takes a while."""
+    """What there is to show of each demo of a document; made once and passed on, since drawing graphs takes a while."""
     return {
         entry["name"]: load(entry["name"]).show({name: part["measured"] for name, part in entry["parts"].items()})
         for entry in content["demos"]

@@ -67,9 +67,9 @@ def run(demos: Sequence[tuple[Demo, Settings]], folder: Path, jobs: int) -> dict
     for file in {file for demo, settings in demos for part in demo.parts_for(settings) for file in part.data}:
         checked(file)
     for demo, settings in demos:
-        code = kept.code_of(demo.name)
+        code = kept.code_hash(demo.name)
         for part in demo.parts_for(settings):
-            path = kept.kept_at(folder, demo, part, settings, code)
+            path = kept.cache_path(folder, demo, part, settings, code)
             todo.append((part.seconds, Job(demo.name, part.name, settings), path))
     (folder / "parts").mkdir(exist_ok=True)
     missing = []

@@ -23,9 +23,9 @@ SMOOTHER = {"plain": "the plain network", "bn": "the network with BN", "": "neit
 
 MEASURES = {"range": "loss range", "change": "gradient change", "beta": "effective beta"}
 MEASURED_IN = tuple(
-    colors.of(m) for m in ("range of the loss", "change of the gradient", "change of the gradient by distance")
+    colors.of(m) for m in ("range of the loss", "change of the gradient", "change of the gradient per distance")
 )
-TITLES = {"range": "Loss range", "change": "Gradient change", "beta": "Gradient change by distance"}
+TITLES = {"range": "Loss range", "change": "Gradient change", "beta": "Gradient change per distance"}
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,15 @@ def show(measured: Measured) -> list[Block]:
     stuck = [name for name, part in parts.items() if not trains(part)]
     return [
         summary(parts),
-        Heading("Along the training of each network"),
+        Heading("The landscape during training"),
         Text(
-            "Every 20 steps, from the weights reached so far, a look along the gradient, on the step's own minibatch. Loss "
-            "range: largest minus smallest loss on the way. Gradient change: the largest norm of the change of the "
-            "gradient. Effective beta: the largest such norm by the distance. Small is smooth. Ratios are plain by BN, so "
-            "above 1 where BN is smoother: the geometric mean over the seeds and its 95 % interval. At the same step the "
-            "networks may have different losses, and a smaller loss alone can make all three smaller; so the last column "
-            "compares them where both had the same loss, at whatever step that was."
+            "Every 20 steps, the loss and its gradient are computed at several points along the gradient, on the minibatch of "
+            "the step. Loss range is the largest minus the smallest loss at these points. Gradient change is the largest norm "
+            "of the change of the gradient. Effective beta is the largest such norm divided by the distance. Small values mean "
+            "a smooth landscape. Ratios are plain divided by BN, so they are above 1 where BN is smoother; they are geometric "
+            "means over the seeds with 95 % intervals. At the same step the networks may have different losses, and a smaller "
+            "loss alone can make all three measures smaller. So the last column compares the networks where both had the same "
+            "loss, at whatever step that was."
         ),
         landscape_table(parts, seeds),
         *halves(parts),
@@ -132,7 +133,7 @@ def summary(parts: Measured) -> Summary:
     if levels:
         text = f"At the same loss, the loss along the gradient varies {low_to_high(levels)} times as much without BN"
     if against:
-        text += f"; yet with {listed(against, 'and')} the smoother network trains worse"
+        text += f", but with {listed(against, 'and')} the smoother network trains worse"
     return Summary(f"{text}.", "loss_range")
 
 
@@ -150,7 +151,7 @@ def landscape_table(parts: Measured, seeds: int) -> Table:
         lines.append((long_name(name), f"test accuracy after {part['at'][-1]} steps, %", *ends, "", ""))
     return Table(
         "landscape",
-        f"64-100-...-10 on the digits, SGD, batches of {BATCH}; medians over probes and {seeds} seeds",
+        f"Smoothness of 64-100-...-10 networks on the digits (SGD, batches of {BATCH}); medians over probes and {seeds} seeds",
         ("network", "measure", "plain", "with BN", "ratio, same step", "ratio, same loss"),
         lines,
     )
@@ -164,15 +165,19 @@ def halves(parts: Measured) -> list[Block]:
             half = len(regular(part, "plain", "range")[0]) // 2
             early, late = (same_step(part, "range", window) for window in (slice(half), slice(half, None)))
             loss = same_step(part, "loss", slice(half, None))
-            said.append(f"with {short_name(name)} it is {early} in the first half of the run and {late} in the second, where "
-                        f"the plain network's loss is {loss} times the other's")  # fmt: skip
-    return [Text(f"The ratio of the loss range at the same step, early and late: {'; '.join(said)}.")] if said else []
+            said.append(f"with {short_name(name)} it is {early} in the first half of the run and {late} in the second half, "
+                        f"where the plain network's loss is {loss} times the loss with BN")  # fmt: skip
+    return (
+        [Text(f"The ratio of the loss ranges at the same step can change during training: {'; '.join(said)}.")]
+        if said
+        else []
+    )
 
 
 CLAIMS = {
     "range": ("loss_range", "the loss varies less along the gradient"),
     "change": ("gradient_change", "the gradient changes less"),
-    "beta": ("effective_beta", "the gradient changes less by distance"),
+    "beta": ("effective_beta", "the gradient changes less per distance"),
 }
 
 
@@ -225,8 +230,8 @@ def smooth_and_right(name: str, part: Measured) -> str:
     plain, bn = (f"{100 * float(np.median(part[arm]['accuracy'])):.0f} %" for arm in ARMS)
     beta = same_step(part, "beta")
     return (
-        f"With {short_name(name)} {SMOOTHER[beta.smoother]} is smoother: the gradient changes by distance {beta} times as "
-        f"much without BN. Right in the end are {plain} of the digits without BN, {bn} with it."
+        f"With {short_name(name)} {SMOOTHER[beta.smoother]} is smoother: per distance, the gradient changes {beta} times as "
+        f"much without BN. At the end, {plain} of the digits are recognized without BN, {bn} with it."
     )
 
 
@@ -257,9 +262,9 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
         blocks.append(
             Plot(
                 "loss_range",
-                f"Losses met along the gradient; their range plain, by that with BN: {said}",
+                f"Losses along the gradient; their range, plain divided by BN: {said}",
                 lambda figure: draw_range(figure, {name: parts[name] for name in first}),
-                title="The losses met along the gradient",
+                title="The losses along the gradient",
             )
         )
     drawn = {name: part for name, part in parts.items() if not NETS[name].full} or parts  # three panels are enough
@@ -271,7 +276,7 @@ def pictures(parts: Measured, stuck: list[str]) -> list[Block]:
         blocks.append(
             Plot(
                 "same_loss",
-                f"Plain by BN at the same loss (above 1: BN is smoother): {said}",
+                f"Plain divided by BN at the same loss (above 1: BN is smoother): {said}",
                 lambda figure: draw_same_loss(figure, passed),
                 title="Compared where both networks have the same loss",
             )
@@ -323,9 +328,9 @@ def over_steps(parts: Measured, measure: str) -> Plot:
     said = ", ".join(f"{same_step(part, measure).mean} with {short_name(name)}" for name, part in parts.items())
     return Plot(
         {"change": "gradient_change", "beta": "effective_beta"}[measure],
-        f"{TITLES[measure]} (small is smooth), plain by BN: {said}",
+        f"{TITLES[measure]}, plain / BN (above 1: BN is smoother): {said}",
         draw,
-        title={"change": "How much the gradient changes", "beta": "How much the gradient changes, by distance"}[
+        title={"change": "How much the gradient changes", "beta": "How much the gradient changes per distance"}[
             measure
         ],
     )
@@ -343,7 +348,7 @@ def draw_same_loss(figure: Any, parts: Measured) -> None:
         plots.log_numbers(axes.xaxis, (2, 1, 0.3, 0.1, 0.03, 0.01))
         plots.log_numbers(axes.yaxis, (0.3, 1, 3, 10))
         if axes.get_subplotspec().is_first_col():
-            axes.set_ylabel("plain by BN")
+            axes.set_ylabel("plain / BN")
     axes.legend()
 
 
@@ -364,8 +369,8 @@ def warning(name: str, part: Measured) -> Plot:
     right = [100 * float(np.median(part[arm]["accuracy"])) for arm in ARMS]
     return Plot(
         "smooth_plateau",
-        f"{short_name(name)}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother, and after "
-        f"{part['at'][-1]} steps {right[0]:.0f} % of the digits are recognized plain, {right[1]:.0f} % with BN",
+        f"{short_name(name)}: {SMOOTHER[same_step(part, 'beta').smoother]} is smoother; after {part['at'][-1]} steps "
+        f"{right[0]:.0f} % of the digits are recognized without BN, {right[1]:.0f} % with BN",
         draw,
         title="Smoothness and loss of one network",
     )

@@ -26,6 +26,10 @@ SAME = 1e-9  # weights that differ by less are the same: sums in another order, 
 LAYERS = 2  # with Batch Normalization
 IN_A_LAYER = 5  # exchanges: the count, two means forward, two backward
 MACHINES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+HEADS = (
+    "shared batch, BN over own rows", "shared batch, BN over all rows",
+    "batch per rank, BN over own rows", "batch per rank, BN over all rows",
+)  # fmt: skip
 
 
 def show(measured: Measured) -> list[Block]:
@@ -44,9 +48,9 @@ def summary(part: Part) -> Summary:
     worst = np.max([part[ranks]["all"]["off"] for ranks in several])
     effects = [case.effect for case in own_verdict(part, several).cases if case.effect is not None]
     return Summary(
-        f"On {listed(several)} processes with synchronized Batch Normalization, training ends with the weights of one process "
-        f"(off by at most {worst:.0e}); normalized over a process's own few rows it is {min(effects):.1f} to "
-        f"{max(effects):.1f} points less accurate along the way.",
+        f"On {listed(several)} processes with synchronized Batch Normalization, training ends with the same weights as on one "
+        f"process (they differ by at most {worst:.0e}). If each process normalizes over its own few rows, accuracy is "
+        f"{min(effects):.1f} to {max(effects):.1f} points lower on average during training.",
         "together",
     )
 
@@ -87,23 +91,30 @@ def together_blocks(part: Part) -> list[Block]:
     worst = several[-1]
     final = {name: 100 * float(np.median([a[-1] for a in part[worst][name]["accuracy"]])) for name in OVER}
     return [
-        Heading("A batch that is shared"),
+        Heading("Several ranks share a batch"),
         Text(
-            f"A network with {LAYERS} layers of 64 units on the 8x8 digits, SGD, {BATCH} rows a batch. The ranks share each "
-            "batch; gradients are weighted by rows. Batch Normalization is over a rank's own rows, or synchronized over those "
-            "of all."
+            f"A network with {LAYERS} layers of 64 units learns the 8x8 digits by SGD, in batches of {BATCH} rows. The ranks "
+            "share each batch, and gradients are weighted by rows. Batch Normalization uses each rank's own rows, or is "
+            "synchronized and uses the rows of all ranks."
         ),
         Table(
             "together",
-            f"After {part['1']['at'][-1]} steps, mean and deviation over {len(part['1']['own']['off'])} seeds; steps to "
-            f"{100 * TARGET:g} %: median (range); the largest difference of a weight from one process",
-            ("ranks", "rows each", "normalized over", "test accuracy, %", "steps", "weights off by"),
+            f"Accuracy after {part['1']['at'][-1]} steps (mean ± standard deviation over {len(part['1']['own']['off'])} "
+            f"seeds), steps to {100 * TARGET:g} % (median, range), and the largest difference of a weight from one process",
+            (
+                "ranks",
+                "rows each",
+                "normalized over",
+                "test accuracy, %",
+                f"steps to {100 * TARGET:g} %",
+                "weights differ by",
+            ),
             rows,
         ),
         Plot(
             "together",
-            f"{worst} ranks with {share(worst)} rows each: {final['own']:.1f} % over a rank's own rows, {final['all']:.1f} % "
-            "over those of all",
+            f"Accuracy on {worst} ranks with {share(worst)} rows each: {final['own']:.1f} % if each normalizes its own rows, "
+            f"{final['all']:.1f} % if synchronized",
             draw,
             title="Accuracy while training on several processes",
         ),
@@ -125,12 +136,12 @@ def same_verdict(part: Part, several: list[str]) -> Verdict:
     return verdict(
         "synchronized",
         "Several processes with synchronized Batch Normalization train as one with the whole batch",
-        f"After training no weight is off by more than {worst:.0e} (float64). Over a rank's own rows some are by "
-        f"{least:.1g} or more.",
+        f"After training no weight differs by more than {worst:.0e} (float64). If each rank normalizes its own rows, some "
+        f"differ by {least:.1g} or more.",
         cases,
         short="Synchronized BN trains as one process does",
         form="{:.0e}",
-        headline=f"weights off by {worst:.0e}",
+        headline=f"weights differ by {worst:.0e}",
         noun="case",
     )
 
@@ -146,7 +157,7 @@ def own_verdict(part: Part, several: list[str]) -> Verdict:
     return verdict(
         "own_rows",
         "With few rows on each process, Batch Normalization over a process's own rows is worse",
-        f"In points of accuracy, the mean over the steps, it loses {listed(said, 'and')}.",
+        f"Averaged over the steps, it loses {listed(said, 'and')} (points of accuracy).",
         [evidence.of_values(f"with {share(ranks)} rows each", lost(ranks), scale=100) for ranks in several],
         short="BN over a process's own few rows is worse",
         form="{:+.1f} points",
@@ -213,41 +224,42 @@ def scaling_blocks(part: Part) -> list[Block]:
             axes.set(xscale="log", yscale="log", xlabel="ranks", title=title)
             plots.only_ticks(axes.xaxis, (1, 4, 16, 64, 256, 1024))
             plots.log_numbers(axes.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
-        strong.set_ylabel("ms a step")
+        strong.set_ylabel("ms per step")
         strong.legend(loc="best", fontsize=12)
 
     added = 1000 * model.norms(1024)
     return [
-        Heading("What a step takes"),
+        Heading("The time of a step"),
         Text(
-            f"A network with {LAYERS} layers of {WIDTH} units, float32; the least of the repeats. Measured on this machine: "
-            "more ranks than processors take turns, and wait for each other."
+            f"The network has {LAYERS} layers of {WIDTH} units, in float32; times are the minimum over repeats. If there are "
+            "more ranks than processors, ranks take turns and wait for each other."
         ),
         Table(
             "measured",
-            f"Milliseconds a step, measured: {STRONG} rows in all, and {WEAK} rows on each rank; microseconds of a meeting",
-            ("ranks", "shared batch, own rows", "all rows", "a batch each, own rows", "all rows", "a meeting"),
+            f"Measured milliseconds per step, with {STRONG} rows in all or with {WEAK} rows on each rank, and microseconds per "
+            "meeting",
+            ("ranks", *HEADS, "meeting, µs"),
             rows,
         ),
         Text(
-            "The model gives each rank a processor: the computing measured for its rows, "
-            f"{1e6 * model.latency:.0f} µs a message and {model.bandwidth / 1e9:.1f} GB/s as measured between two ranks here. "
-            "An exchange of m bytes on P ranks takes 2⌈log₂ P⌉ messages and 2 (P - 1) / P · m over the bandwidth; a step has "
-            f"one for the rows and one for {model.gradient / 1e6:.1f} MB of gradients, and a synchronized norm {IN_A_LAYER} "
-            "more. Networks between machines have other latencies."
+            "In the model, each rank has its own processor. It uses the computing time measured for the same number of rows, "
+            f"and {1e6 * model.latency:.0f} µs per message and {model.bandwidth / 1e9:.1f} GB/s, as measured between two "
+            "ranks on this machine. An exchange of m bytes between P ranks takes 2⌈log₂ P⌉ messages, plus 2 (P - 1) / P · m "
+            f"divided by the bandwidth. A step has one exchange for the rows and one for {model.gradient / 1e6:.1f} MB of "
+            f"gradients, and {IN_A_LAYER} more for each synchronized layer. Networks between machines have other latencies."
         ),
         Table(
             "model",
-            f"Milliseconds a step, by the model: {STRONG * 16:,} rows in all, and {WEAK} on each rank; the share of the norms' "
-            "exchanges in the last, %",
-            ("ranks", "shared batch, own rows", "all rows", "a batch each, own rows", "all rows", "share of norms"),
+            f"Milliseconds per step by the model, with {STRONG * 16:,} rows in all or with {WEAK} rows on each rank; the last "
+            "column is the share of the exchanges of BN when each rank has a batch",
+            ("ranks", *HEADS, "exchanges of BN, %"),
             drawn,
         ),
         Plot(
             "scaling",
-            f"By the model, synchronized norms add {added:.1f} ms to a step on 1,024 ranks; dots are measured here",
+            f"By the model, synchronized BN adds {added:.1f} ms to a step on 1,024 ranks; dots are measurements",
             draw,
             (9.0, 4.2),
-            "What a step takes on more processes",
+            "The time of a step on more processes",
         ),
     ]

@@ -51,8 +51,8 @@ def summary(part: Mapping[str, Any]) -> Summary:
     agree = agreeing(conventions(part)[PLAIN])
     off = max(abs(a - b) for a, b in zip(part["backward"]["0"]["tensor"], part["backward"]["0"]["closed"]))
     return Summary(
-        f"The engine gives {agree} of the {len(printed_numbers())} numbers that the lecture prints for Batch Normalization of "
-        f"1, 2, 3, 4; the gradient, for which it has no formula, differs by at most {small(off)} from the one by hand.",
+        f"The engine computes {agree} of the {len(printed_numbers())} numbers that the lecture prints for Batch Normalization "
+        f"of 1, 2, 3, 4; the gradient, which it derives itself, differs from the closed form by at most {small(off)}.",
         "tensor",
     )
 
@@ -75,7 +75,7 @@ def forward_blocks(part: Mapping[str, Any]) -> list[Block]:
     ]
     rounded = [rounds_to(value, printed) for value, printed in zip(part["rounded"], LECTURE["x_hat"])]
     others.append(
-        ("σ rounded to 1.118 first", "1.118", f"{part['rounded'][3]:.4f}", f"{part['rounded'][2]:.4f}",
+        ("σ first rounded to 1.118", "1.118", f"{part['rounded'][3]:.4f}", f"{part['rounded'][2]:.4f}",
          f"{sum(rounded)} of {len(rounded)} x̂")
     )  # fmt: skip
     return [
@@ -86,12 +86,15 @@ def forward_blocks(part: Mapping[str, Any]) -> list[Block]:
         ),
         Code(part["source"]),
         Table(
-            "forward", "Each number of the lecture beside the engine's",
-            ("", "lecture", "ε = 0", "minus lecture", "agrees", "ε = 1e-5", "agrees", "scalar engine differs by"), rows,
+            "forward", "The lecture's numbers and those of the engine on tensors, and how scalars differ from tensors",
+            (
+                "", "lecture", "engine, ε = 0", "difference from lecture", "agrees",
+                "engine, ε = 1e-5", "agrees", "difference of scalars",
+            ), rows,
         ),
         Table(
-            "conventions", "Which convention gives the lecture's numbers, rounded as it rounds them",
-            ("variance, ε", "σ", "x̂4", "x̂3", "agree"), others,
+            "conventions", "How many of the lecture's numbers each convention gives, rounded as in the lecture",
+            ("variance, ε", "σ", "x̂4", "x̂3", "numbers that agree"), others,
         ),
         Text(f"The four squares add up to 5. {which_convention(found, all(rounded))}"),
         epsilon_plot(part["epsilon"]),
@@ -133,9 +136,11 @@ def which_convention(found: Mapping[str, Mapping[str, list[float]]], rounded_too
     total = len(printed_numbers())
     right = [name for name, values in found.items() if agreeing(values) == total]
     wrong = [f"{name} ({agreement(values)})" for name, values in found.items() if agreeing(values) < total]
-    text = f"All numbers come out with {' and with '.join(right)}" if right else "No convention gives all numbers"
-    text += f"; not with {', '.join(wrong)}." if wrong else "."
-    return text + ("" if rounded_too else " The lecture carried σ on unrounded: 1.5 / 1.118 rounds to 1.3417.")
+    text = f"All numbers agree with {' and with '.join(right)}" if right else "No convention gives all numbers"
+    text += f", but not with {', '.join(wrong)}." if wrong else "."
+    return text + (
+        "" if rounded_too else " The lecture did not round σ before it divided: 1.5 / 1.118 rounds to 1.3417."
+    )
 
 
 def epsilon_plot(part: Mapping[str, Any]) -> Plot:
@@ -165,8 +170,8 @@ def epsilon_plot(part: Mapping[str, Any]) -> Plot:
     if largest is None:
         says = f"No ε tried gives the lecture's {printed}"
     else:
-        tells = "tells" if largest < 1e-5 else "does not tell"
-        says = f"The lecture's {printed} {tells} ε = 0 from the usual 1e-5: any ε up to {largest:.1e} gives it"
+        tells = "distinguishes" if largest < 1e-5 else "does not distinguish"
+        says = f"The lecture's {printed} {tells} ε = 0 from the usual 1e-5: every ε up to {largest:.1e} gives it"
     return Plot("epsilon", says, draw, (8.0, 3.6), "Which ε gives the lecture's number")
 
 
@@ -174,8 +179,8 @@ def constant_text(part: Mapping[str, list[float | None]]) -> str:
     """What ε is for."""
     said = {name: "0/0, not a number" if None in values else f"{values[0]:g}" for name, values in part.items()}
     return (
-        "The lecture divides by σ alone; the paper by √(σ² + ε), for a neuron that may be the same for the whole batch: for "
-        f"3, 3, 3, 3 each x̂ is {said['0']} with ε = 0, and {said['1e-05']} with ε = 1e-5."
+        "The lecture divides by σ; the paper divides by √(σ² + ε), because a neuron may have the same value for the whole "
+        f"batch. For 3, 3, 3, 3 each x̂ is {said['0']} with ε = 0, and {said['1e-05']} with ε = 1e-5."
     )
 
 
@@ -193,8 +198,8 @@ def values_verdict(found: Mapping[str, Mapping[str, list[float]]], part: Mapping
     return verdict(
         "worked_values",
         f"Normalizing 1, 2, 3, 4 gives {', '.join(LECTURE['x_hat'])}",
-        f"{both[PLAIN][0]} of {total} numbers agree to the last printed decimal, {both[LAYER][0]} with the usual ε = 1e-5, on "
-        f"both engines. If the squares are divided by m - 1, it is {agreeing(found['1/(m-1), ε = 0'])}.",
+        f"{both[PLAIN][0]} of {total} numbers agree to the last printed decimal, and {both[LAYER][0]} with the usual ε = 1e-5, "
+        f"for tensors and scalars. If the squares are divided by m - 1, {agreeing(found['1/(m-1), ε = 0'])} agree.",
         cases,
         short="Normalizing 1, 2, 3, 4 gives the lecture's numbers",
         form="{:.0f}",
@@ -219,20 +224,22 @@ def graph_blocks(part: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [
         Heading("The graphs"),
         Text(
-            "What ran, with every value, and the gradient for dz = (1, 0, 0, 0) under it (ε = 1e-5). As text, the graph "
-            "of the tensor engine:"
+            "The recorded graph shows every value and its gradient for dz = (1, 0, 0, 0), with ε = 1e-5. This is the graph of "
+            "the tensor, as text:"
         ),
         Code(tensor["text"], "output"),
     ]
-    blocks += drawings.shown("tensor", f"On one tensor: {tensor['nodes']} nodes, each with four values or one", tensor)
-    blocks += drawings.shown("scalar", f"Number by number: the same program, {scalar['nodes']} nodes", scalar)
+    blocks += drawings.shown(
+        "tensor", f"The graph of one tensor has {tensor['nodes']} nodes, each with one or four values", tensor
+    )
+    blocks += drawings.shown("scalar", f"The same program on single numbers has {scalar['nodes']} nodes", scalar)
     blocks += drawings.shown(
         "backward",
-        f"The backward pass that followed from it, equal operations merged: {reduced['nodes']} nodes",
+        f"The derived backward pass has {reduced['nodes']} nodes after equal operations are merged",
         reduced,
     )
     return blocks + drawings.explorer(
-        "batch_norm.html", "the example in a browser: forward and backward, one step at a time", explorer_page
+        "batch_norm.html", "the example in a browser, forward and backward one step at a time", explorer_page
     )
 
 
@@ -257,19 +264,19 @@ def backward_blocks(part: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("Backward"),
         Text(
-            "Let the loss grow with z1 alone: dz = (1, 0, 0, 0). By hand (section 3 of the paper, put together): "
-            "dx = γ / (m √(σ² + ε)) · (m dz − Σ dz − x̂ Σ dz x̂), dγ = Σ dz x̂, dβ = Σ dz. The engine has no such "
-            "formula, only rules for sums, squares, roots and quotients."
+            "Let the loss be z1, so that dz = (1, 0, 0, 0). The closed form, from section 3 of the paper, is "
+            "dx = γ / (m √(σ² + ε)) · (m dz − Σ dz − x̂ Σ dz x̂), dγ = Σ dz x̂, dβ = Σ dz. The engine does not know this "
+            "formula; it has rules for sums, squares, roots and quotients."
         ),
         Table(
-            "backward", "Derived on each engine, and by hand (ε = 0)",
-            ("", "tensor engine", "scalar engine", "closed form", "largest difference"), rows,
+            "backward", "Gradients as the engine derives them on tensors and on scalars, and by the closed form (ε = 0)",
+            ("", "tensors", "scalars", "closed form", "largest difference"), rows,
         ),
         Text(
-            f"The largest difference is {gap['0']:.1e} with ε = 0 and {gap['1e-05']:.1e} with ε = 1e-5: rounding of the "
-            "last of sixteen digits."
+            f"The largest difference is {gap['0']:.1e} with ε = 0 and {gap['1e-05']:.1e} with ε = 1e-5, which is rounding in "
+            "the last of sixteen digits."
             if max(gap.values()) < 1e-14
-            else f"The largest difference is {max(gap.values()):.1e}: more than rounding."
+            else f"The largest difference is {max(gap.values()):.1e}, which is more than rounding."
         ),
     ]  # fmt: skip
 
@@ -290,26 +297,26 @@ def layer_blocks(part: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("Running statistics and evaluation"),
         Text(
-            f"`nn.BatchNorm1d` differs from the numbers above by {small(part['difference_to_steps'])}, and keeps running "
-            f"statistics: they start at 0 and 1 and move by {part['momentum']:g} of the way to each batch's mean and unbiased "
-            "variance, 5/3. In evaluation they take the place of the batch's own."
+            f"`nn.BatchNorm1d` differs from the numbers above by {small(part['difference_to_steps'])}. It also keeps running "
+            f"statistics, which start at 0 and 1 and move by {part['momentum']:g} of the way to the mean and the unbiased "
+            "variance, 5/3, of each batch. In evaluation the layer uses them in place of the batch's own statistics."
         ),
         Table(
-            "running", "The same batch again and again",
+            "running", "Running statistics after the same batch was seen several times",
             ("batches", "running mean", "running variance", "z in training", "z in evaluation"), rows,
         ),
         Text(
-            f"After the last of these batches 4 becomes {last['evaluation'][3]:.4f} in evaluation and "
-            f"{last['training'][3]:.4f} in training: the paper stores the unbiased variance, m / (m − 1) times the batch's, "
-            "which for larger batches is closer to it."
+            f"After the last of these batches, 4 is normalized to {last['evaluation'][3]:.4f} in evaluation and to "
+            f"{last['training'][3]:.4f} in training. The two differ because the paper stores the unbiased variance, which is "
+            "m / (m − 1) times the variance of the batch; for larger batches the difference is smaller."
         ),
         Heading("What the gradients add up to"),
         Table(
-            "sums", "For a random dz: a batch that is moved keeps its x̂, one that is stretched keeps it but for ε",
-            ("", "Σ dx", "Σ dx x̂", "expected: ε / (σ² + ε) of what a constant σ would give"), invariants,
+            "sums", "Two sums for a random dz: x̂ does not change when the batch is shifted, and hardly when it is scaled",
+            ("", "Σ dx", "Σ dx x̂", "expected: ε / (σ² + ε) times the value for constant σ"), invariants,
         ),
         Table(
-            "losses", "Why gradients are tested with random numbers: the largest |dx| for three losses (ε = 1e-5)",
+            "losses", "The largest |dx| for three losses (ε = 1e-5), which shows why gradients are tested with random numbers",
             ("loss", "largest |dx|"), [(name, f"{value:.1e}") for name, value in part["losses"].items()],
         ),
         Text(
@@ -339,14 +346,14 @@ def m_blocks(part: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("What m is"),
         Text(
-            "Beside its formulas the lecture calls m the number of neurons; in the paper it is the size of the mini-batch. "
-            "The example alone cannot tell: as four examples of one neuron it needs the one, as one example of four neurons "
-            "the other (which is Layer Normalization). But each neuron should come out with mean 0 and variance 1 over the "
-            "mini-batch. The table has the largest deviation from both, in random batches of rows x neurons."
+            "The lecture calls m the number of neurons; in the paper it is the size of the mini-batch. The example alone does "
+            "not decide which is right: for four examples of one neuron m has to be the rows, for one example of four neurons "
+            "the neurons (which is Layer Normalization). But each neuron should have mean 0 and variance 1 over the "
+            "mini-batch. The table shows the largest deviation from both, in random batches of rows x neurons."
         ),
         Table(
-            "m", "Largest deviation from mean 0 and variance 1",
-            ("reading", "μ of 4 rows", "μ of 4 neurons", *(f"batch {shape}" for shape in shape_names())), rows,
+            "m", "The largest deviation from mean 0 and variance 1, by the meaning of m",
+            ("meaning of m", "μ of 4 rows", "μ of 4 neurons", *(f"batch {shape}" for shape in shape_names())), rows,
         ),
         m_verdict(part),
     ]  # fmt: skip
@@ -414,7 +421,7 @@ def m_verdict(part: Mapping[str, Any]) -> Verdict:
     return verdict(
         "batch_size_m",
         "In the formulas, m is the number of neurons",
-        f"Each neuron gets mean 0 and variance 1 in {len(shapes['rows'])} of {len(SHAPES)} batches if m is their rows, in "
+        f"Each neuron gets mean 0 and variance 1 in {len(shapes['rows'])} of {len(SHAPES)} batches if m is the rows, and in "
         f"{len(shapes[best])} ({', '.join(shapes[best]) or 'none'}) if m is the neurons. The example's mean is "
         f"{means(part['rows']['as rows'])} with m = 4 rows, {means(part[best]['as rows'])} with m = 1 neuron.",
         [deviation_case(shape, part) for shape in unlike],

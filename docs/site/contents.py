@@ -46,10 +46,11 @@ def add_trees(app: Any, page: str, source: list[str]) -> None:
         return
     trees = [tree(heading, pages) for heading, pages in sections(source[0]).items()]
     shown = "\n".join(f"- [{entry.title}](/live/{entry.name}.rst): {entry.says}" for entry in live.PAGES)
-    made = (
-        f"## To look and to look up\n\n- [Reference](/reference/index.rst): everything public, room by room.\n{shown}\n"
+    listed = "- [Reference](/reference/index.rst): every public name, by package."
+    made = f"## Reference and interactive pages\n\n{listed}\n{shown}\n"
+    trees.append(
+        tree("Reference and interactive pages", ["reference/index", *(f"live/{entry.name}" for entry in live.PAGES)])
     )
-    trees.append(tree("To look and to look up", ["reference/index", *(f"live/{entry.name}" for entry in live.PAGES)]))
     source[0] = "\n\n".join([source[0], made, *trees])
 
 

@@ -1,4 +1,4 @@
-"""Pages that compute, shown inside of the site: one entry of ``PAGES`` each.
+"""Interactive pages, shown inside the site: one entry of ``PAGES`` each.
 
 To add one: a name, a title, a sentence on what it is for, its height, and a function that writes it as one file.
 """
@@ -62,7 +62,7 @@ def playground(path: Path) -> object:
 PAGES = (
     LivePage(
         "batch_norm", "Batch Normalization, live",
-        "four equations, forward and backward one step at a time, on numbers that you change.",
+        "the four equations, forward and backward one step at a time, on numbers that you can change.",
         example("batch_norm"),
     ),
     LivePage(
@@ -76,7 +76,7 @@ PAGES = (
     LivePage("diamond", "A value used twice, live", "why cotangents are added up.", example("diamond")),
     LivePage(
         "topological_order", "The order of backward, live",
-        "what goes wrong when a node does not wait for all cotangents, beside the right order.",
+        "what goes wrong when an operation is visited before all of its cotangents have arrived, and the right order.",
         example("topological_order"),
     ),
     LivePage(

@@ -160,8 +160,8 @@ def made_up_drift(plain, bn):
 @pytest.mark.parametrize(
     ("plain", "bn", "outcome", "condition"),
     [
-        ((1.0, 1.0), (0.1, 0.1), "holds", "It is so in both rates."),
-        ((1.0, 1.0), (0.1, 0.6), "holds if", "It holds at learning rate 0.3. It does not at learning rate 3."),
+        ((1.0, 1.0), (0.1, 0.1), "holds", "It holds in both rates."),
+        ((1.0, 1.0), (0.1, 0.6), "holds if", "It holds at learning rate 0.3. It does not hold at learning rate 3."),
         ((1.0, 1.0), (0.9, 0.9), "does not hold", "It fails in both rates."),  # with BN it drifts too
         ((0.2, 0.2), (0.1, 0.1), "does not hold", "It fails in both rates."),  # there is no drift to begin with
     ],
@@ -199,7 +199,7 @@ def made_up_depth(xavier, wide, bn):
 def test_verdict_on_depth(xavier, wide, bn, outcome):
     verdict = by_name(show.show({"depth": made_up_depth(xavier, wide, bn)}), Verdict)["depth_spread"]
     assert verdict.outcome == outcome
-    said = {"holds if": "It holds with Xavier weights. It does not with N(0, 1) weights."}
+    said = {"holds if": "It holds with Xavier weights. It does not hold with N(0, 1) weights."}
     assert verdict.condition == said.get(outcome, verdict.condition)
 
 
@@ -236,7 +236,7 @@ def test_where_the_shift_of_gradients_is_less():
         return show.Cell(network, when, [ratio, ratio], [1.0, 1.0], what)
 
     cells = [cell("a", "past", 2.0, "less"), cell("a", "on", 0.5, "more"), cell("b", "all along", 3.0, "less")]
-    assert show.shift_verdict(cells).condition == "It holds with a past and with b. It does not with a on."
+    assert show.shift_verdict(cells).condition == "It holds with a past and with b. It does not hold with a on."
     assert "3.00 times as much as with it in b, and 0.50 times in a on." in show.shift_verdict(cells).measured
     cells.append(cell("a", show.SAME_LOSS, 0.4, "more"))
     assert (

@@ -182,7 +182,7 @@ def test_arms_differ_in_their_normalization_alone():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "said"), [(1.02, "Not worth it here"), (0.98, "Not worth it"), (0.7, "for the author to say")]
+    ("ratio", "said"), [(1.02, "not worth it here"), (0.98, "not worth it"), (0.7, "author has to decide")]
 )
 def test_whether_the_primitive_pays_is_said_as_measured(changed, ratio, said):
     changed["primitive"]["cost"]["WithRsqrt"]["ratio"] = ratio
@@ -206,7 +206,7 @@ def test_a_layer_that_does_not_train_is_said_so(changed):
     assert verdict(changed).outcome == "holds if"
     assert verdict(changed).condition == "It holds for derivatives. It is not decided for training."
     changed["training"] = race(rms=(None, None))
-    assert verdict(changed).condition == "It holds for derivatives. It does not for training."
+    assert verdict(changed).condition == "It holds for derivatives. It does not hold for training."
 
 
 def test_derivatives_that_are_off_a_little_decide_nothing(changed):
@@ -244,7 +244,7 @@ def test_the_table_counts_who_never_got_there(changed):
     seconds = 100 * changed["cost"]["rms"]["seconds"]
     assert rows["RMSNorm"][4] == f"{seconds:.2f}"
     text = as_text(show.show(changed))
-    assert "Most seeds of plain do not get there." in text
+    assert "Most seeds of plain do not reach the target." in text
     assert "BatchNorm saves 80 %" in text
 
 

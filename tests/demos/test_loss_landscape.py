@@ -157,12 +157,14 @@ def test_a_smooth_network_that_does_not_train_speaks_against_smoothness_alone():
     shown = by_name(show.show(parts), Verdict)
     assert shown["smooth_is_trainable"].outcome == "holds if"
     assert shown["effective_beta"].outcome == "holds if"
-    assert shown["effective_beta"].condition == "It holds with 3 sigmoid layers. It does not with 5 sigmoid layers."
+    assert (
+        shown["effective_beta"].condition == "It holds with 3 sigmoid layers. It does not hold with 5 sigmoid layers."
+    )
     said = shown["smooth_is_trainable"].measured
     assert said.startswith(
-        "With 5 sigmoid layers the plain network is smoother: the gradient changes by distance 0.2 [0.2, 0.2]"
+        "With 5 sigmoid layers the plain network is smoother: per distance, the gradient changes 0.2 [0.2, 0.2]"
     )
-    assert said.endswith("Right in the end are 10 % of the digits without BN, 95 % with it.")
+    assert said.endswith("At the end, 10 % of the digits are recognized without BN, 95 % with it.")
 
 
 def test_fewer_exceptions_than_cases_are_named_instead():
@@ -170,7 +172,7 @@ def test_fewer_exceptions_than_cases_are_named_instead():
     verdict = by_name(show.show(parts), Verdict)["loss_range"]
     assert verdict.condition == (
         "It holds with 3 sigmoid layers, with 8 relu layers and with 8 relu layers at rate 0.1. "
-        "It does not with 5 sigmoid layers."
+        "It does not hold with 5 sigmoid layers."
     )
     assert verdict.measured.startswith(
         "The plain network's loss range is 0.5 [0.5, 0.5] to 2 [2, 2] times BN's at the same loss and 0.5 [0.5, 0.5]"

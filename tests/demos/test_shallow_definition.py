@@ -79,7 +79,7 @@ def test_what_is_said_is_short():
     many = [Win(f"a task with a long name ({i} parameters)", 9, 3) for i in range(4)]
     assert (
         show.definition.judged([*many, Win("a", 2, 3)], []).condition
-        == "It holds in 4 of 5 networks. It does not for the a."
+        == "It holds in 4 of 5 networks. It does not hold for the a."
     )
     assert shown.measured.endswith(": 5 against 7; 30 against 7.")
 

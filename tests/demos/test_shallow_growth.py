@@ -155,7 +155,7 @@ def test_the_verdict_as_things_are():
     found = verdict(made_up())
     assert found.outcome == "holds if"
     assert found.condition == (
-        "It holds on the sawtooth. It does not on parity. It is not decided where training has to find the weights: "
+        "It holds on the sawtooth. It does not hold on parity. It is not decided where training has to find the weights: "
         "3 seeds could decide it."
     )
     assert "0 of 2 random starts" in found.measured

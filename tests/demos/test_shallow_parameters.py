@@ -64,7 +64,7 @@ def test_networks_are_as_large_as_the_budget_allows(name, budget):
     assert sum(p.data.size for p in wider.parameters()) > budget
 
 
-def test_a_node_of_the_tree_sees_its_two_neighbours_only():
+def test_a_node_of_the_tree_sees_its_two_neighbors_only():
     """The network against a loop over nodes in PyTorch: values and, for a random cotangent, all gradients."""
     rng = np.random.default_rng(1)
     model = trees.tree(3, [4, 9], np.float64)
@@ -167,7 +167,7 @@ def test_the_verdict_can_come_out_each_way():
     assert verdict_of(radial=WORSE, additive=WORSE).outcome == "does not hold"
     mixed = verdict_of(compositional=WORSE, additive=BETTER)
     assert mixed.outcome == "holds if"
-    assert mixed.condition == "It holds on the additive task. It does not on the compositional task."
+    assert mixed.condition == "It holds on the additive task. It does not hold on the compositional task."
     unclear = ([0.4, 0.6, 0.5], [0.5, 0.4, 0.6])
     assert verdict_of(radial=unclear).outcome == "not decided"
 

@@ -132,7 +132,7 @@ def test_the_verdict_can_come_out_each_way():
     assert verdict_of(digits=DEPTH, text=STACK).outcome == "holds"  # dense depth is better; a second window decides
     mixed = verdict_of(digits=KIND, text=DEPTH)
     assert mixed.outcome == "holds if"
-    assert mixed.condition == "It holds on syllables of a word. It does not on 8x8 digits."
+    assert mixed.condition == "It holds on syllables of a word. It does not hold on 8x8 digits."
     unclear = made_up(50, 52, 55, 58, 64)  # a second layer of windows gains as much as the first
     unclear["nets"][TWICE]["accuracy"][0] += 0.03
     assert verdict_of(digits=unclear).outcome == "not decided"

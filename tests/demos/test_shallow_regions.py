@@ -169,10 +169,11 @@ def test_the_verdict_follows_from_the_counts():
     mixed = verdict(made_up())
     assert mixed.outcome == "holds if"
     assert mixed.condition == (
-        "It holds with weights written down for it. It does not with random weights, trained on a wave and trained on digits."
+        "It holds with weights written down for it. It does not hold with random weights, trained on a wave and trained on "
+        "digits."
     )
     every = verdict(made_up(random=(40, 900), wave=(40, 400), digits=(6, 60)))
-    assert (every.outcome, every.condition) == ("holds", "It is so in all 4 kinds.")
+    assert (every.outcome, every.condition) == ("holds", "It holds in all 4 kinds.")
     assert verdict(made_up(constructed=(48, 48))).outcome == "does not hold"
     assert "417x" in mixed.measured
     unclear = made_up()
@@ -185,10 +186,10 @@ def test_the_verdict_follows_from_the_counts():
 
 def test_a_rate_at_an_edge_is_told():
     part = made_up()["regions_trained"]
-    assert show.regions.rate_text(part).endswith("so a better one may lie beyond, with 1 and 4.")
+    assert show.regions.rate_text(part).endswith("so a better one may lie outside, with 1 and 4.")
     for row in part["depths"].values():
         row["rate"] = 0.01
-    assert show.regions.rate_text(part).endswith("No rate is at an edge of what was tried.")
+    assert show.regions.rate_text(part).endswith("No chosen rate is at an edge of the grid.")
 
 
 def test_what_is_said_is_short():

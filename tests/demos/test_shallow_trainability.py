@@ -86,7 +86,7 @@ def test_a_point_that_is_no_minimum_is_not_taken_for_one(measured_minima):
         assert not show.trainability.is_minimum({**row, name: value})
 
 
-def test_a_saddle_shows_in_curvature_and_neighbours():
+def test_a_saddle_shows_in_curvature_and_neighbors():
     layers = [(np.zeros((1, 8)), np.full(8, 1.0)), (np.zeros((8, 1)), np.zeros(1))]  # the output is the mean: 0
     theta = minima.flat(layers)
     hessian = tg.hessian(lambda t: minima.loss(t, layers))(theta)
@@ -159,9 +159,9 @@ def verdict(measured):
 def test_the_verdict_as_things_are():
     found = verdict(made_up())
     assert found.outcome == "does not hold"
-    assert "Of 8 runs on digits 8 get to 90% with one layer and 0 with 8 (8 with BN) (4 with Adam)." in found.measured
+    assert "Of 8 runs on digits, 8 reach 90% with one layer and 0 with 8 (8 with BN) (4 with Adam)." in found.measured
     assert "a bad local minimum with 2 layers" in found.measured
-    assert "It is not so that a shallow network is hard to train, that a deep one" in found.condition
+    assert "It is not true that a shallow network is hard to train, that a deep one" in found.condition
 
 
 def test_the_verdict_can_turn():
@@ -177,7 +177,7 @@ def test_the_verdict_can_turn():
     first[0]["first"], first[1]["first"] = [None] * 8, [None] * 8
     found = verdict(measured)
     assert found.outcome == "holds if"
-    assert "It is so that a shallow network is hard" in found.condition
+    assert "It is true that a shallow network is hard" in found.condition
     measured["trainability_bn"]["rows"][1]["first"] = [None] * 8
     assert verdict(measured).outcome == "does not hold"
 

@@ -40,7 +40,7 @@ def test_synchronized_is_one_process_and_own_rows_are_not(measured):
 def test_all_is_shown(measured):
     blocks = show.show(measured)
     assert not too_long(blocks)
-    assert "a meeting" in as_text(blocks)
+    assert "meeting, µs" in as_text(blocks)
     assert drawn(blocks)
     assert set(by_name(blocks, Verdict)) == {"synchronized", "own_rows"}
 
@@ -90,5 +90,5 @@ def test_verdicts_come_out_every_way(off_all, accuracy_own, outcomes):
     found = by_name(blocks, Verdict)
     assert (found["synchronized"].outcome, found["own_rows"].outcome) == outcomes
     if outcomes[1] == "holds if":
-        assert found["own_rows"].condition == "It holds with 2 rows each. It does not with 4 rows each."
+        assert found["own_rows"].condition == "It holds with 2 rows each. It does not hold with 4 rows each."
         assert found["synchronized"].condition == "It holds on 2 ranks. It is not decided on 4 ranks."

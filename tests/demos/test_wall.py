@@ -134,26 +134,26 @@ def change(path: Path, line: str = "# changed") -> None:
 def test_results_stay_valid_until_a_file_that_measures_is_changed(name, loaded, copied, monkeypatch):
     monkeypatch.setattr(kept, "LIBRARY", DEMOS / "datasets")  # a small one
     measuring = {copied / path.relative_to(DEMOS) for path in loaded[name]}
-    before = kept.code_of(name, copied)
-    assert before == kept.code_of(name)  # wherever the folder is
+    before = kept.code_hash(name, copied)
+    assert before == kept.code_hash(name)  # wherever the folder is
     for path in copied.rglob("*"):
         if path.is_file() and path not in measuring:
             path.write_bytes(path.read_bytes() + b"\n# changed\n")
-    assert kept.code_of(name, copied) == before
+    assert kept.code_hash(name, copied) == before
     for path in measuring:
         text = path.read_bytes()
         change(path)
-        assert kept.code_of(name, copied) != before, path
+        assert kept.code_hash(name, copied) != before, path
         path.write_bytes(text)
-    assert kept.code_of(name, copied) == before
+    assert kept.code_hash(name, copied) == before
 
 
 def test_results_rest_on_the_whole_library(tmp_path, monkeypatch):
     library = Path(shutil.copytree(kept.LIBRARY, tmp_path / "tinygrad_bn"))
     monkeypatch.setattr(kept, "LIBRARY", library)
-    before = kept.code_of("worked_example")
+    before = kept.code_hash("worked_example")
     (library / "new.py").write_text("")
-    assert kept.code_of("worked_example") != before
+    assert kept.code_hash("worked_example") != before
 
 
 def test_a_changed_caption_measures_nothing_again(copied):

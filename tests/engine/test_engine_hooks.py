@@ -152,7 +152,7 @@ def test_a_hook_that_raises_leaves_everything_as_it_was(where):
     assert x.grad is before[0]
     assert w.grad is before[1]
     handle.remove()
-    loss.backward()  # the graph was not used up either
+    loss.backward()  # the graph was not freed either
     np.testing.assert_array_equal(x.grad.data, 2.0 * w.data)
 
 

@@ -474,7 +474,7 @@ def test_pointing_at_a_name_shows_its_box_and_its_array_and_back(visit: Callable
     page.keyboard.press("Enter")
     assert page.locator("#panel h3").first.inner_text() == "Chosen: γ"
     page.locator("#panel math mi", has_text="g").first.hover()
-    assert page.locator("#tip b").inner_text() == "g, what comes in"
+    assert page.locator("#tip b").inner_text() == "g, the cotangent"
 
 
 def test_choosing_a_value_shows_it_and_its_kin(visit: Callable[..., Any]) -> None:

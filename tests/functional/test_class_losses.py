@@ -26,7 +26,7 @@ CASES = [
 IDS = [str(shape) for shape, _ in CASES]
 
 
-def labelled(shape, target):
+def labeled(shape, target):
     """Multiples of -100 all mean the same."""
     return random_like(shape) * 2, np.where(target < 0, -100, target)
 
@@ -36,7 +36,7 @@ def labelled(shape, target):
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["even", "weighted"])
 @pytest.mark.parametrize(("shape", "target"), CASES, ids=IDS)
 def test_cross_entropy_of_class_indices_is_pytorchs_to_second_order(shape, target, weight, smoothing, reduction):
-    scores, target = labelled(shape, target)
+    scores, target = labeled(shape, target)
     settings = {"reduction": reduction, "label_smoothing": smoothing}
     their_weight = None if weight is None else torch.tensor(weight)
     compare_with_torch(
@@ -51,7 +51,7 @@ def test_cross_entropy_of_class_indices_is_pytorchs_to_second_order(shape, targe
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["even", "weighted"])
 @pytest.mark.parametrize(("shape", "target"), CASES, ids=IDS)
 def test_nll_loss_is_pytorchs_to_second_order(shape, target, weight, reduction):
-    scores, target = labelled(shape, target)
+    scores, target = labeled(shape, target)
     their_weight = None if weight is None else torch.tensor(weight)
     compare_with_torch(
         lambda x: fn.nll_loss(x * x * x, target, weight, reduction=reduction),
@@ -88,7 +88,7 @@ def test_probabilities_of_one_class_are_its_index():
 
 
 def test_the_gradient_is_the_complex_step_of_the_forward():
-    scores, target = labelled(*CASES[1])
+    scores, target = labeled(*CASES[1])
     compare_with_complex_step(lambda x: fn.cross_entropy(x, target, WEIGHT, label_smoothing=0.1), [scores])
 
 

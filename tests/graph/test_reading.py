@@ -17,7 +17,7 @@ import tinygrad_bn as tg
 from tinygrad_bn import functional, nn, ops, program
 from tinygrad_bn.errors import ArgumentError, GraphError, columns
 from tinygrad_bn.graph import Graph, Picture, draw, to_dot, trace
-from tinygrad_bn.graph.dot import GREY, LOOKS
+from tinygrad_bn.graph.dot import GRAY, LOOKS
 from tinygrad_bn.graph.svg import size
 from tinygrad_bn.graph.views import TINTS
 
@@ -183,7 +183,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_all_text_can_be_told_from_its_ground() -> None:
     fills = {fill for fill, *_ in LOOKS.values()} | set(TINTS)
-    assert min(contrast(GREY, fill) for fill in fills) >= 4.5
+    assert min(contrast(GRAY, fill) for fill in fills) >= 4.5
     assert min(contrast(border, "#FFFFFF") for _, border, *_ in LOOKS.values()) >= 3
     assert contrast("#777777", "#FFFFFF") < 4.5  # the measure can fail
 

@@ -182,7 +182,7 @@ FAULTS = (
           "a buffer keeps the graph of what was assigned to it", NN),
     Fault("nn/tree.py", "refuse_hidden(module, module.__dict__)", "pass", "a list filled later hides its modules", NN),
     Fault("nn/loading.py", "write(before)", "write(before[:0])",
-          "a load that fails half-way leaves half", NN),
+          "a load that fails halfway leaves half", NN),
     Fault("nn/hooks.py", "self._replaced.clear()", "pass", "a pass that failed leaves a stale gradient", NN),
     Fault("nn/hooks.py", "self._of_inputs.clear()", "pass", "hooks keep the last pass's gradients", NN),
     Fault("nn/functional_call.py", "if own[other] is own[name]:", "if other == name:",

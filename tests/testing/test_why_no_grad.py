@@ -310,5 +310,5 @@ def test_misuse() -> None:
         why_no_grad(w, w * x)
     loss = (w * x).sum()
     loss.backward()
-    with pytest.raises(RuntimeError, match="used up by an earlier backward"):
+    with pytest.raises(RuntimeError, match="freed by an earlier backward"):
         why_no_grad(w, loss)

@@ -21,7 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for a mistake in the call or in its input (said on standard error), 130 after Ctrl-C.
     """
-    parser = argparse.ArgumentParser(prog="tinygrad-bn", description="See what an autodiff program does.")
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-bn",
+        description="Draw, explore, compile and export programs, and start new layers and exercises.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_to(commands)

@@ -23,7 +23,7 @@ EPILOG = """examples:
   tinygrad-bn compile model.py:step --shape 60,64:float32 --shape 60:int -o step.c
 
 bn is Batch Normalization, forward and backward.  A function gets one tensor per --shape or --input, in this order, and may be a
-whole training step.  Without -o the text is printed.
+whole training step.  Without -o the code is printed.
 """
 TEXTS = (".c", ".py", ".txt")
 
@@ -32,17 +32,20 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "compile",
-        help="compile bn, or FILE.py:NAME, and show its stages",
-        description="Record a function, simplify and compile it; show the text, or draw a stage.",
+        help="compile bn or FILE.py:NAME, and show the stages",
+        description="Record a function, simplify and compile it; print the generated code, or draw a stage.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", help="bn, or FILE.py:NAME of a function or Module")
     add_argument_options(parser)
-    parser.add_argument("--backend", choices=BACKENDS, help="default: c where there is a compiler, else numpy")
-    parser.add_argument("--stage", choices=STAGES, help="which program to draw or print (default: the last)")
+    parser.add_argument("--backend", choices=BACKENDS, help="default: c if there is a C compiler, else numpy")
+    parser.add_argument("--stage", choices=STAGES, help="the stage to draw or print (default: the last)")
     parser.add_argument(
-        "-o", "--output", type=Path, help="a file ending in .c, .py or .txt for the text, else a picture of the stage"
+        "-o",
+        "--output",
+        type=Path,
+        help="a file ending in .c, .py or .txt for the code; with another ending, a picture of the stage",
     )
     parser.set_defaults(run=run)
 

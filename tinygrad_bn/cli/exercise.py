@@ -1,4 +1,4 @@
-"""``tinygrad-bn exercise``: exercises with holes, copied into the user's folder and checked there."""
+"""``tinygrad-bn exercise``: exercises with gaps to fill, copied into the user's folder and checked there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPILOG = """examples:
   tinygrad-bn exercise 1             writes exercise_01_backward_order.py; from then on, checks it
   tinygrad-bn exercise 1 --solution  prints a solution
 
-A file that is there is never written over.  The check draws what was computed, next to the file.
+An existing file is never overwritten.  The check draws what was computed, next to the file.
 """
 
 
@@ -27,14 +27,14 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "exercise",
-        help="list, copy and check exercises with holes",
-        description="Copy an exercise into your folder and, once it is there, check it.",
+        help="list, copy and check exercises",
+        description="Copy an exercise into your folder; if it is already there, check it.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("number", type=whole(1), nargs="?", help="without one, all exercises are listed")
+    parser.add_argument("number", type=whole(1), nargs="?", help="of the exercise; without it, list all exercises")
     parser.add_argument("--dir", type=Path, default=Path(), help="an existing folder (default: this one)")
-    parser.add_argument("--solution", action="store_true", help="print a solution, and write nothing")
+    parser.add_argument("--solution", action="store_true", help="print a solution, without writing a file")
     parser.set_defaults(run=run)
 
 

@@ -20,14 +20,14 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "explore",
-        help="write a page that walks through a graph",
-        description="Write one HTML file, which needs no network, to walk through forward and backward step by step.",
+        help="write a page that runs a graph step by step",
+        description="Write one HTML file, which needs no network, that runs the forward and the backward pass step by step.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_program_options(parser, "examples, bn, or FILE.py:NAME of a function, a Module, or a class of Module")
-    parser.add_argument("--dir", type=Path, help="examples: the folder to write to (default: this one)")
-    parser.add_argument("-o", "--output", type=Path, help="the page (default: explore.html)")
+    parser.add_argument("--dir", type=Path, help="for examples: the folder to write to (default: this one)")
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (default: explore.html)")
     parser.set_defaults(run=run, sites=True)  # a reader of the page sees the line of code beside each node
 
 

@@ -22,19 +22,19 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "export",
-        help="write an ONNX file, for other runtimes and viewers",
+        help="write an ONNX file for other runtimes and viewers",
         description="Write a function or a module as an ONNX file, with modules and formulas as nested functions.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_program_options(parser, "bn, or FILE.py:NAME of a function, a Module, or a class of Module")
-    parser.add_argument("-o", "--output", type=Path, help="the file (default: program.onnx)")
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (default: program.onnx)")
     parser.add_argument(
-        "--eval", action="store_true", help="a module in evaluation mode: running statistics, no dropout"
+        "--eval", action="store_true", help="export a module in evaluation mode (running statistics, no dropout)"
     )
-    parser.add_argument("--gradients", action="store_true", help="the backward pass, too")
+    parser.add_argument("--gradients", action="store_true", help="export the backward pass, too")
     parser.add_argument(
-        "--fixed", action="store_true", help="the sizes of the inputs, not any length of the first axis"
+        "--fixed", action="store_true", help="fix all sizes, instead of leaving the length of the first axis free"
     )
     parser.set_defaults(run=run)
 

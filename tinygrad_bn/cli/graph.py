@@ -1,4 +1,4 @@
-"""``tinygrad-bn graph``: draw Batch Normalization, or a function of one's own."""
+"""``tinygrad-bn graph``: draw Batch Normalization, or a function of your own."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ EPILOG = """examples:
   tinygrad-bn graph model.py:net --shape 8,3 --view module -o net.svg
   tinygrad-bn graph model.py:embedding --input 0,2,1
 
-A function gets one tensor per --shape or --input, in this order; those of a shape hold seeded random numbers.  A function
-without arguments is called as it is.  Without -o the graph is printed as text.  Of a function that fails, what it computed
-before is drawn, with the operation that failed in red.
+The function is called with one tensor for each --shape or --input, in this order; a --shape gives random numbers from a fixed
+seed.  Without -o the graph is printed as text.  If the function fails, the picture shows what it computed before, and the
+operation that failed in red.
 """
 TEXTS = (".txt", ".json", ".mmd")  # kinds of output that have no direction
 
@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "graph",
-        help="draw the graph of bn, or of FILE.py:NAME",
+        help="draw the graph of bn or of FILE.py:NAME",
         description="Draw the graph of Batch Normalization, or of a function or Module in a file.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -41,15 +41,24 @@ def add_to(commands: Any) -> None:
     add_program_options(parser, "bn, or FILE.py:NAME of a function, a Module, or a class of Module")
     parser.add_argument("--sites", action="store_true", help="show the line of code that made each node")
     parser.add_argument("--view", choices=VIEWS, default="tensor", help="default: %(default)s")
-    parser.add_argument("--depth", type=whole(0), help="close modules nested deeper than this")
-    parser.add_argument("--max-nodes", type=whole(1), default=300, help="fold above this many (default %(default)s)")
+    parser.add_argument("--depth", type=whole(0), help="close modules that are nested deeper than this")
     parser.add_argument(
-        "--open", action="append", metavar="SCOPE", help="a scope that stays open, as net/0; repeatable"
+        "--max-nodes",
+        type=whole(1),
+        default=300,
+        help="fold the picture above this number of boxes (default %(default)s)",
     )
-    parser.add_argument("--close", action="append", metavar="SCOPE", help="a scope to close, as net/0; repeatable")
-    parser.add_argument("--slide", action="store_true", default=None, help="16 to 9, with text that the last row reads")
-    parser.add_argument("--scale", type=float, help="of a .png: 2 for twice as many pixels each way")
-    parser.add_argument("--rankdir", choices=("TB", "LR"), help="direction of a picture (default TB)")
+    parser.add_argument(
+        "--open", action="append", metavar="SCOPE", help="a scope to keep open, such as net/0; repeatable"
+    )
+    parser.add_argument("--close", action="append", metavar="SCOPE", help="a scope to close, such as net/0; repeatable")
+    parser.add_argument(
+        "--slide", action="store_true", default=None, help="a 16:9 picture with text that is readable from the last row"
+    )
+    parser.add_argument("--scale", type=float, help="for a .png: 2 doubles the number of pixels in each direction")
+    parser.add_argument(
+        "--rankdir", choices=("TB", "LR"), help="direction of the graph, top to bottom or left to right (default TB)"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, help="a file ending in .svg, .png, .pdf, .dot, .mmd, .txt or .json"
     )

@@ -40,8 +40,8 @@ class Program:
 def add_program_options(parser: argparse.ArgumentParser, target: str) -> None:
     """The options that say which program to run."""
     parser.add_argument("target", help=target)
-    parser.add_argument("--rows", type=whole(1), help=f"bn: size of the batch (default {ROWS})")
-    parser.add_argument("--features", type=whole(1), help=f"bn: number of features (default {FEATURES})")
+    parser.add_argument("--rows", type=whole(1), help=f"for bn: size of the batch (default {ROWS})")
+    parser.add_argument("--features", type=whole(1), help=f"for bn: number of features (default {FEATURES})")
     add_argument_options(parser)
 
 
@@ -49,17 +49,17 @@ def add_argument_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what a program is given."""
     parser.add_argument(
         "--shape", dest="given", type=shape, action="append", metavar="SHAPE",
-        help="of an argument, as 8,3, or 8,3:int for classes and indices; repeatable",
+        help="shape of an argument, such as 8,3, or 8,3:int for classes and indices; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--input", dest="given", type=numbers, action="append", metavar="NUMBERS",
-        help="an argument's numbers, as 0,1,2 or 1,2;3,4 (with a minus first: --input=-1,2), or a .npy file; repeatable",
+        help="numbers of an argument, such as 0,1,2 or 1,2;3,4 (negative first: --input=-1,2), or a .npy file; repeatable",
     )  # fmt: skip
-    parser.add_argument("--seed", type=whole(0), help=f"of the random numbers (default {SEED})")
+    parser.add_argument("--seed", type=whole(0), help=f"seed of the random numbers (default {SEED})")
 
 
 def refuse_unused(arguments: argparse.Namespace, target: str, **options: str) -> None:
-    """Options that were given and mean nothing for this target: better said than passed over.
+    """Options that have no effect on this target: an error is better than ignoring them.
 
     Args:
         arguments: of the command line.

@@ -19,18 +19,18 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="run a script on several processes (MPI)",
-        description="Run a Python script on several processes of this machine, which tinygrad_bn.parallel lets work "
-        "together. When one of them fails, all end.",
+        description="Run a Python script on several processes of this machine, which work together through "
+        "tinygrad_bn.parallel. When one of them fails, all are ended.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-n", "--ranks", type=int, required=True, metavar="N", help="how many processes")
+    parser.add_argument("-n", "--ranks", type=int, required=True, metavar="N", help="number of processes")
     parser.add_argument(
-        "--mpiexec", metavar="PROGRAM", help="the launcher of the MPI that mpi4py uses (default: found)"
+        "--mpiexec", metavar="PROGRAM", help="the launcher of the MPI that mpi4py uses (default: found automatically)"
     )
     parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is the name of a module")
     parser.add_argument("script", help="a Python file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script gets")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
     parser.set_defaults(run=run)
 
 

@@ -130,7 +130,7 @@ _KEEP = (
 
 def changed_inside(variable: Variable) -> TinygradError:
     what = f"{variable.label} was changed otherwise inside its own unlocked() block"
-    fix = "write to the array of the innermost block, or assign to .data outside of it"
+    fix = "write to the array of the innermost block, or assign to .data outside it"
     return MutationError(explain(what, fix=fix))
 
 
@@ -309,7 +309,7 @@ def not_finite_backward(result: Variable, index: int, raw: Raw) -> TinygradError
 
 
 def used_up(variable: Variable) -> TinygradError:
-    what = f"{variable.label}: its graph was used up by an earlier backward pass, which frees it"
+    what = f"{variable.label}: its graph was freed by an earlier backward()"
     fix = (
         "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)"
     )
@@ -331,13 +331,13 @@ def no_gradient(root: Variable, call: str) -> TinygradError:
     return GraphError(explain(what, got=why, fix="set requires_grad=True on a leaf first"))
 
 
-def no_seed(root: Variable) -> TinygradError:
+def no_cotangent(root: Variable) -> TinygradError:
     what = f"backward from {root.label} needs a cotangent"
     fix = "pass a cotangent, y.backward(w), or reduce to one number first, (w * y).sum().backward()"
     return ShapeError(explain(what, expected=f"shape {root.shape}", fix=fix))
 
 
-def bad_seed(root: Variable, got: str) -> TinygradError:
+def bad_cotangent(root: Variable, got: str) -> TinygradError:
     what = f"the cotangent of {root.label} does not fit"
     expected = f"a {root.kind.__name__} or raw numbers of shape {root.shape}"
     return ShapeError(explain(what, got=got, expected=expected))

@@ -7,7 +7,7 @@ cotangent of the result ``out``.  It is written in the library's own operations,
 - on variables (``create_graph=True``): the backward pass is recorded and can be differentiated again;
 - on floats as on arrays: the same rule drives the ``Scalar`` and the ``Tensor`` engine.
 
-Rules never undo broadcasting or dtype promotion; the engine does that once (``conform``).  A rule must be linear in
+Rules never undo broadcasting or dtype promotion; the engine does that once (``unbroadcast``).  A rule must be linear in
 ``g``, branch on shapes, dtypes and parameters only, and hide no array in a closure.
 """
 
@@ -42,7 +42,7 @@ class Primitive:
         scalar: the forward for Python floats; without it the operation does not take ``Scalar``.
         elementwise: the arguments broadcast against each other and rules return cotangents of the result's shape.
         core_dims: how many trailing axes take no part in broadcasting (2 for matmul); ``None``: nothing broadcasts.
-        unfold: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
+        object_forward: what to run on object arrays of scalars, for an operation that NumPy cannot run on them.
         discrete: whether results can be integers or booleans, which carry no gradient.
         pure: whether equal arguments give equal results; a random draw is not, so a program never merges or drops it.
         notation: how pictures write the operation, such as ``"{0} + {1}"``.
@@ -58,7 +58,7 @@ class Primitive:
         scalar: Callable[..., Raw] | None = None,
         elementwise: bool = False,
         core_dims: int | None = None,
-        unfold: Callable[..., Value] | None = None,
+        object_forward: Callable[..., Value] | None = None,
         discrete: bool = False,
         pure: bool = True,
         notation: str | None = None,
@@ -73,7 +73,7 @@ class Primitive:
         self.scalar = scalar
         self.core_dims = 0 if elementwise else core_dims
         self.elementwise = elementwise
-        self.unfold = unfold
+        self.object_forward = object_forward
         self.pure = pure
         self.notation = notation
         self.differentiable = variadic is not None or any(rule is not None for rule in vjps)
@@ -94,7 +94,7 @@ class Primitive:
     def __call__(self, *args: Value, **params: Plain) -> Value:
         """Compute, and record when an argument takes part in a graph.  Raw arguments give a raw result."""
         kind: type[Variable] | None = None
-        requires_grad = tracked = foreign = False
+        requires_grad = tracked = has_raw = False
         values = []
         for arg in args:
             if isinstance(arg, Variable):
@@ -107,22 +107,22 @@ class Primitive:
                 values.append(arg._data)
             else:
                 if type(arg) is not float and type(arg) is not int:
-                    foreign = True
+                    has_raw = True
                 values.append(arg)
         if kind is None:
-            return self._on_raw(values, params, foreign)
+            return self._on_raw(values, params, has_raw)
         mode = current_mode()
         recorded = mode.recording and (requires_grad or tracked)
         if kind.is_scalar_kind:
-            if foreign:
+            if has_raw:
                 if any(isinstance(value, np.ndarray) for value in values):
-                    return self._unfolded(args, params)
+                    return self._over_objects(args, params)
                 args, values = self._real_numbers(args)
             data = self.on_floats(values, params)
             if type(data) is not float:
                 data = as_float(self.name, data)
         else:
-            if foreign:
+            if has_raw:
                 args, values = self._constants(args, recorded)
             try:
                 data = self.forward(*values, **params)
@@ -198,16 +198,16 @@ class Primitive:
             with np.errstate(all="ignore"):
                 return as_float(self.name, self.forward(*map(np.float64, values), **params))
 
-    def _on_raw(self, values: list[Raw], params: Params, foreign: bool) -> Raw:
+    def _on_raw(self, values: list[Raw], params: Params, has_raw: bool) -> Raw:
         if not values:
             fix = "give what is not plain data by position"
             raise DTypeError(explain(f"{self.name}: no arguments, only parameters: {', '.join(params)}", fix=fix))
-        if not foreign and self.scalar is not None:
+        if not has_raw and self.scalar is not None:
             return self.on_floats(values, params)
         for value in values:
             if type(value) is np.ndarray:
                 if value.dtype.kind == "O":
-                    return self._unfolded(values, params)
+                    return self._over_objects(values, params)
             else:
                 native(value, self.name)
         try:
@@ -216,10 +216,10 @@ class Primitive:
             raise messages.refused(self, error, values, params) from error
         return made if made is not None else as_array(self.name, made)
 
-    def _unfolded(self, args: Sequence[Value], params: Params) -> Value:
+    def _over_objects(self, args: Sequence[Value], params: Params) -> Value:
         """On object arrays of scalars: elementwise operations element by element, others as NumPy does it."""
-        if self.unfold is not None:
-            return self.unfold(*args, **params)
+        if self.object_forward is not None:
+            return self.object_forward(*args, **params)
         if self.elementwise:
             elements = np.frompyfunc(lambda *scalars: self(*scalars, **params), len(args), 1)
             return elements(*(as_objects(arg) for arg in args))

@@ -18,7 +18,7 @@ from .contract import frozen
 from .mode import current_mode, enable_grad, no_grad
 from .primitive import Rule
 from .reads import check_unread
-from .unbroadcast import astype, conform, dtype_of, shape_of
+from .unbroadcast import astype, dtype_of, shape_of, unbroadcast
 from .variable import FREED, Variable
 from .write import set_gradients
 
@@ -84,7 +84,7 @@ def toposort(roots: Iterable[Variable], everything: bool = False) -> list[Variab
 
 def sweep(
     roots: Sequence[Variable],
-    seeds: Sequence[Any],
+    cotangents: Sequence[Any],
     *,
     on_variables: bool,
     wanted: Iterable[Variable] | None = None,
@@ -94,7 +94,7 @@ def sweep(
 
     Args:
         roots: where the sweep starts.
-        seeds: their cotangents, one per root and in its shape; variables if ``on_variables``, else raw values.
+        cotangents: one per root, in its shape; variables if ``on_variables``, else raw values.
         on_variables: run the rules on variables, which can be recorded, instead of on raw values.
         wanted: whose cotangents are asked for; only what leads to them is computed.  By default the leaves and the
             results that retain theirs.
@@ -109,8 +109,8 @@ def sweep(
         order = _leading_to(order, targets)
     on_path = None if targets is None else targets.union(order)
     pending: Cotangents = {}
-    for root, seed in zip(roots, seeds):
-        pending[root] = pending[root] + seed if root in pending else seed
+    for root, cotangent in zip(roots, cotangents):
+        pending[root] = pending[root] + cotangent if root in pending else cotangent
     kept: Cotangents = {}
     anomaly = current_mode().anomaly
     for variable in order:
@@ -154,12 +154,12 @@ def sweep(
             except Exception as error:
                 cotangent = ieee_or_raise(error, variable, index, rule, g, args)
             returned = cotangent
-            # Of what should be a variable and is none, any object of another type, so that ``conform`` looks at it.
+            # Of what should be a variable and is none, any object of another type, so that ``unbroadcast`` looks at it.
             data, found = arg._data, getattr(cotangent, "_data", variable) if on_variables else cotangent
             if type(found) is not type(data) or (
                 type(data) is not float and (found.shape != data.shape or found.dtype is not data.dtype)
             ):
-                cotangent = conform(cotangent, variable, index, arg, on_variables)
+                cotangent = unbroadcast(cotangent, variable, index, arg, on_variables)
             if anomaly:
                 messages.inspect_backward(variable, index, cotangent, given)
             before = pending.get(arg)
@@ -189,7 +189,7 @@ def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph:
         raise messages.no_gradient(root, "backward()")
     on_variables = create_graph or current_mode().tape is not None
     with enable_grad() if create_graph else no_grad():
-        kept, order = sweep([root], [seed_for(root, gradient, on_variables)], on_variables=on_variables)
+        kept, order = sweep([root], [cotangent_for(root, gradient, on_variables)], on_variables=on_variables)
         with _accumulating:
             for variable, g in kept.items():
                 if variable.inputs is None and (so_far := variable.grad) is not None:
@@ -211,7 +211,7 @@ def _so_far(leaf: Variable, g: Any, on_variables: bool) -> Any:
 def gradients(
     outputs: Sequence[Variable],
     inputs: Sequence[Variable],
-    seeds: Sequence[Any] | None = None,
+    cotangents: Sequence[Any] | None = None,
     *,
     retain_graph: bool = False,
     create_graph: bool = False,
@@ -228,11 +228,11 @@ def gradients(
             raise messages.no_gradient(variable, "grad() with respect to it")
     on_variables = create_graph or current_mode().tape is not None
     with enable_grad() if create_graph else no_grad():
-        if seeds is None:
-            seeds = [None] * len(outputs)
-        if len(seeds) != len(outputs):
-            raise ShapeError(explain("grad(): one cotangent per output", got=len(seeds), expected=len(outputs)))
-        prepared = [seed_for(output, seed, on_variables) for output, seed in zip(outputs, seeds)]
+        if cotangents is None:
+            cotangents = [None] * len(outputs)
+        if len(cotangents) != len(outputs):
+            raise ShapeError(explain("grad(): one cotangent per output", got=len(cotangents), expected=len(outputs)))
+        prepared = [cotangent_for(output, cotangent, on_variables) for output, cotangent in zip(outputs, cotangents)]
         kept, order = sweep(outputs, prepared, on_variables=on_variables, wanted=inputs)
     if not (retain_graph or create_graph):
         free(order)
@@ -246,21 +246,21 @@ def free(order: Iterable[Variable]) -> None:
         variable.params = None
 
 
-def seed_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
+def cotangent_for(root: Variable, gradient: Any, on_variables: bool) -> Any:
     """The cotangent a sweep starts from: checked, of the root's dtype, and safe from later writes."""
     if gradient is None:
         if root.size != 1:
-            raise messages.no_seed(root)
+            raise messages.no_cotangent(root)
         gradient = np.ones(root.shape, dtype_of(root))
     if isinstance(gradient, Variable) and on_variables:
         if gradient.shape != root.shape or gradient.kind is not root.kind:
-            raise messages.bad_seed(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
+            raise messages.bad_cotangent(root, f"a {gradient.kind.__name__} of shape {gradient.shape}")
         return gradient
     raw = np.asarray(gradient._data if isinstance(gradient, Variable) else native(gradient, "backward"))
     if raw.shape != root.shape or raw.dtype.kind not in "fiub":
-        raise messages.bad_seed(root, f"shape {raw.shape}, dtype {raw.dtype}")
-    seed = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
-    return root.kind.wrap(seed) if on_variables else seed
+        raise messages.bad_cotangent(root, f"shape {raw.shape}, dtype {raw.dtype}")
+    cotangent = float(raw) if root.is_scalar_kind else frozen(raw.astype(root.dtype, copy=False))
+    return root.kind.wrap(cotangent) if on_variables else cotangent
 
 
 def as_gradient(variable: Variable, g: Any) -> Variable:

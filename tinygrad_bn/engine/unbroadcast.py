@@ -118,7 +118,7 @@ astype: Primitive = Primitive(
 )
 
 
-def conform(cotangent: Value, out: Variable, index: int, argument: Variable, as_variable: bool) -> Value:
+def unbroadcast(cotangent: Value, out: Variable, index: int, argument: Variable, as_variable: bool) -> Value:
     """Turn what the rule of ``out``'s primitive returned for argument ``index`` into that argument's cotangent.
 
     Raises:

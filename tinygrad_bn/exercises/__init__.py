@@ -1,4 +1,4 @@
-"""Ten exercises with holes: a text to complete, a check by the library's own checks, and a picture of what was computed.
+"""Ten exercises with gaps: a file to complete, a check by the library's own checks, and a picture of what was computed.
 
 ``tinygrad-bn exercise`` lists them, copies them and checks them.
 """

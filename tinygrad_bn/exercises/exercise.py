@@ -1,4 +1,4 @@
-"""What an exercise is: a text with holes, the same text solved, a check, and a picture of what was computed."""
+"""What an exercise is: a file with gaps, the same file solved, a check, and a picture of what was computed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def explore(*arguments: Any, **settings: Any) -> Page | Path:
     ``explore(path, outputs, gradient)`` writes the file, complete or not at all, and gives its path.
 
     The page loads nothing and runs anywhere a browser does.  It holds the recorded program of both passes and runs it anew
-    whenever a number is changed.  It shows, for each operation, the incoming gradient, the rule as a formula, its number, what
+    whenever a number is changed.  It shows, for each operation, the cotangent, the rule as a formula, its number, what
     each argument receives, the running sum where a value is used more than once, and the axes that un-broadcasting summed;
     modules open and close; any number can be seen as a graph of scalars; and gradients are held against central differences.
 
@@ -42,7 +42,7 @@ def explore(*arguments: Any, **settings: Any) -> Page | Path:
 
     Raises:
         GraphError, ArgumentError, ShapeError: as for ``graph.trace``; more than 2000 operations.
-        RecordingError: a hook lets a value out of the graph, or the program is no plain data.
+        RecordingError: a hook lets a value out of the graph, or the program is not plain data.
     """
     if arguments and isinstance(arguments[0], (str, os.PathLike)):
         return page_of(*arguments[1:], **settings).save(arguments[0])

@@ -43,7 +43,7 @@ def closed_form(x: Value, gamma: Value, eps: Value, dy: Value) -> Value:
 
 
 def batch_norm() -> Page:
-    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], beside the closed form."""
+    """BN of [1, 2, 3, 4] with the cotangent [1, 0, 0, 0], compared with the closed form."""
 
     def computed(n: int) -> tuple[nn.BatchNorm1d, Tensor, Any]:
         layer = nn.BatchNorm1d(1, eps=EPS, dtype=float)
@@ -135,9 +135,9 @@ def topological_order() -> Page:
     return page_of(c, title="Why the order matters: a = 1; b = a + a; c = b + b", orders=orders)
 
 
-def without_waiting(roots: Sequence[Variable], seeds: Sequence[Variable], watch: Watch) -> None:
+def without_waiting(roots: Sequence[Variable], cotangents: Sequence[Variable], watch: Watch) -> None:
     """A faulty backward pass, for study: depth first, each operation once, whether or not its gradient is complete."""
-    pending: dict[Variable, Any] = dict(zip(roots, seeds))
+    pending: dict[Variable, Any] = dict(zip(roots, cotangents))
     visited: set[Variable] = set()
 
     def visit(result: Variable) -> None:

@@ -19,7 +19,7 @@ from ..engine.mode import Site
 from ..engine.tape import Made
 from ..engine.unbroadcast import shape_of
 from ..errors import ArgumentError, clean, explain
-from ..graph.outputs import as_seeds, as_variables
+from ..graph.outputs import as_cotangents, as_variables
 from ..graph.rules import Formula, as_mathml, rule_formula
 from ..graph.scopes import Call, Titles
 from ..graph.tracing import filled, traced
@@ -105,7 +105,7 @@ def payload(
 ) -> dict[str, Any]:
     """Everything the page knows of the graph behind ``outputs``; arguments as for ``explore``."""
     roots = as_variables(outputs)
-    given = as_seeds(roots, cotangent(outputs, gradient))
+    given = as_cotangents(roots, cotangent(outputs, gradient))
     lesson = lesson or Lesson()
     walks = [(order, record_both(roots, given, order.backward)) for order in orders or [Order("", engines)]]
     _check_size(walks[0][1])
@@ -166,7 +166,7 @@ def _check_size(recording: Recording) -> None:
 
 
 def cotangent(outputs: Any, gradient: Any) -> Any:
-    """The gradient that comes in: 1 for a single number, where none is given."""
+    """The cotangent of the output: 1 for a single number, where none is given."""
     roots = as_variables(outputs)
     return np.ones(roots[0].shape) if gradient is None and len(roots) == 1 and roots[0].size == 1 else gradient
 
@@ -184,7 +184,7 @@ def _free(first: Recording, rows: Rows) -> tuple[Recording, Recording]:
     for m in (n + 1, 2 * n + 1):
         outputs, gradient = made(m)
         roots = as_variables(outputs)
-        others.append((m, record_both(roots, as_seeds(roots, cotangent(outputs, gradient)))))
+        others.append((m, record_both(roots, as_cotangents(roots, cotangent(outputs, gradient)))))
     return for_any_rows(first, n, others), others[0][1]
 
 
@@ -353,7 +353,7 @@ def _is_held(step: Any) -> bool:
 
 
 def _rule(part: Part, nodes: Sequence[Any], at: Mapping[Variable, int], other: Part | None) -> str:
-    """The rule as MathML, in the nodes' own names, with g for the incoming gradient and N where the number of rows stands."""
+    """The rule as MathML, in the nodes' own names, with g for the cotangent and N for the number of rows."""
     result = part.contribution.result
     assert result.primitive is not None  # that is what recorded means
     node = nodes[at[result]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine import Variable, no_grad
 from ..engine.mode import switched
-from ..engine.sweep import Contribution, seed_for, sweep
+from ..engine.sweep import Contribution, cotangent_for, sweep
 from ..engine.tape import Made, Tape
 from ..errors import ArgumentError
 from ..kinds import Value
@@ -62,9 +62,9 @@ class Recording(NamedTuple):
     given: Sequence[Any] = ()
 
 
-def engines(roots: Sequence[Variable], seeds: Sequence[Variable], watch: Watch) -> object:
+def engines(roots: Sequence[Variable], cotangents: Sequence[Variable], watch: Watch) -> object:
     """The engine's own backward pass."""
-    return sweep(roots, seeds, on_variables=True, watch=watch)
+    return sweep(roots, cotangents, on_variables=True, watch=watch)
 
 
 def record_both(roots: Sequence[Variable], gradients: Sequence[Value], backward: Sweep = engines) -> Recording:
@@ -78,7 +78,7 @@ def record_both(roots: Sequence[Variable], gradients: Sequence[Value], backward:
     Raises:
         GraphError, ShapeError, MutationError: as ``backward``.
     """
-    cotangents = [root.kind.wrap(seed_for(root, g, False)) for root, g in zip(roots, gradients)]
+    cotangents = [root.kind.wrap(cotangent_for(root, g, False)) for root, g in zip(roots, gradients)]
     made = recorded(roots)
     arguments = dict.fromkeys(a for event in made for a in event.args if isinstance(a, Variable))
     leaves = [v for v in dict.fromkeys((*arguments, *roots)) if v.inputs is None]

@@ -67,11 +67,11 @@ def batch_norm(
         running_var: shape (C,); as ``running_mean``.  What is stored is the unbiased variance.
         weight: γ of shape (C,), or ``None`` for no scale.
         bias: β of shape (C,), or ``None`` for no shift.
-        training: normalize by the batch's statistics rather than the running ones, and move those.
-        momentum: how far the running statistics move towards the batch's: ``(1 - momentum) * old + momentum * new``.
+        training: normalize by the batch's statistics rather than the running ones, and update the running ones.
+        momentum: the weight of the batch in the running statistics: ``(1 - momentum) * old + momentum * new``.
         eps: added to the variance, inside the root.
         mean: takes the batch's statistics, see ``standardize``.
-        count: over how many values per channel ``mean`` goes, where that is not what ``x`` has.
+        count: the number of values per channel over which ``mean`` averages, if it is not that of ``x``.
 
     Returns:
         The shape of ``x``, in the dtype that NumPy promotes ``x`` and the parameters to.

@@ -26,7 +26,7 @@ def embedding(x: Value, weight: Value, padding_idx: int | None = None) -> Value:
 
     Raises:
         ShapeError, DTypeError, IndexingError: a table without two axes, indices that are not integers or not rows.
-        ArgumentError: a ``padding_idx`` that is no row.
+        ArgumentError: ``padding_idx`` is not a row.
     """
     weight = as_value(weight)
     table = shape_of(weight)

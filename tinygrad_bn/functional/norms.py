@@ -96,7 +96,7 @@ def instance_norm(
         weight: γ of shape (C,), or ``None``.
         bias: β of shape (C,), or ``None``.
         use_input_stats: normalize by the input's own statistics rather than the running ones.
-        momentum: how far the running statistics move, from 0 to 1.
+        momentum: the weight of the batch in the running statistics, from 0 to 1.
         eps: added to the variance, inside the root.
 
     Raises:

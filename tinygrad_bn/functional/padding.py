@@ -1,4 +1,4 @@
-"""Padding the last axes with zeros, another constant, or copies of what is there."""
+"""Padding the last axes with zeros, another constant, or copies of the values at the border."""
 
 from __future__ import annotations
 

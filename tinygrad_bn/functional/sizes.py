@@ -1,4 +1,4 @@
-"""Sizes as PyTorch takes them, one int for all axes or one per axis, normalized to tuples or refused."""
+"""Sizes as PyTorch takes them, one int for all axes or one per axis, normalized to tuples or rejected."""
 
 from __future__ import annotations
 

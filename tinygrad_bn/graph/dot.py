@@ -38,7 +38,7 @@ LOOKS = {
 WORDS = {"forward": "from the forward pass", "group": "several boxes in one", "failed": "this failed"}
 TWICE = "double border: used more than once"
 NONFINITE = "#D55E00"
-GREY = "#555555"  # small print; seven to one on white, and readable on every fill
+GRAY = "#555555"  # small print; seven to one on white, and readable on every fill
 SHOWN = ("shape", "value", "grad", "line", "rule")
 FONT = "Arial"  # layout programs know its widths without having it; Arimo and Liberation Sans have the same
 TEXT, SMALL, TITLE = 14, 12, 18  # points
@@ -160,7 +160,7 @@ def _fill_clusters(
         for node in members.get(call, []):
             _draw_node(into, graph, node, uses[node.id], fills.get(node.id), show, node.id in main)
             for chip, word in words.get(node.id, []):
-                label = _html(f'<I><FONT COLOR="{GREY}">{_text(clean(word))}</FONT></I>')
+                label = _html(f'<I><FONT COLOR="{GRAY}">{_text(clean(word))}</FONT></I>')
                 into.node(chip, label=label, shape="plaintext", margin="0.04", width="0", height="0")
         for child in reversed(below.get(call, [])):
             inner = _graphviz().Digraph(name=f"cluster_{order[child]}")
@@ -250,7 +250,7 @@ def _row(label: str, lines: list[str]) -> str:
 
 
 def _small(markup: str) -> str:
-    return f'<FONT COLOR="{GREY}" POINT-SIZE="{SMALL}">{markup}</FONT>'
+    return f'<FONT COLOR="{GRAY}" POINT-SIZE="{SMALL}">{markup}</FONT>'
 
 
 def _heading(graph: Graph, uses: Counter[str], title: str, note: str, legend: bool) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from ..engine import Primitive, Variable
 from ..errors import ArgumentError, clean, explain
 from .model import Edge, Graph, Node, Value
-from .naming import labelled
+from .naming import labeled
 from .tracing import filled, trace, traced
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
@@ -67,7 +67,7 @@ def failed_graph(error: BaseException, module: Any = None) -> tuple[Graph, str]:
     )  # fmt: skip
     where = " in " + " / ".join(map(clean, scope)) if scope else ""
     graph = Graph(tuple(nodes), tuple(edges), (failed,), {**graph.modules, **_modules(frames)})
-    return labelled(graph), f"{clean(name)} failed{where}"
+    return labeled(graph), f"{clean(name)} failed{where}"
 
 
 def _so_far(node: Node) -> Node:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import ArgumentError, explain
 from .labels import CUT, filled_in, is_number, number, only_number, symbol
 from .model import Edge, Graph, Node
-from .naming import labelled
+from .naming import labeled
 from .scopes import Call, Path, Titles
 
 FEWEST = 3  # repeats that are folded
@@ -342,7 +342,7 @@ def _quotient(graph: Graph, groups: dict[str, Hashable]) -> tuple[Graph, dict[st
     place = {node_id: i for i, node_id in enumerate(order)}
     edges.sort(key=lambda edge: (place[edge.target], edge.slot))
     outputs = tuple(dict.fromkeys(new_id[i] for i in graph.outputs))
-    return labelled(Graph(tuple(nodes[i] for i in order), tuple(edges), outputs, graph.modules), keep=True), new_id
+    return labeled(Graph(tuple(nodes[i] for i in order), tuple(edges), outputs, graph.modules), keep=True), new_id
 
 
 def _in_order(ids: list[str], edges: list[Edge]) -> list[str] | None:

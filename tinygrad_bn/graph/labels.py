@@ -81,7 +81,7 @@ def is_number(node: Node) -> bool:
 
 
 def symbol(node: Node) -> str:
-    """What a formula calls this node: its label, and in a graph that nobody labelled its symbol, name, number or id."""
+    """What a formula calls this node: its label, and in a graph that nobody labeled its symbol, name, number or id."""
     if node.label:
         return node.label
     value = only_number(node)
@@ -133,7 +133,7 @@ def shape_text(node: Node) -> str:
 
 
 def no_gradient(node: Node) -> str:
-    """What stands in the place of a gradient that a node wants and does not have."""
+    """The text shown in place of a gradient that is missing."""
     return node.why or "not run yet"
 
 

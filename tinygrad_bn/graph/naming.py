@@ -16,7 +16,7 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 INDEX = re.compile(r"\[[\d, ]+\]\Z")
 
 
-def labelled(graph: Graph, keep: bool = False) -> Graph:
+def labeled(graph: Graph, keep: bool = False) -> Graph:
     """The graph with the ``label`` of every node.
 
     A symbol (else a name) that several nodes have gets a subscript on each of them, in order: μ₁, μ₂.  What has neither is
@@ -46,7 +46,7 @@ def labelled(graph: Graph, keep: bool = False) -> Graph:
 def named(graph: Graph) -> Graph:
     """The graph with a label on each node, where somebody has made it by hand; else the graph itself."""
     labels = [node.label for node in graph.nodes if not is_number(node)]
-    return graph if all(labels) and len(set(labels)) == len(labels) else labelled(graph, keep=True)
+    return graph if all(labels) and len(set(labels)) == len(labels) else labeled(graph, keep=True)
 
 
 def _next(make: Callable[[int], str], numbers: Iterator[int], taken: set[str]) -> str:

@@ -44,7 +44,7 @@ def unrecorded(outputs: Any) -> str:
     )
 
 
-def as_seeds(outputs: Any, gradient: Any) -> list[Any]:
+def as_cotangents(outputs: Any, gradient: Any) -> list[Any]:
     """One cotangent for each of ``as_variables``; those of an output that is there twice are added up.
 
     Args:
@@ -60,14 +60,16 @@ def as_seeds(outputs: Any, gradient: Any) -> list[Any]:
         return given
     if len(given) != len(leaves):
         raise ArgumentError(explain("trace(): one cotangent per output", got=len(given), expected=len(leaves)))
-    seeds: dict[Variable, Any] = {}
-    for variable, seed in zip(leaves, given):
-        seeds[variable] = np.add(_raw(seeds[variable]), _raw(seed)) if variable in seeds else seed
-    return list(seeds.values())
+    cotangents: dict[Variable, Any] = {}
+    for variable, cotangent in zip(leaves, given):
+        cotangents[variable] = (
+            np.add(_raw(cotangents[variable]), _raw(cotangent)) if variable in cotangents else cotangent
+        )
+    return list(cotangents.values())
 
 
-def _raw(seed: Any) -> Any:
-    return seed._data if isinstance(seed, Variable) else np.asarray(seed)
+def _raw(cotangent: Any) -> Any:
+    return cotangent._data if isinstance(cotangent, Variable) else np.asarray(cotangent)
 
 
 def _given(outputs: Any, gradient: Any) -> list[Any]:
@@ -99,7 +101,7 @@ def _given(outputs: Any, gradient: Any) -> list[Any]:
         raise ArgumentError(explain("trace(): one cotangent per output", got=got, expected=f"{len(inner)} of them"))
     if len(given) != len(inner):
         return given  # one for each leaf, perhaps
-    return [seed for (_, _, value), part in zip(inner, given) for seed in _given(value, part)]
+    return [cotangent for (_, _, value), part in zip(inner, given) for cotangent in _given(value, part)]
 
 
 def _leaves(value: Any, place: str, name: str | None) -> Iterator[tuple[Variable, str | None]]:

@@ -17,7 +17,7 @@ from .model import Graph
 from .plain import to_mermaid, to_text
 from .slide import on_slide
 from .svg import accessible
-from .views import look_at
+from .views import make_view
 
 FORMATS = ("dot", "svg", "png", "pdf", "txt", "mmd", "json")
 PRESETS = ("", "slide")
@@ -149,7 +149,7 @@ def draw(
             before it, with the operation that failed in red.
         gradient: cotangents of the outputs; with them every node shows its gradient.  See ``trace``.
         view: "tensor", one box per operation; "scalar", the same for an array of scalars; "module", with modules closed;
-            "backward", the derived backward pass beside the forward one, in paired colors; "reduced", the backward pass
+            "backward", the derived backward pass next to the forward pass, in paired colors; "reduced", the backward pass
             after merging equal operations.
         module: names its parameters and buffers by their place in the module tree.
         depth: close modules and formulas nested deeper than this (1 in the module view unless given).
@@ -161,7 +161,7 @@ def draw(
         note: a sentence under it.
         rankdir: "TB" from top to bottom, "LR" from left to right.
         legend: whether to explain colors and borders.
-        preset: "slide" for a picture of 16 to 9 with text of at least 16 pixels on a screen of 1920: what does not fit then
+        preset: "slide" for a 16:9 picture with text of at least 16 pixels on a screen of 1920: what does not fit then
             is left out, shapes first, and said.  It chooses the direction itself, and needs a layout program.
 
     Raises:
@@ -172,7 +172,7 @@ def draw(
         raise ArgumentError(explain("draw(): unknown direction", got=rankdir, expected="TB, LR, BT or RL"))
     if preset not in PRESETS:
         raise ArgumentError(explain("draw(): unknown preset", got=repr(preset), expected='"slide", or "" for none'))
-    seen = look_at(
+    seen = make_view(
         outputs, view, gradient=gradient, module=module, depth=depth, opened=opened, closed=closed, max_nodes=max_nodes
     )
     said = "; ".join(part for part in (seen.note, note) if part)

@@ -1,6 +1,6 @@
 """The formula of a derivative rule, read off the rule itself: it is run once on named variables, on a tape.
 
-So a rule is written down in one place only, and a primitive of one's own has its formula at once.
+So a rule is written in one place only, and user-defined primitives have formulas, too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rule_formula(
         upstream: what to call the incoming cotangent.
 
     Returns:
-        The formula, or ``None`` where there is no derivative.
+        The formula, or ``None`` if there is no derivative.
     """
     rule = primitive.vjp(slot)
     if rule is None or dtype_of(args[slot]).kind not in "f":

@@ -1,4 +1,4 @@
-"""A picture for a slide: 16 to 9, with text that the last row reads.
+"""A picture for a slide: 16:9, with text that is readable from the last row.
 
 A graph is tried with all rows of its boxes, then with fewer, in both directions, then folded, until its smallest text has 16
 pixels on a screen of 1920; what was left out is said.
@@ -13,7 +13,7 @@ from .dot import TEXT
 from .folding import fit
 from .layout import lay_out
 from .model import Graph
-from .naming import labelled
+from .naming import labeled
 from .reading import without_forward
 from .svg import size
 
@@ -74,7 +74,7 @@ def _choices(graph: Graph) -> Iterator[tuple[Graph, tuple[str, ...], str]]:
         if len(graph) > limit:
             smaller, said = fit(graph, limit)
             for rows in ROWS[1:3]:
-                yield labelled(smaller), rows, f"{said}; {_left_out(rows)}"
+                yield labeled(smaller), rows, f"{said}; {_left_out(rows)}"
 
 
 def _left_out(rows: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine import Variable, no_grad
-from ..engine.sweep import Contribution, seed_for, sweep
+from ..engine.sweep import Contribution, cotangent_for, sweep
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ def backward_steps(roots: Sequence[Variable], gradients: Sequence[Any]) -> list[
     """
     turns: dict[Variable, list[Contribution]] = {}
     with no_grad():
-        seeds = [seed_for(root, gradient, False) for root, gradient in zip(roots, gradients)]
-        sweep(roots, seeds, on_variables=False, watch=lambda part: turns.setdefault(part.result, []).append(part))
+        cotangents = [cotangent_for(root, gradient, False) for root, gradient in zip(roots, gradients)]
+        sweep(roots, cotangents, on_variables=False, watch=lambda part: turns.setdefault(part.result, []).append(part))
     return [Step(result, parts[0].upstream, tuple(parts)) for result, parts in turns.items()]

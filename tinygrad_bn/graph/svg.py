@@ -29,7 +29,7 @@ def accessible(svg: str, graph: Graph, title: str = "", note: str = "") -> str:
         note: a sentence about it.
 
     Raises:
-        LayoutError: it is no SVG.
+        LayoutError: the text is not SVG.
     """
     graph = named(graph)
     try:

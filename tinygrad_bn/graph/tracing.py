@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable, no_grad
-from ..engine.sweep import seed_for, sweep
+from ..engine.sweep import cotangent_for, sweep
 from ..errors import ArgumentError, GraphError, explain
 from ..program import Constant, Derived, Input, Program, Size, State, Step, derive, evaluate, program_of
 from ..program.parts import NUMBER, resolved
 from ..program.simplify import simplified
 from .labels import symbol
 from .model import Edge, Graph, Node, Value
-from .naming import labelled
-from .outputs import as_seeds, as_variables, keys_of, unrecorded
+from .naming import labeled
+from .outputs import as_cotangents, as_variables, keys_of, unrecorded
 
 
 def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
@@ -35,10 +35,10 @@ def trace(outputs: Any, gradient: Any = None, module: Any = None) -> Graph:
 
     Raises:
         ArgumentError: something that is not a variable.
-        GraphError: the graph was already used up by ``backward``.
+        GraphError: the graph was already freed by ``backward``.
     """
     if isinstance(outputs, Program):
-        return labelled(_Snapshot(outputs, shows_sites=False).graph)  # every step of a program knows its line
+        return labeled(_Snapshot(outputs, shows_sites=False).graph)  # every step of a program knows its line
     return _forward(outputs, gradient, module)[0]
 
 
@@ -107,7 +107,7 @@ def _both(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, Derived, dic
         gradient = [np.ones(root.shape) for root in roots] if len(roots) > 1 else np.ones(roots[0].shape)
         outputs = roots
     forward, ids = _forward(outputs, gradient, module)
-    return forward, derive(roots, as_seeds(outputs, gradient)), ids
+    return forward, derive(roots, as_cotangents(outputs, gradient)), ids
 
 
 def _forward(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, dict[Variable, str]]:
@@ -117,10 +117,12 @@ def _forward(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, dict[Vari
     program, numbers = program_of(roots)
     gradients: Mapping[Variable, Any] = {}
     if gradient is not None:
-        seeds = [seed_for(root, seed, False) for root, seed in zip(roots, as_seeds(outputs, gradient))]
+        cotangents = [
+            cotangent_for(root, cotangent, False) for root, cotangent in zip(roots, as_cotangents(outputs, gradient))
+        ]
         with no_grad():
             wanted = [v for v in numbers if v.requires_grad]
-            gradients, _ = sweep(roots, seeds, on_variables=False, wanted=wanted)
+            gradients, _ = sweep(roots, cotangents, on_variables=False, wanted=wanted)
     dotted = {} if module is None else {v._extras: n for n, v in _named_tensors(module)}
     known = {number: variable for variable, number in numbers.items()}
     was_run = gradient is None and any(v._grad is not None for v in numbers if v.requires_grad)
@@ -138,7 +140,7 @@ def _forward(outputs: Any, gradient: Any, module: Any) -> tuple[Graph, dict[Vari
             if grad is not None or not variable.requires_grad
             else _why(variable, gradient is not None, was_run),
         }
-    return labelled(snapshot.graph), {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
+    return labeled(snapshot.graph), {variable: snapshot.ids[n] for n, variable in known.items() if n in snapshot.ids}
 
 
 def _why(variable: Variable, is_traced: bool, was_run: bool) -> str:
@@ -187,7 +189,7 @@ def _derived_graph(
         where = now.get(number, -1)
         if where >= program.first_step and where not in snapshot.cut:
             snapshot.more.setdefault(where, {}).update(_gradient_of(forward[ids[variable]]))
-    return labelled(snapshot.graph)
+    return labeled(snapshot.graph)
 
 
 def _gradient_of(node: Node) -> dict[str, Any]:

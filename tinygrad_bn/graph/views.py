@@ -10,7 +10,7 @@ from ..errors import ArgumentError, explain
 from .failure import failed_graph
 from .folding import collapse, fit, inlined, module_groups
 from .model import Graph, Node
-from .naming import labelled
+from .naming import labeled
 from .reading import homes
 from .scopes import Call
 from .tracing import snapshot, trace_backward, trace_reduced
@@ -45,7 +45,7 @@ class Folding:
         if self.asked:
             graph = collapse(graph, self.depth, self.opened, self.closed)
         graph, note = fit(graph, self.max_nodes, outermost)
-        return labelled(graph), note
+        return labeled(graph), note
 
     @property
     def asked(self) -> bool:
@@ -53,7 +53,7 @@ class Folding:
         return self.depth is not None or bool(self.opened) or bool(self.closed)
 
 
-def look_at(
+def make_view(
     outputs: Any,
     view: str,
     *,
@@ -118,7 +118,7 @@ def _paired(forward: Graph, backward: Graph, folding: Folding) -> View:
     if folding.asked:
         both = _collapsed(both, forward, folding)
     both, hidden = fit(both, folding.max_nodes, 1)
-    return View(labelled(both), "; ".join(part for part in (note, hidden) if part), fills)
+    return View(labeled(both), "; ".join(part for part in (note, hidden) if part), fills)
 
 
 def _reduced(forward: Graph, backward: Graph, smaller: Graph, folding: Folding) -> View:

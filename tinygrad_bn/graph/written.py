@@ -41,7 +41,7 @@ def from_json(text: str, make: Callable[..., Graph]) -> Graph:
     """The graph that ``to_json`` wrote; ``make`` is the class.
 
     Raises:
-        ArgumentError: it is no such text, or not a whole one.
+        ArgumentError: the text is not a graph in this format, or is incomplete.
     """
     try:
         document = json.loads(text)

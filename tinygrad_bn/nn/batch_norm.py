@@ -136,7 +136,7 @@ class BatchNorm1d(_BatchNorm):
     Args:
         num_features: C, the number of channels.
         eps: added to the variance, inside the root.
-        momentum: how far running statistics move towards the batch's; ``None`` for their plain average over batches.
+        momentum: the weight of the batch in the running statistics; ``None`` for the plain average over batches.
         affine: whether to learn a scale ``weight`` (γ, first 1) and a shift ``bias`` (β, first 0), each of shape (C,).
         track_running_stats: keep ``running_mean``, ``running_var`` (unbiased) and ``num_batches_tracked``; without
             them evaluation uses the batch's own statistics too.

@@ -190,7 +190,7 @@ class Sequential(_List):
 
 
 class _Holder(Module):
-    """Modules held for another module to run; inside of it they are known by the holder's name and their own."""
+    """Modules held for another module to run; inside it they are known by the holder's name and their own."""
 
     def _rename(self, name: str) -> None:
         super()._rename(name)

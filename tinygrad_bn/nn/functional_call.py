@@ -27,8 +27,8 @@ def functional_call(module: Module, parameters: Mapping[str, Value], *inputs: An
     Args:
         module: what is called.  While it runs, ``self.weight`` and the like are what was given.
         parameters: tensors or arrays by dotted name, as in ``state_dict``; what is not named is the module's own.
-            A parameter that stands at several places is replaced at all of them.
-        inputs: the module's positional arguments; a single tuple stands for all of them, as in PyTorch.
+            A parameter that is used at several places in the module is replaced at all of them.
+        inputs: the module's positional arguments; a single tuple is taken as all of them, as in PyTorch.
         kwargs: its keyword arguments.
 
     Returns:
@@ -37,7 +37,7 @@ def functional_call(module: Module, parameters: Mapping[str, Value], *inputs: An
     Raises:
         ArgumentError: a name that the module does not have, or two values for one shared parameter.
         ShapeError: a value of another shape than what it replaces.
-        DTypeError: something that is no tensor or array, or no mapping.
+        DTypeError: a value that is not a tensor or array, or an argument that is not a mapping.
     """
     if not isinstance(module, Module):
         got = type(module).__name__

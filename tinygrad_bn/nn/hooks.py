@@ -1,4 +1,4 @@
-"""Full backward hooks: how a module's call hands its gradients to whoever asked for them."""
+"""Full backward hooks: how a module's call passes its gradients to the registered hooks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class FullBackward:
     # -- in the backward pass -------------------------------------------------------------------------------------------
 
     def _note_input(self, i: int, gradient: Variable) -> None:
-        self._replaced.clear()  # what a pass that failed half-way has left
+        self._replaced.clear()  # what a pass that failed halfway has left
         self._of_inputs[i] = gradient
 
     def _replacement(self, i: int, gradient: Variable) -> Variable | None:

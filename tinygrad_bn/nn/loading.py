@@ -61,7 +61,7 @@ class Loading:
         self._own_way.append((module, part))
 
     def left_over(self, path: str, state: Mapping[Any, Any]) -> None:
-        """Note the entries that nobody looked for."""
+        """Note the entries that no module used."""
         for key, value in state.items():
             full = f"{path}.{key}" if path else key
             self._report.unexpected_keys.append(full)

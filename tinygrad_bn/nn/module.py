@@ -98,7 +98,7 @@ class Module(Node):
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> HookHandle:
         """Call ``hook(module, args)`` before each ``forward``, as PyTorch does.
 
-        What it returns, unless ``None``, takes the place of the positional arguments; a tuple stands for all of them.
+        If it returns something other than ``None``, that replaces the positional arguments; a tuple replaces all of them.
 
         Returns:
             A handle whose ``remove()`` takes the hook off again.
@@ -387,14 +387,14 @@ class Module(Node):
 
         Args:
             state: arrays or tensors by dotted name.
-            strict: refuse entries that are missing or unexpected; without it they are passed over and reported.
+            strict: refuse entries that are missing or unexpected; without it they are skipped and reported.
 
         Returns:
             The names that were missing and those that were unexpected; none of either if ``strict``.
 
         Raises:
             ShapeError: lists missing, unexpected and mis-shaped entries, and dtypes that would lose their kind.
-            DTypeError: a state that is no mapping.
+            DTypeError: the state is not a mapping.
         """
         loading = Loading(type(self).__name__, flag(type(self).__name__, "strict", strict), state)
         self._load_into(loading, dict(state), "")

@@ -193,7 +193,7 @@ class InstanceNorm1d(_InstanceNorm):
     Args:
         num_features: C, the number of channels.
         eps: added to the variance, inside the root.
-        momentum: how far running statistics move towards the batch's, from 0 to 1.
+        momentum: the weight of the batch in the running statistics, from 0 to 1.
         affine: whether to learn ``weight`` (γ, first 1) and ``bias`` (β, first 0), each of shape (C,).
         track_running_stats: keep ``running_mean`` and ``running_var`` and use them in evaluation.  PyTorch keeps
             ``num_batches_tracked`` too, and leaves it at 0; so it is here.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import Variable, no_grad
 from ..engine.mode import current_mode
-from ..engine.sweep import Contribution, seed_for, sweep
+from ..engine.sweep import Contribution, cotangent_for, sweep
 from ..engine.tape import Made
 from ..errors import ArgumentError, explain
 from ..program import Program, Size, record
@@ -29,7 +29,7 @@ def with_gradients(function: Callable[..., Any], examples: Sequence[Any], free: 
     The steps of the backward pass are in the scope of what they are the backward pass of, inside "backward".
 
     Raises:
-        ArgumentError: nothing that the function returns depends on anything that wants a gradient.
+        ArgumentError: no output of the function depends on a value that requires a gradient.
     """
     forward = record(function, *examples, free=free)
     leaves, plan = take_apart(tuple(examples))
@@ -92,7 +92,7 @@ def _swept(
     seen: list[tuple[int, Contribution]] = []
     begin = len(tape.events)
     with no_grad():
-        seeds = [seed_for(root, cotangents.get(str(i)), True) for i, root in roots.items()]
+        seeds = [cotangent_for(root, cotangents.get(str(i)), True) for i, root in roots.items()]
         kept, _ = sweep(
             list(roots.values()), seeds, on_variables=True, watch=lambda part: seen.append((len(tape.events), part))
         )

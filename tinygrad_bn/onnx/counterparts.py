@@ -56,7 +56,7 @@ class Node:
         return tuple(int(axis) % ndim if -ndim <= axis < ndim else int(axis) for axis in np.atleast_1d(given))
 
     def only(self, **expected: Any) -> None:
-        """Refuse settings for which there is no counterpart.
+        """Raise an error for settings that have no counterpart.
 
         Raises:
             ArgumentError: an attribute with another value.

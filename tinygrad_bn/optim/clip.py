@@ -25,10 +25,10 @@ def clip_grad_norm_(
     """Scale all gradients by one factor, so that together they are no longer than ``max_norm``.
 
     As torch.nn.utils.clip_grad_norm_: the factor is ``max_norm / (norm + 1e-6)``, or 1 where that is larger.  Each
-    gradient becomes a new tensor outside of the graph, because its array may be shared with others.
+    gradient becomes a new tensor outside the graph, because its array may be shared with others.
 
     Args:
-        parameters: whose gradients; those without one are passed over.
+        parameters: whose gradients; those without one are skipped.
         max_norm: the largest norm allowed, > 0.
         norm_type: p of the p-norm, > 0; ``math.inf`` for the largest absolute value.
         error_if_nonfinite: raise, and change nothing, when the norm is NaN or infinite (not during a recording, where
@@ -72,7 +72,7 @@ def clip_grad_value_(parameters: Variable | Iterable[Variable], clip_value: floa
     """Clip each element of the gradients to [-clip_value, clip_value], as torch.nn.utils.clip_grad_value_.
 
     Args:
-        parameters: whose gradients; those without one are passed over.
+        parameters: whose gradients; those without one are skipped.
         clip_value: the bound, >= 0.
 
     Raises:

@@ -13,7 +13,7 @@ def listed(what: str, params: Any) -> list[Any]:
     """What was given, as a list.
 
     Raises:
-        ArgumentError: a module, something that is no collection, or a generator that gives nothing any more.
+        ArgumentError: a module, an object that is not a collection, or an exhausted generator.
     """
     if isinstance(params, Variable):
         return [params]

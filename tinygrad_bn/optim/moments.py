@@ -46,5 +46,5 @@ def averaged(g: Value, state: dict[str, Value], b1: Value, b2: Value) -> tuple[V
 
 
 def decayed(p: Value, g: Value, lr: Value, weight_decay: Value, decoupled: bool) -> tuple[Value, Value]:
-    """A parameter and its gradient after weight decay: pulled by itself (``decoupled``), or through the gradient."""
+    """A parameter and its gradient after weight decay: of the parameter directly (``decoupled``), or through the gradient."""
     return (p * (1.0 - lr * weight_decay), g) if decoupled else (p, g + weight_decay * p)

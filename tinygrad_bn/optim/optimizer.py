@@ -21,7 +21,7 @@ Closure = Callable[[], Any]
 class Optimizer(ABC):
     """Base of the optimizers.
 
-    A subclass names its settings.  Most have one rule for each parameter by itself, see ``PerParameter``.
+    A subclass names its settings.  Most have one rule that updates each parameter separately, see ``PerParameter``.
 
     Args:
         params: leaf tensors (``model.parameters()``); or pairs of name and tensor (``model.named_parameters()``), which

@@ -1,4 +1,4 @@
-"""Optimizers with one update rule for each parameter by itself: the rule, the loop around it, and what it remembers.
+"""Optimizers that update each parameter separately: the rule, the loop around it, and its state.
 
 An update rule is written in arithmetic and ``ops``.  The same text is read two ways: on raw arrays, as ``step`` does, and on
 variables, when a training step is recorded as a program.  (``+=`` saves an array in the first reading and makes a new
@@ -32,7 +32,7 @@ SMALL = 4096  # elements up to which parameters are moved together
 
 
 class PerParameter(Optimizer):
-    """Base of the optimizers that move each parameter by its own gradient and state: ``_slots`` and ``_rule`` say how.
+    """Base of the optimizers that update each parameter from its own gradient and state: ``_slots`` and ``_rule`` say how.
 
     Args:
         params: what to train, see ``Optimizer``.
@@ -76,7 +76,7 @@ class PerParameter(Optimizer):
             What the closure returned.
 
         Raises:
-            ShapeError: a gradient that does not fit its parameter; nothing has been moved then.
+            ShapeError: a gradient does not fit its parameter; then no parameter was changed.
             DTypeError: a gradient that is not a tensor; likewise.
         """
         loss = None if closure is None else self._evaluated(closure)

@@ -240,7 +240,7 @@ class OneCycleLR(Schedule):
         total_steps: how many batches the cycle lasts; or give ``epochs`` and ``steps_per_epoch``.
         epochs: see ``total_steps``.
         steps_per_epoch: see ``total_steps``.
-        pct_start: the share of the cycle that goes up, 0 to 1.
+        pct_start: the share of the cycle in which the rate rises, 0 to 1.
         anneal_strategy: ``"cos"`` or ``"linear"``.
         cycle_momentum: whether momentum (for Adam, the first of ``betas``) goes along.
         base_momentum: the lowest momentum, at the highest rate.

@@ -73,7 +73,7 @@ class Group(dict[str, Any]):
         return Group, (self.kind, dict(self))
 
     def settings(self) -> dict[str, Any]:
-        """What is no parameter and no note of a schedule."""
+        """All entries except parameters and the notes of a schedule."""
         return {name: value for name, value in self.items() if name not in APART}
 
     def checked(self, changes: Mapping[str, Any]) -> dict[str, Any]:

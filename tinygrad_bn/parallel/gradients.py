@@ -33,7 +33,7 @@ def backward(loss: Variable, parameters: Iterable[Variable], rows: int, total: f
 
     Args:
         loss: one number, a mean over this rank's rows; of no rows, whatever depends on the parameters.
-        parameters: which get a gradient, in the same order on every rank; those that want none are passed over.
+        parameters: which get a gradient, in the same order on every rank; those that require none are skipped.
         rows: how many rows this rank has; 0 is fine where others have some.
         total: how many all ranks have, where that is known; otherwise they tell each other.
 

@@ -1,6 +1,6 @@
 """The processes that work together: how many, which one this is, and how they exchange arrays without ever waiting in vain.
 
-MPI carries the arrays.  A process that nobody started as one of several is a world of its own, and needs no MPI.
+MPI carries the arrays.  A process that was started alone is a world of one rank, and needs no MPI.
 
 Before every exchange all ranks meet: each says in a few bytes what it is about to do.  Where they are not about to do the
 same, all of them raise, with what each one wanted.  A rank that ends, or fails, meets or ends the others, too.

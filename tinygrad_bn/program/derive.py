@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..engine import Variable, no_grad
 from ..engine.mode import switched
-from ..engine.sweep import Contribution, seed_for, sweep
+from ..engine.sweep import Contribution, cotangent_for, sweep
 from ..engine.tape import Made, Tape
 from ..kinds import Raw, Value
 from ..tensor import Scalar
@@ -53,7 +53,7 @@ def derive(roots: Sequence[Variable], gradients: Sequence[Value]) -> Derived:
     Raises:
         GraphError, ShapeError, MutationError: as ``backward``.
     """
-    cotangents = [root.kind.wrap(seed_for(root, g, False)) for root, g in zip(roots, gradients)]
+    cotangents = [root.kind.wrap(cotangent_for(root, g, False)) for root, g in zip(roots, gradients)]
     tape = Tape(Scalar)
     seen: list[tuple[int, Contribution]] = []
     with switched(tape=tape, sites=False), no_grad():

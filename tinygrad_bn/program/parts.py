@@ -52,7 +52,7 @@ class Input:
 
 @dataclass(frozen=True)
 class State:
-    """A value that stands outside and is read, perhaps written, at each run.
+    """A value outside the program that each run reads, and may write.
 
     Attributes:
         name: dotted, as in ``state_dict``, where a module has it.

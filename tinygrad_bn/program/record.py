@@ -37,7 +37,7 @@ def record(
     Inside of it may be a forward pass, ``backward`` or ``grad``, an optimizer's ``step``, modules, running statistics,
     random draws.  Parameters, buffers, settings such as a learning rate, and the state of an optimizer are read at each
     run of the program, and written where the function writes them.  The recording itself changes none of them; but the
-    state that an optimizer makes at its first step is there afterwards, with its first values.
+    state that an optimizer creates at its first step exists afterwards, with its initial values.
 
     Args:
         function: called with variables in place of the examples: tensors for tensors and arrays, scalars for numbers,

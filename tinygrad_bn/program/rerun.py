@@ -15,7 +15,7 @@ def replay(roots: Sequence[Variable]) -> Callable[[Mapping[Variable, Raw]], list
     """A function from raw values of some leaves to the raw values of the roots; random draws stay as they were.
 
     Raises:
-        GraphError: the graph was used up by an earlier backward pass.
+        GraphError: the graph was freed by an earlier backward pass.
     """
     program, numbers = program_of(roots)
     recorded = {number: variable._data for variable, number in numbers.items()}

@@ -21,7 +21,7 @@ DEEPEST = 60  # laws that call each other
 
 
 def simplify(program: Program, exact: bool = False) -> Program:
-    """The program with equal steps merged, the laws of ``laws`` and ``algebra`` applied, and what nobody needs left out.
+    """The program with equal steps merged, the laws of ``laws`` and ``algebra`` applied, and unused steps left out.
 
     Linear in the number of steps.  Random draws are neither merged nor left out.
 

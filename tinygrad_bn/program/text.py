@@ -43,7 +43,7 @@ def text(program: Program) -> str:
 def symbols(program: Program) -> list[str]:
     """What formulas call each value: its name, a number as it is, or a letter and a count without gaps.
 
-    A result whose name is taken goes by its count, so no two values are called the same.
+    A result whose name is taken gets a number, so no two values have the same name.
     """
     found: list[str] = []
     taken = {clean(entry.name) for entry in program.inputs} | {clean(entry.name) for entry in program.states}

@@ -80,7 +80,7 @@ def from_json(text: str, make: Callable[..., Program], primitives: Iterable[Prim
     """The program that ``to_json`` wrote; ``make`` is the class, ``primitives`` are those that are not the library's.
 
     Raises:
-        RecordingError: it is no such text, or not a whole one; nothing of it has been run then.
+        RecordingError: the text is not a program in this format, or is incomplete; nothing was run.
     """
     known = TABLE | {primitive.name: primitive for primitive in primitives}
     try:

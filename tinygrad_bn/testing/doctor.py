@@ -19,7 +19,7 @@ Users = dict[Variable, list[tuple[Variable, int]]]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why there is no gradient.
+    """The reason why there is no gradient.
 
     Attributes:
         cause: "has one", "requires_grad is off", "changed since", "detached", "no derivative", "not recorded",
@@ -51,7 +51,7 @@ def why_no_grad(param: Any, loss: Any) -> Diagnosis:
 
     Raises:
         ArgumentError: something that is not a variable.
-        GraphError: the graph was used up by ``backward``.
+        GraphError: the graph was freed by ``backward``.
         ShapeError: a loss of more than one element.
     """
     if not isinstance(param, Variable):
@@ -188,7 +188,7 @@ def _unreachable(param: Variable, loss: Variable, walked: list[Variable], again:
 def _made_of(result: Variable, param: Variable) -> bool:
     try:
         return any(variable is param for variable in behind([result]))
-    except GraphError:  # used up by a backward pass; nobody knows any more
+    except GraphError:  # freed by a backward pass, so that it can no longer be known
         return False
 
 

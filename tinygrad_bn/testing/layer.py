@@ -36,7 +36,7 @@ from .layer_variations import (
 )
 from .places import behind, largest, operation
 from .repeats import cause, seeds
-from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
+from .report import Check, Outcome, Report, note, passed, print_and_raise, run, skipped, warning
 from .sample import failed, is_float
 from .subject import Subject, Twin, as_list, constants_held, copy_of, difference, loss_of, same, shapes
 from .variations import alike
@@ -64,7 +64,7 @@ def check_layer(
 
     The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
     (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.  What it carries
-    from batch to batch belongs into buffers, as running statistics do; they are put back before each call.
+    from batch to batch belongs in buffers, as running statistics do; they are restored before each call.
 
     Args:
         layer: a ``Module``, whose parameters are checked too, or a function.
@@ -105,7 +105,7 @@ def check_layer(
     finally:
         generator().bit_generator.state = state
     told = ", ".join(str(np.shape(x)) for x in subject.raw if isinstance(x, (np.ndarray, Variable)))
-    return deliver(Report(f"check_layer of {subject.name}, inputs {told}", checks), quiet, raise_exception)
+    return print_and_raise(Report(f"check_layer of {subject.name}, inputs {told}", checks), quiet, raise_exception)
 
 
 # -- the battery ----------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _derivatives(subject: Subject, check: Callable[..., bool]) -> Outcome:
 
 def _gradients_arrive(subject: Subject) -> Outcome:
     """Every input and parameter has an influence; where not, why."""
-    count, told, stories = 0, list[str](), list[str]()
+    count, told, reasons = 0, list[str](), list[str]()
     for mode in subject.modes:
         twin, inputs = subject.twin(np.float64, mode), subject.inputs()
         leaves = [x for x in inputs if isinstance(x, Variable) and x.requires_grad] + twin.leaves
@@ -209,9 +209,9 @@ def _gradients_arrive(subject: Subject) -> Outcome:
         if silent and names not in "".join(told):
             where = f" in {mode}" if told or mode != subject.modes[0] else ""
             told.append(f"none, or zero, for {names}{where}")
-            stories += [str(why_no_grad(leaves[k], loss)) for k in silent]
+            reasons += [str(why_no_grad(leaves[k], loss)) for k in silent]
     if told:
-        return warning("; ".join(told), "\n".join(dict.fromkeys(stories)))
+        return warning("; ".join(told), "\n".join(dict.fromkeys(reasons)))
     return passed(f"in all {count} inputs and parameters")
 
 

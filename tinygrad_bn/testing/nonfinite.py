@@ -56,7 +56,7 @@ def find_nonfinite(loss: Any, gradient: Any = None) -> Finding | None:
 
     Raises:
         ArgumentError: the loss is not a variable.
-        GraphError: the graph was used up by ``backward``.
+        GraphError: the graph was freed by ``backward``.
         ShapeError: a cotangent that does not fit.
     """
     if not isinstance(loss, Variable):

@@ -16,7 +16,7 @@ from ..ops.primitives import TABLE
 from . import touched
 from .layer import check_layer
 from .primitive import check_primitive
-from .report import Check, Outcome, Report, deliver, passed, run, skipped
+from .report import Check, Outcome, Report, passed, print_and_raise, run, skipped
 from .sample import failed
 
 
@@ -31,7 +31,7 @@ def check_all(
 ) -> Report:
     """Run checks, import all of a package, and find every layer and primitive in it that no check has touched.
 
-    A check touches the layer it is given, every module inside of it, and every primitive that its forward recorded.
+    A check touches the layer it is given, every module inside it, and every primitive that its forward recorded.
     What ``check_layer`` and ``check_primitive`` touched earlier in this process counts, so at the end of a test suite
     ``check_all(package)`` alone tells what was forgotten.
 
@@ -66,7 +66,7 @@ def check_all(
     for label, thing in sorted(found.items()):
         name = label.rpartition(".")[2]
         checks.append(run(label, partial(_touched, name, thing), {label} if name in left_out else ()))
-    return deliver(Report(f"check_all of {root.__name__}", tuple(checks)), quiet, raise_exception)
+    return print_and_raise(Report(f"check_all of {root.__name__}", tuple(checks)), quiet, raise_exception)
 
 
 def _imported(package: ModuleType | str) -> ModuleType:

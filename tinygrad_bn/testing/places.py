@@ -17,7 +17,7 @@ def behind(roots: Sequence[Variable]) -> list[Variable]:
     """Every variable that the roots were computed from, themselves included, in order of creation.
 
     Raises:
-        GraphError: the graph was used up by an earlier backward pass.
+        GraphError: the graph was freed by an earlier backward pass.
     """
     results = toposort(roots, everything=True)
     leaves = (arg for result in results for arg in result.inputs or () if isinstance(arg, Variable))

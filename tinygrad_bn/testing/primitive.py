@@ -14,7 +14,7 @@ import numpy as np
 from ..engine import Primitive, Variable, dtype_of, gradients, no_grad
 from ..engine.contract import not_widened
 from ..engine.primitive import WEAK_SCALARS
-from ..engine.unbroadcast import conform
+from ..engine.unbroadcast import unbroadcast
 from ..errors import ArgumentError, explain
 from ..gradcheck import VanishingGradientWarning, gradcheck, gradgradcheck, steadiest
 from ..kinds import Array
@@ -34,7 +34,7 @@ from .primitive_variations import (
     special_values,
     values_decide,
 )
-from .report import Check, Outcome, Report, deliver, note, passed, run, skipped, warning
+from .report import Check, Outcome, Report, note, passed, print_and_raise, run, skipped, warning
 from .sample import (
     Sample,
     called,
@@ -102,7 +102,9 @@ def check_primitive(
         warnings.simplefilter("ignore")
         checks = tuple(_battery(primitive, listed, params, seed, left_out))
     shapes = ", ".join("(" + ", ".join(str(np.shape(x)) for x in sample) + ")" for sample in listed)
-    return deliver(Report(f"check_primitive of {primitive.name}, samples {shapes}", checks), quiet, raise_exception)
+    return print_and_raise(
+        Report(f"check_primitive of {primitive.name}, samples {shapes}", checks), quiet, raise_exception
+    )
 
 
 # -- the battery ----------------------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def _returned(primitive: Primitive, samples: list[Sample], params: dict[str, Any
                     fix = "make it with elementwise=True: then the engine undoes the broadcasting of its arguments"
                     what = f"{primitive.name}: the rule for argument {i} returns the shape of the result"
                     raise failed(what, data.shape, f"{np.shape(args[i])}, the shape of the argument", fix)
-                conform(cotangent, out, i, leaves[i], False)
+                unbroadcast(cotangent, out, i, leaves[i], False)
                 count += 1
                 numpy_did = np.ndim(cotangent) == 0 and not WEAK_SCALARS
                 if dtype is np.float32 and dtype_of(cotangent) == np.float64 and not numpy_did:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Primitive, Variable, gradients
-from ..engine.unbroadcast import conform
+from ..engine.unbroadcast import unbroadcast
 from ..errors import GradcheckError
 from ..gradcheck import gradcheck
 from ..kinds import Array
@@ -170,7 +170,7 @@ def one_and_none(primitive: Primitive, samples: list[Sample], params: dict[str, 
             recorded = primitive(*leaves, **params)
             for i, rule in rules(primitive, shorter):
                 made = rule(random_like(out.shape, rng), out, *copies(shorter), **params)
-                conform(made, recorded, i, leaves[i], False)
+                unbroadcast(made, recorded, i, leaves[i], False)
             if rows and any(shorter[i].size for i, _ in rules(primitive, shorter)):
                 gradcheck(function_of(primitive, params), leaves_of(primitive, shorter), seed=seed)
             told.add(f"{word}: right")

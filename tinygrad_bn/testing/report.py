@@ -60,7 +60,7 @@ class CheckError(TinygradError, AssertionError):
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of one subject; ``str(report)`` is the table, with the failures and warnings told below it."""
+    """All checks of one subject; ``str(report)`` is the table, with the messages of failures and warnings below it."""
 
     subject: str
     checks: tuple[Check, ...]
@@ -104,23 +104,23 @@ class Report:
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts if count or verdict == "passed")
         return "\n".join([self.subject, *lines, said])
 
-    def stories(self, checks: Iterable[Check]) -> str:
-        """The whole messages of some checks; what several say in the same words is told once."""
-        told: dict[str, list[str]] = {}
+    def failure_details(self, checks: Iterable[Check]) -> str:
+        """The full messages of some checks; a message that several checks share appears once."""
+        said: dict[str, list[str]] = {}
         for check in checks:
-            told.setdefault(check.message, []).append(check.name)
-        return "\n".join(f"{', '.join(names)}: {message}" for message, names in told.items())
+            said.setdefault(check.message, []).append(check.name)
+        return "\n".join(f"{', '.join(names)}: {message}" for message, names in said.items())
 
     def __str__(self) -> str:
-        told = self.stories([*self.failures, *self.warnings])
-        return f"{self.table()}\n{told}" if told else self.table()
+        details = self.failure_details([*self.failures, *self.warnings])
+        return f"{self.table()}\n{details}" if details else self.table()
 
 
 def skipped(names: Iterable[str], known: Iterable[str], what: str) -> frozenset[str]:
     """The checks to leave out.
 
     Raises:
-        ArgumentError: there is no check of that name.
+        ArgumentError: there is no check with that name.
     """
     chosen, valid = frozenset([names] if isinstance(names, str) else names), tuple(known)
     if unknown := sorted(chosen.difference(valid)):
@@ -158,7 +158,7 @@ def line_of(error: BaseException) -> str:
     return found
 
 
-def deliver(report: Report, quiet: bool, raise_exception: bool) -> Report:
+def print_and_raise(report: Report, quiet: bool, raise_exception: bool) -> Report:
     """Print the table, raise or return.
 
     Raises:
@@ -168,7 +168,9 @@ def deliver(report: Report, quiet: bool, raise_exception: bool) -> Report:
     if not quiet:
         print(report.table() if raising else report)
     if raising:
-        error = CheckError(f"{report.subject}: {len(report.failures)} failed\n{report.stories(report.failures)}")
+        error = CheckError(
+            f"{report.subject}: {len(report.failures)} failed\n{report.failure_details(report.failures)}"
+        )
         error.report = report
         raise error
     return report

@@ -1,6 +1,6 @@
 """Ready callbacks of ``fit``: keep the best weights, stop when it gets no better.
 
-Both look at the run's history alone and remember nothing themselves, so that a resumed run goes on as one that was never
+Both use only the run's history and have no state of their own, so that a resumed run continues as one that was never
 interrupted.
 """
 

@@ -2,7 +2,7 @@
 
 The model's arrays have their plain names (``0.weight``), so that any program that reads safetensors finds them, and a
 file written by such a program, for a PyTorch model with the same names, loads as it is.  Everything else is a JSON text
-in the file's metadata, with its arrays beside the model's under names with a slash (``optimizer/state/0/exp_avg``).
+in the file's metadata, with its arrays next to the model's under names with a slash (``optimizer/state/0/exp_avg``).
 Reading one runs no code from the file.
 """
 
@@ -37,7 +37,7 @@ DTYPES = {
 
 
 class CheckpointError(TinygradError, ValueError):
-    """A file that is no checkpoint, is damaged, or does not fit what it is loaded into."""
+    """A file that is not a checkpoint, is damaged, or does not fit the model it is loaded into."""
 
 
 class LoadedPart(NamedTuple):
@@ -47,7 +47,7 @@ class LoadedPart(NamedTuple):
         extra: what was given as ``extra`` when saving.
         loaded: taken over.
         missing: in the model and not in the file; as it was.
-        unexpected: in the file and not in the model; passed over.
+        unexpected: in the file and not in the model; skipped.
         misfit: in both, of different shape; as it was.
     """
 
@@ -77,7 +77,7 @@ def save_checkpoint(path: FilePath, *unnamed: Any, rng: bool = True, extra: Any 
         rng: include the state of the generator that initial values and dropout draw from.
         extra: anything else worth keeping: numbers, text, arrays, in dicts and lists.
         parts: ``model=``, ``optimizer=``, ``schedule=``, ``loader=`` or any other name, each with a ``state_dict`` of
-            plain data and arrays; ``None`` is passed over.
+            plain data and arrays; ``None`` is skipped.
 
     Raises:
         ArgumentError: nothing to save, something that has no state, or two arrays of one name.

@@ -152,7 +152,7 @@ def diagnose(model: Module, batch: Any, loss: Metric, optimizer: PerParameter | 
         model: called on the batch's inputs, in training mode.
         batch: ``(*inputs, target)``, as a loader gives it.
         loss: of output and target, one number.
-        optimizer: whose step says how far the parameters would move.
+        optimizer: its step determines the updates of the parameters.
 
     Returns:
         Numbers for each layer without layers inside, in the order of the calls, and for each parameter; remarks on what

@@ -27,7 +27,7 @@ def accuracy(scores: Any, target: Any) -> float:
         The share; NaN if any score is NaN, because such a row has no largest score.
 
     Raises:
-        ShapeError: other shapes, or no rows.  One score per row is no choice between classes.
+        ShapeError: other shapes, or no rows. A single score per row does not choose between classes.
         DTypeError: targets that are not whole numbers.
         ArgumentError: a target that no class has.
     """

@@ -135,7 +135,7 @@ def fit(
     Args:
         model: called on a batch's inputs, in training mode.
         loader: gives batches ``(*inputs, target)``.
-        optimizer: over the model's parameters; one that moves each by its gradient, so not ``LBFGS``.
+        optimizer: of the model's parameters, with one update per gradient, so not ``LBFGS``.
         loss: of output and target, one number to make small.
         epochs: how many in all, those before a resumed checkpoint included.
         validation: batches to ``evaluate`` loss and metrics on after each epoch; its first batch is tried before the
@@ -150,7 +150,7 @@ def fit(
             metrics as means over the rows of the epoch, ``val_...`` for those of ``validation``; null for what is
             not finite.
         checkpoint: a file written after the first step, after each epoch, and on Ctrl-C or SIGTERM.
-        checkpoint_every: write it after each so many steps, too.
+        checkpoint_every: also write it after every so many steps.
         resume: continue from ``checkpoint`` if it exists.  Without it, an existing checkpoint or log is an error, so
             that no run writes over another's.
         progress: on standard error, a bar per epoch where the package tqdm is installed and that is a terminal, else a

@@ -10,9 +10,9 @@ from .tables import accuracy_table, cpu_table, rates_table, steps_table, unfinis
 from .verdicts import better_accuracy, faster_cpu, faster_steps, stable_rates, summary
 
 SETTINGS = (
-    "A setting is named by its data and by what is special: what the initial weights are drawn from (N(0, 0.1): normal, with "
-    "standard deviation 0.1), other hidden units, another optimizer, fewer images. Where nothing else is said, three hidden "
-    "layers of 100 sigmoids learn by SGD from batches of 60."
+    "The name of a setting gives its data, and how it differs from the default: the distribution of the initial weights "
+    "(N(0, 0.1) is normal with standard deviation 0.1), other hidden units, another optimizer, or fewer images. The default "
+    "is three hidden layers of 100 sigmoids that learn by SGD from batches of 60."
 )
 
 

@@ -21,9 +21,9 @@ def rates_table(found: Sequence[Finding]) -> Table:
             rows.append((f"{f.label}, {100 * f.target:.0f} %", NAMES[arm], f"{f.data[arm]['rate']:g}", works, tried))
     return Table(
         "rates",
-        "Learning rates: the one chosen, with how many the accuracy on validation images late in the run is at the target, and "
-        "that accuracy in % with each",
-        ("setting", "network", "chosen", "at target", "rate: accuracy"),
+        "The learning rate chosen, the number of rates with which the validation accuracy reaches the target late in the run, "
+        "and that accuracy in % for each rate",
+        ("setting and target", "network", "rate chosen", "rates that work", "rate: accuracy"),
         rows,
     )
 
@@ -35,15 +35,23 @@ def warnings(found: Sequence[Finding]) -> list[Text]:
         f"{f.label} {NAMES[arm]} ({f.data[arm]['diverged']})" for f in found for arm in NAMES if f.data[arm]["diverged"]
     ]
     texts = (
-        [Text(f"At the edge of its grid: {'; '.join(edges)}; a wider grid may have a better rate.")] if edges else []
+        [Text(f"The best rate is at the edge of the grid for {'; '.join(edges)}. A wider grid may have a better rate.")]
+        if edges
+        else []
     )
-    return texts + ([Text(f"Runs that ended in numbers that are not finite: {'; '.join(wild)}.")] if wild else [])
+    return texts + (
+        [Text(f"Number of runs that diverged (a loss or weights not finite): {'; '.join(wild)}.")] if wild else []
+    )
 
 
 def unfinished(found: Sequence[Finding]) -> list[Text]:
     """Which networks were still learning when they were stopped, so that the gain is that of a run of this length."""
     rising = [f"{f.label} {NAMES[arm]} ({f.data['steps']:,} steps)" for f in found for arm in NAMES if f.rising(arm)]
-    return [Text(f"Still rising by more than a point at the end: {'; '.join(rising)}.")] if rising else []
+    return (
+        [Text(f"The accuracy was still rising by more than a point at the end for {'; '.join(rising)}.")]
+        if rising
+        else []
+    )
 
 
 def steps_table(found: Sequence[Finding]) -> Table:
@@ -60,9 +68,9 @@ def steps_table(found: Sequence[Finding]) -> Table:
     ]
     return Table(
         "steps",
-        "Steps to an accuracy on images that were not trained on: lower median and range over the seeds, and how many got "
-        "there if not all did; share of steps saved by BN with its 95 % interval",
-        ("setting", "to reach", "plain", "with BN", "steps saved"),
+        "Steps until an accuracy on test images is reached: lower median and range over the seeds, and the number of runs that "
+        "reached it, if not all; share of steps that BN saves, with its 95 % interval",
+        ("setting", "accuracy", "steps, plain", "steps, BN", "steps saved"),
         rows,
     )  # fmt: skip
 
@@ -70,11 +78,13 @@ def steps_table(found: Sequence[Finding]) -> Table:
 def cpu_table(timed: Sequence[Finding]) -> Table:
     """The same in CPU seconds."""
     rows = []
-    compiled = ["compiled"] * all(f.seconds and "compiled" in f.seconds for f in timed)  # earlier results have none
+    compiled = ["ratio, compiled"] * all(
+        f.seconds and "compiled" in f.seconds for f in timed
+    )  # earlier results have none
     for f in timed:
         seconds = f.seconds or {}
         per_step = [f"{1000 * seconds['plain']:.2f}", f"{1000 * seconds['bn']:.2f}", f"{seconds['ratio']:.2f}"]
-        per_step += [f"{seconds[key]['ratio']:.2f}" for key in compiled]
+        per_step += [f"{seconds['compiled']['ratio']:.2f}" for _ in compiled]
         for target in sorted(f.data["targets"]):
             middles = {arm: statistics.lower_median(f.steps_to(arm, target)) for arm in NAMES}
             spent = {arm: None if m is None else m * seconds[arm] for arm, m in middles.items()}
@@ -82,11 +92,14 @@ def cpu_table(timed: Sequence[Finding]) -> Table:
             rows.append((f.label, *per_step, f"{100 * target:.0f} %", *needed, text(f.saved(target, seconds["ratio"]))))
     return Table(
         "cpu",
-        "The same in CPU seconds of training, from the cost of a step of one network alone (BN composed of primitives)"
-        + (f"; a step with BN costs {price(timed)}" if compiled else ""),
-        ("setting", "ms/step plain", "with BN", "ratio", *compiled, "to reach", "s plain", "s with BN", "CPU saved"),
+        "CPU time until an accuracy is reached: steps times the measured cost of one step"
+        + (f"; a step with BN, composed of primitives, costs {price(timed)}" if compiled else " (BN composed of primitives)"),
+        (
+            "setting", "ms per step, plain", "ms per step, BN", "ratio", *compiled,
+            "accuracy", "seconds, plain", "seconds, BN", "CPU time saved",
+        ),
         rows,
-    )
+    )  # fmt: skip
 
 
 def accuracy_table(found: Sequence[Finding]) -> Table:

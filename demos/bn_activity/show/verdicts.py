@@ -18,9 +18,11 @@ from .findings import Finding, Share, price, text
 def summary(found: Sequence[Finding], timed: Sequence[Finding]) -> Summary:
     """The activity in a sentence."""
     steps = faster_steps(found)
-    text = f"With Batch Normalization an accuracy is reached in fewer steps, beyond chance, in {counted(steps)}"
+    text = f"With Batch Normalization an accuracy is reached in clearly fewer steps in {counted(steps)}"
     if timed:
-        text += f"; but a step costs {price(timed)}, so it is in less CPU time in only {counted(faster_cpu(timed))}"
+        text += (
+            f"; but a step costs {price(timed)}, and clearly less CPU time is needed in {counted(faster_cpu(timed))}"
+        )
     return Summary(f"{text}.", "saved")
 
 
@@ -61,7 +63,7 @@ def faster(
     return verdict(
         name,
         f"Batch Normalization (BN) trains faster: an accuracy is reached {how}",
-        fitting(MEASURED, *(f"The share of {what} saved is {end}. {count}{costs}" for end in ends), f"{count}{costs}"),
+        fitting(MEASURED, *(f"The share of {what} saved {end}. {count}{costs}" for end in ends), f"{count}{costs}"),
         cases,
         short=f"BN reaches an accuracy {how}",
         form="{:.0f} %",
@@ -91,8 +93,11 @@ def extremes(found: Sequence[Finding], saved: Callable[[Finding, float], Share |
 
     most, least = max(found, key=size), min(found, key=size)
     if most is least:
-        return (f"{said(most)} {most.place}",) * 2
-    return f"{said(most)} {most.place}, and at the least {said(least)} {least.place}", f"{said(most)} to {said(least)}"
+        return (f"is {said(most)} {most.place}",) * 2
+    return (
+        f"ranges from {said(most)} {most.place} to {said(least)} {least.place}",
+        f"ranges from {said(most)} to {said(least)}",
+    )
 
 
 def stable_rates(found: Sequence[Finding]) -> Verdict:
@@ -104,8 +109,8 @@ def stable_rates(found: Sequence[Finding]) -> Verdict:
         "stable_rates",
         "Batch Normalization (BN) makes training more stable: more learning rates work",
         f"Of {sum(len(f.data['rates']) for f in found)} learning rates {total['bn']} reach the target with BN and "
-        f"{total['plain']} without. The difference is largest {most.place}: {most.working('bn')} against "
-        f"{most.working('plain')} of {len(most.data['rates'])}.",
+        f"{total['plain']} without. The difference is largest {most.place}: {most.working('bn')} of "
+        f"{len(most.data['rates'])} with BN, {most.working('plain')} without.",
         cases,
         short="With BN more learning rates work",
         form="{:+.0f}",
@@ -122,11 +127,11 @@ def better_accuracy(found: Sequence[Finding]) -> Verdict:
         return f"{texts.difference_text(f.gains, 100, 1)} {f.place}"
 
     ordered = sorted(found, key=lambda f: f.gain[0])
-    ends = f"{said(ordered[-1])} to {said(ordered[0])}" if len(found) > 1 else said(found[0])
+    ends = f"ranges from {said(ordered[-1])} to {said(ordered[0])}" if len(found) > 1 else f"is {said(found[0])}"
     return verdict(
         "better_accuracy",
         "Batch Normalization (BN) gives higher accuracy on unseen data",
-        f"The gain in points is {ends}. It is clearly above 0 in {len(up)} of {len(found)} settings, clearly below in "
+        f"The gain in points {ends}. It is clearly above 0 in {len(up)} of {len(found)} settings, clearly below in "
         f"{len(down)}.",
         [evidence.of_values(f.place, f.gains, scale=100) for f in found],
         short="BN gives higher accuracy on unseen data",

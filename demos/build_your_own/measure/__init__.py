@@ -97,7 +97,7 @@ def told(report: Report) -> dict[str, Any]:
         "ok": report.ok,
         "table": report.table(),
         "failed": [failure.name for failure in report.failures],
-        "messages": report.stories(report.failures).replace(f"{ROOT}/", ""),
+        "messages": report.failure_details(report.failures).replace(f"{ROOT}/", ""),
     }
 
 

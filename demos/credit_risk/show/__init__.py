@@ -58,7 +58,7 @@ def summary(steps: Verdict, accuracy: Verdict) -> Summary:
     ]
     ranking = f"; it ranks unseen loans {' and '.join(changes)}" if changes else ""
     return Summary(
-        f"Batch Normalization saves 30 % of the steps, beyond chance, in {clear} of {len(steps.cases)} comparisons{ranking}.",
+        f"Batch Normalization clearly saves 30 % of the steps in {clear} of {len(steps.cases)} comparisons{ranking}.",
         "saved",
     )
 
@@ -73,42 +73,43 @@ def introduction(measured: Measured) -> list[Block]:
         fitted, validation, test = lender.rows
         out = part["left_out"]
         columns = f"{part['columns']} columns, " + (
-            f"sensitive ones left out ({', '.join(out)})" if out else "THE SENSITIVE ONES AMONG THEM (`--sensitive`)"
+            f"without sensitive ones ({', '.join(out)})" if out else "INCLUDING SENSITIVE ONES (`--sensitive`)"
         )
         blocks.append(
             Text(
-                f"{lender.title}: {columns}. {len(part['test']['auc'])} random splits into {fitted:,} rows to train on, "
-                f"{validation:,} to choose by and {test:,} unseen ones; batches of {lender.batch}, "
-                f"{lender.evaluations[-1]} steps. On the unseen rows a network is taken as it was at its lowest "
-                f"validation log-loss. {100 * part['majority']:.1f} % of the unseen loans were paid back."
+                f"{lender.title}: {columns}. The table is split at random {len(part['test']['auc'])} times into {fitted:,} "
+                f"rows for training, {validation:,} for validation and {test:,} unseen ones. Networks train for "
+                f"{lender.evaluations[-1]} steps with batches of {lender.batch}, and are evaluated on the unseen rows with "
+                f"the weights of the lowest validation log-loss. {100 * part['majority']:.1f} % of the unseen loans were paid "
+                "back."
             )
         )
     blocks.append(
         Text(
-            "Both arms of a network start from the same weights, as small as those of `nn.Linear`, and see the same batches. "
-            "With `--full` some start from He's larger weights too."
+            "With and without BN, a network starts from the same weights, as small as the default of `nn.Linear`, and sees the "
+            "same batches. With `--full`, some networks also start from He's larger weights."
         )
     )
     blocks.append(
         Text(
-            "Leaving out sex, marital status, age, education and origin does not make a score fair: other columns can "
-            "stand in for them, and nothing here measures whether they do. No score made here is fit to decide about "
-            "anybody."
+            "Leaving out sex, marital status, age, education and origin does not make a score fair: other columns can be "
+            "correlated with them, and this demo does not measure whether they are. Do not use these scores for decisions "
+            "about people."
         )
     )
     return blocks
 
 
 JUDGED = Text(
-    "The mean over the run of the lowest validation log-loss so far is low if the end is low, and early. The penalty of "
-    "logistic regression is λ/2 |w|², beside the sum of the log-losses."
+    "Learning rates are compared by the lowest validation log-loss so far, averaged over the run; this is small for networks "
+    "that reach a low loss early. The penalty of logistic regression is λ/2 |w|², added to the sum of the log-losses."
 )
 
 DEFINED = Text(
-    "Converged is read in several ways, on validation rows except C. "
+    "Converged is defined in several ways, on validation rows except for C. "
     + "; ".join(f"{letter}: {meaning}" for letter, meaning in DEFINITIONS.items())
-    + " (the BN paper counts like this, steps to what the plain network reaches at best); AUC: that validation AUC. "
-    "Steps: lower median over the splits (range), and how many got there. Saved: 1 - median with BN / median without, and "
-    "a 95 % bootstrap interval over splits. CPU: steps times the CPU time of a step, plain / with BN. "
-    '"30 % faster" is read as 30 % saved; 30 % more speed would be 23 % saved.'
+    + " (as in the BN paper); AUC: that validation AUC. Steps are the lower median over the splits, with the range, "
+    "and the number of splits in which the network converged. The share saved is 1 - median with BN / median without, with a "
+    "95 % bootstrap interval over splits. CPU time is steps times the CPU time of a step, plain / with BN. "
+    '"30 % faster" is taken to mean that 30 % is saved; a speed that is 30 % higher would save 23 %.'
 )

@@ -53,13 +53,13 @@ def curves(measured: Measured) -> list[Plot]:
     caption = f"{SHOWN.title}, Taiwan, median of {len(part['bn']['validation_auc'])} splits: "
     if level and slow and fast:
         claim = (1 - CLAIMED) * slow
-        side = "sooner than" if fast <= claim else "later than"
+        side = "before" if fast <= claim else "after"
         caption += (
-            f"with BN, validation AUC {level:.2f} after {fast} steps instead of {slow}, {side} the claim's {claim:.0f}"
+            f"validation AUC {level:.2f} after {fast} steps with BN, {slow} without; {side} the claim's {claim:.0f}"
         )
     else:
-        caption += "no level of validation AUC was reached by both"
-    return [Plot("auc_over_steps", caption, draw, title="How soon a credit-risk model is good")]
+        caption += "the networks do not both reach a level of validation AUC"
+    return [Plot("auc_over_steps", caption, draw, title="How soon a credit-risk model reaches an AUC")]
 
 
 def label(axes: Any, text: str, x: float, y: float, color: str, left: bool = False) -> None:
@@ -102,7 +102,7 @@ def forest(measured: Measured) -> list[Plot]:
     up, over = (sum(found.surely for found in differences) for differences in (to_plain, to_logistic))
     caption = (
         f"AUC on unseen rows: BN is clearly above plain in {up} of {len(nets)} networks, above logistic regression in {over} "
-        "(95 % intervals; thin: as splits share rows)"
+        "(95 % intervals; thin: for splits that share rows)"
     )
     return [
         Plot("auc_differences", caption, draw, (8.0, 1.6 + 0.5 * len(nets)), "Does BN rank unseen borrowers better?")
@@ -128,8 +128,8 @@ def savings(races: list[Race]) -> list[Plot]:
 
     steps, cpu = (sum(race.case(cpu).answer == "yes" for race in rows) for cpu in (False, True))
     caption = (
-        f"At least 30 % saved, the whole interval: in {steps} of {len(rows)} cases by steps, in {cpu} by CPU time; "
-        "rows: when a network counts as converged"
+        f"BN saves at least 30 %, with the whole interval, in {steps} of {len(rows)} cases by steps and in {cpu} by CPU time; "
+        "rows: definitions of converged"
     )
     return [Plot("saved", caption, draw, (8.0, 1.6 + 0.38 * max(map(len, panels))), "Does BN save 30 %?")]
 
@@ -196,9 +196,9 @@ def calibration(measured: Measured) -> list[Plot]:
     return [
         Plot(
             "calibration",
-            f"{SHOWN.title}, Taiwan: expected calibration error on unseen rows: {listed}",
+            f"Expected calibration error of {SHOWN.title}, Taiwan, on unseen rows: {listed}",
             draw,
             (7, 4.6),
-            "Predicted defaults, and those that came",
+            "Predicted and actual defaults",
         )
     ]

@@ -20,7 +20,7 @@ JUST = CLAIMED - 1e-9  # exactly 30 % is 30 %
 AUC_LEVELS = (0.75, 0.76, 0.77)
 
 DEFINITIONS = {
-    "A": "own lowest validation log-loss",
+    "A": "the network's own lowest validation log-loss",
     "B": "validation log-loss at most 1.02 x logistic regression's",
     "C": "training log-loss at most 0.95 x logistic regression's",
     "D": "the plain network's lowest validation log-loss",

@@ -41,9 +41,9 @@ def learning_rates(measured: Measured) -> Table:
             rows.append((PLACES[lender.name], "logistic regression", "", f"{part['penalty']:g}", judged))
     return Table(
         "rates",
-        "Learning rates tried, and the validation log-loss of the best network so far, mean over the run and over splits "
-        "that are not reported; for logistic regression λ of a penalty, and its log-loss",
-        ("data", "model", "arm", "best", "tried"),
+        "The learning rates tried, with the lowest validation log-loss so far, averaged over the run and over splits that are "
+        "not reported; for logistic regression, the penalties λ and the log-loss",
+        ("data", "model", "network", "chosen", "value: log-loss"),
         rows,
     )
 
@@ -68,10 +68,14 @@ def edge_warnings(measured: Measured) -> list[Block]:
         best = losses.index(min(losses))
         if best in (0, len(values) - 1):
             beside = losses[best + 1 if best == 0 else best - 1]
-            found.append(f"{model}: {values[best]:g} (better by {beside - losses[best]:.4f} than the one beside it)")
+            found.append(f"{model}: {values[best]:g} (better by {beside - losses[best]:.4f} than the next value)")
     if not found:
-        return [Text("None of the best is at an edge of what was tried.")]
-    return [Text(f"Warning: at the edge of what was tried, so a better one may lie beyond: {'; '.join(found)}.")]
+        return [Text("No chosen value is at an edge of its grid.")]
+    return [
+        Text(
+            f"Warning: these values are at the edge of their grid, so a better one may lie outside: {'; '.join(found)}."
+        )
+    ]
 
 
 def speed_table(lender: str, races: Iterable[Race]) -> Table:
@@ -94,8 +98,8 @@ def speed_table(lender: str, races: Iterable[Race]) -> Table:
         last = race.net
     return Table(
         f"steps_{lender}",
-        f"{LENDERS[lender].title}: steps to convergence, and what BN saves",
-        ("network", "by", "steps, plain", "steps, with BN", "steps saved", "CPU ms", "CPU saved"),
+        f"{LENDERS[lender].title}: steps and CPU time to convergence, and the share that BN saves",
+        ("network", "converged", "steps, plain", "steps, BN", "steps saved", "CPU ms, plain / BN", "CPU time saved"),
         rows,
     )
 
@@ -126,9 +130,9 @@ def definitions_table(races: Sequence[Race]) -> Table:
     ]  # fmt: skip
     return Table(
         "definitions",
-        "Networks that save at least 30 % with the whole 95 % interval, by what converged means, and networks that clearly "
-        "save less (or never get there with BN)",
-        ("converged", "networks", "30 % of steps", "less", "30 % of CPU time", "less"),
+        "By definition of converged: how many networks save at least 30 % with the whole 95 % interval, and how many clearly "
+        "save less (or never converge with BN)",
+        ("converged", "networks", "save 30 % of steps", "less", "save 30 % of CPU time", "less"),
         rows,
     )
 
@@ -136,15 +140,15 @@ def definitions_table(races: Sequence[Race]) -> Table:
 def costs_table(measured: Measured) -> Table:
     """What a step costs."""
     costs = {net: measured["costs"][net.name] for net in trained(measured)}
-    compiled = ["compiled"] * all("compiled" in cost for cost in costs.values())  # earlier results have none
+    compiled = ["ratio, compiled"] * all("compiled" in cost for cost in costs.values())  # earlier results have none
     rows = []
     for net, cost in costs.items():
         plain, bn = (f"{1000 * cost[arm]['seconds']:.2f}" for arm in ARMS)
-        ratios = [f"{each['bn']['ratio']:.2f}" for each in (cost, *(cost[key] for key in compiled))]
+        ratios = [f"{each['bn']['ratio']:.2f}" for each in (cost, *(cost["compiled"] for _ in compiled))]
         rows.append((PLACES[net.lender], net.title, plain, bn, *ratios))
     return Table(
         "costs",
-        "CPU ms of a training step of one network alone, networks taking turns; the ratio is the median over turns"
+        "CPU milliseconds of a training step; the networks take turns, and the ratio is the median over the turns"
         + (f"; a step with BN costs {price(list(costs.values()))}" if compiled else ""),
         ("data", "network", "plain", "with BN", "ratio", *compiled),
         rows,
@@ -179,7 +183,7 @@ def quality_table(measured: Measured) -> Table:
             )
     return Table(
         "unseen",
-        "On unseen rows, mean ± standard deviation over splits; lower is better for log-loss, Brier score (mean squared "
+        "Unseen rows: mean ± standard deviation over splits; lower is better for log-loss, Brier score (mean squared "
         f"error of the probability) and ECE (expected calibration error, {scores.BINS} bins over all splits)",
         ("data", "model", "AUC", "accuracy", "log-loss", "Brier", "ECE"),
         rows,
@@ -203,8 +207,8 @@ def differences_table(measured: Measured) -> Table:
         rows += [(PLACES[name], "mean of the above", *(d.text() for d in found if d))] if all(found) else []
     return Table(
         "differences",
-        "Differences on the same unseen rows: mean ± half of the 95 % interval over splits (in brackets: widened, as splits "
-        "share rows; Nadeau and Bengio 2003); means over the default networks",
+        "Differences on the same unseen rows: mean ± half of the 95 % interval over splits (in parentheses: wider, because "
+        "splits share rows; Nadeau and Bengio 2003)",
         ("data", "network", "AUC: BN - plain", "accuracy: BN - plain", "AUC: BN - logistic"),
         rows,
     )

@@ -68,7 +68,7 @@ def speed_condition(races: Sequence[Race], cases: Sequence[Case], outcome: Outco
     most = [SHORT.get(name, name) for name, answers in found.items() if 2 * answers.count("yes") > len(answers)]
     numbers = {answer: sum(each.answer == answer for each in cases) for answer in ("yes", "no", "open")}
     text = (
-        f"Of {len(cases)} pairs of a network and a definition of converged, {numbers['yes']} save 30 % beyond chance, "
+        f"Of {len(cases)} pairs of a network and a definition of converged, {numbers['yes']} clearly save 30 %, "
         f"{numbers['no']} save less, and {numbers['open']} are not decided"
     )
     open_cases = [each for each in cases if each.answer == "open"]
@@ -113,7 +113,7 @@ def higher_accuracy(measured: Measured) -> Verdict:
     return verdict(
         "higher_accuracy",
         "With Batch Normalization (BN) a credit-risk model is more accurate on unseen data",
-        f"The difference that BN makes, over networks, is {'; '.join(said)}.",
+        f"Averaged over networks, the difference that BN makes is {'; '.join(said)}.",
         cases,
         short="A credit-risk model is more accurate with BN",
         form="{:+.4f}",
@@ -128,7 +128,7 @@ def beats_logistic(measured: Measured) -> Verdict:
     return verdict(
         "beats_logistic",
         "A network with Batch Normalization (BN) ranks unseen borrowers better than logistic regression",
-        f"AUC with BN minus that of logistic regression, as the mean over networks, is {text}.",
+        f"Averaged over networks, AUC with BN minus AUC of logistic regression is {text}.",
         [compared(f"on {borrowers(lender)}", value) for lender, value in present.items()],
         short="BN ranks borrowers better than logistic regression",
         form="{:+.4f}",

@@ -19,7 +19,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines in a typewriter's letters, as they are: source code, or what a program printed.
+    """Preformatted text: source code, or what a program printed.
 
     Attributes:
         text: without a newline at the end.
@@ -127,7 +127,7 @@ class Verdict:
         cases: what it rests on.
         short: the claim in a few words, for a row of the figure of all verdicts.
         form: how an effect is written.
-        headline: the effect, in a few letters.
+        headline: the effect, in a few characters.
         noun: what a case is called.
     """
 

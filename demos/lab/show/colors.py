@@ -41,7 +41,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     # Measures of smoothness.
     "range of the loss": ("#2E4A6B", "#86B5D9"),
     "change of the gradient": ("#A0522D", "#E39A78"),
-    "change of the gradient by distance": ("#5E8C8C", "#A5D6D6"),
+    "change of the gradient per distance": ("#5E8C8C", "#A5D6D6"),
     # Verdicts.
     "holds": ("#00694F", "#3FCF9F"),
     "holds if": ("#9A6700", "#E3B341"),

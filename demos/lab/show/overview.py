@@ -13,7 +13,7 @@ from .evidence import LABELS, Case, Outcome
 
 ORDER: tuple[Outcome, ...] = ("holds", "holds if", "not decided", "does not hold")
 WIDTH, HEIGHT, EDGE = 200.0, 20.0, 6.0  # of a row's drawing
-NAME, TITLE = "verdicts", "What became of the lecture's claims"
+NAME, TITLE = "verdicts", "Which of the lecture's claims hold"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def plot(found: Sequence[Row]) -> Plot:
             axes.text(1.05, y, row.verdict.headline, va="center", fontsize=10)
         axes.axvline(0, color=colors.INK, linewidth=1)
         axes.set(xlim=(-1.02, 1.02), ylim=(len(found) - 0.4, -0.6), xticks=(-0.5, 0.5))
-        axes.set_xticklabels(["speaks against the claim", "speaks for it"])
+        axes.set_xticklabels(["contradicts the claim", "supports the claim"])
         axes.set_yticks(range(len(found)), [row.verdict.short for row in found], fontsize=10)
         axes.tick_params(axis="y", length=0, pad=22)
         axes.tick_params(axis="x", length=0)

@@ -8,7 +8,7 @@ from .blocks import Table, Verdict
 from .evidence import MOST, Case, Outcome, judge
 from .wording import listed
 
-LETTERS = 160  # of the names of cases; longer, they are counted
+LENGTH = 160  # of the names of cases; longer, they are counted
 
 
 def verdict(
@@ -61,16 +61,16 @@ def told(cases: Sequence[Case], outcome: Outcome, noun: str = "comparison") -> s
     def where(answer: str) -> str:
         some = found[answer]
         named = listed(phrases(some, cases), "and")
-        return named if len(named) <= LETTERS else f"in {len(some)} of {len(cases)} {noun}s"
+        return named if len(named) <= LENGTH else f"in {len(some)} of {len(cases)} {noun}s"
 
     said = []
     if outcome == "holds":
-        return f"It is so in {every(cases, noun)}." if len(cases) > 1 else ""
+        return f"It holds in {every(cases, noun)}." if len(cases) > 1 else ""
     if outcome == "holds if":
         said.append(f"It holds {where('yes')}.")
     if found["no"]:
         if len(found["no"]) < len(cases):
-            said.append(f"It does not {where('no')}." if outcome == "holds if" else f"It fails {where('no')}.")
+            said.append(f"It does not hold {where('no')}." if outcome == "holds if" else f"It fails {where('no')}.")
         elif len(cases) > 1:
             said.append(f"It fails in {every(cases, noun)}.")
     if outcome == "does not hold" and found["yes"]:
@@ -137,7 +137,7 @@ def interval_text(case: Case, form: Callable[[float], str]) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-ANSWERS = {"yes": "speaks for it", "no": "speaks against it", "open": "not decided"}
+ANSWERS = {"yes": "supports the claim", "no": "contradicts the claim", "open": "not decided"}
 
 
 def cases_table(verdict: Verdict) -> Table:
@@ -145,9 +145,9 @@ def cases_table(verdict: Verdict) -> Table:
     rows = []
     for case in verdict.cases:
         needed = case.seeds_needed
-        more = "" if needed is None else f": {needed} seeds could"
+        more = "" if needed is None else f": {needed} seeds could decide it"
         if case.answer == "open" and needed is None and case.seeds:
-            more = f": {MOST:,} seeds could not"
+            more = f": {MOST:,} seeds would not be enough"
         text = interval_text(case, verdict.form.format)
         rows.append((f"{case.name} {case.detail}".strip(), text, f"{ANSWERS[case.answer]}{more}"))
     return Table(

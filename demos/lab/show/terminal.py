@@ -43,13 +43,14 @@ def verdict_text(verdict: Verdict) -> str:
 def columns(rows: Iterable[Iterable[str]]) -> str:
     """Rows in columns, the first under a line."""
     cells = [list(row) for row in rows]
-    widths = [max(map(letters, column)) for column in zip(*cells)]
+    widths = [max(map(display_width, column)) for column in zip(*cells)]
     lines = [
-        "  ".join(cell + " " * (width - letters(cell)) for cell, width in zip(row, widths)).rstrip() for row in cells
+        "  ".join(cell + " " * (width - display_width(cell)) for cell, width in zip(row, widths)).rstrip()
+        for row in cells
     ]
     return "\n".join([lines[0], "-" * min(sum(widths) + 2 * (len(widths) - 1), WIDTH), *lines[1:]])
 
 
-def letters(text: str) -> int:
-    """How wide text is: marks above a letter, as in x̂, take no place."""
-    return sum(not unicodedata.combining(letter) for letter in text)
+def display_width(text: str) -> int:
+    """How many columns text takes: combining marks, as in x̂, have no width."""
+    return sum(not unicodedata.combining(character) for character in text)

@@ -47,7 +47,7 @@ def mean_text(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> s
 
 
 def price_text(eager: Sequence[float], compiled: Sequence[float]) -> str:
-    """``1.8 to 2.2 times as much, compiled 1.1 to 1.3 times``: what steps with Batch Normalization cost.
+    """``1.8 to 2.2 times as much, or 1.1 to 1.3 times if compiled``: what steps with Batch Normalization cost.
 
     Args:
         eager: by what a step without it costs, one number a network.
@@ -58,4 +58,4 @@ def price_text(eager: Sequence[float], compiled: Sequence[float]) -> str:
         low, high = f"{min(ratios):.1f}", f"{max(ratios):.1f}"
         return low if low == high else f"{low} to {high}"
 
-    return f"{times(eager)} times as much" + (f", compiled {times(compiled)} times" if compiled else "")
+    return f"{times(eager)} times as much" + (f", or {times(compiled)} times if compiled" if compiled else "")

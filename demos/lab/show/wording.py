@@ -1,15 +1,15 @@
-"""How long what a demo says may be: a verdict is read at a glance, and a picture says one thing."""
+"""Length limits for a demo's texts: a verdict is read at a glance, and a picture says one thing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-CLAIM, MEASURED, CONDITION = 110, 220, 320  # letters
+CLAIM, MEASURED, CONDITION = 110, 220, 320  # characters
 PICTURE, TABLE = 150, 200
 
 
 def fitting(most: int, *texts: str) -> str:
-    """The first of these texts, the most exact one first, with at most so many letters; the last if there is none."""
+    """The first of these texts, the most exact one first, with at most so many characters; the last if there is none."""
     return next((text for text in texts if len(text) <= most), texts[-1])
 
 

@@ -12,7 +12,7 @@ const page = (() => {
     scale: { label: "initial weights ×", values: [0.1, 0.25, 0.5, 1, 1.4, 2, 4] },
   };
   const SPEEDS = { slow: 15, normal: 120, fast: Infinity }; // steps a second
-  const LAST = 5000; // steps: it does not go on for ever behind a forgotten window
+  const LAST = 5000; // steps: it does not go on forever behind a forgotten window
   const BUDGET = 12; // milliseconds of a frame that may go into steps
   const MAPS = 150; // milliseconds between two drawings of the maps and layers
   const examples = JSON.parse(document.getElementById("measured").textContent);
@@ -75,7 +75,7 @@ const page = (() => {
       const dead = each.dead.flat().filter(Boolean).length;
       score.textContent = right;
       note.textContent = `of unseen points right; ${dead} of ${each.dead.flat().length} units dead`;
-      describe(canvas, `${NAMES[each.arm]}: which class it gives to each place of the plane; ${right} of unseen points right`);
+      describe(canvas, `${NAMES[each.arm]}: the class it predicts at each point of the plane; ${right} of unseen points right`);
     }
   }
   function drawLayers() {

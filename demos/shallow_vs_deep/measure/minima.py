@@ -85,7 +85,7 @@ def losses(thetas: Array, like: exact.Layers) -> Array:
 
 
 def minima(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """The written minimum at several depths: gradient, curvature, neighbours, and what training finds from there."""
+    """The written minimum at several depths: gradient, curvature, neighbors, and what training finds from there."""
     affine = np.concatenate([X, np.ones_like(X)], axis=1)
     fit = float(np.mean((affine @ np.linalg.lstsq(affine, Y, rcond=None)[0] - Y) ** 2))
     result: dict[str, Any] = {"affine": fit, "variance": float(Y.var()), "rows": []}

@@ -40,7 +40,7 @@ TREE = "tree"
 
 
 def compositional(x: Array) -> Array:
-    """Pairs of neighbours become tanh(a + b + 2ab), until one number is left; x (..., 8)."""
+    """Pairs of neighbors become tanh(a + b + 2ab), until one number is left; x (..., 8)."""
     while x.shape[-1] > 1:
         a, b = x[..., 0::2], x[..., 1::2]
         x = np.tanh(a + b + 2 * a * b)

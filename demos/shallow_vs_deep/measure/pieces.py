@@ -14,7 +14,7 @@ def line_pieces(layers: Layers, start: Array, end: Array) -> int:
     """The number of linear pieces of the network's output on the line between two inputs.
 
     Each layer cuts the line where one of its units changes sign; between the cuts every unit is ``slope * t + offset``
-    with t from 0 to 1, and stays so through the relu.  At the end, neighbours with equal slopes are one piece.
+    with t from 0 to 1, and stays so through the relu.  At the end, neighbors with equal slopes are one piece.
 
     Args:
         layers: relu after each but the last.

@@ -1,4 +1,4 @@
-"""A network shaped like a binary tree, for many copies at once: each unit sees two neighbours of the layer below only.
+"""A network shaped like a binary tree, for many copies at once: each unit sees two neighbors of the layer below only.
 
 A function of eight variables that is made of functions of two, f(g(h(a, b), h(c, d)), g(h(e, f), h(g, h))), has the same
 shape (Poggio, Mhaskar, Rosasco, Miranda and Liao 2017, arXiv:1611.00740). The nodes of a layer do not share weights.

@@ -21,7 +21,7 @@ SAID = {  # of deep networks, by the name of the verdict
     "definition": "has many layers, with more neurons in each",
     "raw_input": "takes raw images and text, not only vectors",
     "fewer_parameters": "fits with fewer parameters",
-    "complexity": "expresses more with as many neurons",
+    "complexity": "expresses more with the same number of neurons",
     "growth": "need not grow with the task",
     "trainability": "is easy to train, without local minima",
 }
@@ -58,5 +58,5 @@ def summary(shown: dict[str, list[Block]]) -> Table:
         for verdict in own
         if isinstance(verdict, Verdict)
     ]
-    caption = "The six differences that the lecture names, and what became of them; the conditions are with each row"
-    return Table("summary", caption, ("row", "a deep network, the lecture says", "measured"), rows)
+    caption = "The six differences that the lecture names, and the verdicts; the conditions follow with each row"
+    return Table("summary", caption, ("row", "the lecture says that a deep network", "verdict"), rows)

@@ -89,13 +89,13 @@ def show(measured: Measured) -> list[Block]:
         networks = measured["definition_sizes"]["networks"]
         blocks += [
             Text(
-                "How deep a network has to be called deep is a matter of definition. That it has more neurons in each layer "
-                "is not: as many hidden units in more layers are fewer in each."
+                "From how many layers on a network is called deep is a matter of definition. Whether it has more neurons in "
+                "each layer is not: if the same number of hidden units is divided among more layers, each layer has fewer."
             ),
             Table(
                 "definition_sizes",
-                f"{UNITS} hidden units between one input and one output",
-                ("layers", "neurons in each", "parameters"),
+                f"Networks with {UNITS} hidden units between one input and one output",
+                ("hidden layers", "neurons in each layer", "parameters"),
                 [(str(n["layers"]), str(n["width"]), f"{n['parameters']:,}") for n in networks],
             ),
         ]
@@ -104,8 +104,8 @@ def show(measured: Measured) -> list[Block]:
         blocks.append(
             Table(
                 "definition_wins",
-                "The deep networks that win in other rows: neurons in their widest layer, and in that of the shallow one",
-                ("task", "deep", "shallow"),
+                "Neurons in the widest layer, for the deep networks that win in other rows and the shallow networks they beat",
+                ("task", "deep network", "shallow network"),
                 [(win.what, f"{win.deep:,}", f"{win.shallow:,}") for win in won],
             )
         )

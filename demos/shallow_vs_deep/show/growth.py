@@ -48,11 +48,11 @@ def sawtooth_table(rows: Sequence[dict[str, Any]]) -> Table:
     head = (
         "pieces of the task",
         "one layer: units / parameters",
-        "layers of 2",
+        "layers of 2: units / parameters",
         "pieces counted",
         "largest difference",
     )
-    return Table("growth_sawtooth", "Sawtooth: networks written down", head, cells)
+    return Table("growth_sawtooth", "Networks whose weights are written down for the sawtooth", head, cells)
 
 
 def parity_table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -64,7 +64,12 @@ def parity_table(rows: Sequence[dict[str, Any]]) -> Table:
         worst = max(row["difference"] for row in own.values())
         cells.append([name, *(str(own[b]["units"]) if b in own else "" for b in bits), f"{worst:g}"])
     head = ("units for the parity of", *(f"{b} bits" for b in bits), "largest difference")
-    return Table("growth_parity", "Parity: networks written down, compared on the whole truth table", head, cells)
+    return Table(
+        "growth_parity",
+        "Networks whose weights are written down for parity, compared on the whole truth table",
+        head,
+        cells,
+    )
 
 
 def learned_counts(part: dict[str, Any], k: str) -> dict[str, int]:
@@ -98,7 +103,7 @@ def learned_table(part: dict[str, Any]) -> Table:
     ]
     rates = " or ".join(f"{rate:g}" for rate in RATES)
     caption = (
-        f"Sawtooth: how often {part['steps']} steps of Adam, at a rate of {rates}, find it (mean squared error below "
+        f"How often {part['steps']} steps of Adam, at a learning rate of {rates}, find the sawtooth (mean squared error below "
         f"{LEARNED:g})"
     )
     return Table("growth_sawtooth_trained", caption, ("pieces", "layers x units", "start", "found"), rows)
@@ -111,8 +116,8 @@ def parity_learned_table(part: dict[str, Any]) -> Table:
         for row in part["rows"]
     ]
     caption = (
-        f"Parity: how often {part['steps']} steps of Adam, at a rate of {PARITY_RATE:g}, learn the whole truth table from "
-        "random weights"
+        f"How often {part['steps']} steps of Adam, at a learning rate of {PARITY_RATE:g}, learn the whole truth table of "
+        "parity from random weights"
     )
     return Table("growth_parity_trained", caption, ("bits", "layers x units", "learned"), rows)
 
@@ -153,8 +158,8 @@ def judged(measured: Measured, saw: Sequence[dict[str, Any]], parity: Sequence[d
         family("on parity", bits[-len(best) :], by_bits["one layer"][-len(best) :], best, right["parity"]),
     ]
     text = (
-        f"A sawtooth of {2 ** saw[-1]['k']:,} pieces takes {shallow[-1]:,} units in one layer, {deep[-1]} in "
-        f"{saw[-1]['k']}; the parity of {bits[-1]} bits takes {by_bits['one layer'][-1]} in one layer, "
+        f"A sawtooth of {2 ** saw[-1]['k']:,} pieces needs {shallow[-1]:,} units in one layer and {deep[-1]} in "
+        f"{saw[-1]['k']} layers; the parity of {bits[-1]} bits needs {by_bits['one layer'][-1]} in one layer and "
         f"{listed([str(units[-1]) for units in others.values()])} in more."
     )
     learned = ""
@@ -205,14 +210,14 @@ def units_plot(saw: Sequence[dict[str, Any]], parity: Sequence[dict[str, Any]]) 
 
     last = saw[-1]
     caption = (
-        f"Written down, the sawtooth of {2 ** last['k']:,} pieces takes {last['shallow']['units']:,} units in one layer, "
+        f"The sawtooth of {2 ** last['k']:,} pieces needs {last['shallow']['units']:,} units in one layer, and "
         f"{last['deep']['units']} in layers of two"
     )
     if parity:
         most = max(row["bits"] for row in parity)
         words = {row["network"]: row["units"] for row in parity if row["bits"] == most}
-        caption += f"; the parity of {most} bits {words['one layer']} in one layer"
-    return Plot("growth_units", caption, draw, title="Units that a network needs, written down")
+        caption += f"; the parity of {most} bits needs {words['one layer']} in one layer"
+    return Plot("growth_units", caption, draw, title="Units that a network needs")
 
 
 def learned_plot(part: dict[str, Any]) -> Plot:
@@ -230,7 +235,7 @@ def learned_plot(part: dict[str, Any]) -> Plot:
         axes.bar_label(bars, [f"{counts[name]}/{starts}" for name in names], padding=3)
         axes.set(
             xlabel="noise added to the written weights",
-            ylabel="share that finds it",
+            ylabel="share of successful runs",
             ylim=(0, 1.12),
             yticks=(0, 0.5, 1),
         )
@@ -238,7 +243,7 @@ def learned_plot(part: dict[str, Any]) -> Plot:
 
     first, found = names[0], counts["random"]
     caption = (
-        f"The deep network of the exact size finds {2 ** int(k)} pieces from {found} of {starts} random starts, and from "
-        f"{counts[first]} of {starts} that are {float(first):.0%} off the written weights"
+        f"Training finds the {2 ** int(k)} pieces from {found} of {starts} random starts, and from {counts[first]} of {starts} "
+        f"starts at the written weights with {float(first):.0%} noise"
     )
     return Plot("growth_learned", caption, draw, title="How often training finds the deep network")

@@ -20,7 +20,7 @@ from ...lab.show.wording import MEASURED, fitting, listed
 from ..measure.parameters import DEPTHS, PREFIX, TARGETS, TREE
 
 LINES = (*colors.DEPTHS, colors.of("a tree of units"))
-TITLE = "Error of networks with as many parameters"
+TITLE = "Error of networks with the same number of parameters"
 LEAST = 1e-4  # an error below it counts as this, so that it has a logarithm
 
 
@@ -104,29 +104,29 @@ def show(measured: Measured) -> list[Block]:
     rates = by_kind(parts, lambda part: ", ".join(f"{rate:g}" for rate in part["rates"]))
     return [
         Text(
-            "Networks with the same number of parameters: one hidden layer and as wide as that allows, or two, or three; "
-            f"relu, {steps} steps of Adam with a rate that rises and falls. Its highest value is the best of {rates} for each "
-            "network and size, on rows and seeds that are not reported."
+            "The networks have the same number of parameters in one, two or three hidden layers, which are as wide as that "
+            f"allows. They use relu and {steps} steps of Adam with a learning rate that rises and falls. Its maximum is the "
+            f"best of {rates} for each network and size, chosen on rows and seeds that are not reported."
             + at_edge(parts)
         ),
         Table(
             "parameters_error",
-            "Error on unseen rows (functions: over the standard deviation, 1 is a constant; digits: share wrong), "
-            f"mean ± standard deviation over {seeds} seeds",
+            "Error on unseen rows (for functions divided by the standard deviation, so a constant has 1; for digits the share "
+            f"that is wrong), mean ± standard deviation over {seeds} seeds",
             ("task", "network", "parameters", "units", "rate", "error"),
             [row for task, part in parts.items() for row in error_rows(task, part)],
         ),
         Table(
             "parameters_needed",
-            "Parameters to be as good as the shallow network of the largest size",
+            "Parameters needed for the same error as the largest shallow network",
             ("task", "error", "depth 1", *list(DEPTHS)[1:], TREE),
             [needed_row(task, part) for task, part in parts.items()],
         ),
         Table(
             "parameters_ratio",
-            "Error of the deep network by the shallow one's with as many parameters, the largest size, with 95 % interval; the "
-            "depth is chosen on validation rows",
-            ("task", "parameters", "deep network", "error by the shallow one's"),
+            "Error of the deep network divided by that of the shallow network with the same number of parameters, at the "
+            "largest size, with 95 % interval; the depth is chosen on validation rows",
+            ("task", "parameters", "deep network", "error, deep / shallow"),
             [(duel.task, f"{duel.deep['budget']:,}", duel.name, str(duel)) for duel in fought],
         ),
         Plot("parameters_error", caption(fought), lambda figure: draw(figure, parts), (8.0, 6.2), TITLE),
@@ -184,7 +184,9 @@ def needed_row(task: str, part: Mapping[str, Any]) -> tuple[str, ...]:
 def ratios_text(fought: Sequence[Duel], intervals: bool) -> str:
     """The ratio of the errors in each task."""
     said = ", ".join(f"{duel.task} {duel if intervals else f'{duel.ratio:.2f}'}" for duel in fought)
-    return f"With as many parameters, the deep network's error is this share of the shallow one's: {said}."
+    return (
+        f"With the same number of parameters, the deep network's error is this share of the shallow network's: {said}."
+    )
 
 
 def caption(fought: Sequence[Duel]) -> str:
@@ -198,7 +200,7 @@ def caption(fought: Sequence[Duel]) -> str:
         for winner, some in by_winner.items()
         if some
     ]
-    return f"Deep networks' error with as many parameters is {', '.join(said)}"
+    return f"With the same number of parameters, the error of deep networks is {', '.join(said)}"
 
 
 def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:

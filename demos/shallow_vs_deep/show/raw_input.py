@@ -23,10 +23,10 @@ SHORT = {"digits": "digits", "placed": "digits anywhere", "text": "words"}
 
 
 CHANGES = {  # what is changed: the network before and after
-    "windows of 5, not 3 dense": (DENSE3, WIDE),
-    "3 dense, not 1": (DENSE1, DENSE3),
-    "windows of 3 twice, not once": (SMALL, TWICE),
-    "twice 3, not once 5": (WIDE, TWICE),
+    "one layer of windows of 5 instead of 3 dense layers": (DENSE3, WIDE),
+    "3 dense layers instead of 1": (DENSE1, DENSE3),
+    "2 layers of windows of 3 instead of 1": (SMALL, TWICE),
+    "2 layers of windows of 3 instead of 1 of windows of 5": (WIDE, TWICE),
 }
 
 
@@ -71,21 +71,21 @@ def show(measured: Measured) -> list[Block]:
     first = next(iter(parts.values()))
     return [
         Text(
-            "All networks get the same raw input: pixels, or letters. Dense layers see all of it at once; windows lay the "
-            f"same weights over every place. {first['steps']:,} steps of Adam with a rate that rises and falls; its highest "
-            f"value is the best of {', '.join(f'{rate:g}' for rate in first['rates'])} on rows and a seed that are not "
-            "reported." + at_edge(parts)
+            "All networks get the same raw input, pixels or letters. Dense layers see all of it at once; layers of windows "
+            f"apply the same weights at every position. Training is {first['steps']:,} steps of Adam with a learning rate "
+            f"that rises and falls. Its maximum is the best of {', '.join(f'{rate:g}' for rate in first['rates'])}, chosen on "
+            "rows and a seed that are not reported." + at_edge(parts)
         ),
         Table(
             "raw_input_accuracy",
-            "Test accuracy in percent, mean ± standard deviation over the seeds; the rules for words need no network: the most "
-            "frequent number of syllables, and as many as there are groups of vowels",
+            "Test accuracy in percent, mean ± standard deviation over the seeds. The rules for words do not use a network: the "
+            "most frequent number of syllables, and the number of groups of vowels",
             ("input", "network", "parameters", "rate", "accuracy"),
             [row for name, part in parts.items() for row in accuracy_rows(name, part)],
         ),
         Table(
             "raw_input_gains",
-            "What a change of the network gains, points of accuracy with 95 % interval (the same seeds in both)",
+            "Gain of a change of the network, in points of accuracy, with 95 % interval (paired by seed)",
             ("input", *CHANGES),
             [(TITLES[name], *(str(gain(part, *change)) for change in CHANGES.values())) for name, part in parts.items()],
         ),
@@ -141,7 +141,7 @@ def accuracy_rows(name: str, part: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def caption(parts: Mapping[str, Mapping[str, Any]]) -> str:
     """What the picture says, as measured."""
     said = ", ".join(f"{TITLES[name]} {gain(part, DENSE3, WIDE).mean:+.1f} points" for name, part in parts.items())
-    return f"One hidden layer of windows against three without: {said}"
+    return f"Gain of one layer of windows over three dense layers: {said}"
 
 
 def draw(figure: Any, parts: Mapping[str, Mapping[str, Any]]) -> None:

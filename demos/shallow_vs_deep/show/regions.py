@@ -36,14 +36,14 @@ def show(measured: Measured) -> list[Block]:
             "layers x units",
             "constructed",
             "random",
-            "wave: before, after",
-            "error",
-            "digits: before, after",
-            "accuracy",
+            "wave: before, after training",
+            "error on the wave",
+            "digits: before, after training",
+            "accuracy on digits",
         )
         caption = (
-            f"Linear pieces on a line, networks of {UNITS} hidden units (mean, and range over networks); error: median of "
-            "the mean squared error on the wave; accuracy: median on test digits"
+            f"Linear pieces on a line of networks with {UNITS} hidden units (mean, and range over networks); mean squared "
+            "error on the wave and accuracy on test digits are medians"
         )
         blocks += [Table("regions_pieces", caption, head, rows), pieces_plot(measured)]
     if part := measured.get("regions_trained"):
@@ -133,14 +133,14 @@ def advantage_case(kind: str, by_depth: dict[int, list[float]]) -> Case:
 def judged(measured: Measured, advantage: dict[str, float]) -> Verdict:
     """For each kind of weights, has some depth ten times the pieces of one layer?"""
     figures = ", ".join(f"{times_text(times)} {KINDS[kind]}" for kind, times in advantage.items())
-    text = f"Of {UNITS} units, the best deep network has this many times the pieces of one layer: {figures}."
+    text = f"With {UNITS} units, the best deep network has this many times the pieces of one layer: {figures}."
     found = series(measured)
     return verdict(
         "complexity",
         "With the same number of neurons, a deep network expresses more complex functions.",
         text,
         [advantage_case(kind, found[kind]) for kind in advantage],
-        short="As many neurons in more layers express more",
+        short="The same neurons in more layers express more",
         form="{:,.3g}x",
         headline=f"{times_text(min(advantage.values()))} to {times_text(max(advantage.values()))}",
         noun="kind",
@@ -190,7 +190,7 @@ def pieces_caption(measured: Measured) -> str:
         means = {depth: float(np.mean(counts)) for depth, counts in by_depth.items()}
         name = KINDS[kind].removesuffix(" for it").removeprefix("with ").removeprefix("trained on ")
         parts.append(f"{name} {means.get(1, 0):,.0f}, {max(means.values()):,.0f}")
-    return f"Linear pieces of {UNITS} units in 1 layer, and at the best depth: {'; '.join(parts)}"
+    return f"Linear pieces of {UNITS} units in 1 layer, at the best depth: {'; '.join(parts)}"
 
 
 def size_table(part: dict[str, Any]) -> Table:
@@ -204,7 +204,7 @@ def size_table(part: dict[str, Any]) -> Table:
         [units, *(f"{np.mean(counts) / int(units):.2f}" for counts in by_depth.values())]
         for units, by_depth in sorted(by_units.items(), key=lambda entry: int(entry[0]))
     ]
-    return Table("regions_sizes", "Pieces per unit of random networks: mean over networks", head, rows)
+    return Table("regions_sizes", "Linear pieces per unit of random networks, mean over networks", head, rows)
 
 
 def rate_text(part: dict[str, Any]) -> str:
@@ -213,19 +213,20 @@ def rate_text(part: dict[str, Any]) -> str:
     chosen = {depth: row["rate"] for depth, row in part["depths"].items()}
     edges = [depth for depth, rate in chosen.items() if rate in (grid[0], grid[-1])]
     text = (
-        f"The wave: {part['steps']:,} steps of Adam at the rate of {', '.join(f'{rate:g}' for rate in grid)} with the least "
-        f"error on other seeds; by layers: {', '.join(f'{depth}: {rate:g}' for depth, rate in chosen.items())}. "
+        f"Networks learn the wave in {part['steps']:,} steps of Adam, at the learning rate of "
+        f"{', '.join(f'{rate:g}' for rate in grid)} with the smallest error on other seeds; chosen by number of layers: "
+        f"{', '.join(f'{depth}: {rate:g}' for depth, rate in chosen.items())}. "
     )
     errors = wave_errors(part)
     best = min(errors, key=lambda depth: errors[depth])
     if best > 1:
         more = parameters.count(sizes(best)) / parameters.count(sizes(1))
-        text += f"The least error is that of {best} layers, with {more:.1f} times the parameters of one layer. "
+        text += f"{best} layers have the smallest error, but {more:.1f} times the parameters of one layer. "
     if not edges:
-        return text + "No rate is at an edge of what was tried."
+        return text + "No chosen rate is at an edge of the grid."
     return (
         text
-        + f"Warning: the rate is at an edge of what was tried, so a better one may lie beyond, with {listed(edges, 'and')}."
+        + f"Warning: the rate is at an edge of the grid, so a better one may lie outside, with {listed(edges, 'and')}."
     )
 
 
@@ -250,15 +251,15 @@ def map_text(part: dict[str, Any]) -> str:
     most = 1 + UNITS + math.comb(UNITS, 2)
     counts = "; ".join(f"{depth}: {spread(counts)}" for depth, counts in part["patterns"].items())
     return (
-        f"Patterns of active units seen on a grid of {part['side']} x {part['side']} points of the square, by the number "
-        f"of layers: {counts}. One layer can have at most {most:,} on a plane (Zaslavsky's formula for {UNITS} lines)."
+        f"Number of patterns of active units on a grid of {part['side']} x {part['side']} points of the square, by number of "
+        f"layers: {counts}. One layer can have at most {most:,} on a plane (Zaslavsky's formula for {UNITS} lines)."
     )
 
 
 def map_plot(part: dict[str, Any]) -> Plot:
     """The square, a color per pattern, one layer beside four."""
     stored = part["stored"]
-    colors = np.random.default_rng(5).permutation(4096)  # so that neighbours differ
+    colors = np.random.default_rng(5).permutation(4096)  # so that neighbors differ
 
     def draw(figure: Any) -> None:
         for axes, (depth, text) in zip(figure.subplots(1, 2), part["maps"].items()):
@@ -273,5 +274,5 @@ def map_plot(part: dict[str, Any]) -> Plot:
 
     means = {depth: float(np.mean(counts)) for depth, counts in part["patterns"].items()}
     counts = ", ".join(f"{mean:.0f} ({depth} layer{'s' * (depth != '1')})" for depth, mean in means.items())
-    caption = f"Where random networks of {UNITS} units are linear, on a square of inputs; regions: {counts}"
-    return Plot("regions_map", caption, draw, (8.0, 4.4), "Where two random networks are linear")
+    caption = f"Linear regions of random networks of {UNITS} units on a square of inputs: {counts}"
+    return Plot("regions_map", caption, draw, (8.0, 4.4), "The linear regions of two random networks")

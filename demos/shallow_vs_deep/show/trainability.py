@@ -70,7 +70,9 @@ def digits_table(arms: dict[str, Any]) -> Table:
         for arm, part in arms.items()
     ]
     head = ("network", "learning rates", "steps", *(f"{depth} layer{'s' * (depth > 1)}" for depth in depths))
-    caption = f"Digits: runs that reach {TARGET:.0%} test accuracy, {WIDTH} units a layer, every rate with every seed"
+    caption = (
+        f"Runs on digits that reach {TARGET:.0%} test accuracy, with {WIDTH} units per layer, for all rates and seeds"
+    )
     return Table("trainability_digits", caption, head, rows)
 
 
@@ -89,8 +91,8 @@ def xor_table(part: dict[str, Any]) -> Table:
             ]
         )
     caption = (
-        f"XOR: starts that {part['steps']} steps of Adam (rate {minima.XOR_RATE:g}) solve, and errors of the others; with "
-        "outputs of -1 and 1, two, three and four points taken for one give 0.50, 0.67, 1.00"
+        f"XOR: starts from which {part['steps']} steps of Adam (rate {minima.XOR_RATE:g}) solve it, and errors of the others; "
+        "a network that confuses two, three or four points has 0.50, 0.67 or 1.00 (outputs -1 and 1)"
     )
     return Table("trainability_xor", caption, ("activation", "network", "sizes", "solved", "stuck at"), rows)
 
@@ -110,10 +112,13 @@ def minimum_table(part: dict[str, Any]) -> Table:
         for row in part["rows"]
     ]
     head = (
-        "layers", "loss", "gradient", "curvature, least / most", "lower nearby", "Adam from nearby",
-        "random starts, best / median",
+        "layers", "loss", "gradient", "curvature, min / max", "points nearby that are lower", "loss of Adam from nearby",
+        "loss from random starts, best / median",
     )  # fmt: skip
-    caption = f"A local minimum written down, {minima.WIDTH} relu units a layer: sin(3 pi x) at {len(minima.X)} points, float64"
+    caption = (
+        f"A constructed local minimum for sin(3 pi x) at {len(minima.X)} points, with {minima.WIDTH} relu units per layer, in "
+        "float64"
+    )
     return Table("trainability_minimum", caption, head, rows)
 
 
@@ -125,12 +130,12 @@ def minimum_text(part: dict[str, Any]) -> str:
     where = f"with {listed(found, 'and')} hidden layers" if found else "at none of these depths"
     ends = ", ".join(f"{median:.3g} with {row['depth']}" for median, row in zip(medians, part["rows"]))
     return (
-        f"Every unit is active on all data there, so nearby the network is an affine function of its input, and the last "
-        f"layer makes it the best one (least squares: {part['affine']:.6f}; the target's variance is {part['variance']:.4f}). "
-        "Curvature: eigenvalues of the Hessian, which this engine differentiates twice for; zeros among them are directions "
-        f"that change the weights and not the function. From random starts Adam ends at {ends} (medians, layers): "
-        f"on this task deeper networks {'trained better' if better else 'did not train better throughout'}. By these figures "
-        f"it is a local minimum, and not the best there is, {where}."
+        f"At this point every unit is active on all data, so nearby the network is an affine function of its input, and the "
+        f"last layer makes it the best one (least squares: {part['affine']:.6f}; the target's variance is "
+        f"{part['variance']:.4f}). The curvatures are eigenvalues of the Hessian, which the engine computes; eigenvalues of 0 "
+        f"belong to directions that change the weights but not the function. From random starts, the median loss of Adam is "
+        f"{ends} layers: on this task deeper networks {'trained better' if better else 'did not always train better'}. By "
+        f"these figures it is a local minimum, but not the global one, {where}."
     )
 
 
@@ -173,7 +178,7 @@ def conclusion(cases: dict[str, Case]) -> Outcome:
 def conditions(cases: dict[str, Case], outcome: Outcome) -> str:
     """Which parts of the claim are so, and which are not."""
     said = []
-    for answer, words in (("yes", "It is so"), ("no", "It is not so"), ("open", "It is not decided")):
+    for answer, words in (("yes", "It is true"), ("no", "It is not true"), ("open", "It is not decided")):
         names = [case.name for case in cases.values() if case.answer == answer]
         said += [f"{words} {listed(names, 'and')}."] if names else []
     return "" if outcome == "holds" else " ".join(said)
@@ -187,7 +192,7 @@ def judged(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, 
     outcome = conclusion(cases)
     runs = len(shallow["first"])
     text = (
-        f"Of {runs} runs on digits {reached(shallow, LARGE)} get to {TARGET:.0%} with one layer and "
+        f"Of {runs} runs on digits, {reached(shallow, LARGE)} reach {TARGET:.0%} with one layer and "
         f"{reached(deep, LARGE)} with {deep['depth']}"
     )
     for arm, name in (("bn", "BN"), ("adam", "Adam")):
@@ -251,10 +256,10 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
         name = label.removeprefix("plain, ").removesuffix(", SGD")
         counts.append(f"{name}, {budget:,} steps: {reached(first, budget)}, {reached(last, budget)}")
     caption = (
-        f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']} and {rows[-1]['depth']} layers; "
+        f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']}, {rows[-1]['depth']} layers; "
         + "; ".join(counts)
     )
-    return Plot("trainability_depth", caption, draw, (8.0, 4.5), "How many runs get there, by depth")
+    return Plot("trainability_depth", caption, draw, (8.0, 4.5), "How many runs reach the target, by depth")
 
 
 def minimum_plot(part: dict[str, Any]) -> Plot:
@@ -279,7 +284,7 @@ def minimum_plot(part: dict[str, Any]) -> Plot:
     count = len(rows[0]["lines"])
     falls = any(min(line) < row["loss"] - minima.ROUNDING - 1e-6 for row in rows for line in row["lines"])
     caption = (
-        f"From the written minimum (loss {rows[0]['loss']:.3f}) {'not ' if falls else ''}all of {count} random lines rise; "
+        f"From the constructed minimum (loss {rows[0]['loss']:.3f}) {'not ' if falls else ''}all of {count} random lines rise; "
         "random starts reach " + ", ".join(f"{min(row['random']):.2g} with {row['depth']}" for row in rows)
     )
-    return Plot("trainability_minimum", caption, draw, title="The loss around a minimum that was written down")
+    return Plot("trainability_minimum", caption, draw, title="The loss around a constructed minimum")

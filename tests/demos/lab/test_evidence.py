@@ -128,10 +128,10 @@ def test_a_verdict_says_where_it_holds():
         case("open", "with c"),
     ]
     assert told(cases, judge(cases)) == (
-        "It holds on a to 90 % and with b. It does not on a to 95 %. It is not decided with c: 13 seeds could decide it."
+        "It holds on a to 90 % and with b. It does not hold on a to 95 %. It is not decided with c: 13 seeds could decide it."
     )
     many = [case("yes", f"on a task with a long name, number {i}") for i in range(9)] + [case("no", "on a")]
-    assert told(many, judge(many), "task") == "It holds in 9 of 10 tasks. It does not on a."
+    assert told(many, judge(many), "task") == "It holds in 9 of 10 tasks. It does not hold on a."
     assert told([case("no"), case("no", "on b")], "does not hold", "task") == "It fails in both tasks."
     assert told([case("yes")], "holds") == ""
 
@@ -142,8 +142,8 @@ def test_every_case_is_in_the_table():
     assert isinstance(made, Verdict)
     assert made.headline == "+1 to +2 points"
     assert [list(row) for row in cases_table(made).rows] == [
-        ["on a", "+2 points [+1, +3]", "speaks for it"],
-        ["with c", "+1 points [−1, +3]", "not decided: 13 seeds could"],
+        ["on a", "+2 points [+1, +3]", "supports the claim"],
+        ["with c", "+1 points [−1, +3]", "not decided: 13 seeds could decide it"],
         ["with d", "never", "not decided"],
     ]
     assert effects_text([Case("", -2.0, -2.0, -2.0)], "{:.0f} %") == "−2 %"

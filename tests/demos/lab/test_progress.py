@@ -86,7 +86,7 @@ def test_a_line_now_and_then_while_a_part_runs(monkeypatch, capsys):
     assert said[0] == "1 of 3 parts are finished already: same code, data and options"
     assert re.fullmatch(r"\[2/3\]    0 s: first, 1 s CPU", said[1])
     assert len(said) > 3
-    assert {line.split(": ")[1] for line in said[2:-1]} == {"measuring, about 5 minutes to go"}
+    assert {line.split(": ")[1] for line in said[2:-1]} == {"measuring, about 5 minutes left"}
     assert re.fullmatch(r"\[3/3\]    \d s: second, 300 s CPU", said[-1])
 
 

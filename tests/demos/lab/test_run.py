@@ -56,7 +56,7 @@ def test_other_options_are_measured(tmp_path, other):
 
 def test_other_code_and_other_data_are_measured(tmp_path, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(kept, "code_of", lambda demo: "other code")
+    monkeypatch.setattr(kept, "code_hash", lambda demo: "other code")
     run(tmp_path)
     assert fake.calls == ["second", "first"] * 2
     first, second = fake.DEMO.parts

@@ -1,11 +1,11 @@
 """Tables in a terminal stand in columns."""
 
 from demos.lab.show.blocks import Heading, Text, Verdict
-from demos.lab.show.terminal import as_text, columns, letters
+from demos.lab.show.terminal import as_text, columns, display_width
 
 
 def test_marks_above_letters_take_no_place():
-    assert letters("x̂4") == 2
+    assert display_width("x̂4") == 2
     assert columns([("a", "b"), ("x̂", "1"), ("long", "2")]).splitlines() == [
         "a     b",
         "-------",

@@ -19,7 +19,7 @@ def test_what_is_too_long_is_named():
     for make in (lambda n: Plot("p", "x" * n, draw), lambda n: Drawing("d", "x" * n, ""),
                  lambda n: Attachment("a", "x" * n, print)):  # fmt: skip
         assert too_long([make(150)]) == []
-        assert "caption of 151 letters" in too_long([make(151)])[0]
+        assert "caption of 151 characters" in too_long([make(151)])[0]
     assert too_long([Table("t", "x" * 200, (), ())]) == []
     assert too_long([Table("t", "x" * 201, (), ())])[0].startswith("t: caption of 201")
 

@@ -50,7 +50,7 @@ const model = (() => {
 
   // -- numbers that the reader can change ------------------------------------------------------------------------------------
 
-  // Each group of numbers: what it is called, its node, whether it is the incoming gradient.
+  // Each group of numbers: what it is called, its node, whether it is the cotangent of the output.
   self.groups = () => {
     const { program } = self.walk();
     const found = data.leaves.map((node, i) => ({ input: i, node, name: node < 0 ? "" : nodes[node].name, seed: false }));

@@ -70,11 +70,11 @@ const numbers = (() => {
       const holder = make("div", last > 1 && last <= 4 ? "array grid" : "array", ...Array.from(x.data, (_, i) => field(group, i, x.data.length > 1 ? `${name}[${elements.unravel(i, x.shape).join(", ")}]` : name)));
       if (last > 1) holder.style.setProperty("--columns", last);
       const label = make("span", "name", group.node >= 0 && !group.seed ? show.term(group.node) : name);
-      label.title = group.seed ? "the gradient that comes in" : "";
+      label.title = group.seed ? "the cotangent of the output" : "";
       if (x.data.length === 1) singles.append(make("span", "single", label, " ", holder));
       else table.append(make("div", "field", label, holder));
     }
-    const many = hidden ? make("p", "note", `${hidden} more array${hidden > 1 ? "s" : ""}: choose a box, and its numbers (up to 64) stand here.`) : null;
+    const many = hidden ? make("p", "note", `${hidden} more array${hidden > 1 ? "s" : ""}: select a box to show its numbers (up to 64) here.`) : null;
     const rate = make("input");
     rate.id = "rate";
     rate.value = "0.1";
@@ -95,7 +95,7 @@ const numbers = (() => {
     loss.id = "loss";
     const outputs = model.data.outputs.map((node) => model.nodes[node].name);
     const single = model.data.outputs.length === 1 && model.value(model.data.outputs[0]).data.length === 1;
-    const what = single ? outputs[0] : outputs.length > 1 ? "Σ (what comes in) · (output)" : `Σ ∂${outputs[0]} · ${outputs[0]}`;
+    const what = single ? outputs[0] : outputs.length > 1 ? "Σ (cotangent) · (output)" : `Σ ∂${outputs[0]} · ${outputs[0]}`;
     const trouble = make("p", "trouble");
     trouble.id = "trouble";
     trouble.setAttribute("role", "alert");
@@ -103,7 +103,7 @@ const numbers = (() => {
     const fixed = model.data.fixed_rows ? make("p", "note", `Rows cannot be added: ${model.data.fixed_rows}`) : null;
     area.replaceChildren(
       make("h2", "", "Numbers"), make("p", "note", "Drag a number sideways, type, or press ↑ ↓ in it."), table, singles, ...(many ? [many] : []), trouble,
-      make("div", "actions", rows, button("reset", () => { model.reset(); page.restructured(); }, { id: "reset", title: "the numbers of the recording" })),
+      make("div", "actions", rows, button("reset", () => { model.reset(); page.restructured(); }, { id: "reset", title: "restore the recorded numbers" })),
       ...(fixed ? [fixed] : []), ...(descend ? [descend] : []), make("p", "", what === "L" ? "L = " : `L = ${what} = `, loss, " ", stepped),
     );
     fill(true);

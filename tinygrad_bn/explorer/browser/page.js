@@ -126,7 +126,7 @@ const page = (() => {
     const upstream = from.dataset.upstream !== undefined;
     const step = model.backwardStep(state.k);
     const x = upstream && step ? model.at(step.upstream) : model.value(node);
-    tip.replaceChildren(make("b", "", upstream ? "g, what comes in" : nodes[node].name), show.array(make("div", "array"), x, { most: 32, columns: 8 }));
+    tip.replaceChildren(make("b", "", upstream ? "g, the cotangent" : nodes[node].name), show.array(make("div", "array"), x, { most: 32, columns: 8 }));
     tip.hidden = false;
     const [box, own] = [from.getBoundingClientRect(), tip.getBoundingClientRect()];
     tip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - own.width - 4))}px`;

@@ -39,7 +39,7 @@ const panel = (() => {
     pairs.push(["value", cells(node, x)], ["shape", show.type(x)]);
     if (wants) {
       const number = known.get(node);
-      pairs.push(["gradient", number === undefined ? note(page.state.k === model.lastStep() ? "none comes here" : "not run yet") : cells(null, model.at(number))]);
+      pairs.push(["gradient", number === undefined ? note(page.state.k === model.lastStep() ? "none arrives" : "not run yet") : cells(null, model.at(number))]);
     }
     if (!op) pairs.push(["kind", own && own !== nodes[node].name ? `${kind}, ${own}` : kind]);
     if (path.length) pairs.push(["in", path.map((i) => model.scopes[i].title).join(" / ")]);
@@ -50,7 +50,7 @@ const panel = (() => {
   }
   function backward(step) {
     const box = make("section", "", make("h2", "", `Backward through ${title(step.node)}`));
-    box.append(rows([["g, what comes in", cells(null, model.at(step.upstream))]]));
+    box.append(rows([["g, the cotangent", cells(null, model.at(step.upstream))]]));
     for (const part of step.parts) {
       const pairs = [["rule", show.math(part.rule, step.node)]];
       const local = model.local(step, part);
@@ -65,7 +65,7 @@ const panel = (() => {
   function start() {
     return make("section", "",
       make("h2", "", "Before the start"),
-      make("p", "", "Press → or “next” to run the forward pass one operation at a time, then the backward pass; play runs it by itself."),
+      make("p", "", "Press → or “next” to run the forward pass one operation at a time, then the backward pass; play runs them automatically."),
       make("p", "", model.fixed ? `Not all of it can be computed in a page: ${model.data.unknown.join(", ")} is an operation of your own. The numbers are those of the recording.` : "Every number is computed here: drag a number, type another one, or press the up and down keys in it, and forward and backward follow."),
       ...(model.data.tries.length && !model.fixed ? [make("h3", "", "Try"), make("ul", "", ...model.data.tries.map((text) => make("li", "", text)))] : []),
       make("p", "note", "Choose a box to see where its numbers come from; choose a number here to see it in scalars. Blue is above zero, orange below, by size within the array."));
@@ -83,7 +83,7 @@ const panel = (() => {
       const gap = largest(model.at(number), fact.value);
       found.push(section(fact.label, rows([["derived", cells(null, model.at(number))], ["closed form", cells(null, fact.value)], ["largest difference", gap.toExponential(1)]])));
     }
-    if (moving && !model.checksAreQuick()) return [...found, section("Checked by central differences", note("when the number rests"))];
+    if (moving && !model.checksAreQuick()) return [...found, section("Checked by central differences", note("as soon as the number stops changing"))];
     const checks = model.checks();
     if (checks.length) {
       found.push(section("Checked by central differences", ...checks.map(({ node, gradient, numeric }) => {

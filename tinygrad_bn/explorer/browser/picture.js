@@ -236,11 +236,11 @@ const picture = (() => {
         if (number === undefined) {
           gradient.dataset.key = "";
           gradient.className = "array none";
-          gradient.textContent = ended ? "none comes here" : "…";
+          gradient.textContent = ended ? "none arrives" : "…";
         } else show.array(gradient, model.at(number), room);
         const partial = number !== undefined && !model.isFinal(node, number);
         element.classList.toggle("partial", partial);
-        if (!show.frame.moving) said += number === undefined ? (ended ? ", no gradient comes here" : ", no gradient yet") : `, gradient ${partial ? "so far " : ""}${show.inWords(model.at(number))}`;
+        if (!show.frame.moving) said += number === undefined ? (ended ? ", no gradient arrives" : ", no gradient yet") : `, gradient ${partial ? "so far " : ""}${show.inWords(model.at(number))}`;
       }
       if (!show.frame.moving) head.setAttribute("aria-label", `${group ? group.label : show.plain(show.heading(node))}: ${said}`);
       element.classList.toggle("nonfinite", x.data.some((v) => !Number.isFinite(v)));

@@ -123,7 +123,7 @@ const show = (() => {
       element.classList.add("term");
       element.setAttribute("tabindex", "0");
       element.setAttribute("role", "button");
-      element.setAttribute("aria-label", text === "g" ? "g, the incoming gradient" : text);
+      element.setAttribute("aria-label", text === "g" ? "g, the cotangent" : text);
     }
     return found;
   }

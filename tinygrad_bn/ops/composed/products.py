@@ -120,7 +120,7 @@ def _summed_pairs(x: Value, y: Value, left: tuple[int, ...], right: tuple[int, .
 
 
 def einsum(subscripts: str, *operands: Value) -> Value:
-    """Sum of products over labelled axes, as ``numpy.einsum`` with a subscript string; ``...`` is supported.
+    """Sum of products over labeled axes, as ``numpy.einsum`` with a subscript string; ``...`` is supported.
 
     A letter twice in one operand takes its diagonal; a letter in one operand only is summed out first, and so is an axis
     of length 1 that another operand stretches; what is left is one contraction.

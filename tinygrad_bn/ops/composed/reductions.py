@@ -24,7 +24,7 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Arithmetic mean over axes, as ``numpy.mean``: the sum divided by the number of elements.
 
     Raises:
-        ShapeError: there is no element to average.
+        ShapeError: there are no elements to average.
     """
     x = as_array(x)
     axes = many_axes(axis, len(shape_of(x)), "mean")

@@ -16,7 +16,7 @@ uniform_like: Primitive = Primitive(
     _uniform_like,
     None,
     scalar=lambda x: float(generator().random()),
-    unfold=_uniform_like,
+    object_forward=_uniform_like,
     pure=False,
     notation="uniform",
     doc="``uniform_like(x)``: numbers from [0, 1) in the shape of x, float64, from the generator that"

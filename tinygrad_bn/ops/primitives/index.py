@@ -98,7 +98,7 @@ def _positions(name: str, words: str) -> Primitive:
         name,
         forward,
         None,
-        unfold=lambda x, **params: find(plain(x), **params),  # Python's comparisons would pass over a NaN
+        object_forward=lambda x, **params: find(plain(x), **params),  # Python's comparisons would pass over a NaN
         notation=f"{name} {{0}}",
         doc=f"``{name}(x, axis=0, ...)``: {words}; integers, no derivative.",
     )

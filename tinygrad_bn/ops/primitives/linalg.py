@@ -1,4 +1,4 @@
-"""Products of matrices and of any labelled axes."""
+"""Products of matrices and of any labeled axes."""
 
 from __future__ import annotations
 

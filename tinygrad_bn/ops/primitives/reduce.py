@@ -62,7 +62,7 @@ mean: Primitive = Primitive(
     _mean,
     lambda g, out, x, axis, keepdims: spread(g / count(shape_of(x), axis), x, axis, keepdims),
     scalar=_only,
-    unfold=lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims) / count(x.shape, axis),
+    object_forward=lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims) / count(x.shape, axis),
     notation="mean {0}",
     doc="``mean(x, axis=(0,), keepdims=False)``: the sum divided by the count of its own argument, which is no part of a"
     " recorded program.",
@@ -78,10 +78,10 @@ def _extremum_rule(g: Value, out: Value, x: Value, axis: tuple[int, ...], keepdi
     return where(chosen, spread(share, x, axis, keepdims), 0.0)
 
 
-def _unfold_extremum(pick: Callable[..., Raw]) -> Callable[..., Value]:
+def _object_extremum(pick: Callable[..., Raw]) -> Callable[..., Value]:
     """On scalars: the mean of the elements that equal the extremum, which shares the gradient among ties alike."""
 
-    def unfold(x: Array, axis: tuple[int, ...], keepdims: bool) -> Value:
+    def object_forward(x: Array, axis: tuple[int, ...], keepdims: bool) -> Value:
         values = plain(x)
         extremum = pick(values, axis=axis, keepdims=True)
         chosen = (values == extremum) | np.isnan(extremum)
@@ -89,7 +89,7 @@ def _unfold_extremum(pick: Callable[..., Raw]) -> Callable[..., Value]:
         many = np.where(np.isnan(extremum), np.nan, chosen.sum(axis=axis, keepdims=True))
         return total / many.reshape(np.shape(total))
 
-    return unfold
+    return object_forward
 
 
 max: Primitive = Primitive(  # noqa: A001
@@ -97,7 +97,7 @@ max: Primitive = Primitive(  # noqa: A001
     lambda x, axis, keepdims: np.maximum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
     scalar=_only,
-    unfold=_unfold_extremum(np.max),
+    object_forward=_object_extremum(np.max),
     notation="max {0}",
     doc="``max(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
 )
@@ -107,7 +107,7 @@ min: Primitive = Primitive(  # noqa: A001
     lambda x, axis, keepdims: np.minimum.reduce(x, axis=axis, keepdims=keepdims),
     _extremum_rule,
     scalar=_only,
-    unfold=_unfold_extremum(np.min),
+    object_forward=_object_extremum(np.min),
     notation="min {0}",
     doc="``min(x, axis=(0,), keepdims=False)``: ties share the gradient equally.",
 )
@@ -134,7 +134,7 @@ def _whether(name: str, forward: Callable[..., Raw], words: str) -> Primitive:
         lambda x, axis, keepdims: forward(x, axis=axis, keepdims=keepdims),
         None,
         scalar=lambda x, axis, keepdims: float(x != 0.0),
-        unfold=lambda x, axis, keepdims: forward(plain(x), axis=axis, keepdims=keepdims),
+        object_forward=lambda x, axis, keepdims: forward(plain(x), axis=axis, keepdims=keepdims),
         notation=f"{name} {{0}}",
         doc=f"``{name}(x, axis=(0,), keepdims=False)``: whether {words}; booleans, without a derivative.",
     )
