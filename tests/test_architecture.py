@@ -22,7 +22,7 @@ PACKAGE = "tinygrad_bn"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 ENGINE_BUDGET = 620  # lines of code in variable.py, primitive.py and sweep.py together
-FOLDER_BUDGET = 1620  # lines of code in all of engine/
+FOLDER_BUDGET = 1640  # lines of code in all of engine/
 
 Sources = dict[str, str]
 

@@ -21,6 +21,7 @@ import tinygrad_bn as tg
 from tests.train.interrupted import interrupted_at, some_of
 from tinygrad_bn import nn, optim
 from tinygrad_bn.data import ArrayDataset, DataLoader
+from tinygrad_bn.engine.mode import current_scope
 from tinygrad_bn.errors import AnomalyError, ArgumentError, DTypeError, GraphError, ShapeError
 from tinygrad_bn.functional import cross_entropy
 from tinygrad_bn.random import generator
@@ -554,6 +555,36 @@ def test_ctrl_c_at_any_line_of_training_leaves_a_whole_step(make, compiled):
         parts = setup()
         assert interrupted_at(line, partial(run, *parts)) == line or compiled  # what is built is not built again
         assert state(*parts) in whole, line
+
+
+@pytest.mark.parametrize("what", ["module", "backward", "grad", "evaluate", "fit"])
+def test_ctrl_c_while_a_block_ends_leaves_it_closed(what):
+    """Only who is around a block can close it then: ``__exit__`` is not called again."""
+    network = with_dropout()
+    network.append(Loss())
+    parameters = list(network.parameters())
+
+    def action():
+        if what == "module":
+            return lambda: network(X[:4])
+        if what == "fit":
+            return lambda: trained(model=with_dropout(), epochs=1)
+        if what == "evaluate":
+            return lambda: evaluate(with_dropout(), loader(11), {"loss": cross_entropy})
+        loss = network(X[:4])
+        return loss.backward if what == "backward" else lambda: tg.grad(loss, parameters)
+
+    lines = interrupted_at(0, action(), "__exit__")
+    assert lines
+    for line in {1, *some_of(lines + 1, 20)}:
+        assert interrupted_at(line, action(), "__exit__") == line
+        assert tg.is_grad_enabled()
+        assert current_scope() is None
+
+
+class Loss(nn.Module):
+    def forward(self, x):
+        return cross_entropy(x, Y[:4])
 
 
 def test_a_batch_with_nan_spoils_no_running_statistics():

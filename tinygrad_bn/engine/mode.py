@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from .blocks import Block
 
 if TYPE_CHECKING:
     from .tape import Tape
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FOLDERS = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
 _NOT_THE_USERS = (*(os.path.join(folder, "") for folder in _FOLDERS), contextlib.__file__)
@@ -250,3 +254,23 @@ class scope(Block):  # noqa: N801
         current = current_scope()
         if current is not None:
             _scope.set(current.parent if current.block is self else current.without(self))
+
+
+def closing(function: Function) -> Function:
+    """A function after which no block stays open that was opened in it.
+
+    A block closes itself, except where a Ctrl-C comes between its last line and the end of its ``__exit__``: Python runs
+    nothing else then.  So whoever is around it puts the state back.  One Ctrl-C cannot hit both.
+    """
+
+    @wraps(function)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        mode, scope = current_mode(), current_scope()
+        try:
+            return function(*args, **kwargs)
+        except BaseException:
+            _mode.set(mode)
+            _scope.set(scope)
+            raise
+
+    return cast(Function, inside)

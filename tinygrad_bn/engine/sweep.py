@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import AnomalyError, CollectiveError, RecordingError, ShapeError, explain, native
 from . import messages
 from .contract import frozen
-from .mode import current_mode, enable_grad, no_grad
+from .mode import closing, current_mode, enable_grad, no_grad
 from .primitive import Rule
 from .reads import check_unread
 from .unbroadcast import astype, dtype_of, shape_of, unbroadcast
@@ -183,6 +183,7 @@ def _leading_to(order: list[Variable], targets: set[Variable]) -> list[Variable]
     return [variable for variable in order if variable in useful]
 
 
+@closing
 def backward(root: Variable, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
     """``backward`` of a variable: sweep, then add to the leaves, then free the graph."""
     if not root._requires_grad:
@@ -208,6 +209,7 @@ def _so_far(leaf: Variable, g: Any, on_variables: bool) -> Any:
     return g if on_variables else g._data
 
 
+@closing
 def gradients(
     outputs: Sequence[Variable],
     inputs: Sequence[Variable],

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine import reading, scope, write
 from ..engine.extras import HookHandle
-from ..engine.mode import current_mode
+from ..engine.mode import closing, current_mode
 from ..engine.write import fitted, forget_gradients
 from ..errors import ArgumentError, ShapeError, explain
 from ..functional.settings import flag
@@ -75,6 +75,7 @@ class Module(Node):
             explain(f"{type(self).__name__} has no forward", fix="define forward(self, x) in the class")
         )
 
+    @closing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` inside a scope with the module's name, by which pictures group its operations."""
         tape = current_mode().tape

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import parallel
 from ..engine import Variable, no_grad, shape_of
+from ..engine.mode import closing
 from ..errors import ArgumentError, DTypeError, ShapeError, explain
 from ..nn import Module
 
@@ -53,6 +54,7 @@ def accuracy(scores: Any, target: Any) -> float:
     return float(np.mean(raw.argmax(axis=1) == labels))
 
 
+@closing
 def evaluate(model: Module, loader: Iterable[Any], metrics: Mapping[str, Metric]) -> dict[str, float]:
     """Each metric's mean over all rows, in evaluation mode, recording nothing.
 

@@ -17,6 +17,7 @@ from .. import ops, parallel
 from ..compiler import compile as compiled
 from ..data import DataLoader
 from ..engine import Variable, no_grad
+from ..engine.mode import closing
 from ..errors import AnomalyError, ArgumentError, GraphError, explain
 from ..files import FilePath, append, check_writable, is_pipe_or_device, write_whole
 from ..functional.settings import flag
@@ -96,6 +97,7 @@ class Run:
         return commit
 
 
+@closing
 def fit(
     model: Module,
     loader: DataLoader,
