@@ -231,7 +231,7 @@ def test_an_array_that_is_written_into_may_be_under_a_view():
     y = (w.T * x).sum()
     w._data.setflags(write=True)
     w._data[:] = 100.0
-    touch([w])
+    touch([w], [w._extra()])
     with pytest.raises(MutationError, match="transpose recorded"):
         y.backward()
     assert x.grad is None
