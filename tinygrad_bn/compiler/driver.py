@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from typing import Any
@@ -26,6 +28,7 @@ from .plan import Plan
 
 Layout = tuple[str, Shape, Shape, int]  # dtype, shape, strides and offset in bytes
 CALLED = methodcaller("__call__")
+NAMES = re.compile(r"\b[av]\d+\b")  # of arrays, and of numbers that Python computes
 
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> None:
@@ -51,9 +54,15 @@ class Driver:
         self._plan, self._low = plan, plan.low
         self._table, self._arena = table, arena.ctypes.data
         self.numbers = (ctypes.c_double * max(len(plan.numbers), 1))()
+        self._calls: list[Any] = []  # what is called at once: functions with their arguments
         self._space: dict[str, Any] = {"numbers": self.numbers, "copyto": np.copyto, "do": partial, "at_once": at_once}
-        self._space["errstate"] = np.errstate
+        self._space |= {"errstate": np.errstate, "calls": self._calls}
         self._named: dict[int, dict[str, Layout]] = {}  # arrays at each place of the table
+        self._makers: list[Callable[[], Any]] = []  # of each
+        self._callers: dict[str, list[int]] = {}  # which of them take an array
+        self._texts: list[str] = []
+        self._numbers: set[str] = set()  # names of Python numbers that are computed in a run
+        self._fills: dict[str, str] = {}  # arrays of a number that differs from run to run
         self._functions: dict[int, str] = {}
         products = gemm() or {}
         given = (table, self._arena, self.numbers, products.get("float32", 0), products.get("float64", 0))
@@ -78,20 +87,34 @@ class Driver:
                 lines.append(f"if run{rows}{addresses}: refuse(values)" if checks else f"run{rows}{addresses}")
                 refusals += [line for check in checks for line in self._step(check)]
                 rows += 1
+        lines[:0] = [f"{name}[...] = {number}" for name, number in self._fills.items()]
         if not plan.low.in_c or len(plan.rows) > 1:  # NumPy is to give no warnings
             lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
         texts = [_function("drive(values)", lines)]
         if refusals:  # what a check has found, said by the operation itself
             texts.append(_function("refuse(values)", [*refusals, "raise AssertionError"]))
-        self.source = "\n".join(texts)
-        exec(compile(self.source, "<compiled>", "exec"), self._space)
+        exec(compile("\n".join(texts), "<compiled>", "exec"), self._space)
         self.drive: Callable[[list[Any]], None] = self._space["drive"]
+        if self._texts:
+            texts.append(
+                "\n    ".join(["calls = [  # made once, and anew where an array moves", *self._texts]) + "\n]\n"
+            )
+            self._makers = eval(f"[{' '.join(f'lambda: {text}' for text in self._texts)}]", self._space)
+            self._calls += [None] * len(self._makers)
+            self._make(range(len(self._makers)))
+        self.source = "\n".join(texts)
 
     def bind(self, place: int, address: int) -> None:
         """Put an address into the table, and let the arrays that the text names lie there."""
         self._table[place] = address
         for name, layout in self._named.get(place, {}).items():
             self._space[name] = _array_at(address, layout)
+            self._make(self._callers.get(name, ()))
+
+    def _make(self, calls: Iterable[int]) -> None:
+        for i in calls:
+            with suppress(NameError):  # an array that has no place yet
+                self._calls[i] = self._makers[i]()
 
     # -- lines --------------------------------------------------------------------------------------------------------------
 
@@ -100,6 +123,8 @@ class Driver:
         node = self._low.nodes[number]
         args = [self._text(i) for i in node.args]
         if node.dtype != NUMBER and self._is_kept(number):
+            if self._plan.takes_rounded(number):
+                args = [self._operand(i, text, node.dtype) for i, text in zip(node.args, args)]
             lines = self._plan.lines(number, args, self._text(number), self._name)
             if lines is not None:
                 return lines
@@ -107,6 +132,7 @@ class Driver:
         compute = step.primitive.on_floats if step.dtype == NUMBER else step.primitive.on_arrays
         called = f"{self._name(compute)}(({', '.join(args)},), {self._name(step.params)})"
         if step.dtype == NUMBER:
+            self._numbers.add(f"v{number}")
             place = self._plan.numbers.get(number)
             return [f"v{number} = {called}" if place is None else f"numbers[{place}] = v{number} = {called}"]
         if not self._is_kept(number):
@@ -118,8 +144,17 @@ class Driver:
         lines = [line for number in row for line in self._step(number)]
         for state, number in self._plan.copied:
             lines += copying(self._text(number), self._text(state), self._name)
-        done = [f"    do({name}, {args}," for name, _, args in (line.partition("(") for line in lines)]
-        return ["at_once((", *done, "))"] if done else []
+        again = []
+        for i, line in enumerate(lines):
+            function, _, args = line.partition("(")
+            text = f"do({function}, {args}"
+            self._texts.append(f"{text},")
+            names = set(NAMES.findall(args))
+            if "values[" in args or names & self._numbers:
+                again.append(f"calls[{i}] = {text}")
+            for name in names:
+                self._callers.setdefault(name, []).append(i)
+        return [*again, "at_once(calls)"] if lines else []
 
     def _is_kept(self, number: int) -> bool:
         plan = self._plan
@@ -133,11 +168,27 @@ class Driver:
             owner = getattr(thing, "__self__", None)
             title = thing.__name__ if callable(thing) and hasattr(thing, "__name__") else ""
             title = f"{owner.__name__}_{title}" if isinstance(owner, np.ufunc) else title.strip("_")
+            title = "sum_rows" if isinstance(owner, np.ndarray) else title  # ones.dot
             if not title.isidentifier() or title in self._space:
                 title = f"k{len(self._space)}"
             self._functions[id(thing)] = title
             self._space[title] = thing  # where it stays alive, so that its id stays its own
         return self._functions[id(thing)]
+
+    def _operand(self, number: int, text: str, dtype: str) -> str:
+        """The name of an array of one number, with which NumPy begins sooner than with the number."""
+        node = self._low.nodes[number]
+        if node.dtype != NUMBER or (node.kind != GIVEN and number not in self._low.literals):
+            return text
+        varies = number not in self._low.literals
+        name = f"n{node.number}" if varies else re.sub(r"\W", "_", f"c{text}")
+        if name in self._space and self._space[name].dtype != dtype:
+            name += f"_{dtype}"
+        if name not in self._space:
+            self._space[name] = np.array(0.0 if varies else self._low.literals[number], dtype)
+        if varies:
+            self._fills[name] = text
+        return name
 
     def _text(self, number: int) -> str:
         """How lines call a node's value."""

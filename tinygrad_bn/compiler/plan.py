@@ -23,7 +23,7 @@ from .buffers import ALIGNMENT
 from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
-from .lines import copying, has_no_gaps, in_place, lines
+from .lines import ROUNDED, copying, has_no_gaps, in_place, lines
 from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered
 
 Row = list[Unit]
@@ -119,6 +119,12 @@ class Plan:
             return None
         step: Any = self.program.entry(node.number)
         return lines(step, args, [self.low.sample[i] for i in step.args], out, result, name)
+
+    def takes_rounded(self, number: int) -> bool:
+        """Whether a number beside arrays may be an array of the result's dtype itself, and no bit differs."""
+        node = self.low.nodes[number]
+        step: Any = None if node.number is None else self.program.entry(node.number)
+        return step is not None and step.primitive.forward in ROUNDED and node.dtype in ("float32", "float64")
 
     def _in_rows(self, units: Sequence[Unit]) -> list[Row | int]:
         found: list[Row | int] = []
