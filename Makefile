@@ -26,7 +26,7 @@ CORES ?= auto
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo report test oldest lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
+.PHONY: help demo env report test oldest lint types docs site visit package fuzz ranks mutants notebooks figures bench pins clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ help:  ## list the targets
 
 demo: $(DEMO)  ## run all demos and write out/report.html; FULL=1: the sizes of the papers, which takes long
 	@$(RUN) -m demos $(if $(FULL),--full) $(ARGS)
+
+env: $(DEMO)  ## make .venv and nothing else: the library, its command tinygrad-bn, and pytest
+	@echo 'source $(VENV)/bin/activate puts its python and tinygrad-bn on your path.'
 
 # The results of `make demo`, or, before it ever ran, those that the documentation shows.
 report: $(DEMO)  ## write out/report.html from kept results, in seconds: make report FROM=docs/measured/results.json
@@ -130,8 +133,9 @@ install = echo 'Installing what is needed for $(2) ...'; \
     $(1) >$(VENV)/pip.log 2>&1 || { \
   cat $(VENV)/pip.log; echo 'pip could not install what is needed for $(2); its output is above.'; exit 1; } >&2
 
+# With pytest, for the tests that `tinygrad-bn new` writes.
 $(DEMO): pyproject.toml constraints.txt $(BASE)
-	@$(call install,-e '.[demos]',demos)
+	@$(call install,-e '.[demos]' pytest,demos)
 	@touch $@
 
 $(TEST): pyproject.toml constraints.txt $(BASE)

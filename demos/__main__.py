@@ -66,6 +66,8 @@ def run_all(argv: Sequence[str] | None) -> int:
         finished = run(chosen, folder, options.jobs)
         content = results.document([(demo, settings, finished[demo.name]) for demo, settings in chosen])
     write_report(folder, content)
+    if options.only and not options.again:
+        print("It shows only the demos named; the same command without --only adds the others, reusing finished parts.")
     return 0
 
 

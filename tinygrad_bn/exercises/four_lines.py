@@ -62,7 +62,7 @@ def picture(work: Any) -> Picture:
     gamma, beta = (Tensor([value], requires_grad=True, name=name) for name, value in (("gamma", 1.0), ("beta", 0.0)))
     y = work.batch_norm(x, gamma, beta)
     y.name = "y"
-    note = "right: y is [-1.342, -0.447, 0.447, 1.342], for gamma = 1 and beta = 0"
+    note = "expected: y is [-1.342, -0.447, 0.447, 1.342], for gamma = 1 and beta = 0"
     return draw(
         y,
         np.array([[1.0], [0.0], [0.0], [0.0]]),

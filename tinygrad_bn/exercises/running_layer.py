@@ -52,7 +52,7 @@ def picture(work: Any) -> Picture:
     layer(x)
     y = layer(x)
     y.name = "y"
-    note = "right: y is the batch minus its own mean, [[-1, -10], [1, 10]], and a mean stands between x and y"
+    note = "expected: y is the batch minus its own mean, [[-1, -10], [1, 10]], and a mean stands between x and y"
     return draw(
         y, np.array([[1.0, 0.0], [0.0, 0.0]]), module=layer, title="Your layer in training, second batch", note=note
     )

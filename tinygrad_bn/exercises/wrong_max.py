@@ -39,5 +39,5 @@ def picture(work: Any) -> Picture:
     """The maximum of three rows, two of which tie."""
     x = Tensor(TIED, requires_grad=True, name="x")
     loss = ops.sum(work.row_max(x) * np.array([1.0, 2.0, 3.0]))
-    note = "right: the gradient of x is [0, 1, 0] in the first row, [1, 1, 0] in the second, [1, 1, 1] in the third"
+    note = "expected: the gradient of x is [0, 1, 0] in the first row, [1, 1, 0] in the second, [1, 1, 1] in the third"
     return with_gradients(loss, "The largest of each row, and who gets its gradient", note)

@@ -16,6 +16,7 @@ from ...lab.show.wording import listed
 from ..measure import minima
 from ..measure.trainability import LARGE, SMALL, TARGET, WIDTH
 
+PERCENT = f"{100 * TARGET:.0f} %"  # the target, as the texts write it
 RANDOM = colors.of("random weights")
 ARMS = {
     "plain": "sigmoid, SGD",
@@ -71,7 +72,7 @@ def digits_table(arms: dict[str, Any]) -> Table:
     ]
     head = ("network", "learning rates", "steps", *(f"{depth} layer{'s' * (depth > 1)}" for depth in depths))
     caption = (
-        f"Runs on digits that reach {TARGET:.0%} test accuracy, with {WIDTH} units per layer, for all rates and seeds"
+        f"Runs on digits that reach {PERCENT} test accuracy, with {WIDTH} units per layer, for all rates and seeds"
     )
     return Table("trainability_digits", caption, head, rows)
 
@@ -178,9 +179,13 @@ def conclusion(cases: dict[str, Case]) -> Outcome:
 def conditions(cases: dict[str, Case], outcome: Outcome) -> str:
     """Which parts of the claim are so, and which are not."""
     said = []
-    for answer, words in (("yes", "It is true"), ("no", "It is not true"), ("open", "It is not decided")):
+    for answer, words, joined in (
+        ("yes", "It is true", "and"),
+        ("no", "It is not true", "or"),
+        ("open", "It is not decided", "or"),
+    ):
         names = [case.name for case in cases.values() if case.answer == answer]
-        said += [f"{words} {listed(names, 'and')}."] if names else []
+        said += [f"{words} {listed(names, joined)}."] if names else []
     return "" if outcome == "holds" else " ".join(said)
 
 
@@ -192,14 +197,15 @@ def judged(arms: dict[str, Any], xor: dict[str, Any] | None, minimum: dict[str, 
     outcome = conclusion(cases)
     runs = len(shallow["first"])
     text = (
-        f"Of {runs} runs on digits, {reached(shallow, LARGE)} reach {TARGET:.0%} with one layer and "
+        f"Of {runs} runs on digits, {reached(shallow, LARGE)} reach {PERCENT} with one layer and "
         f"{reached(deep, LARGE)} with {deep['depth']}"
     )
+    others = []
     for arm, name in (("bn", "BN"), ("adam", "Adam")):
         if arm in arms:
             row = next(row for row in arms[arm]["rows"] if row["depth"] == deep["depth"])
-            text += f" ({reached(row, LARGE)} with {name})"
-    text += "."
+            others.append(f"{reached(row, LARGE)} with {name}")
+    text += f" ({', '.join(others)})." if others else "."
     if xor:
         solved = [
             f"{sum(error < minima.SOLVED for error in row['errors'])} of {xor['starts']} "
@@ -244,9 +250,7 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
             )
         depths = [row["depth"] for row in arms[lines[0][0]]["rows"]]
         axes.set_xticks(range(len(depths)), depths)
-        axes.set(
-            xlabel="hidden layers", ylabel=f"share of runs at {TARGET:.0%}", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1)
-        )
+        axes.set(xlabel="hidden layers", ylabel=f"share of runs at {PERCENT}", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
         figure.legend(loc="outside upper center", ncols=2)
 
     rows = arms[lines[0][0]]["rows"]
@@ -256,7 +260,7 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
         name = label.removeprefix("plain, ").removesuffix(", SGD")
         counts.append(f"{name}, {budget:,} steps: {reached(first, budget)}, {reached(last, budget)}")
     caption = (
-        f"Runs of {len(rows[0]['first'])} that reach {TARGET:.0%} with {rows[0]['depth']}, {rows[-1]['depth']} layers; "
+        f"Runs of {len(rows[0]['first'])} that reach {PERCENT} with {rows[0]['depth']}, {rows[-1]['depth']} layers; "
         + "; ".join(counts)
     )
     return Plot("trainability_depth", caption, draw, (8.0, 4.5), "How many runs reach the target, by depth")
