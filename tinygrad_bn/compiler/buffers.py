@@ -16,6 +16,18 @@ def aligned(nbytes: int) -> Array:
     return whole[start : start + max(nbytes, 1)]
 
 
+def reach(shape: Shape, strides: Shape) -> tuple[int, int]:
+    """How many elements lie before the first one, and how many in all from end to end, gaps included."""
+    steps = [(n - 1) * s for n, s in zip(shape, strides)] if 0 not in shape else []
+    before = -sum(step for step in steps if step < 0)
+    return before, before + sum(step for step in steps if step > 0) + 1 if 0 not in shape else 0
+
+
+def alike(shape: Shape, one: Shape, other: Shape) -> bool:
+    """Whether two strides take the same elements: along an axis of length 1 any stride does."""
+    return all(a == b or n == 1 for n, a, b in zip(shape, one, other))
+
+
 def packed(array: Array) -> Shape:
     """Strides without gaps, with the axes in the order in which the array has them."""
     order = sorted(range(array.ndim), key=lambda i: (-abs(array.strides[i]), i))

@@ -16,9 +16,9 @@ from ..kinds import Array, Params, Raw, Shape
 from ..ops.primitives import TABLE
 from ..program import Constant, Program, Step, evaluate
 from ..program.parts import NUMBER
-from .buffers import packed
+from .buffers import alike, packed, reach
 from .c_operations import DTYPES, EXPRESSIONS, QUESTIONS, WHOLE
-from .lines import VIEWS
+from .lines import VIEWS, has_no_gaps
 
 NUMERIC = "numeric"  # of Python numbers alone
 ELEMENTWISE = "elementwise"
@@ -217,9 +217,10 @@ class Lowered:
             and not (self.in_c and root.kind == CALL)
             and place.offset == 0
             and math.prod(root.shape) == math.prod(node.shape)
+            and reach(root.shape, self.places[place.root].strides) == (0, math.prod(root.shape))
             and place.root not in taken
         )
-        if own and (like is None or self._stands[at].strides == packed(like)):
+        if own and (like is None or alike(node.shape, self._stands[at].strides, packed(like))):
             taken.add(place.root)
             return at
         copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), like)
@@ -271,10 +272,19 @@ class Lowered:
     # -- places -----------------------------------------------------------------------------------------------------------
 
     def _add(self, node: Node, like: Raw | None = None) -> int:
-        """A node that owns its memory, in the order of axes that an array has, or row by row."""
-        stand = _stand(node.shape, node.dtype, packed(like) if isinstance(like, np.ndarray) else None)
-        number = len(self.nodes)
-        return self._append(node, stand, Place(number, 0, tuple(s // stand.itemsize for s in stand.strides)))
+        """A node that owns its memory, in the order of axes that an array has, or row by row.
+
+        What NumPy does, it does in exactly the strides that the primitives' own results have, backwards, with gaps and along
+        axes of length 1, too: by them it chooses how a sum or a product is rounded.
+        """
+        strides = None
+        if isinstance(like, np.ndarray):
+            is_result = node.number is not None and node.kind != GIVEN and like.size > 0
+            as_it_is = not self.in_c and (is_result or has_no_gaps(like))
+            strides = like.strides if as_it_is else packed(like)
+        stand = _stand(node.shape, node.dtype, strides)
+        steps = tuple(s // stand.itemsize for s in stand.strides)
+        return self._append(node, stand, Place(len(self.nodes), reach(node.shape, steps)[0], steps))
 
     def _append(self, node: Node, stand: Array, place: Place) -> int:
         self.nodes.append(node)

@@ -8,7 +8,6 @@ that happens in the last row of units, in a single call, after every call of Pyt
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from ..kinds import Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
 from .blas import gemm
-from .buffers import ALIGNMENT
+from .buffers import ALIGNMENT, reach
 from .build import toolchain
 from .c_text import Text
 from .grouping import Unit, group
@@ -252,7 +251,7 @@ class Plan:
             if root not in self.pointers and root not in self.same and self.is_array(root):
                 last = len(self._units) if root in kept else max([place, *self._readers.get(root, ())])
                 node = self.low.nodes[root]
-                size = max(math.prod(node.shape), 1) * np.dtype(node.dtype).itemsize
+                size = max(reach(node.shape, self.low.places[root].strides)[1], 1) * np.dtype(node.dtype).itemsize
                 size += 0 if self.low.in_c else 1  # NumPy 1 takes arrays side by side for one over the other
                 spans.append((place, last, -(-size // ALIGNMENT) * ALIGNMENT, root))
         offsets: dict[int, int] = {}

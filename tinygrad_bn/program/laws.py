@@ -1,7 +1,7 @@
 """Laws that round nothing in another way: each is a function that returns the value a step is equal to, if it applies.
 
-Used by ``simplify``.  By those of ``EXACT`` every number keeps its bits.  By those of ``LOOSE`` a zero may lose its sign, or a
-copy is left out, so that an array lies otherwise in memory and NumPy adds it up in another order.
+Used by ``simplify``.  By those of ``EXACT`` every number keeps its bits, and every array its strides.  By those of ``LOOSE`` a
+zero may lose its sign, or a copy is left out, so that an array lies otherwise in memory and NumPy adds it up in another order.
 """
 
 from __future__ import annotations
@@ -48,16 +48,18 @@ def _like_source(table: Table, step: Step) -> bool:
 
 
 def moved_twice(table: Table, step: Step) -> int | None:
-    """reshape(reshape(x)) = reshape(x); broadcast_to(broadcast_to(x)) = broadcast_to(x); transposes become one."""
-    inner = table.step(step.args[0]) if step.args else None
+    """reshape(reshape(x)) = reshape(x); broadcast_to(broadcast_to(x)) = broadcast_to(x): the inner one may make a copy."""
+    inner = table.step(step.args[0]) if step.primitive.name in ("reshape", "broadcast_to") else None
+    return None if inner is None or inner.primitive is not step.primitive else table.make(step, args=inner.args)
+
+
+def transposed_twice(table: Table, step: Step) -> int | None:
+    """transpose(transpose(x)) = transpose(x), by the axes of both."""
+    inner = table.step(step.args[0]) if step.primitive.name == "transpose" else None
     if inner is None or inner.primitive is not step.primitive:
         return None
-    if step.primitive.name in ("reshape", "broadcast_to"):
-        return table.make(step, args=inner.args)
-    if step.primitive.name == "transpose":
-        axes = tuple(inner.params["axes"][i] for i in step.params["axes"])
-        return table.make(step, args=inner.args, params={"axes": axes})
-    return None
+    axes = tuple(inner.params["axes"][i] for i in step.params["axes"])
+    return table.make(step, args=inner.args, params={"axes": axes})
 
 
 def sum_to_is_a_sum(table: Table, step: Step) -> int | None:
@@ -166,6 +168,20 @@ def transposes_outward(table: Table, step: Step) -> int | None:
     return table.make(step, primitive=primitives.transpose, args=(inside,), params={"axes": axes})
 
 
-EXACT: tuple[Law, ...] = (nothing_done, moved_twice, sum_to_is_a_sum, transposes_outward, numbers, signs)
+def transpose_outward(table: Table, step: Step) -> int | None:
+    """f(transpose(x)) = transpose(f(x)), of one array: where two lie otherwise, axes decide how the result lies."""
+    arrays = {i for i in step.args if table[i].shape}
+    return transposes_outward(table, step) if len(arrays) == 1 else None
 
-LOOSE: tuple[Law, ...] = (copied, broadcast_last, neutral_elements, difference_turned)
+
+EXACT: tuple[Law, ...] = (nothing_done, transposed_twice, sum_to_is_a_sum, transpose_outward, numbers)
+
+LOOSE: tuple[Law, ...] = (
+    signs,
+    copied,
+    moved_twice,
+    transposes_outward,
+    broadcast_last,
+    neutral_elements,
+    difference_turned,
+)
