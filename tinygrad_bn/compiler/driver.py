@@ -168,7 +168,6 @@ class Driver:
             owner = getattr(thing, "__self__", None)
             title = thing.__name__ if callable(thing) and hasattr(thing, "__name__") else ""
             title = f"{owner.__name__}_{title}" if isinstance(owner, np.ufunc) else title.strip("_")
-            title = "sum_rows" if isinstance(owner, np.ndarray) else title  # ones.dot
             if not title.isidentifier() or title in self._space:
                 title = f"k{len(self._space)}"
             self._functions[id(thing)] = title

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ..kinds import Shape
+from ..program.shapes import without_leading_ones
 from .c_operations import CHEAP
 from .lower import CALL, ELEMENTWISE, GIVEN, NUMERIC, PRODUCT, REDUCTION, SPECIAL, Lowered, Node
 
@@ -45,11 +46,11 @@ class Kernel:
         """Whether an elementwise node of this shape can be a member."""
         axes = self.axes or ()
         small = tuple(1 if i in axes else n for i, n in enumerate(self.domain))
-        return without_ones(shape) in (without_ones(self.domain), without_ones(small))
+        return without_leading_ones(shape) in (without_leading_ones(self.domain), without_leading_ones(small))
 
     def is_full(self, shape: Shape) -> bool:
         """Whether a node of this shape has a value for each point of the domain."""
-        return self.axes is None or without_ones(shape) == without_ones(self.domain)
+        return self.axes is None or without_leading_ones(shape) == without_leading_ones(self.domain)
 
 
 Unit = Kernel | int  # a kernel; a product, special operation or call by its node
@@ -72,7 +73,7 @@ def group(lowered: Lowered, leave: Iterable[int]) -> list[Unit]:
 def source_of(lowered: Lowered, number: int) -> int:
     """A node itself, or the one that owns the memory, where it is the same with other axes of length 1."""
     root = lowered.places[number].root
-    same = without_ones(lowered.nodes[number].shape) == without_ones(lowered.nodes[root].shape)
+    same = without_leading_ones(lowered.nodes[number].shape) == without_leading_ones(lowered.nodes[root].shape)
     if same and lowered.places[number].offset == 0 and _bare(lowered, number) == _bare(lowered, root):
         return root
     return number
@@ -81,14 +82,6 @@ def source_of(lowered: Lowered, number: int) -> int:
 def _bare(lowered: Lowered, number: int) -> Shape:
     """Strides of the axes that are longer than 1."""
     return tuple(s for s, n in zip(lowered.places[number].strides, lowered.nodes[number].shape) if n != 1)
-
-
-def without_ones(shape: Shape) -> Shape:
-    """The shape that broadcasting sees: axes of length 1 in front mean nothing."""
-    start = 0
-    while start < len(shape) and shape[start] == 1:
-        start += 1
-    return shape[start:]
 
 
 def _kernels(lowered: Lowered) -> dict[int, Kernel]:

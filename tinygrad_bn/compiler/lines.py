@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.unbroadcast import ones, stretched, sums_by_blas
-from ..kinds import Array, DType, Shape
+from ..kinds import Array
 from ..program import Step
 
 NOTHING_DONE = {"identity", "stop_gradient"}
 VIEWS = {"reshape", "transpose", "broadcast_to", "take_slice", "sliding_window", "take_diagonal"} | NOTHING_DONE
 ROUNDED = {np.add, np.subtract, np.multiply, np.divide, np.negative, np.square, np.sqrt, np.maximum, np.minimum, np.abs}
 SET = np.ndarray.__setitem__
+DOT = np.ndarray.dot
 BITS = {"f": np.int32, "d": np.int64}
 Name = Callable[[Any], str]  # of an object that the lines use
 
@@ -110,16 +111,9 @@ def _sum_over(w: Writing, axes: Sequence[int], keepdims: bool) -> list[str] | No
     (x,) = w.values
     if sums_by_blas(x, tuple(axes)):
         row = ones((1, x.shape[-2]) if keepdims else (x.shape[-2],), x.dtype)
-        if x.ndim == 2 and w.result.flags.c_contiguous:
-            return [w.call(sum_rows(row.shape, x.dtype), w.args[0], w.out)]
-        return [w.call(np.matmul, w.name(row), w.args[0], w.out)]
+        plain = x.ndim == 2 and w.result.flags.c_contiguous  # then ``dot`` begins sooner
+        return [w.call(DOT if plain else np.matmul, w.name(row), w.args[0], w.out)]
     return None if x.dtype == np.float16 else [w.call(np.add.reduce, w.args[0], axes, None, w.out, keepdims)]
-
-
-@lru_cache(maxsize=64)
-def sum_rows(shape: Shape, dtype: DType) -> Callable[[Array, Array], Array]:
-    """The product of a row of ones and a matrix, which ``dot`` begins sooner than ``matmul``."""
-    return ones(shape, dtype).dot
 
 
 def _sum_to(w: Writing) -> list[str] | None:

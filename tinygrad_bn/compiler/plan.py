@@ -17,6 +17,7 @@ import numpy as np
 from ..kinds import Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
+from ..program.shapes import without_leading_ones
 from .blas import gemm
 from .buffers import ALIGNMENT, reach
 from .build import toolchain
@@ -185,15 +186,17 @@ class Plan:
 
     def _is_over(self, number: int, old: int) -> bool:
         """Whether a step of NumPy can write to the memory of what it reads: it has read each element before."""
-        node, places = self.low.nodes[number], self.low.places
-        step: Any = None if node.number is None else self.program.entry(node.number)
-        if step is None or self.low.in_c or not in_place(step):
+        nodes, places = self.low.nodes, self.low.places
+        of = nodes[number].number
+        if self.low.in_c or of is None or not in_place(self.program.entry(of)):  # type: ignore[arg-type]
             return False
-        like = node.shape, node.dtype, places[number].strides
+
+        def like(i: int) -> tuple[str, Shape, Shape]:  # up to axes of length 1 in front
+            shape = without_leading_ones(nodes[i].shape)
+            return nodes[i].dtype, shape, places[i].strides[-len(shape) :] if shape else ()
+
         return all(
-            (self.low.nodes[i].shape, self.low.nodes[i].dtype, places[i].strides) == like and not places[i].offset
-            for i in node.args
-            if places[i].root == old
+            like(i) == like(number) and not places[i].offset for i in nodes[number].args if places[i].root == old
         )
 
     def grouped(self) -> Program:
@@ -231,7 +234,7 @@ class Plan:
         numbers = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self.low.literals]
         numbers = [
             n for n in numbers if nodes[n].kind != NUMERIC or n in leave
-        ]  # C computes the others where it needs them
+        ]  # C computes others where it needs them
         self.numbers = {node: place for place, node in enumerate(numbers)}
 
     def is_array(self, node: int) -> bool:
