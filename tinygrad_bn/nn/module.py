@@ -19,6 +19,7 @@ from ..functional.settings import flag
 from ..kinds import Array, Value
 from ..tensor import Parameter, Tensor
 from .hooks import FullBackward
+from .inputs import no_array_among
 from .loading import Loading, LoadReport
 from .tree import OWN, Node, Once, below, joined, refuse_hidden
 
@@ -90,7 +91,12 @@ class Module(Node):
             if self._full_backward_hooks:
                 backward = FullBackward(self, self._full_backward_hooks)
                 args = backward.inputs(args)
-            output = self.forward(*args, **kwargs)
+            try:
+                output = self.forward(*args, **kwargs)
+            except Exception as error:
+                if (refused := no_array_among(self, args, kwargs)) is not None:
+                    raise refused from error
+                raise
             for hook in tuple(self._forward_hooks):
                 replacement = hook(self, args, output)
                 output = output if replacement is None else replacement
