@@ -258,6 +258,7 @@ if hasattr(np, "astype"):  # NumPy 2.1
     CALLS.append((np.astype, lambda np_, x: np_(x, np.float64), A))
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")  # from NumPy 2.5 on; ours is trunc
 @pytest.mark.parametrize(
     ("function", "call", "x"), CALLS, ids=[f.__name__ + str(i) for i, (f, _, _) in enumerate(CALLS)]
 )

@@ -82,6 +82,7 @@ OPERATIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")  # from NumPy 2.5 on; ours is trunc
 @pytest.mark.parametrize("wants", [True, False], ids=["wants a gradient", "wants none"])
 @pytest.mark.parametrize("call", OPERATIONS.values(), ids=OPERATIONS.keys())
 def test_questions_that_are_operations(call: Any, wants: bool) -> None:

@@ -64,7 +64,7 @@ def too_long(blocks: Iterable[Block]) -> list[str]:
         elif isinstance(block, Table):
             parts = (("caption", block.caption, wording.TABLE),)
         name = block.file if isinstance(block, Attachment) else getattr(block, "name", "")
-        found += [f"{name}: {what} of {len(text)} letters: {text}" for what, text, most in parts if len(text) > most]
+        found += [f"{name}: {what} of {len(text)} characters: {text}" for what, text, most in parts if len(text) > most]
     return found
 
 
