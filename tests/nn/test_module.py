@@ -477,3 +477,16 @@ def test_activations_are_pytorchs_forward_and_backward(name):
     z.backward(torch.tensor(dy))
     assert_allclose(y.numpy(), z.detach(), rtol=1e-12)
     assert_allclose(ours.grad.numpy(), theirs.grad, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["a.b", "", ".", "weight.", 3, None, b"a"])
+def test_what_is_no_part_of_a_dotted_path_is_no_name(name):
+    layer = nn.Linear(2, 2)
+    before = list(layer.state_dict())
+    with pytest.raises(ArgumentError, match="cannot be the name"):
+        layer.register_buffer(name, np.zeros(2))
+    if isinstance(name, str):
+        for value in (nn.Parameter(np.zeros(2)), nn.ReLU()):
+            with pytest.raises(ArgumentError, match="a string without dots"):
+                setattr(layer, name, value)
+    assert list(layer.state_dict()) == before

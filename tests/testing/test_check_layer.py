@@ -565,3 +565,47 @@ def test_what_others_left_is_not_the_layers():
     del thing
     report = check(nn.Linear(3, 2), X)
     assert report.ok, str(report)
+
+
+class SpectralNorm(nn.Module):
+    """x @ (W / σ).T, σ by one step of power iteration, through which no gradient goes."""
+
+    def __init__(self, cut):
+        super().__init__()
+        self.cut = cut
+        self.weight = nn.Parameter(np.array([[0.3, -1.2, 0.5], [0.9, 0.4, -0.7]]))
+        self.register_buffer("u", np.array([0.6, 0.8]))
+
+    def forward(self, x):
+        u, v = (self.under_no_grad if self.cut == "no_grad" else self.stopped)()
+        return x @ (self.weight / (u * (self.weight @ v)).sum()).T
+
+    def under_no_grad(self):
+        with tg.no_grad():
+            return self.iterated()
+
+    def stopped(self):
+        u, v = self.iterated()
+        return ops.stop_gradient(u), ops.stop_gradient(v)
+
+    def iterated(self):
+        v = self.weight.T @ self.u
+        v = v / ops.sqrt((v * v).sum() + 1e-12)
+        u = self.weight @ v
+        u = u / ops.sqrt((u * u).sum() + 1e-12)
+        if self.training:
+            self.u = ops.stop_gradient(u)
+        return u, v
+
+
+def test_power_iteration_passes_as_the_message_says_to_write_it():
+    x = np.array([[0.5, -0.3, 1.1], [0.2, 0.8, -0.6], [-1.0, 0.1, 0.4], [0.7, 0.9, 0.3]])
+    with pytest.raises(CheckError, match=r"as by no_grad or detach: ops.stop_gradient\(x\)"):
+        check_layer(SpectralNorm("no_grad"), x, quiet=True)
+    assert check_layer(SpectralNorm("stop_gradient"), x, quiet=True)
+    gradients = []
+    for cut in ("no_grad", "stop_gradient"):
+        layer = SpectralNorm(cut)
+        (layer(x) ** 2).sum().backward()
+        gradients.append(layer.weight.grad.numpy())
+    np.testing.assert_array_equal(*gradients)

@@ -289,7 +289,7 @@ def test_batch_renorm_passes_whole() -> None:
 def test_what_is_cut_without_a_word_is_not_taken_for_meant(cut: Any) -> None:
     """Whether a value that leaves the graph was meant to, only the author can tell; and does, by stop_gradient or skip=."""
     report = check(BatchRenorm(cut), X)
-    assert "cut on purpose: write ops.stop_gradient(x)" in report["first derivatives"].message
+    assert "cut on purpose, as by no_grad or detach: ops.stop_gradient(x)" in report["first derivatives"].message
     assert {c.name for c in report.failures} == {"first derivatives", "second derivatives"}
     assert check(BatchRenorm(cut), X, skip=["first derivatives", "second derivatives", "values decide"]).ok
 

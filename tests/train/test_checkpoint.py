@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections import OrderedDict
 from itertools import chain, islice
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_all_parts_and_the_generator_come_back_bit_for_bit(tmp_path):
         "note": "μ",
         "best": np.float32(0.5),
         "none": None,
-        "grid": [1, (2.5, True)],
+        "grid": [1, [2.5, True]],
         "mean": np.arange(3),
         "0": {},
     }
@@ -826,3 +827,31 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
 def test_the_package_is_imported_only_when_needed():
     code = "import sys, tinygrad_bn.train; sys.exit(bool({'safetensors', 'tqdm'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+class _Count(int):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [({1: 2}, ["a key of extra", "1, of type int"]), ({"a": {None: 1}}, ["a key of extra['a']", "None"]),
+     ({True: 1}, ["a key of extra", "True"]), ((1, 2), ["extra would come back as list", "tuple"]),
+     ({"best": [1, (2, 3)]}, ["extra['best'][1] would come back as list"]), ([_Count(3)], ["extra[0]", "int", "_Count"]),
+     ({"d": OrderedDict(a=1)}, ["extra['d'] would come back as dict", "OrderedDict"])],
+    ids=repr,
+)  # fmt: skip
+def test_extra_that_would_come_back_as_something_else_is_refused(tmp_path, extra, words):
+    with pytest.raises(DTypeError) as told:
+        save_checkpoint(tmp_path / "run", part=Stateful({}), extra=extra)
+    for word in words:
+        assert word in str(told.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_extra_comes_back_equal_and_of_the_same_types(tmp_path):
+    extra = {"a": [1, 2.5, None, True, "é\n"], "": {"b": [[], {}]}, "nan": float("inf"), "big": 10**30}
+    save_checkpoint(tmp_path / "run", part=Stateful({}), extra=extra)
+    found = load_checkpoint(tmp_path / "run")
+    assert found == extra
+    assert repr(found) == repr(extra)

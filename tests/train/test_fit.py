@@ -637,11 +637,11 @@ LOADER = loader()
         ({"loader": [(X, Y)]}, "fit: loader"),
         ({"optimizer": torch.optim.SGD([torch.zeros(1, requires_grad=True)])}, "fit: optimizer"),
         ({"optimizer": sgd(model())}, "none of the model's parameters"),
-        ({"loss": 1.0}, "functions of output and target"),
-        ({"metrics": {"accuracy": None}}, "functions of output and target"),
+        ({"loss": 1.0}, "a function of output and target"),
+        ({"metrics": {"accuracy": None}}, "a function of output and target"),
         ({"metrics": {"loss": accuracy}}, "'loss' is measured anyway"),
-        ({"metrics": {"lr": accuracy}}, "a 'lr' of its own"), ({"metrics": {"epoch": accuracy}}, "a 'epoch' of its own"),
-        ({"metrics": {"val_loss": accuracy}}, "a 'val_loss' of its own"),
+        ({"metrics": {"lr": accuracy}}, "its own 'lr'"), ({"metrics": {"epoch": accuracy}}, "its own 'epoch'"),
+        ({"metrics": {"val_loss": accuracy}}, "its own 'val_loss'"),
         ({"metrics": {"a": accuracy, "val_a": accuracy}}, "'val_a'"),
         ({"metrics": {1: accuracy}}, "name of a metric is text"), ({"metrics": [accuracy]}, "functions by name"),
         ({"validation": []}, "validation has no batches"), ({"validation": ((X, Y) for _ in range(3))}, "used up"),
@@ -966,3 +966,38 @@ def test_a_step_that_is_interrupted_when_it_has_moved_is_not_taken():
         trained(model=network, optimizer=optimizer, callbacks=[lambda *_: steps.append(everything(network, optimizer))])
     assert len(steps) == 2
     assert everything(network, optimizer) == steps[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "name"),
+    [({"model": nn.Linear}, "model", "Linear"), ({"loader": DataLoader}, "loader", "DataLoader"),
+     ({"optimizer": optim.SGD}, "optimizer", "SGD"), ({"loss": nn.CrossEntropyLoss}, "loss", "CrossEntropyLoss"),
+     ({"metrics": {"mse": nn.MSELoss}}, "metrics['mse']", "MSELoss"),
+     ({"callbacks": [EarlyStopping]}, "callbacks", "EarlyStopping"),
+     ({"callbacks": [BestCheckpoint]}, "callbacks", "BestCheckpoint")],
+    ids=str,
+)  # fmt: skip
+def test_a_class_where_an_object_is_meant_is_refused_before_the_first_step(arguments, where, name):
+    net = model()
+    before = net.state_dict()
+    given = {"model": net, "loader": loader(), "optimizer": optim.SGD(net.parameters(), lr=0.1), "loss": cross_entropy}
+    with pytest.raises(ArgumentError) as told:
+        fit(**{**given, "epochs": 1, "progress": False, **arguments})
+    assert str(told.value).splitlines()[0] == f"fit: {where}"
+    assert f"the class {name}" in str(told.value)
+    assert f"make one of it: {name}(...)" in str(told.value)
+    for key, value in net.state_dict().items():
+        assert_array_equal(value, before[key])
+
+
+def test_a_class_of_datasets_is_refused():
+    with pytest.raises(DTypeError, match="the class ArrayDataset"):
+        DataLoader(ArrayDataset, 4)
+
+
+def test_two_callbacks_do_not_write_over_each_others_file(tmp_path):
+    net = model()
+    best = [BestCheckpoint(tmp_path / "b", "loss"), BestCheckpoint(tmp_path / "." / "b", "loss")]
+    with pytest.raises(ArgumentError, match=r"the file of callbacks\[0\] and the file of callbacks\[1\] are one file"):
+        fit(net, loader(), optim.SGD(net.parameters(), lr=0.1), cross_entropy, epochs=1, callbacks=best, progress=False)
+    assert os.listdir(tmp_path) == []

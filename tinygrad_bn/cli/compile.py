@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..functional import batch_norm
 from ..graph import draw
 from ..transforms import vjp
 from .find import find, worked_on
+from .inputs import named_for
 from .program import SEED, add_argument_options
 
 EPILOG = """examples:
@@ -45,7 +47,7 @@ def add_to(commands: Any) -> None:
         "-o",
         "--output",
         type=Path,
-        help="a file ending in .c, .py or .txt for the code; with another ending, a picture of the stage",
+        help="a file ending in .c, .py or .txt for the code, as it is; with another ending, a picture of the stage",
     )
     parser.set_defaults(run=run)
 
@@ -63,13 +65,27 @@ def run(arguments: argparse.Namespace) -> None:
     text = compiled.source if arguments.stage is None else str(stage.program)
     if arguments.output is None:
         print(text)
-    elif arguments.output.suffix in TEXTS:
+    elif arguments.output.suffix.lower() in TEXTS:
+        if arguments.stage is not None:
+            named_for(arguments.output, (".txt",), f"the operations of stage {stage.name}")
+        elif _is_python(text):
+            named_for(arguments.output, (".py", ".txt"), "Python code")
+        else:
+            named_for(arguments.output, (".c", ".txt"), "C code")
         write_whole(arguments.output, text.encode())
         print(f"wrote {arguments.output}")
     else:
         picture = draw(stage.program, title=f"{arguments.target}, {stage.name}")
         print(f"wrote {picture.save(arguments.output)}: {len(picture.graph)} nodes")
     print(_summary(compiled.stages))
+
+
+def _is_python(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _summary(stages: tuple[Stage, ...]) -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .inputs import named_for
 from .program import add_program_options, load_program, refuse_unused
 
 EPILOG = """examples:
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         print("open them in a browser")
         return
     refuse_unused(arguments, arguments.target, dir="--dir")
-    output = arguments.output or Path("explore.html")
+    output = named_for(arguments.output or Path("explore.html"), (".html", ".htm"), "a page")
     if arguments.target == "bn" and all(getattr(arguments, name) is None for name in PROGRAM):
         path = batch_norm().save(output)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..nn import Module
 from .find import worked_on
+from .inputs import named_for
 from .program import add_program_options, chosen
 
 EPILOG = """examples:
@@ -43,11 +44,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the file."""
     from ..onnx import export
 
+    output = named_for(arguments.output or Path("program.onnx"), (".onnx",), "an ONNX file")
     function, inputs, _ = chosen(arguments)
     module = function if isinstance(function, Module) else None
     if arguments.eval and module is not None:
         module.eval()
-    output = arguments.output or Path("program.onnx")
     write = partial(
         export,
         function,

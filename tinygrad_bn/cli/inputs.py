@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError, explain
+from ..files import is_pipe_or_device
 from ..tensor import Tensor
 
 LARGEST = 10**8  # numbers; more than a picture can be about
@@ -17,6 +19,24 @@ KINDS = {"float": np.float64, "float32": np.float32, "float64": np.float64, "int
 
 Array = np.ndarray[Any, Any]
 Maker = Callable[[np.random.Generator], Array]
+
+
+def named_for(path: Path, endings: tuple[str, ...], content: str) -> Path:
+    """The path to write to, if its name says what will be in it: an ONNX file called net.svg is opened as a picture.
+
+    Args:
+        path: as the user gave it.
+        endings: the ones that promise this content; a pipe or a device has no ending.
+        content: what would be written, for the message.
+
+    Raises:
+        ArgumentError: another ending, or none.
+    """
+    if path.suffix.lower() not in endings and not is_pipe_or_device(path):
+        fix = f"-o {path.with_suffix(endings[0])}" if path.name else None
+        expected = f"a file ending in {' or '.join(endings)}"
+        raise ArgumentError(explain(f"-o: this would be {content}", got=str(path), expected=expected, fix=fix))
+    return path
 
 
 def whole(least: int) -> Callable[[str], int]:

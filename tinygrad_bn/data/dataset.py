@@ -101,8 +101,8 @@ def rows_of(dataset: Any, owner: str) -> int:
     Raises:
         DTypeError: it is none.
     """
-    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+    if isinstance(dataset, (Mapping, type)) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         expected = "an ArrayDataset, a list of rows, or an object with __len__ and __getitem__"
-        got = type(dataset).__name__
+        got = f"the class {dataset.__name__}" if isinstance(dataset, type) else type(dataset).__name__
         raise DTypeError(explain(f"{owner}: a dataset has a length and numbered rows", got=got, expected=expected))
     return len(dataset)

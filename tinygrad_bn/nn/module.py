@@ -19,6 +19,7 @@ from ..functional.settings import flag
 from ..kinds import Array, Value
 from ..tensor import Parameter, Tensor
 from .hooks import FullBackward
+from .inputs import no_array_among
 from .loading import Loading, LoadReport
 from .tree import OWN, Node, Once, below, joined, refuse_hidden
 
@@ -90,7 +91,12 @@ class Module(Node):
             if self._full_backward_hooks:
                 backward = FullBackward(self, self._full_backward_hooks)
                 args = backward.inputs(args)
-            output = self.forward(*args, **kwargs)
+            try:
+                output = self.forward(*args, **kwargs)
+            except Exception as error:
+                if (refused := no_array_among(self, args, kwargs)) is not None:
+                    raise refused from error
+                raise
             for hook in tuple(self._forward_hooks):
                 replacement = hook(self, args, output)
                 output = output if replacement is None else replacement
@@ -171,6 +177,8 @@ class Module(Node):
             raise ArgumentError(
                 explain(f"{type(self).__name__}.{name} is a {kind.__name__}", got=type(value).__name__, fix=fix)
             )
+        if isinstance(value, (Module, Parameter)):
+            _check_name(self, name)
         if isinstance(value, Module):
             value._rename(name)
         elif isinstance(value, Parameter):
@@ -226,7 +234,8 @@ class Module(Node):
         """Add state that is saved and loaded but not trained, such as running statistics.
 
         Raises:
-            ArgumentError: the name is taken by something else, or a ``Parameter`` is given, which is trained.
+            ArgumentError: the name is taken by something else, or no part of a dotted path, or a ``Parameter`` is given, which
+                is trained.
         """
         if isinstance(buffer, Parameter):
             raise ArgumentError(
@@ -234,6 +243,7 @@ class Module(Node):
                     f"register_buffer({name!r}): a buffer is not trained", got="Parameter", fix="pass its .detach()"
                 )
             )
+        _check_name(self, name)
         if name not in self._buffer_names and (name in self.__dict__ or hasattr(type(self), name)):
             raise ArgumentError(explain(f"{type(self).__name__} has an attribute {name!r} already"))
         value = buffer if buffer is None or isinstance(buffer, Tensor) else Tensor(buffer)
@@ -436,6 +446,13 @@ class Module(Node):
         twin.__dict__.update(self.__dict__)
         twin.__dict__.update({name: list(self.__dict__[name]) for name in OWN})
         return twin
+
+
+def _check_name(owner: Module, name: Any) -> None:
+    """Refuse what would be two names, or none, in the dotted path that a state is saved under."""
+    if not isinstance(name, str) or not name or "." in name:
+        what = f"{type(owner).__name__}: this cannot be the name of a parameter, a buffer or a module"
+        raise ArgumentError(explain(what, got=repr(name), expected="a string without dots"))
 
 
 def _as_buffer(name: str, value: Tensor) -> Tensor:

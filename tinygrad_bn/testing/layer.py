@@ -64,7 +64,9 @@ def check_layer(
 
     The layer is copied, and comes back as it was.  What is random in it has to draw from the library's generator
     (``tinygrad_bn.manual_seed``), as dropout does; then it is checked with the same draws each time.  What it carries
-    from batch to batch belongs in buffers, as running statistics do; they are restored before each call.
+    from batch to batch belongs in buffers, as running statistics do; they are restored before each call.  What the gradient
+    leaves out on purpose, such as the power iteration of spectral normalization, is written with ``ops.stop_gradient``
+    around its result, not under ``no_grad``: then the check knows what is constant.
 
     Args:
         layer: a ``Module``, whose parameters are checked too, or a function.
@@ -177,7 +179,7 @@ def _derivatives(subject: Subject, check: Callable[..., bool]) -> Outcome:
                 with constants_held(twin) as function:
                     check(function, subject.inputs(), parameters=twin.leaves, seed=subject.seed)
             except GradcheckError as error:
-                hint = "cut on purpose: write ops.stop_gradient(x), which this check takes for a constant"
+                hint = "cut on purpose, as by no_grad or detach: ops.stop_gradient(x), which this check takes for a constant"
                 raise GradcheckError(f"{error}\n            {hint}") from error
         silent += [str(w.message) for w in caught if issubclass(w.category, VanishingGradientWarning)]
     if silent:

@@ -75,13 +75,14 @@ def save_checkpoint(path: FilePath, *unnamed: Any, rng: bool = True, extra: Any 
         path: the file; its folder exists.
         unnamed: nothing; every part is given by name.
         rng: include the state of the generator that initial values and dropout draw from.
-        extra: anything else worth keeping: numbers, text, arrays, in dicts and lists.
+        extra: anything else worth keeping: numbers, text and arrays, in dicts with text for keys and in lists.
         parts: ``model=``, ``optimizer=``, ``schedule=``, ``loader=`` or any other name, each with a ``state_dict`` of
             plain data and arrays; ``None`` is skipped.
 
     Raises:
         ArgumentError: nothing to save, something that has no state, or two arrays of one name.
-        DTypeError: a state that is not plain data, or arrays of a dtype the format does not know.
+        DTypeError: a state that is not plain data, ``extra`` that would come back as something else (a tuple as a list, a
+            number as a key as text), or arrays of a dtype the format does not know.
         FileError: the file cannot be written.
         ImportError: the package safetensors is missing.
     """
@@ -102,7 +103,7 @@ def save_checkpoint(path: FilePath, *unnamed: Any, rng: bool = True, extra: Any 
         "version": VERSION,
         "parts": states,
         "rng": _flattened(generator().bit_generator.state, "rng", tensors) if rng else None,
-        "extra": _flattened(extra, "extra", tensors),
+        "extra": _flattened(_kept(extra, "extra"), "extra", tensors),
     }
     write_whole(path, _sealed(save(tensors, metadata={KEY: json.dumps(text)})))
 
@@ -345,6 +346,35 @@ def _stored(tensors: dict[str, Array], name: str, value: Any) -> dict[str, str]:
         raise ArgumentError(explain("save_checkpoint: two arrays of one name", got=name, fix="rename a part"))
     tensors[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
     return {REFERENCE: name}
+
+
+def _kept(value: Any, path: str) -> Any:
+    """``value``, if it comes back as it is: a file that gave {'1': 2} for {1: 2} would lose it without a word.
+
+    States of parts may be of other types, because their ``load_state_dict`` knows what they were.
+
+    Raises:
+        DTypeError: JSON has no such value.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if type(key) is not str:
+                got, fix = f"{key!r}, of type {type(key).__name__}", f"text as the key, such as {str(key)!r}"
+                what = f"save_checkpoint: a key of {path} would come back as text"
+                raise DTypeError(explain(what, got=got, fix=fix))
+            _kept(inner, f"{path}[{key!r}]")
+        expected: type = dict
+    elif isinstance(value, (list, tuple)):
+        for i, inner in enumerate(value):
+            _kept(inner, f"{path}[{i}]")
+        expected = list
+    else:
+        expected = next((plain for plain in (bool, int, float, str) if isinstance(value, plain)), type(value))
+    if type(value) is not expected and not isinstance(value, np.generic):
+        what = f"save_checkpoint: {path} would come back as {expected.__name__}"
+        fix = f"{expected.__name__}(...) where it is saved, and make it again where it is loaded"
+        raise DTypeError(explain(what, got=type(value).__name__, fix=fix))
+    return value
 
 
 def _flattened(value: Any, path: str, tensors: dict[str, Array]) -> Any:

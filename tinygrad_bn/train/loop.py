@@ -185,7 +185,12 @@ def fit(
     for monitor in monitors:
         monitor.check(shown)
     files = {"checkpoint": checkpoint, "log": log}
-    files |= {f"{type(m).__name__}'s file": path for m in monitors for path in m.files()}
+    files |= {
+        f"the file of callbacks[{i}]": path
+        for i, m in enumerate(callbacks)
+        if isinstance(m, Monitor)
+        for path in m.files()
+    }
     continues = _continues(checkpoint, checkpoint_every, {k: f for k, f in files.items() if f is not None}, resume)
     if size() > 1:
         world().meet(f"fit, {'continued' if continues else 'from the beginning'}, of {optimizer!r}")
@@ -412,10 +417,22 @@ def _record(run: Run, validation: Iterable[Any] | None, every: Mapping[str, Metr
 def _callbacks(callbacks: Any) -> list[Callback]:
     given = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     for callback in given:
+        _no_class("callbacks", callback)
         if not callable(callback) or not isinstance(callbacks, Iterable):
             what, fix = "fit: callbacks are functions of an event and the run", "callbacks=[function]"
             raise ArgumentError(explain(what, got=type(callback).__name__, fix=fix))
     return given
+
+
+def _no_class(name: str, given: Any) -> None:
+    """A class where one made of it is meant: calling it would make an object, and measure or do nothing.
+
+    Raises:
+        ArgumentError: a class.
+    """
+    if isinstance(given, type):
+        fix = f"make one of it: {given.__name__}(...)"
+        raise ArgumentError(explain(f"fit: {name}", got=f"the class {given.__name__}", fix=fix))
 
 
 def _metrics(metrics: Any) -> dict[str, Metric]:
@@ -426,7 +443,7 @@ def _metrics(metrics: Any) -> dict[str, Metric]:
     for name in found:
         if not isinstance(name, str) or not name:
             raise ArgumentError(explain("fit: the name of a metric is text", got=repr(name)))
-        what = f"fit: {name!r} is measured anyway" if name == "loss" else f"fit: the log has a {name!r} of its own"
+        what = f"fit: {name!r} is measured anyway" if name == "loss" else f"fit: the log has its own {name!r}"
         if name in RESERVED or (name.startswith("val_") and name[4:] in ("loss", *found)):
             raise ArgumentError(explain(what, fix="give the metric another name"))
     return found
@@ -475,6 +492,7 @@ def _check(
     for name, value, kind in (
         ("model", model, Module), ("loader", loader, DataLoader), ("optimizer", optimizer, Optimizer),
     ):  # fmt: skip
+        _no_class(name, value)
         if not isinstance(value, kind):
             raise ArgumentError(explain(f"fit: {name}", got=type(value).__name__, expected=f"a {kind.__name__}"))
     if not isinstance(optimizer, PerParameter):
@@ -482,8 +500,11 @@ def _check(
         raise ArgumentError(
             explain("fit computes the loss once in a step, and this optimizer needs it several times", got=got, fix=fix)
         )
-    if not all(callable(function) for function in (loss, *metrics.values())):
-        raise ArgumentError(explain("fit: loss and metrics are functions of output and target"))
+    for name, function in {"loss": loss, **{f"metrics[{name!r}]": metric for name, metric in metrics.items()}}.items():
+        _no_class(name, function)
+        if not callable(function):
+            got = type(function).__name__
+            raise ArgumentError(explain(f"fit: {name} is a function of output and target", got=got))
     if size() > 1 and not isinstance(loader, parallel.DataLoader):
         fix = "parallel.DataLoader(...), which splits every batch over the ranks"
         got = f"a {type(loader).__name__} that gives each of {size()} ranks all rows"
