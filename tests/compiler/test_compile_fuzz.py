@@ -31,6 +31,13 @@ def test_numpy_bit_by_bit() -> None:
     many(1000, exact=True)()
 
 
+def test_a_result_in_the_memory_of_a_part() -> None:
+    names = ("negative", "negative", "negative", "ravel")
+    steps = [Step(name, (number,)) for number, name in enumerate(names)]
+    steps += [Step("add", (4, 4)), Step("prod", (5,), (0,)), Step("tanh", (6,))]
+    assert check(Program(((2, 3, 3),), tuple(steps), seed=5974))
+
+
 def test_c() -> None:
     many(40, backend="c")()
 

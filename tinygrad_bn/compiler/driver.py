@@ -27,6 +27,7 @@ from .lower import GIVEN
 from .plan import Plan
 
 Layout = tuple[str, Shape, Shape, int]  # dtype, shape, strides and offset in bytes
+NUMPY_2 = int(np.__version__.partition(".")[0]) >= 2
 CALLED = methodcaller("__call__")
 NAMES = re.compile(r"\b[av]\d+\b")  # of arrays, and of numbers that Python computes
 
@@ -180,6 +181,8 @@ class Driver:
         if node.dtype != NUMBER or (node.kind != GIVEN and number not in self._low.literals):
             return text
         varies = number not in self._low.literals
+        if not NUMPY_2 if varies else abs(self._low.literals[number]) > np.finfo(dtype).max:
+            return text  # NumPy 1 computes in float64 where a number is too large
         name = f"n{node.number}" if varies else re.sub(r"\W", "_", f"c{text}")
         if name in self._space and self._space[name].dtype != dtype:
             name += f"_{dtype}"

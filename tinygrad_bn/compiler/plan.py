@@ -269,7 +269,7 @@ class Plan:
             at = 0
             if over is not None:
                 at = offsets[over]
-                live.remove((at, size, place))
+                live = [span for span in live if span[0] != at]  # which is longer where a part of it is read
             else:
                 for offset, taken, _ in live:
                     if at + size <= offset:
