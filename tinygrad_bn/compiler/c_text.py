@@ -82,12 +82,12 @@ class Text:
         lines = []
         for k, body in enumerate(bodies):
             lines.append(f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{")
-            text = "\n".join(body)
-            for number in sorted(set(map(int, MEMORY.findall(text)))):
+            said = "\n".join(body)
+            for number in sorted(set(map(int, MEMORY.findall(said)))):
                 owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]
                 address = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
                 lines.append(f"  {kind} *m{number} = ({kind} *){address};")
-            used = set(map(int, NUMBERS.findall(text)))
+            used = set(map(int, NUMBERS.findall(said)))
             for number in sorted((used | self._lowered.numeric(used)) - self._lowered.literals.keys()):
                 value = self._numeric(number) if nodes[number].kind == NUMERIC else f"n[{numbers[number]}]"
                 lines.append(f"  const double n{number} = {value};")

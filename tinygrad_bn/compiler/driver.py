@@ -177,17 +177,17 @@ class Driver:
 
     def _operand(self, number: int, text: str, dtype: str) -> str:
         """The name of an array of one number, with which NumPy begins sooner than with the number."""
-        node = self._low.nodes[number]
-        if node.dtype != NUMBER or (node.kind != GIVEN and number not in self._low.literals):
+        node, literal = self._low.nodes[number], self._low.literals.get(number)
+        varies = literal is None and node.kind == GIVEN
+        # NumPy 1 computes in float64 where a number is too large for the dtype, which one that varies may become.
+        fits = NUMPY_2 and varies if literal is None else abs(literal) <= np.finfo(dtype).max or math.isnan(literal)
+        if node.dtype != NUMBER or not fits:
             return text
-        varies = number not in self._low.literals
-        if not NUMPY_2 if varies else abs(self._low.literals[number]) > np.finfo(dtype).max:
-            return text  # NumPy 1 computes in float64 where a number is too large
         name = f"n{node.number}" if varies else re.sub(r"\W", "_", f"c{text}")
         if name in self._space and self._space[name].dtype != dtype:
             name += f"_{dtype}"
         if name not in self._space:
-            self._space[name] = np.array(0.0 if varies else self._low.literals[number], dtype)
+            self._space[name] = np.array(0.0 if literal is None else literal, dtype)
         if varies:
             self._fills[name] = text
         return name

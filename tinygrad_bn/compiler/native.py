@@ -58,8 +58,7 @@ class Native:
         self._written = self._leaves[: plan.written]
         self._extras = [leaf._extra() for leaf in self._written]
         self._shared = [UNSHARED] * plan.written  # what is counted where nobody shares
-        numbers = [(s.place.owner, value) for s, _, value in plan.moved if s.dtype == NUMBER]
-        self._counters, self._counts = [owner for owner, _ in numbers], [value for _, value in numbers]
+        self._numbers_written = [(s.place.owner, value) for s, _, value in plan.moved if s.dtype == NUMBER]
         self._inputs: list[Any] = [(plan.pointers[n], nodes[n].number, plan.strides(n)) for n in plan.inputs]
         self._only_arrays = len(plan.leaving) == len(plan.outputs) + len(plan.gradients)
         table = (ctypes.c_void_p * max(len(plan.pointers), 1))()
@@ -130,8 +129,10 @@ class Native:
         plan, outputs, gradients = self._plan, self._outputs[0].variables, self._gradients[0].variables
         if self._written:
             touch(self._written, self._extras)
-        if self._counters:
-            exchange(self._counters, list(map(self._number, self._counts)))
+        if self._numbers_written:
+            exchange(
+                [leaf for leaf, _ in self._numbers_written], [self._number(node) for _, node in self._numbers_written]
+            )
         if not self._only_arrays:
             arrays = iter(outputs + gradients)
             is_number = [plan.low.nodes[node].dtype == NUMBER for node in (*plan.outputs, *plan.gradients)]

@@ -231,10 +231,9 @@ class Plan:
         order = [*self.leaves, *self.inputs, *self.constants, *(places[n].root for n in self.leaving)]
         self.pointers = {node: place for place, node in enumerate(order)}
         read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
+        if self.low.in_c:  # which computes the others where it needs them
+            read = {n for n in read if nodes[n].kind != NUMERIC}.union(leave)
         numbers = [n for n in sorted(read) if nodes[n].dtype == NUMBER and n not in self.low.literals]
-        numbers = [
-            n for n in numbers if nodes[n].kind != NUMERIC or n in leave
-        ]  # C computes others where it needs them
         self.numbers = {node: place for place, node in enumerate(numbers)}
 
     def is_array(self, node: int) -> bool:
