@@ -12,7 +12,7 @@ from .c_operations import DTYPES, expression, literal, types
 from .grouping import Kernel, cheap, source_of
 from .lower import REDUCTION, Lowered
 
-BLOCK = 64  # columns at a time: their sums stay in the nearest cache
+BLOCK = 128  # columns at a time: their sums stay in the nearest cache
 LONG = 4096  # a sum of more float32 numbers is added up in float64
 FIRST = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
 EACH_COLUMN = "for (I j = 0; j < w; j++)"
