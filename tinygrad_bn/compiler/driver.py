@@ -105,12 +105,14 @@ class Driver:
             self._make(range(len(self._makers)))
         self.source = "\n".join(texts)
 
-    def bind(self, place: int, address: int) -> None:
-        """Put an address into the table, and let the arrays that the text names lie there."""
-        self._table[place] = address
-        for name, layout in self._named.get(place, {}).items():
-            self._space[name] = _array_at(address, layout)
-            self._make(self._callers.get(name, ()))
+    def bind(self, place: int, array: Array) -> None:
+        """Put the address of an array into the table, and let the arrays that the text names lie there."""
+        address = array.__array_interface__["data"][0]
+        if address != self._table[place]:
+            for name, layout in self._named.get(place, {}).items():
+                self._space[name] = _array_at(address, layout)
+                self._make(self._callers.get(name, ()))
+            self._table[place] = address
 
     def _make(self, calls: Iterable[int]) -> None:
         for i in calls:
