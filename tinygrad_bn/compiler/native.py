@@ -8,7 +8,6 @@ them new.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
@@ -28,7 +27,7 @@ from ..program.trees import VALUE, put_together
 from ..tensor import Scalar, Tensor
 from .buffers import aligned, alike
 from .driver import Driver
-from .plan import Plan
+from .plan import RESERVED, Plan
 
 DATA, GRAD = attrgetter("_data"), attrgetter("_grad")
 
@@ -51,9 +50,8 @@ class Native:
         plan = self._plan = Plan(program, values, in_c)
         nodes, roots, pointers = plan.low.nodes, plan.roots, plan.pointers
         self.grouped, self.nbytes = plan.grouped() if in_c else None, plan.nbytes
-        table = (ctypes.c_void_p * max(len(pointers), 1))()
         self._arena = aligned(plan.nbytes)
-        driver = Driver(plan, table, self._arena)
+        driver = Driver(plan, self._arena)
         self._bind, self._drive, self._numbers = driver.bind, driver.drive, driver.numbers
         self.source = f"{plan.source}\n/* The Python around it:\n\n{driver.source}*/\n" if in_c else driver.source
         self._no_states: list[Any] = [None] * len(program.states)
@@ -126,7 +124,7 @@ class Native:
             if is_shared or arrays[i].base is not None or not alike(arrays[i].shape, arrays[i].strides, strides):
                 arrays[i] = _laid_out(arrays[i], strides)
                 exchange([self._leaves[i]], [arrays[i]])
-            self._bind(i, arrays[i])
+            self._bind(RESERVED + i, arrays[i])
         for owner, gradient in zip(self._owners, self._gradients):
             if not self._writes_over or gradient.is_held(owner._grad is gradient.variable):
                 gradient.make()

@@ -26,6 +26,7 @@ from .grouping import Unit, group
 from .lines import ROUNDED, copying, has_no_gaps, in_place, lines
 from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered
 
+RESERVED = 4  # places in the table of addresses
 Row = list[Unit]
 
 
@@ -51,7 +52,8 @@ class Plan:
         leaves: nodes of the states whose array is read or written; those that are written come first.
         written: how many those are.
         inputs, constants: nodes of other arrays that are read.
-        pointers: the place in the table of addresses of each of these, and of what leaves.
+        pointers: the place in the table of addresses of each of these, and of what leaves; the first ones are those of the
+            arena, of the Python numbers and of BLAS's products.
         numbers: the place of each Python number in theirs.
         offsets: where in the arena a node lies, in bytes.
         nbytes: of the arena.
@@ -235,7 +237,7 @@ class Plan:
         self.constants = [n for n in rest if self._number(n) >= first_constant]
         self.leaving = [n for n in self._given if nodes[n].dtype != NUMBER]
         order = [*self.leaves, *self.inputs, *self.constants, *(places[n].root for n in self.leaving)]
-        self.pointers = {node: place for place, node in enumerate(order)}
+        self.pointers = {node: place for place, node in enumerate(order, RESERVED)}
         read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
         if self.low.in_c:  # which computes the others where it needs them
             read = {n for n in read if nodes[n].kind != NUMERIC}.union(leave)
