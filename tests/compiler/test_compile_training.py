@@ -285,6 +285,27 @@ def test_outputs_and_gradients_that_are_kept_stay_as_they_are(how):
 
 
 @HOW
+def test_what_is_done_to_a_result_or_a_gradient_is_gone_with_it(how):
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        y = w * x
+        y.sum().backward()
+        return y
+
+    run, x = compile(step, **BACKENDS[how]), np.array([3.0, 4.0])
+    for _ in range(3):
+        run(x)
+    result = run(x)
+    result.requires_grad, result.name, result.data, w.grad.data = True, "mine", [7.0, 7.0], [8.0, 8.0]
+    del result
+    again = run(x)
+    assert (again.requires_grad, again.name) == (False, None)
+    assert (again.numpy().tolist(), w.grad.numpy().tolist()) == ([3.0, 8.0], [3.0, 4.0])
+
+
+@HOW
 def test_a_gradient_that_is_kept_while_its_leaf_has_none(how):
     model = mlp()
     run = compile(stepping(model, optim.SGD(model.parameters(), lr=0.1)), **BACKENDS[how])

@@ -74,8 +74,10 @@ class Native:
         self._owners, self._gradients = [owner for owner, _ in graded], [self._leaving[n] for _, n in graded]
         # Only what is written all at once can be written over while leaves have it.
         self._writes_over = all(plan.is_last(roots(n)) for _, n in graded)
-        self._usual = [ALONE + 2] * plan.written + [ALONE] * len(graded) + [ALONE + 3] * len(graded)  # see ``_look``
-        self._idle = [ALONE] * 2 * len(self._results)
+        self._usual = (
+            [ALONE + 2] * plan.written + [ALONE + 1] * len(graded) + [ALONE + 3] * len(graded)
+        )  # see ``_look``
+        self._idle = [ALONE + 1] * len(self._results)
         self._watch_nothing()
         self._watch_results()
         del plan.low.sample[:]
@@ -103,8 +105,8 @@ class Native:
     def _look(self) -> list[int] | None:
         """How many references there are to what is written over; ``None`` where leaves have other arrays or gradients.
 
-        To the array of a leaf, and to the variable of a gradient, there are two more from lists here; to that variable, one
-        more from the leaf.
+        To the array of a leaf, and to the variable of a gradient, there are two more from lists here; to that variable one
+        more from its leaf, to its array one more from ``_Leaving``.
         """
         found = [*map(DATA, self._leaves), *map(GRAD, self._owners)]
         return references(self._watched) if all(map(is_, found, self._found)) else None
@@ -126,20 +128,19 @@ class Native:
                 exchange([self._leaves[i]], [arrays[i]])
             self._bind(RESERVED + i, arrays[i])
         for owner, gradient in zip(self._owners, self._gradients):
-            if not self._writes_over or gradient.is_held(owner._grad is gradient.variable):
+            if not self._writes_over or gradient.is_held(owner):
                 gradient.make()
         variables = [gradient.variable for gradient in self._gradients]
-        self._watched = [*arrays[: len(self._written)], *map(DATA, variables), *variables]
+        self._watched = [*arrays[: len(self._written)], *(gradient.array for gradient in self._gradients), *variables]
         self._found = [*arrays, *variables]
 
     def _watch_results(self) -> None:
-        """Make results of the last run anew where others hold them."""
+        """Make the arrays of results anew where others hold them."""
         self._watched_results: list[Any] = []
         for result in self._results:
-            if result.is_held():
+            if references([result.array]) != [ALONE + 1]:
                 result.make()
-        variables = [result.variable for result in self._results]
-        self._watched_results = [*map(DATA, variables), *variables]
+        self._watched_results = [result.array for result in self._results]
 
     # -- what a run gives ---------------------------------------------------------------------------------------------------
 
@@ -151,19 +152,22 @@ class Native:
             leaves, numbers = zip(*self._numbers_written)
             exchange(leaves, map(self._number, numbers))
         if is_new or len(self._owners) < len(plan.gradients):
-            set_gradients([owner for owner, _ in plan.gradients], [self._variable(n) for _, n in plan.gradients])
+            gradients = [
+                self._leaving[n].variable if n in self._leaving else self._result(n) for _, n in plan.gradients
+            ]
+            set_gradients([owner for owner, _ in plan.gradients], gradients)
         if plan.cleared:
             set_gradients(plan.cleared, repeat(None))
         if not self._writes_over:
             self._watch_nothing()
-        outputs = [self._variable(n) for n in plan.outputs]
+        outputs = [self._result(n) for n in plan.outputs]
         return (
             outputs[0] if plan.program.gives == VALUE else put_together(plan.program.gives, iter(outputs), scalars=True)
         )
 
-    def _variable(self, node: int) -> Variable:
+    def _result(self, node: int) -> Variable:
         leaving = self._leaving.get(node)
-        return Scalar.wrap(self._number(node)) if leaving is None else leaving.variable
+        return Scalar.wrap(self._number(node)) if leaving is None else Tensor.wrap(leaving.array)
 
     def _number(self, node: int) -> float:
         literals = self._plan.low.literals
@@ -171,7 +175,9 @@ class Native:
 
 
 class _Leaving:
-    """An array that leaves, as a variable; ``bind`` tells the program of a new one."""
+    """An array that leaves; ``bind`` tells the program of a new one.  A gradient is the same variable each time; a result is
+    not, since whoever gets it may change it: name it, or let it want a gradient.
+    """
 
     def __init__(self, shape: Shape, dtype: str, strides: Shape, bind: Callable[[Array], None]) -> None:
         self._like = np.lib.stride_tricks.as_strided(
@@ -182,14 +188,15 @@ class _Leaving:
 
     def make(self) -> None:
         """A new one."""
-        array = np.empty_like(self._like)
-        self.variable = Tensor.wrap(array)
-        self._bind(array)
+        self.array = np.empty_like(self._like)
+        self.variable = Tensor.wrap(self.array)
+        self._bind(self.array)
 
-    def is_held(self, of_leaf: bool = False) -> bool:
-        """Whether somebody keeps the array or the variable, besides the leaf whose gradient it is."""
+    def is_held(self, owner: Variable) -> bool:
+        """Whether somebody besides ``owner``, whose gradient it is, keeps it or its variable, or the variable has another."""
         _forget_shown(self.variable)
-        return references([self.variable._data, self.variable]) != [ALONE, ALONE + of_leaf]
+        usual = [ALONE + 1, ALONE + (owner._grad is self.variable)]
+        return self.variable._data is not self.array or references([self.array, self.variable]) != usual
 
 
 def references(things: Sequence[Any]) -> list[int]:
