@@ -258,6 +258,7 @@ class _Entry:
 def _raw(leaf: Value) -> Raw:
     if isinstance(leaf, Variable):
         return leaf._data
-    if isinstance(leaf, np.ndarray):
-        return leaf if leaf.flags.forc else np.array(leaf)  # laid out as a Tensor lays it out
+    if isinstance(leaf, np.ndarray):  # np.memmap and p.data are of other types
+        plain = type(leaf) is np.ndarray and leaf.flags.forc and leaf.flags.aligned and leaf.dtype.isnative
+        return leaf if plain else Tensor.to_data(leaf)
     return float(leaf)
