@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tinygrad_bn import nn, optim
 from tinygrad_bn.compiler import CompileWarning, compile
 
 BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
@@ -55,3 +56,85 @@ def test_arrays_that_a_tensor_refuses_are_refused_at_each_call(how):
     for bad in (np.ma.masked_array([1.0, 2.0], [0, 1]), np.array([1j, 2.0]), np.array(["2020", "2021"], "M8[Y]")):
         with pytest.raises(tg.errors.DTypeError):
             run(bad)
+
+
+# -- other arguments ------------------------------------------------------------------------------------------------------
+
+
+@HOW
+def test_a_model_and_its_optimizer_as_arguments(how):
+    """Two models look alike, and are not the same."""
+
+    @compile(**BACKENDS[how])
+    def step(model, opt, x):
+        opt.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        opt.step()
+        return loss
+
+    x, seen = np.ones((3, 2), np.float32), []
+    for run in (step, step._function):
+        tg.manual_seed(0)
+        models = [nn.Linear(2, 1), nn.Linear(2, 1)]
+        optimizers = [optim.SGD(model.parameters(), lr=0.1) for model in models]
+        for _ in range(3):
+            for model, opt in zip(models, optimizers):
+                run(model, opt, x)
+        seen.append([model.weight.numpy().tolist() for model in models])
+    assert seen[0][0] != seen[0][1]
+    np.testing.assert_allclose(*seen, rtol=1e-5)
+    assert "2 recorded" in repr(step)
+
+
+@HOW
+def test_arguments_by_name_and_defaults(how):
+    def function(x, y=2, *rest, z=3.0, **named):
+        return (x * y + z, *rest, dict(named))
+
+    run, x = compile(function, **BACKENDS[how]), np.arange(3.0)
+    for args, names in (
+        ((x,), {}), ((x, 4.0), {}), ((x,), {"y": 4.0}), ((), {"x": x, "z": x}), ((x, x, x), {"z": 1.0, "w": x}),
+        ((x, {"y": 4.0}["y"]), {"z": -x}), ((x,), {"y": 5.0}),
+    ):  # fmt: skip
+        found, expected = run(*args, **names), function(*args, **names)
+        assert len(found) == len(expected)
+        for one, other in zip(found[:-1], expected[:-1]):
+            assert np.array_equal(one.numpy(), other)
+        assert found[-1].keys() == expected[-1].keys()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'v'"):
+        compile(lambda x: x, **BACKENDS[how])(x, v=1)
+
+
+@HOW
+def test_a_method_compiled_in_its_class(how):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        @compile(**BACKENDS[how])
+        def forward(self, x, scale=1.0):
+            return self.layer(x) * scale
+
+    nets, x = [Net(), Net()], np.ones((3, 2), np.float32)
+    for scale in (1.0, 2.0, 1.0):
+        for net in nets:
+            np.testing.assert_allclose(net(x, scale=scale).numpy(), scale * net.layer(x).numpy(), rtol=1e-6)
+    assert isinstance(Net.forward, type(compile(abs)))
+
+
+def test_so_many_programs_are_kept():
+    run = compile(lambda x: x * 2.0, backend="numpy")
+    for n in (*range(1, 40), 39, 30, 1):
+        assert run(np.ones(n)).shape == (n,)
+    assert "32 recorded" in repr(run)
+    assert run.stages[0].program.inputs[0].shape == (1,)
+
+
+def test_a_warning_tells_the_line_of_the_call():
+    run = compile(lambda x: x * 2.0, backend="numpy")
+    run(np.ones(2))
+    with pytest.warns(CompileWarning, match="recorded anew") as told:
+        run(np.ones(3))
+    assert told[0].filename == __file__
