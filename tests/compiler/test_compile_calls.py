@@ -1,12 +1,13 @@
 """Arguments of every kind, and what a compiled function is for the rest of Python, against the function itself."""
 
+import dataclasses
 import warnings
 
 import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn import nn, optim
+from tinygrad_bn import nn, ops, optim
 from tinygrad_bn.compiler import CompileWarning, compile
 
 BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
@@ -138,3 +139,76 @@ def test_a_warning_tells_the_line_of_the_call():
     with pytest.warns(CompileWarning, match="recorded anew") as told:
         run(np.ones(3))
     assert told[0].filename == __file__
+
+
+# -- results --------------------------------------------------------------------------------------------------------------
+
+
+@HOW
+def test_functions_that_compute_nothing(how):
+    model = nn.Linear(2, 2)
+    for function, args, expected in (
+        (lambda: None, (), None),
+        (lambda x: ("text", None, True, range(3)), (np.ones(2),), ("text", None, True, range(3))),
+        (lambda x: model, (np.ones(2),), model),
+        (lambda: model.zero_grad(), (), None),
+    ):
+        run = compile(function, **BACKENDS[how])
+        assert run(*args) == expected == run(*args)
+    twice = compile(lambda x: (x, x), **BACKENDS[how])(3.0)
+    assert [type(one).__name__ for one in twice] == ["Scalar", "Scalar"]
+
+
+@HOW
+@pytest.mark.parametrize("dtype", ["f2", "i1", "u1", "u2", "i4", "u8", "g", "?"])
+def test_every_dtype(dtype, how):
+    state = tg.Tensor(np.ones((2, 3), dtype))
+
+    def function(x):
+        y = ops.where(x > 1, x, x * x)
+        tg.write([(state, ops.astype(state + y, dtype))])
+        return y, x.T, x[0], x.mean(), state
+
+    run, x = compile(function, **BACKENDS[how]), np.arange(6).reshape(2, 3).astype(dtype)
+    for _ in range(3):
+        before = state.numpy().copy()
+        found = run(x)
+        after, state.data = state.numpy().copy(), before
+        for one, other in zip((*found, after), (*function(tg.Tensor(x)), state)):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(
+                np.asarray(getattr(one, "_data", one), float), other.numpy().astype(float), rtol=1e-3
+            )
+
+
+@HOW
+def test_a_bool_beside_a_number(how):
+    run = compile(lambda x: ops.where(x, x, 0.5), **BACKENDS[how])
+    for _ in range(2):
+        assert run(np.array([True, False])).numpy().tolist() == [1.0, 0.5]
+
+
+def test_objects_that_the_function_makes_are_refused():
+    @dataclasses.dataclass
+    class Output:
+        loss: object
+
+    def several(x):
+        yield x
+
+    for function, kind in (
+        (lambda x: Output(x), "Output"), (several, "generator"), (lambda x: [1, {"a": {x}}], "set"),
+        (lambda x: lambda: x, "function"),
+    ):  # fmt: skip
+        for x in (1.0, np.ones(3)):
+            for record in (compile(function, backend="numpy"), lambda x, f=function: tg.program.record(f, x)):
+                with pytest.raises(tg.errors.RecordingError, match=f"got: +a {kind}"):
+                    record(x)
+
+
+def test_objects_of_scalars_that_are_only_moved():
+    run = compile(lambda x: (x[::-1], x[0]))
+    for numbers in ([1.0, 2.0], [3.0, 4.0]):
+        back, first = run(tg.scalarize(numbers, requires_grad=False))
+        assert [one.item() for one in back] == numbers[::-1]
+        assert first.item() == numbers[0]

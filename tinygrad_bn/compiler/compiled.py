@@ -17,12 +17,14 @@ from ..engine.mode import Mode, current_mode
 from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
+from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..random import generator
 from ..tensor import Scalar, Tensor
 from .build import available
+from .c_operations import DTYPES
 from .guard import Guard
 from .native import Native
 from .on_floats import OnFloats
@@ -220,7 +222,7 @@ class _Entry:
                 self._machine = OnFloats(recorded, scalars)
                 self._tape = scalars.tape
             else:
-                self._machine = Native(simplified, values, backend == "c")
+                self._machine = Native(simplified, values, backend == "c" and _leaves_c(simplified))
         finally:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
@@ -265,6 +267,12 @@ class _Entry:
             results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
             return put_together(plan, iter(results), scalars=True)
         return self._machine.run(raw)
+
+
+def _leaves_c(program: Program) -> bool:
+    """Whether C has the dtypes of all that is returned or written."""
+    leaving = [*program.outputs, *(value for _, value in program.writes if value is not None)]
+    return all(program.entry(number).dtype in (NUMBER, *DTYPES) for number in leaving)
 
 
 def _with_named(function: Callable[..., Any], *arguments: Any) -> Any:
