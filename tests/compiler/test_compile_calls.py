@@ -212,3 +212,33 @@ def test_objects_of_scalars_that_are_only_moved():
         back, first = run(tg.scalarize(numbers, requires_grad=False))
         assert [one.item() for one in back] == numbers[::-1]
         assert first.item() == numbers[0]
+
+
+# -- what is watched ------------------------------------------------------------------------------------------------------
+
+
+@HOW
+def test_groups_of_parameters_that_come_and_go(how):
+    x, seen = np.ones((3, 2)), []
+    for made in (lambda step: step, lambda step: compile(step, **BACKENDS[how])):
+        tg.manual_seed(0)
+        body, head = nn.Linear(2, 2, dtype=np.float64), nn.Linear(2, 1, dtype=np.float64)
+        opt = optim.SGD(body.parameters(), lr=0.1, momentum=0.5)
+
+        def step(x, body=body, head=head, opt=opt):
+            opt.zero_grad()
+            head.zero_grad()
+            (head(body(x)) ** 2).mean().backward()
+            opt.step()
+
+        run = made(step)
+        for i in range(9):
+            if i == 3:
+                opt.add_param_group({"params": list(head.parameters()), "lr": 0.01})
+            if i == 6:
+                del opt.param_groups[1]
+            run(x)
+            seen.append([p.numpy().copy() for p in (*body.parameters(), *head.parameters())])
+    for one, other in zip(seen[:9], seen[9:]):
+        for a, b in zip(one, other):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
