@@ -1,6 +1,8 @@
 """Arguments of every kind, and what a compiled function is for the rest of Python, against the function itself."""
 
+import copy
 import dataclasses
+import pickle
 import warnings
 
 import numpy as np
@@ -242,3 +244,42 @@ def test_groups_of_parameters_that_come_and_go(how):
     for one, other in zip(seen[:9], seen[9:]):
         for a, b in zip(one, other):
             np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+# -- what a compiled function is for the rest of Python -------------------------------------------------------------------
+
+
+@compile(backend="numpy")
+def doubled(x):
+    return x * 2.0
+
+
+def test_copies_record_anew_and_go_with_what_they_are_of():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.fast = compile(self.layer, backend="numpy")
+
+        def forward(self, x):
+            return self.fast(x)
+
+    net, x = Net(), np.ones((3, 2), np.float32)
+    net(x)
+    other = copy.deepcopy(net)
+    other.layer.weight.data = np.zeros((2, 2))
+    np.testing.assert_array_equal(other(x).numpy(), np.zeros((3, 2), np.float32) + other.layer.bias.numpy())
+    np.testing.assert_allclose(net(x).numpy(), net.layer(x).numpy(), rtol=1e-6)
+    doubled(np.ones(2))
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    assert copy.copy(doubled) is doubled
+    local = pickle.loads(pickle.dumps(compile(np.sin, exact=True)))
+    assert local(np.zeros(2)).numpy().tolist() == [0.0, 0.0]
+
+
+def test_settings_and_arrays_of_others_are_refused_by_name():
+    with pytest.raises(tg.errors.ArgumentError, match="exact is True or False"):
+        compile(abs, exact="no")
+    foreign = type("Array", (), {"__dlpack__": None, "__mul__": lambda x, y: x})()
+    with pytest.raises(tg.errors.DTypeError, match="an array of another library"):
+        compile(lambda x: x * 2.0)(foreign)

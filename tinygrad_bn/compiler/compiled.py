@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -97,6 +98,9 @@ class Compiled:
         if backend == "c" and exact:
             fix = "backend='numpy', or leave exact=True out"
             raise ArgumentError(explain("compile: C does not give the same bits as NumPy", got="exact=True", fix=fix))
+        for name, value in (("exact", exact), ("quiet", quiet)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise ArgumentError(explain(f"compile: {name} is True or False", got=repr(value)))
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._backend = backend
@@ -109,6 +113,15 @@ class Compiled:
     def __repr__(self) -> str:
         name = clean(getattr(self._function, "__qualname__", repr(self._function)), 200)
         return f"<compiled {name}, {len(self._entries)} recorded>"
+
+    def __reduce__(self) -> Any:
+        """A copy records anew; what a module has is found by its name, as a function is."""
+        known: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in getattr(self, "__qualname__", "").split("."):
+            known = getattr(known, part, None)
+        if known is self:
+            return self.__qualname__
+        return Compiled, (self._function, self._backend, self._exact, self._told)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Compiled in a class, it is a method like any other function there."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import RecordingError, explain, is_foreign_array
+from ..errors import RecordingError, explain, is_foreign_array, native
 
 VALUE = "value"
 FIXED = (bool, np.bool_, str, bytes, slice, range, type(None), np.dtype)  # what nobody changes
@@ -48,7 +48,7 @@ def _plan(tree: Any, leaves: list[Any]) -> Any:
                 explain("record(): the keys of a dict are text", got=repr(other), fix=f"{str(other)!r}")
             )
         return ["dict", {key: _plan(part, leaves) for key, part in tree.items()}]
-    return ["same", tree]
+    return ["same", native(tree, "record()")]
 
 
 def refuse_made(plan: Any, other: Any) -> None:
