@@ -283,3 +283,25 @@ def test_settings_and_arrays_of_others_are_refused_by_name():
     foreign = type("Array", (), {"__dlpack__": None, "__mul__": lambda x, y: x})()
     with pytest.raises(tg.errors.DTypeError, match="an array of another library"):
         compile(lambda x: x * 2.0)(foreign)
+
+
+@HOW
+@pytest.mark.parametrize(
+    ("name", "other"), [("scale", np.array([3.0, 5.0])), ("act", ops.relu), ("sizes", [4.0]), ("table", {"a": 2.0})]
+)
+def test_what_a_module_is_set_to_is_watched(name, other, how):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.act, self.sizes, self.table = np.array([1.0, 2.0]), ops.tanh, [3.0], {"a": 1.0}
+
+        def forward(self, x):
+            return self.act(x) * self.scale * self.sizes[0] + self.table["a"]
+
+    net, x = Net(), tg.Tensor([0.5, -0.5])
+    run = compile(net, **BACKENDS[how])
+    before = run(x).numpy()
+    setattr(net, name, other)
+    after = run(x).numpy()
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after, net(x).numpy(), rtol=1e-12)
