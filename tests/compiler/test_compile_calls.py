@@ -305,3 +305,15 @@ def test_what_a_module_is_set_to_is_watched(name, other, how):
     after = run(x).numpy()
     assert not np.array_equal(before, after)
     np.testing.assert_allclose(after, net(x).numpy(), rtol=1e-12)
+
+
+@HOW
+def test_an_index_out_of_bounds_is_found_as_in_eager_code(how):
+    run, x = compile(lambda x, at: x[at], **BACKENDS[how]), np.arange(6.0).reshape(3, 2)
+    assert np.array_equal(run(x, np.array([0, -1])).numpy(), x[[0, -1]])
+    for at in ([3, 0], [-4, 0]):
+        with pytest.raises(tg.errors.IndexingError, match=f"index {at[0]} is out of bounds") as error:
+            run(x, np.array(at))
+        assert "detect_anomaly" in str(error.value)
+        with tg.detect_anomaly(), pytest.raises(tg.errors.TinygradError, match=r"test_compile_calls\.py"):
+            run(x, np.array(at))

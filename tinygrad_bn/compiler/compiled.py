@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Mode, current_mode
-from ..errors import ArgumentError, RecordingError, clean, explain
+from ..errors import ArgumentError, IndexingError, RecordingError, TinygradError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
@@ -279,7 +279,13 @@ class _Entry:
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
             return put_together(plan, iter(results), scalars=True)
-        return self._machine.run(raw)
+        try:
+            return self._machine.run(raw)
+        except TinygradError:
+            raise
+        except IndexError as error:  # of NumPy, in a step that it does
+            fix = "call it under tg.detect_anomaly(), which names the operation and its line"
+            raise IndexingError(explain(f"a compiled function: {error}", fix=fix)) from error
 
 
 def _leaves_c(program: Program) -> bool:
