@@ -247,6 +247,8 @@ FAULTS = (
     Fault("compiler/grouping.py", "one = len({kernel.domain for kernel in near}) == 1 and len(axes) <= 1",
           "one = len({kernel.domain for kernel in near}) == 1",
           "sums over different axes share their loops", COMPILED),
+    Fault("compiler/c_kernels.py", "(self._in_turns and read.turn < write.turn)", "read.turn < write.turn",
+          "C: a state is written in one round of loops and read in the next", STEPS),
     Fault("compiler/native.py", "count > ALONE", "False",
           "a compiled step writes into arrays that others hold", STEPS),
     Fault("compiler/native.py", "touch(self._written)", "pass",
