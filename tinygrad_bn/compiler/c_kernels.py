@@ -38,6 +38,12 @@ def nest(loops: Sequence[str], body: Sequence[str], pragma: str = "") -> list[st
     return [*heads, *body, *["}"] * len(loops)] if body else []
 
 
+def index(steps: Iterable[tuple[str, int]], offset: int) -> str:
+    """Where an element lies: the sum of variables, each times its step."""
+    parts = [variable if step == 1 else f"{variable} * {step}" for variable, step in steps if step]
+    return " + ".join([*parts, *([str(offset)] if offset or not parts else [])])
+
+
 class KernelText:
     """The text of one kernel.
 
@@ -50,26 +56,24 @@ class KernelText:
     """
 
     def __init__(self, lowered: Lowered, kernel: Kernel) -> None:
-        self._lowered, self._kernel = lowered, kernel
-        self._nodes, self._members = lowered.nodes, kernel.members
+        self._lowered, self._nodes, self._kernel = lowered, lowered.nodes, kernel
         self.reads: dict[int, list[Access]] = {}
         self.writes: dict[int, list[Access]] = {}
-        self._now = (0, True)
         self._reductions = [n for n in kernel.members if self._nodes[n].kind == REDUCTION]
         self._full = {n for n in kernel.members if kernel.is_full(self._nodes[n].shape)}
         self._stages()
         self._axes = self._loops()
         self._vars = [f"i{k}" for k in range(len(self._axes))]
-        self._read_once: dict[str, str] = {}  # what does not change in a pass
         loops = [f"for (I i{k} = 0; i{k} < {axis.n}; i{k}++)" for k, axis in enumerate(self._axes)]
         self._swept = [loop for loop, axis in zip(loops, self._axes) if axis.reduced or not kernel.axes]
         around = [loop for loop in loops if loop not in self._swept]
-        self._each, self._width = "", ""  # the loop over columns, and the length of arrays of small values
+        self._columns: list[str] = []  # the loop over those that have small values of their own, which are arrays
+        self._width = ""
         head: list[str] = []
         if around and loops[-1] == around[-1]:
             around[-1:], head = self._by_columns(self._axes[-1].n)
-            self._swept.append(self._each)
         self._in_turns = not around  # otherwise one round's last pass comes before the next one's first
+        self._read_once: dict[str, str] = {}  # what does not change in a pass
         self.lines = ["{", *nest(around, [*head, *self._passes()]), "}"]
 
     def reads_before(self, old: int, new: int) -> bool:
@@ -86,15 +90,15 @@ class KernelText:
         """In which pass a member is computed, from which on its value is there, and what is in memory for a later pass."""
         self._stage: dict[int, int] = {}
         self._there: dict[int, int] = {}
-        for number in self._members:
+        for number in self._kernel.members:
             self._stage[number] = max((self._there.get(i, 0) for i in self._nodes[number].args), default=0)
             self._there[number] = self._stage[number] + (number in self._reductions)
         last = dict(self._stage)  # the last pass that needs it
-        for number in reversed(self._members):
+        for number in reversed(self._kernel.members):
             when = last[number] if number in self._kernel.again else self._stage[number]
             last.update({i: max(last[i], when) for i in self._nodes[number].args if i in last})
-        kept = {n for n in self._full - self._kernel.again if self._stage[n] < last[n]}
-        self._in_memory = self._kernel.stored | kept
+        self._costly = self._full - self._kernel.again
+        self._in_memory = self._kernel.stored.union(n for n in self._costly if self._stage[n] < last[n])
 
     # -- loops ------------------------------------------------------------------------------------------------------------
 
@@ -107,8 +111,8 @@ class KernelText:
 
     def _loops(self) -> list[Axis]:
         """The axes of the domain, along memory as well as can be; those that nothing tells apart are one."""
-        args = {i for number in self._members for i in self._nodes[number].args}
-        strides = {i: self._strides(i) for i in self._in_memory.union(i for i in args if not self._is_number(i))}
+        args = {i for number in self._kernel.members for i in self._nodes[number].args}
+        strides = {i: self._strides(i) for i in self._in_memory | args}
         lengths, reduced = self._kernel.domain or (1,), self._kernel.axes
         axes = [
             Axis(n, k - len(lengths) in reduced, {i: along[k] if along else 0 for i, along in strides.items()})
@@ -132,29 +136,24 @@ class KernelText:
         blocks = n > 2 * BLOCK
         width = BLOCK if blocks else n
         w = "w" if n % width else str(width)
-        self._each, self._width = f"for (I j = 0; j < {w}; j++)", f"[{width}]"
+        self._columns, self._width = [f"for (I j = 0; j < {w}; j++)"], f"[{width}]"
         self._vars[-1] = "(b + j)" if blocks else "j"
         around = [f"for (I b = 0; b < {n}; b += {width})"] * blocks
         return around, [f"const I w = {n} - b < {width} ? {n} - b : {width};"] if n % width else []
 
     # -- values -----------------------------------------------------------------------------------------------------------
 
-    def _is_number(self, number: int) -> bool:
-        return self._nodes[number].dtype == NUMBER or self._lowered.places[number].root in self._lowered.literals
-
     def _element(self, number: int, touched: dict[int, list[Access]]) -> str:
         """A node's element in its memory."""
         place = self._lowered.places[number]
-        steps = [(var, axis.strides[number]) for var, axis in zip(self._vars, self._axes) if axis.strides[number]]
-        parts = [var if step == 1 else f"{var} * {step}" for var, step in steps]
-        index = " + ".join([*parts, *([str(place.offset)] if place.offset or not parts else [])])
+        at = index(zip(self._vars, (axis.strides[number] for axis in self._axes)), place.offset)
         if self._nodes[place.root].op == COUNT:
-            return f"({index})"
-        touched.setdefault(place.root, []).append(Access(self._now, index))
-        return f"m{place.root}[{index}]"
+            return f"({at})"
+        touched.setdefault(place.root, []).append(Access(self._now, at))
+        return f"m{place.root}[{at}]"
 
-    def _small(self, number: int) -> str:
-        return f"s{number}[j]" if self._width else f"s{number}"
+    def _local(self, number: int) -> str:
+        return f"t{number}" if number in self._full else f"s{number}[j]" if self._columns else f"s{number}"
 
     def _argument(self, number: int, dtype: str) -> str:
         """How a member's text calls what it takes."""
@@ -164,11 +163,9 @@ class KernelText:
         own = self._nodes[number].dtype
         if own == NUMBER:
             text = f"n{number}"
-        elif number in self._stage and number not in self._full:
-            text = self._small(number)
-        elif number in self._kernel.again or self._stage.get(number) == self._now[0]:
-            text = f"t{number}"
-        elif self._width or any(axis.strides[number] for axis in self._axes if axis.reduced or not self._kernel.axes):
+        elif number in self._stage and (number not in self._costly or self._stage[number] == self._now[0]):
+            text = self._local(number)
+        elif self._columns or any(axis.strides[number] for axis in self._axes if axis.reduced or not self._kernel.axes):
             text = self._element(number, self.reads)
         else:
             text = f"r{number}"
@@ -189,45 +186,41 @@ class KernelText:
     # -- the loops' bodies ------------------------------------------------------------------------------------------------
 
     def _passes(self) -> list[str]:
-        small = [n for n in self._members if n not in self._full]
+        small = [n for n in self._kernel.members if n not in self._full]
         lines: list[str] = []
-        head = [f"{self._type(n)} s{n}{self._width};" for n in small]
         for stage in range(max(self._there.values()) + 1):
             self._now = stage, False
-            lines += self._small_values([n for n in small if self._there[n] == stage])
+            there = [n for n in small if self._there[n] == stage]
+            stored = [n for n in there if n in self._kernel.stored]
+            computed = [n for n in there if n not in self._reductions]
+            lines += nest(self._columns, self._statements(computed, [], stored), INDEPENDENT)
             self._now = stage, True
-            lines += self._pass([n for n in self._members if self._stage[n] == stage])
-        return [*head, *self._read_once.values(), *lines]
+            lines += self._pass(stage)
+        return [*(f"{self._type(n)} s{n}{self._width};" for n in small), *self._read_once.values(), *lines]
 
-    def _small_values(self, members: Sequence[int]) -> list[str]:
-        """Small values that are there before a pass, and those to be stored."""
-        lines = [f"{self._small(n)} = {self._value(n)};" for n in members if n not in self._reductions]
-        stored = [n for n in members if n in self._kernel.stored]
-        return self._each_column([*lines, *(f"{self._element(n, self.writes)} = {self._small(n)};" for n in stored)])
-
-    def _each_column(self, lines: Sequence[str]) -> list[str]:
-        return nest([self._each] if self._width else [], lines, INDEPENDENT)
-
-    def _pass(self, members: Sequence[int]) -> list[str]:
+    def _pass(self, stage: int) -> list[str]:
         """One pass over the reduced axes, or, where there are none, over all."""
-        reductions = [n for n in members if n in self._reductions]
-        first = [f"{self._small(n)} = {REDUCTIONS[self._nodes[n].op].first};" for n in reductions]
-        point = self._point(self._full.intersection(members), reductions)
-        pragma = INDEPENDENT
-        if reductions and not self._width:
-            each = (f"reduction({REDUCTIONS[self._nodes[n].op].name}:s{n})" for n in reductions)
-            pragma = f"#pragma omp simd {' '.join(each)}"
-        return [*self._each_column(first), *nest(self._swept, point, pragma)]
-
-    def _point(self, full: set[int], reductions: Iterable[int]) -> list[str]:
-        """What happens at one point of the domain: locals, then sums, then what is stored."""
-        needed = {number for number in full if number not in self._kernel.again or number in self._in_memory}
-        for number in reversed(self._members):  # what this pass computes again
+        full = {n for n in self._full if self._stage[n] == stage}
+        reductions = [n for n in self._reductions if self._stage[n] == stage]
+        needed = {n for n in full if n in self._costly or n in self._in_memory}
+        for number in reversed(self._kernel.members):  # what this pass computes again
             if number in needed or number in reductions:
                 needed.update(i for i in self._nodes[number].args if i in self._kernel.again)
-        lines = [f"const {DTYPES[self._nodes[n].dtype]} t{n} = {self._value(n)};" for n in sorted(needed)]
+        accumulations = [(n, REDUCTIONS[self._nodes[n].op]) for n in reductions]
+        first = [f"{self._local(n)} = {accumulation.first};" for n, accumulation in accumulations]
+        each = (f"reduction({accumulation.name}:s{n})" for n, accumulation in accumulations)
+        pragma = f"#pragma omp simd {' '.join(each)}" if reductions and not self._columns else INDEPENDENT
+        point = self._statements(sorted(needed), reductions, sorted(full & self._in_memory))
+        return [*nest(self._columns, first), *nest([*self._swept, *self._columns], point, pragma)]
+
+    def _statements(self, computed: Iterable[int], reductions: Iterable[int], stored: Iterable[int]) -> list[str]:
+        """What happens at one point or in one column: values, then sums, then what is stored."""
+        lines = []
+        for number in computed:
+            kind = f"const {DTYPES[self._nodes[number].dtype]} " if number in self._full else ""
+            lines.append(f"{kind}{self._local(number)} = {self._value(number)};")
         for number in reductions:
             node = self._nodes[number]
-            value = self._argument(node.args[0], node.dtype)
-            lines.append(f"{REDUCTIONS[node.op].step.format(self._small(number), value)};")
-        return [*lines, *(f"{self._element(n, self.writes)} = t{n};" for n in sorted(full & self._in_memory))]
+            step = REDUCTIONS[node.op].step
+            lines.append(f"{step.format(self._local(number), self._argument(node.args[0], node.dtype))};")
+        return [*lines, *(f"{self._element(n, self.writes)} = {self._local(n)};" for n in stored)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from .c_kernels import INDEPENDENT, KernelText, nest
+from ..kinds import Shape
+from .c_kernels import INDEPENDENT, KernelText, index, nest
 from .c_operations import DTYPES, REDUCTIONS, expression, literal
 from .grouping import Kernel, Unit
-from .lower import NUMERIC, PUT, Lowered, Place, matrix_layout
+from .lower import CHECK, NUMERIC, PRODUCT, PUTTING, Lowered, Place, matrix_layout
 
 HEAD = """#include <math.h>
 #include <stdint.h>
@@ -18,30 +19,24 @@ HEAD = """#include <math.h>
 typedef int64_t I;
 """
 
-GEMM = """typedef void gemm_{T}(const char *, const char *, const int *, const int *, const int *, const {T} *, const {T} *,
-                        const int *, const {T} *, const int *, const {T} *, {T} *, const int *);
-"""
-
 REDUCTION = """#pragma omp declare reduction({1} : float, double : {2}) initializer(omp_priv = {0})
 """
 
 # Row by row, z = x y is zᵀ = yᵀ xᵀ column by column, as Fortran has it.
 PRODUCT_OF = """
-static inline void product_{T}(gemm_{T} *gemm, int rows, int inner, int columns, const {T} *x, char flip_x, int step_x,
+static inline void product_{T}(void *gemm, int rows, int inner, int columns, const {T} *x, char flip_x, int step_x,
                                const {T} *y, char flip_y, int step_y, {T} *z) {{
+  typedef void Gemm(const char *, const char *, const int *, const int *, const int *, const {T} *, const {T} *,
+                    const int *, const {T} *, const int *, const {T} *, {T} *, const int *);
   const {T} one = 1, zero = 0;
-  gemm(&flip_y, &flip_x, &columns, &rows, &inner, &one, y, &step_y, x, &step_x, &zero, z, &columns);
+  ((Gemm *)gemm)(&flip_y, &flip_x, &columns, &rows, &inner, &one, y, &step_y, x, &step_x, &zero, z, &columns);
 }}
 """
 
-RESERVED = {  # what is in the first places of the table of addresses, by how texts use it
-    "(arena ": "char *arena = p[0];",
-    "n[": "double *n = p[1];",
-    "(gemm_f,": "gemm_float *gemm_f = (gemm_float *)p[2];",
-    "(gemm_d,": "gemm_double *gemm_d = (gemm_double *)p[3];",
-}
-MEMORY = re.compile(r"\bm(\d+)\b")  # how texts call a node's memory
-NUMBERS = re.compile(r"\bn(\d+)\b")  # and a Python number
+# What is in the first places of the table of addresses.
+ARENA, NUMBERS = "((char *)p[0] + {})", "((double *)p[1])[{}]"
+GEMM = {"float32": "p[2]", "float64": "p[3]"}
+NAMES = re.compile(r"\b([mn])(\d+)\b")  # how texts call a node's memory, and a Python number
 
 
 class Text:
@@ -85,30 +80,35 @@ class Text:
         bodies = [[line for unit in row for line in self._unit(unit)] for row in self._rows]
         for state, number in copied:
             bodies[-1].append(f"memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        bodies[-1] += [f"n[{place}] = n{number};" for number, place in numbers.items() if nodes[number].kind == NUMERIC]
+        for number, place in numbers.items():
+            if nodes[number].kind == NUMERIC:
+                bodies[-1].append(f"{NUMBERS.format(place)} = n{number};")
+
+        def declared(letter: str, number: int) -> str:
+            """The line that says what a name means."""
+            if letter == "m":
+                owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]
+                address = f"p[{pointers[owner]}]" if owner in pointers else ARENA.format(arena[owner])
+                return f"{kind} *m{number} = ({kind} *){address};"
+            value = self._numeric(number) if nodes[number].kind == NUMERIC else NUMBERS.format(numbers[number])
+            return f"const double n{number} = {value};"
+
         lines = []
         for k, body in enumerate(bodies):
-            said = "\n".join(body)
-            declared = []
-            for number in sorted(set(map(int, MEMORY.findall(said)))):
-                owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]
-                address = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
-                declared.append(f"{kind} *m{number} = ({kind} *){address};")
-            used = set(map(int, NUMBERS.findall(said)))
-            for number in range(max(used, default=0), -1, -1):  # and what they are computed from
-                if number in used and nodes[number].kind == NUMERIC:
-                    used.update(nodes[number].args)
-            for number in sorted(used - self._lowered.literals.keys()):
-                value = self._numeric(number) if nodes[number].kind == NUMERIC else f"n[{numbers[number]}]"
-                declared.append(f"const double n{number} = {value};")
-            used_of_table = [line for use, line in RESERVED.items() if any(use in line for line in (*declared, *body))]
-            lines += [f"int run{k}(void **p) {{", *used_of_table, *declared, *body, "return 0;", "}", ""]
+            names: dict[tuple[str, int], str] = {}
+            todo = NAMES.findall("\n".join(body))
+            for letter, digits in todo:  # which grows
+                name = letter, int(digits)
+                if name not in names:
+                    names[name] = declared(*name)
+                    todo += NAMES.findall(names[name])
+            lines += [f"int run{k}(void **p) {{", *(names[name] for name in sorted(names)), *body, "return 0;", "}", ""]
         text = "\n".join(indented(lines))
         head = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
         named = [op for op in REDUCTIONS.values() if f"({op.name}:" in text and op.name != "+"]
         head += [REDUCTION.format(*op._replace(step=op.step.format("omp_out", "omp_in"))) for op in named]
         head += [PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in text]
-        return "".join([HEAD, GEMM.format(T="float"), GEMM.format(T="double"), *head, "\n", text])
+        return "".join([HEAD, *head, "\n", text])
 
     def _numeric(self, number: int) -> str:
         """An operation on Python numbers."""
@@ -119,7 +119,7 @@ class Text:
     def _unit(self, unit: Unit) -> list[str]:
         if not isinstance(unit, int):
             return self.kernels[id(unit)].lines
-        return WRITERS[self._lowered.nodes[unit].op](self._lowered, unit)
+        return WRITERS[self._lowered.nodes[unit].kind](self._lowered, unit)
 
 
 def indented(lines: Iterable[str]) -> Iterator[str]:
@@ -139,19 +139,18 @@ def _declared(line: str) -> str:
 # -- what is no kernel: the lines for a node ------------------------------------------------------------------------------
 
 
-def _loops(shape: Sequence[int]) -> list[str]:
-    return [f"for (I i{k} = 0; i{k} < {n}; i{k}++)" for k, n in enumerate(shape) if n != 1]
+def _loop(k: int, n: int) -> str:
+    return f"for (I i{k} = 0; i{k} < {n}; i{k}++)"
 
 
-def _element(place: Place, shape: Sequence[int], first: int = 0) -> str:
-    """Where the element at i0, i1, ... lies; the axes count from ``first``."""
-    steps = [f"i{k} * {s}" for k, (n, s) in enumerate(zip(shape, place.strides), first) if n != 1 and s]
-    return " + ".join([*steps, str(place.offset)])
+def _element(place: Place, shape: Shape, first: int = 0) -> str:
+    """Where the element at i0, i1, ... lies; the axes count from ``first``, and those of length 1 do not move it."""
+    steps = [(f"i{k}", s) for k, (n, s) in enumerate(zip(shape, place.strides), first) if n != 1]
+    return index(steps, place.offset)
 
 
-def _matmul(lowered: Lowered, number: int) -> list[str]:
+def _product(lowered: Lowered, number: int) -> list[str]:
     node = lowered.nodes[number]
-    T = DTYPES[node.dtype]  # noqa: N806
     (*lead, rows, columns), inner = node.shape, lowered.nodes[node.args[0]].shape[-1]
     factors = []
     for i in node.args:
@@ -161,26 +160,26 @@ def _matmul(lowered: Lowered, number: int) -> list[str]:
         flip, step = layout
         at = _element(place, shape[:-2], len(lead) - len(shape[:-2]))
         factors.append(f"m{place.root} + {at}, '{flip}', {step}")
-    out = f"m{number} + {_element(lowered.places[number], lead)}"
-    call = f"product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(factors)}, {out});"
-    return nest(_loops(lead), [call])
+    out = f"m{number} + {_element(lowered.places[number], node.shape[:-2])}"
+    sizes = f"{rows}, {inner}, {columns}"
+    call = f"product_{DTYPES[node.dtype]}({GEMM[node.dtype]}, {sizes}, {', '.join(factors)}, {out});"
+    return nest([_loop(k, n) for k, n in enumerate(lead)], [call])
 
 
 def _put(lowered: Lowered, number: int) -> list[str]:
     """Zeros, and what is put into a view; where that consists of windows, all windows at once for each position in them."""
-    node, to = lowered.nodes[number], lowered.put(number)
+    node = lowered.nodes[number]
     (x,) = node.args
     shape, source = lowered.nodes[x].shape, lowered.places[x]
     windows, axes = len(node.params.get("window", ())), range(len(shape))
     first = len(shape) - 2 * windows
     order = [*axes[:first], *axes[first + windows :], *axes[first : first + windows]]
-    loops = [f"for (I i{k} = 0; i{k} < {shape[k]}; i{k}++)" for k in order]
-    line = f"m{number}[{_element(to, shape)}] += m{source.root}[{_element(source, shape)}];"
+    line = f"m{number}[{_element(lowered.put(number), shape)}] += m{source.root}[{_element(source, shape)}];"
     zeros = f"memset(m{number}, 0, {math.prod(node.shape)} * sizeof *m{number});"
-    return [zeros, *nest(loops, [line], INDEPENDENT)]
+    return [zeros, *nest([_loop(k, shape[k]) for k in order], [line], INDEPENDENT)]
 
 
-def _checked_index(lowered: Lowered, number: int) -> list[str]:
+def _check(lowered: Lowered, number: int) -> list[str]:
     """Labels, and 0 for those to be ignored; the run ends where one is outside, or all are to be ignored."""
     node, params = lowered.nodes[number], lowered.nodes[number].params
     x = lowered.places[node.args[0]]
@@ -193,11 +192,7 @@ def _checked_index(lowered: Lowered, number: int) -> list[str]:
         f"m{number}[{_element(lowered.places[number], node.shape)}] = kept ? label : 0;",
     ]
     end = f"if (!some) return {number + 1};" if params["some"] else "(void)some;"
-    return ["{", "int some = 0;", *nest(_loops(node.shape), body), end, "}"]
+    return ["{", "int some = 0;", *nest([_loop(k, n) for k, n in enumerate(node.shape)], body), end, "}"]
 
 
-WRITERS: dict[str, Callable[[Lowered, int], list[str]]] = {
-    "matmul": _matmul,
-    "checked_index": _checked_index,
-    **dict.fromkeys(PUT, _put),
-}
+WRITERS = {PRODUCT: _product, PUTTING: _put, CHECK: _check}
