@@ -155,9 +155,7 @@ def _product(lowered: Lowered, number: int) -> list[str]:
     factors = []
     for i in node.args:
         place, shape = lowered.places[i], lowered.nodes[i].shape
-        layout = matrix_layout(shape, place.strides)
-        assert layout is not None  # see ``Lowered``
-        flip, step = layout
+        flip, step = matrix_layout(shape, place.strides)
         at = _element(place, shape[:-2], len(lead) - len(shape[:-2]))
         factors.append(f"m{place.root} + {at}, '{flip}', {step}")
     out = f"m{number} + {_element(lowered.places[number], node.shape[:-2])}"

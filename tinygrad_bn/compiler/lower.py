@@ -94,7 +94,6 @@ class Lowered:
     """
 
     def __init__(self, program: Program, values: Sequence[Raw], in_c: bool, products: bool) -> None:
-        self.program = program
         self.in_c = in_c
         self.sample = evaluate(program, values)
         self.nodes: list[Node] = []
@@ -133,7 +132,7 @@ class Lowered:
         if kind in made:
             return made[kind](node)
         if kind == PRODUCT:
-            node = node._replace(args=self._factors(step.shape, *map(self._matrix, args)))
+            node = node._replace(args=self._factors(step.shape, *args))
         elif kind in (PUTTING, CHECK):
             node = node._replace(args=tuple(map(self._in_memory, args)))
         return self._add(node, None if kind == NUMERIC else self.sample[number])
@@ -145,21 +144,17 @@ class Lowered:
             return VIEW if self._is_view(number, step) else CALL
         if step.dtype == NUMBER:
             return NUMERIC if name in EXPRESSIONS and dtypes == {NUMBER} else CALL
-        if (
-            step.dtype not in DTYPES
-            or not dtypes <= {NUMBER, *DTYPES}
-            or 0 in step.shape
-            or any(0 in node.shape for node in args)
-        ):
+        shapes = [step.shape, *(node.shape for node in args)]
+        if step.dtype not in DTYPES or not dtypes <= {NUMBER, *DTYPES} or any(0 in shape for shape in shapes):
             return CALL
         of_floats = step.dtype.startswith("float") and dtypes == {step.dtype}
         known: dict[str, bool] = {
             PRODUCT: name == "matmul" and of_floats and self._products,
             REDUCTION: name in REDUCTIONS and of_floats,
             VIEW: name in VIEWS and NUMBER not in dtypes,
-            ALONG: name in ALONG_AXIS and self._positions_are_safe(step, args),
+            ALONG: name in ALONG_AXIS and self._positions_are_safe(step, *args),
             PUTTING: name in PUT and NUMBER not in dtypes,
-            CHECK: name == "checked_index" and self._is_given(step.args[0]) and dtypes == {"int64"},
+            CHECK: name == "checked_index" and dtypes == {"int64"} and self._root(self.of[step.args[0]]).kind == GIVEN,
             ELEMENTWISE: name in ELEMENTWISE_OF[np.dtype(step.dtype).kind] - VIEWS,
         }
         return next((kind for kind in known if known[kind]), CALL)
@@ -168,22 +163,19 @@ class Lowered:
         result, source = self.sample[number], self.sample[step.args[0]] if step.args else None
         return step.primitive.name in VIEWS and isinstance(source, np.ndarray) and np.may_share_memory(result, source)
 
-    def _is_given(self, number: int) -> bool:
-        """Whether a value is there before anything is computed."""
-        return self.nodes[self.places[self.of[number]].root].kind == GIVEN
+    def _root(self, number: int) -> Node:
+        """The node that owns the memory."""
+        return self.nodes[self.places[number].root]
 
-    def _positions_are_safe(self, step: Step, nodes: Sequence[Node]) -> bool:
+    def _positions_are_safe(self, step: Step, x: Node, positions: Node) -> bool:
         """Whether there is one position along an axis, and it was looked at, or found there: eager code accepts it, too."""
-        axis, shape = step.params["axis"], step.params.get("shape", nodes[0].shape)
-        source: Any = self.program.entry(step.args[1])
-        while isinstance(source, Step) and source.primitive.name == "reshape":
-            source = self.program.entry(source.args[0])
-        if nodes[1].shape != (*shape[:axis], 1, *shape[axis + 1 :]) or not isinstance(source, Step):
-            return False
-        if source.primitive.name == "checked_index":
-            return bool(source.params["count"] <= shape[axis])
-        found = source.primitive.name in ("argmax", "argmin") and source.params["axis"] == axis
-        return found and self.nodes[self.of[source.args[0]]].shape[axis] <= shape[axis]
+        axis, shape = step.params["axis"], step.params.get("shape", x.shape)
+        made, most = self._root(self.of[step.args[1]]), math.inf
+        if made.op in ("argmax", "argmin") and made.params["axis"] == axis:
+            most = self.nodes[made.args[0]].shape[axis]
+        elif made.op == "checked_index":
+            most = made.params["count"]
+        return positions.shape == (*shape[:axis], 1, *shape[axis + 1 :]) and most <= shape[axis]
 
     def _source(self, number: int) -> int:
         """A node itself, or the one that owns the memory, where it is the same up to axes of length 1 in front."""
@@ -212,8 +204,7 @@ class Lowered:
         return self._add(node, self.sample[node.number] if node.number is not None else None)
 
     def _inverse(self, number: int, dtype: str) -> int:
-        known = self.literals.get(number)
-        if known:
+        if known := self.literals.get(number):
             return self._number(1.0 / known)
         return self._make_up(Node(ELEMENTWISE, "reciprocal", (number,), {}, self.nodes[number].shape, dtype))
 
@@ -251,15 +242,10 @@ class Lowered:
         node, place = self.nodes[at], self.places[at]
         if node.dtype == NUMBER:
             return at
-        root = self.nodes[place.root]
-        own = (
-            root.kind != GIVEN
-            and not (self.in_c and root.kind == CALL)
-            and place.offset == 0
-            and math.prod(root.shape) == math.prod(node.shape)
-            and reach(root.shape, self.places[place.root].strides) == (0, math.prod(root.shape))
-            and place.root not in taken
-        )
+        root = self._root(at)
+        whole = reach(node.shape, place.strides) == (place.offset, math.prod(root.shape)) == (0, math.prod(node.shape))
+        foreign = root.kind == GIVEN or (self.in_c and root.kind == CALL)
+        own = whole and not foreign and place.root not in taken
         if own and (like is None or alike(node.shape, self._stands[at].strides, packed(like))):
             taken.add(place.root)
             return at
@@ -292,16 +278,13 @@ class Lowered:
             return source
         return self._make_up(Node(ELEMENTWISE, "copy", (self._thin(source),), {}, node.shape, node.dtype))
 
-    def _matrix(self, source: int) -> int:
-        """A matrix as a product can take it."""
-        return self._in_memory(source, matrix_layout(self.nodes[source].shape, self.places[source].strides) is not None)
-
     def _factors(self, shape: Shape, x: int, y: int) -> tuple[int, int]:
         """Two matrices for a product.  Copying the second one row by row is worth it where OpenBLAS itself copies nothing."""
         (*_, rows, columns), inner = shape, self.nodes[x].shape[-1]
-        layout = matrix_layout(self.nodes[y].shape, self.places[y].strides)
+        flip_x, flip_y = (matrix_layout(self.nodes[i].shape, self.places[i].strides)[0] for i in (x, y))
         small = rows >= FEW_ROWS and rows * inner * columns <= SMALL_PRODUCT
-        return x, self.dense(y) if small and layout is not None and layout[0] == "T" else y
+        y_is_good = flip_y == "N" or (flip_y == "T" and not small)
+        return self._in_memory(x, flip_x != ""), self._in_memory(y, y_is_good)
 
     # -- places -----------------------------------------------------------------------------------------------------------
 
@@ -357,14 +340,12 @@ class Lowered:
         self._stands.clear()
 
 
-def matrix_layout(shape: Shape, strides: Shape) -> tuple[str, int] | None:
-    """How BLAS is told of a matrix without gaps: "N" and the distance of its rows, or "T" and that of its columns."""
+def matrix_layout(shape: Shape, strides: Shape) -> tuple[str, int]:
+    """How BLAS is told of a matrix: "N" and the distance of its rows, "T" and that of its columns; "" where it cannot be."""
     (rows, columns), (down, right) = shape[-2:], strides[-2:]
     if right == 1 and (down >= columns or rows == 1):
         return "N", max(down, columns)
-    if down == 1 and (right >= rows or columns == 1):
-        return "T", max(right, rows)
-    return None
+    return ("T", max(right, rows)) if down == 1 and (right >= rows or columns == 1) else ("", 0)
 
 
 def _slice(x: Array, index: tuple[Any, ...]) -> Array:
