@@ -96,6 +96,9 @@ ALGEBRA = {
     "centered sums": (
         lambda x: ops.sum(x - ops.mean(x, axis=0, keepdims=True), axis=0) + x, (X,), lambda x: x, None,
     ),
+    "centered sums of a sum": (
+        lambda x, r: ops.sum((x + r) - ops.mean(x + r, axis=0, keepdims=True), axis=0) + x, (X, ROW), lambda x, r: x, None,
+    ),
 }  # fmt: skip
 
 
@@ -165,6 +168,32 @@ def test_a_law_of_algebra(name):
     for shorter in (everything, simplify(recorded)):
         np.testing.assert_allclose(shorter.run(*arguments), expected, rtol=0, atol=bound(expected))
     np.testing.assert_array_equal(simplify(recorded, exact=True).run(*arguments), recorded.run(*arguments))
+
+
+def test_what_is_there_already_is_used_again():
+    def twice(x, momentum, lr):
+        moved = x * momentum
+        return moved, moved * lr
+
+    assert names(simplify(program.record(twice, X, 0.9, 0.1))) == ["multiply", "multiply"]
+
+    def normalized(x, r, s):
+        quotient = x / r
+        return quotient, quotient * s
+
+    assert names(simplify(program.record(normalized, X, ROW, ROW))) == ["divide", "multiply"]
+
+
+def test_a_quotient_that_only_small_factors_meet_is_not_computed():
+    def function(x, r, s, t):
+        quotient = x / r
+        return quotient * s + quotient * ops.exp(t)
+
+    x, (r, s, t) = RNG.standard_normal((4, 500)), RNG.uniform(1.0, 2.0, (3, 500))
+    shorter = simplify(program.record(function, x, r, s, t))
+    assert names(shorter) == ["divide", "multiply", "exp", "divide", "multiply", "add"]
+    expected = x / r * s + x / r * np.exp(t)
+    np.testing.assert_allclose(shorter.run(x, r, s, t), expected, rtol=0, atol=bound(expected))
 
 
 def test_every_law_has_its_formula_and_is_used():
@@ -326,7 +355,7 @@ def test_a_training_step_computes_less_even_where_laws_add_moves():
     def computed(p):
         return [name for name in names(p) if name not in ("reshape", "transpose", "broadcast_to")]
 
-    assert names(shorter).count("reshape") > names(recorded).count("reshape") + 20
+    assert names(shorter).count("reshape") > names(recorded).count("reshape") + 15
     assert len(computed(shorter)) < len(computed(recorded)) - 15
 
 
