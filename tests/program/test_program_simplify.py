@@ -18,6 +18,7 @@ from tinygrad_bn.program.simplify import _once as once
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((2, 4, 3))
+MANY = RNG.standard_normal((3, 49))
 ROW, ONE = RNG.standard_normal((1, 3)), RNG.standard_normal(())
 
 
@@ -95,6 +96,13 @@ ALGEBRA = {
     ),
     "centered sums": (
         lambda x: ops.sum(x - ops.mean(x, axis=0, keepdims=True), axis=0) + x, (X,), lambda x: x, None,
+    ),
+    "centered sums of 49": (  # 49 * (1 / 49) is not quite 1
+        lambda x: ops.sum(x - ops.mean(x, axis=1, keepdims=True), axis=1, keepdims=True) + x, (MANY,), lambda x: x, [],
+    ),
+    "a small term out of a sum": (
+        lambda x, r: (x - r) - ops.mean(x - r, axis=0, keepdims=True), (X, ROW), lambda x, r: x - x.mean(0),
+        ["sum", "divide", "subtract"],
     ),
     "centered sums of a sum": (
         lambda x, r: ops.sum((x + r) - ops.mean(x + r, axis=0, keepdims=True), axis=0) + x, (X, ROW), lambda x, r: x, None,

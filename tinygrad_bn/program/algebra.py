@@ -36,7 +36,10 @@ class Product:
 
     def times(self, other: Product) -> Product:
         """The product of two; nothing is cancelled, see ``_cancelled``."""
-        return Product(self.number * other.number, self.over + other.over, self.under + other.under)
+        number = self.number * other.number
+        if abs(number) < 2**52 and abs(number - round(number)) <= 4e-16 * abs(number):  # 49 * (1 / 49) is not quite 1
+            number = float(round(number))
+        return Product(number, self.over + other.over, self.under + other.under)
 
     def inverse(self) -> Product:
         """One over it."""
@@ -191,7 +194,28 @@ def sums_of_sums(table: Table, step: Step) -> int | None:
     return None if terms is None else table.shaped(build_sum(table, terms, step), step)
 
 
-ALGEBRA = (means, sums_of_sums, factors_out_of_sums, sums, products)
+def small_terms_out_of_sums(table: Table, step: Step) -> int | None:
+    """Σ (x + s) = n * (Σ x / n + s), for an s that is the same along the summed axes.
+
+    So x + s - mean(x + s) = x - mean(x), and nobody needs x + s.
+    """
+    if step.primitive.name != "sum" or not _fits(table, step):
+        return None
+    whole, axes = table[step.args[0]].shape, step.params["axis"]
+    made, n = table.step(step.args[0]), count(whole, axes)
+    if made is None or made.primitive.name not in ("add", "subtract") or not _fits(table, made) or n is None:
+        return None
+    is_small = [is_invariant(table[i].shape, axes, len(whole)) for i in made.args]
+    if sorted(is_small) != [False, True] or table[made.args[is_small[0]]].shape != whole:
+        return None
+    number = product_of(table, table.number(n))
+    parts = [product_of(table, i if small else table.make(step, args=(i,))) for i, small in zip(made.args, is_small)]
+    shares = [[part if small else part.times(number.inverse())] for part, small in zip(parts, is_small)]
+    mean = product_of(table, build_sum(table, _both(made, *shares), step))
+    return table.shaped(build_product(table, _cancelled(table, mean.times(number)), step), step)
+
+
+ALGEBRA = (means, sums_of_sums, small_terms_out_of_sums, factors_out_of_sums, sums, products)
 
 
 # -- sums along axes ----------------------------------------------------------------------------------------------------
