@@ -81,7 +81,8 @@ class Text:
         ]
         lines = []
         for k, body in enumerate(bodies):
-            lines.append(f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{")
+            lines += [f"int run{k}(void **p) {{", "  char *arena = p[0];", "  double *n = p[1];"]
+            lines += ["  gemm_float *gemm_f = (gemm_float *)p[2];", "  gemm_double *gemm_d = (gemm_double *)p[3];"]
             said = "\n".join(body)
             for number in sorted(set(map(int, MEMORY.findall(said)))):
                 owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]

@@ -15,7 +15,6 @@ from ..engine.mode import Mode, current_mode
 from ..errors import ArgumentError, RecordingError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
-from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
@@ -214,14 +213,6 @@ class _Entry:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
         del values
-        self._read = [
-            (number, state)
-            for number, state in enumerate(simplified.states, len(raw))
-            if number in simplified.reads
-            and not on_floats  # which looks at all of them itself, as ``Native`` at the arrays of leaves
-            and not (state.place.key == "_data" and state.dtype != NUMBER)
-        ]
-        self._blank = [None] * len(simplified.states)
         self._recording = current_mode().recording
         self._kinds = None
         if type(arguments) is tuple and all(type(argument) in (Tensor, np.ndarray) for argument in arguments):
@@ -261,10 +252,7 @@ class _Entry:
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
             return put_together(plan, iter(results), scalars=True)
-        values = [*raw, *self._blank]
-        for number, state in self._read:
-            values[number] = state.place.owner._data if state.place.key == "_data" else read(state)
-        return self._machine.run(values)
+        return self._machine.run(raw)
 
 
 def _raw(leaf: Value) -> Raw:
