@@ -316,6 +316,11 @@ def test_what_is_done_to_a_result_or_a_gradient_is_gone_with_it(how):
     again = run(x)
     assert (again.requires_grad, again.name) == (False, None)
     assert (again.numpy().tolist(), w.grad.numpy().tolist()) == ([3.0, 8.0], [3.0, 4.0])
+    for change in ({"name": "mine"}, {"requires_grad": True}):
+        for name, value in change.items():
+            setattr(w.grad, name, value)
+        run(x)
+        assert (w.grad.name, w.grad.requires_grad, w.grad.numpy().tolist()) == (None, False, [3.0, 4.0])
 
 
 @HOW

@@ -104,13 +104,18 @@ class Native:
     # -- what others hold ---------------------------------------------------------------------------------------------------
 
     def _look(self) -> list[int] | None:
-        """How many references there are to what is written over; ``None`` where leaves have other arrays or gradients.
+        """How many references there are to what is written over; ``None`` where leaves have other arrays or gradients, or
+        somebody has changed such a gradient.
 
         To the array of a leaf, and to the variable of a gradient, there are two more from lists here; to that variable one
         more from its leaf, to its array one more from ``_Leaving``.
         """
         found = [*map(DATA, self._leaves), *map(GRAD, self._owners)]
-        return references(self._watched) if all(map(is_, found, self._found)) else None
+        if not all(map(is_, found, self._found)):
+            return None
+        if any(map(getattr, found[len(self._leaves) :], repeat("_extras"), repeat(None))):  # a gradient has got a name
+            return None
+        return references(self._watched)
 
     def _watch_nothing(self) -> None:
         self._found: list[Any] = [None] * (len(self._leaves) + len(self._owners))
@@ -194,8 +199,14 @@ class _Leaving:
         self._bind(self.array)
 
     def is_held(self, owner: Variable) -> bool:
-        """Whether somebody besides ``owner``, whose gradient it is, keeps it or its variable, or the variable has another."""
+        """Whether somebody besides ``owner``, whose gradient it is, keeps it or its variable, or has changed the variable."""
         _forget_shown(self.variable)
+        extras = self.variable._extras
+        if extras is not None:
+            if extras.name is not None or extras.hooks or extras.renewed:
+                return True
+            if extras.shown is None:  # nothing is left of what was shown
+                self.variable._extras = None
         usual = [ALONE + 1, ALONE + (owner._grad is self.variable)]
         return self.variable._data is not self.array or references([self.array, self.variable]) != usual
 
