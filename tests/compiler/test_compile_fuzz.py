@@ -45,7 +45,7 @@ def test_c() -> None:
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(4, 0) == 0
     assert capsys.readouterr().out.count("agree with eager code; seed 0") == 3
-    monkeypatch.setitem(lines.WRITERS, "mean", lines.WRITERS["sum"])
+    monkeypatch.setitem(lines.WRITERS, "sum", lines.WRITERS["mean"])
     assert main(60, 0) == 1
     assert "the smallest program" in capsys.readouterr().out
 
@@ -75,7 +75,7 @@ def test_a_wrong_expression_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_line_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(lines.WRITERS, "mean", lines.WRITERS["sum"])
+    monkeypatch.setitem(lines.WRITERS, "sum", lines.WRITERS["mean"])
     with pytest.raises(AssertionError):
         check(CHAIN, "numpy")
 

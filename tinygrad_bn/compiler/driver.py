@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from .plan import Plan
 
 Layout = tuple[str, Shape, Shape, int]  # dtype, shape, strides and offset in bytes
 NUMPY_2 = int(np.__version__.partition(".")[0]) >= 2
-CALLED = methodcaller("__call__")
+CALLED = getattr(operator, "call", operator.methodcaller("__call__"))  # the first, of Python 3.11, looks nothing up
 NAMES = re.compile(r"\b[av]\d+\b")  # of arrays, and of numbers that Python computes
 
 
