@@ -14,8 +14,6 @@ from ..program.parts import NUMBER
 
 DTYPES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t", "bool": "unsigned char"}
 
-EXPONENTIAL = ("exp", "expm1", "log", "log1p", "log2", "log10")
-ANGULAR = ("sin", "cos", "tan", "sinh", "cosh", "tanh")
 EXPRESSIONS = {
     "copy": "{0}",
     "identity": "{0}",
@@ -28,11 +26,10 @@ EXPRESSIONS = {
     "negative": "-{0}",
     "square": "{0} * {0}",
     "reciprocal": "1 / {0}",
-    **{
-        name: f"{name}{{f}}({{0}})"
-        for name in ("sqrt", "floor", "ceil", "trunc", "rint", "erf", *EXPONENTIAL, *ANGULAR)
-    },
-    **{f"arc{name}": f"a{name}{{f}}({{0}})" for name in ANGULAR},
+    **{name: f"{name}{{f}}({{0}})" for name in ("sqrt", "floor", "ceil", "trunc", "rint", "erf", "exp", "expm1")},
+    **{name: f"{name}{{f}}({{0}})" for name in ("log", "log1p", "log2", "log10")},
+    **{name: f"{name}{{f}}({{0}})" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{f"arc{name}": f"a{name}{{f}}({{0}})" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     "arctan2": "atan2{f}({0}, {1})",
     "hypot": "hypot{f}({0}, {1})",
     "power": "pow{f}({0}, {1})",
