@@ -190,6 +190,19 @@ def test_training_and_evaluation_are_two_programs(how):
 
 
 @HOW
+def test_a_state_that_is_read_transposed_is_whole_until_then(how):
+    """Each row of the new value needs a column of the old one, so row by row in its place would be too early."""
+    before, x = np.random.default_rng(0).normal(size=(2, 30, 30))
+    a = tg.Tensor(before)
+
+    def step(x):
+        tg.write([(a, a - (a.T * x).sum(axis=1, keepdims=True))])
+
+    compile(step, **BACKENDS[how])(x)
+    close(a.data, before - (before.T * x).sum(axis=1, keepdims=True))
+
+
+@HOW
 def test_states_changed_between_calls(how):
     """Assigned, loaded, written, moved by an eager step, kept by somebody: the next call sees it, and nobody's copy changes."""
     results = []

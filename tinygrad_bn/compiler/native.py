@@ -90,7 +90,8 @@ class Native:
         for k, (place, i, strides) in enumerate(self._inputs):
             array: Any = values[i]
             if array is not self._last_inputs[k]:
-                array = self._last_inputs[k] = array if array.strides == strides else _laid_out(array, strides)
+                is_so = array.strides == strides and array.flags.aligned
+                array = self._last_inputs[k] = array if is_so else _laid_out(array, strides)
                 self._bind(place, array)
         if references(self._watched_results) != self._idle:
             self._watch_results()

@@ -188,9 +188,7 @@ class Plan:
             return True
         if isinstance(unit, int):
             return self._is_over(unit, given)
-        text = self._text.kernels[id(unit)]
-        (write,) = text.writes[root]
-        return all(read.turn < write.turn or read == write for read in text.reads[given])
+        return self._text.kernels[id(unit)].reads_before(given, root)
 
     def _is_over(self, number: int, old: int) -> bool:
         """Whether a step of NumPy can write to the memory of what it reads: it has read each element before."""

@@ -65,13 +65,14 @@ class Scope:
 class Site(Scope):
     """A scope that also knows the line of the user's code, kept only where somebody asked for it."""
 
-    __slots__ = ("filename", "inside", "line")
+    __slots__ = ("code", "filename", "inside", "line")
 
-    def __init__(self, scope: Scope | None, filename: str, line: int) -> None:
+    def __init__(self, scope: Scope | None, frame: FrameType) -> None:
         super().__init__("" if scope is None else scope.name, None if scope is None else scope.parent)
         self.inside = scope
-        self.filename = filename
-        self.line = line
+        self.code = frame.f_code
+        self.filename = frame.f_code.co_filename
+        self.line = frame.f_lineno
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -82,7 +83,17 @@ class Site(Scope):
     def here(cls, scope: Scope | None) -> Site:
         """The innermost line on the call stack that is neither part of this package nor of NumPy."""
         frame = users_frame()
-        return cls(scope, frame.f_code.co_filename, frame.f_lineno)
+        code = frame.f_code
+        key = scope, id(code), frame.f_lasti
+        site = _sites.get(key)
+        if site is None or site.code is not code:
+            if len(_sites) >= 64:
+                _sites.clear()
+            site = _sites[key] = cls(scope, frame)
+        return site
+
+
+_sites: dict[tuple[Scope | None, int, int], Site] = {}  # one for all operations of a place, whose line takes time to find
 
 
 def users_frame() -> FrameType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from .model import Program
 from .parts import NUMBER, Condition, Constant, Input, State, Step
 from .trees import take_apart
 
-Key = tuple[str, int]  # "input", "state", "constant" or "step", and which of them
+Key = int  # of a step, which; -1, -2, ... of the other values as they come: how many there are is known at the end
 PLAIN = tuple(plain)
 SCALAR = (), NUMBER  # shape and dtype
+make = partial(tuple.__new__, Step)  # in half the time that its constructor takes
 MODULE_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_full_backward_hooks")
 
 
@@ -40,8 +42,8 @@ def build(
     builder = _Builder(tape)
     for variable, name in zip(inputs, names):
         builder.add_input(variable, name)
-    for event in (*before, *tape.events):
-        builder.follow(event)
+    builder.follow(before)
+    builder.follow(tape.events)
     leaves, gives = take_apart(result)
     outputs = [builder.key_of(leaf) for leaf in leaves]
     builder.note_gradients()
@@ -54,8 +56,7 @@ def program_of(outputs: Sequence[Variable]) -> tuple[Program, dict[Variable, int
     Leaves are its states; so ``run()`` computes the outputs anew from what the leaves hold then.
     """
     builder = _Builder(None)
-    for made in recorded(outputs):
-        builder.follow(made)
+    builder.follow(recorded(outputs))
     keys = [builder.key_of(output) for output in outputs]
     return builder.program(keys, ["list", *["value"] * len(outputs)]), builder.numbers()
 
@@ -78,6 +79,7 @@ class _Builder:
         self.states: list[State] = []
         self.constants: list[Constant] = []
         self.steps: list[tuple[Made, list[Key]]] = []
+        self.others: list[tuple[str, int]] = []  # "input", "state" or "constant", and which of them
         self.writes: dict[int, Key | None] = {}
         self._state_of: dict[tuple[int, Any, int | None], int] = {}
         self._constant_of: dict[int, int] = {}
@@ -89,29 +91,39 @@ class _Builder:
 
     def add_input(self, variable: Variable, name: str) -> None:
         self.arguments[variable] = name
-        self.keys[variable] = ("input", len(self.inputs))
+        self.keys[variable] = self._other("input", len(self.inputs))
         self.inputs.append(Input(self._unique(name), *_type_of(variable)))
 
-    def follow(self, event: Made | Same | Wrote) -> None:
-        if isinstance(event, Made):
-            keys = self.keys
-            args = [keys[arg] if isinstance(arg, Variable) and arg in keys else self.key_of(arg) for arg in event.args]
-            keys[event.out] = ("step", len(self.steps))
-            self.steps.append((event, args))
-        elif isinstance(event, Same):
-            self.keys[event.new] = self.key_of(event.old)
-        else:
-            value = self.key_of(event.value)
-            leaf: Any = event.place.owner
-            assert self.tape is not None
-            if leaf in self.arguments:
-                fix = "return the new value, or record a function that has the variable from outside"
-                raise RecordingError(
-                    explain(f"record(): {self.arguments[leaf]} is an argument, and is written to", fix=fix)
-                )
-            if self.tape.from_outside(leaf):
-                self.writes[self._state(event.place, leaf)] = value
-            self.keys[leaf] = value
+    def follow(self, events: Iterable[Made | Same | Wrote]) -> None:
+        keys, steps = self.keys, self.steps
+        for event in events:
+            if isinstance(event, Made):
+                args = []
+                for arg in event.args:
+                    key = keys.get(arg) if isinstance(arg, Variable) else None
+                    args.append(self.key_of(arg) if key is None else key)
+                keys[event.out] = len(steps)
+                steps.append((event, args))
+            elif isinstance(event, Same):
+                keys[event.new] = self.key_of(event.old)
+            else:
+                self._write(event)
+
+    def _write(self, event: Wrote) -> None:
+        value = self.key_of(event.value)
+        leaf: Any = event.place.owner
+        assert self.tape is not None
+        if leaf in self.arguments:
+            what = f"record(): {self.arguments[leaf]} is an argument, and is written to"
+            fix = "return the new value, or record a function that has the variable from outside"
+            raise RecordingError(explain(what, fix=fix))
+        if self.tape.from_outside(leaf):
+            self.writes[self._state(event.place, leaf)] = value
+        self.keys[leaf] = value
+
+    def _other(self, kind: str, index: int) -> Key:
+        self.others.append((kind, index))
+        return -len(self.others)
 
     def key_of(self, value: Value) -> Key:
         """The key of a value that a step takes, or that is returned or written."""
@@ -125,15 +137,15 @@ class _Builder:
     def _new(self, variable: Variable) -> Key:
         tape = self.tape
         if tape is None:
-            return "state", self._state(Place(variable, "_data"), variable)
+            return self._other("state", self._state(Place(variable, "_data"), variable))
         if variable in tape.places:
-            return "state", self._state(tape.places[variable], variable)
+            return self._other("state", self._state(tape.places[variable], variable))
         if not tape.from_outside(variable):
             return self._constant(variable._data)
         if variable.inputs is not None:
             what = f"{variable.label} was computed before the recording, and would not change in a later run"
             raise RecordingError(explain(what, fix="compute it inside the function, or pass it as an argument"))
-        return "state", self._state(Place(variable, "_data"), variable)
+        return self._other("state", self._state(Place(variable, "_data"), variable))
 
     def _state(self, place: Place, variable: Variable) -> int:
         where = (id(place.owner), place.key, place.item)
@@ -147,19 +159,19 @@ class _Builder:
         """A number is a constant each time, since another number may come to be equal at one batch size."""
         if isinstance(value, (float, int)) and not isinstance(value, bool):
             self.constants.append(Constant(value, (), NUMBER))
-            return "constant", len(self.constants) - 1
+            return self._other("constant", len(self.constants) - 1)
         if id(value) not in self._constant_of:
             self._constant_of[id(value)] = len(self.constants)
             self._kept.append(value)
             self.constants.append(_constant_array(np.asarray(value)))
-        return "constant", self._constant_of[id(value)]
+        return self._other("constant", self._constant_of[id(value)])
 
     def note_gradients(self) -> None:
         """What happened to the gradients of leaves that were there before."""
         assert self.tape is not None
         for place, old, new in self.tape.changed():
             leaf: Any = place.owner
-            if place.key != "_grad" or new is old or self.keys.get(leaf, ("", 0))[0] == "input":
+            if place.key != "_grad" or new is old or leaf in self.arguments:
                 continue
             if self.tape.from_outside(leaf):
                 state = self._state(place, leaf)
@@ -188,37 +200,41 @@ class _Builder:
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 
-    def firsts(self) -> dict[str, int]:
-        """The first number of each kind of value."""
+    def places(self) -> list[int]:
+        """The number in the program of each key, and so at the end those of -1, -2, ..."""
         inputs, states = len(self.inputs), len(self.states)
-        return {"input": 0, "state": inputs, "constant": inputs + states, "step": inputs + states + len(self.constants)}
+        first = {"input": 0, "state": inputs, "constant": inputs + states}
+        begin = inputs + states + len(self.constants)
+        others = [first[kind] + i for kind, i in self.others]
+        return [*range(begin, begin + len(self.steps)), *reversed(others)]
 
     def numbers(self) -> dict[Variable, int]:
         """The number of each variable."""
-        first = self.firsts()
-        return {variable: first[kind] + i for variable, (kind, i) in self.keys.items()}
+        places = self.places()
+        return {variable: places[key] for variable, key in self.keys.items()}
 
     def program(self, outputs: Sequence[Key], gives: Any) -> Program:
-        first = self.firsts()
-
-        def number(key: Key) -> int:
-            return first[key[0]] + key[1]
-
+        places = self.places()
         scopes = _Scopes()
+        known: dict[Scope | None, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
         steps = []
         for (out, primitive, _, params, scope), args in self.steps:
-            path, site, calls = scopes.of(scope)
+            if scope not in known:
+                known[scope] = scopes.of(scope)
+            path, site, calls = known[scope]
             shape, dtype = SCALAR if out.is_scalar_kind else _type_of(out)
-            places = tuple([first[kind] + i for kind, i in args])
-            steps.append(Step(primitive, places, params, shape, dtype, path, site, calls, _called(out)))
+            name = "" if out._extras is None and out.symbol is None else out.name or out.symbol or ""
+            steps.append(
+                make((primitive, tuple([places[i] for i in args]), params, shape, dtype, path, site, calls, name))
+            )
         return Program(
             inputs=tuple(self.inputs),
             states=tuple(self.states),
             constants=tuple(self.constants),
             steps=tuple(steps),
-            outputs=tuple(map(number, outputs)),
+            outputs=tuple([places[key] for key in outputs]),
             writes=tuple(
-                (len(self.inputs) + state, None if key is None else number(key)) for state, key in self.writes.items()
+                (len(self.inputs) + state, None if key is None else places[key]) for state, key in self.writes.items()
             ),
             gives=gives,
             conditions=tuple(self._conditions()),
@@ -280,10 +296,6 @@ def _constant_array(array: Array) -> Constant:
     if array.size > 1 and (array == array.flat[0]).all():
         return Constant(np.array(array.flat[0]), array.shape, array.dtype.name)
     return Constant(array, array.shape, array.dtype.name)
-
-
-def _called(variable: Variable) -> str:
-    return variable.name or variable.symbol or ""
 
 
 class _Scopes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter, eq
 from typing import Any
 
 import numpy as np
 
 from .model import Program
 from .parts import Constant, Size, Step
+
+KINDS, DATA = attrgetter("primitive", "args", "dtype"), attrgetter("params", "shape")
 
 
 class NotFree(Exception):  # noqa: N818 (an answer, which never leaves the room)
@@ -38,23 +41,9 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
         for i, entry in enumerate(first.inputs)
     )
     constants = tuple(_merged_constant([p.constants[i] for p in programs], sizes) for i in range(len(first.constants)))
-    params_and_shapes = [[step[2:4] for step in program.steps] for program in programs]
-    same = all(others == params_and_shapes[0] for others in params_and_shapes)
-    steps = (
-        first.steps
-        if same
-        else tuple(
-            [
-                step._replace(
-                    params=_merged([dict(params) for params, _ in found], sizes, _place(step)),
-                    shape=_merged([shape for _, shape in found], sizes, _place(step)),
-                )
-                if found.count(found[0]) < len(found)
-                else step
-                for step, *found in zip(first.steps, *params_and_shapes)
-            ]
-        )
-    )
+    steps = first.steps
+    if not all(_same(DATA, first, program) for program in programs[1:]):
+        steps = tuple([_merged_step(found, sizes) for found in zip(*[program.steps for program in programs])])
     free = inputs != first.inputs
     return replace(first, inputs=inputs, constants=constants, steps=steps, recorded_n=n, free=free)
 
@@ -73,8 +62,21 @@ def _alike(one: Program, other: Program) -> bool:
     return (
         (one.states, one.outputs, one.writes, one.gives) == (other.states, other.outputs, other.writes, other.gives)
         and [(type(c.value), c.dtype) for c in one.constants] == [(type(c.value), c.dtype) for c in other.constants]
-        and [(a.primitive, a.args, a.dtype) for a in one.steps] == [(b.primitive, b.args, b.dtype) for b in other.steps]
+        and _same(KINDS, one, other)
     )
+
+
+def _same(of: Callable[[Step], object], one: Program, other: Program) -> bool:
+    """Whether steps have the same of something; there may be hundreds of thousands."""
+    return all(map(eq, map(of, one.steps), map(of, other.steps)))
+
+
+def _merged_step(found: Sequence[Step], sizes: tuple[int, ...]) -> Step:
+    one, data = found[0], [DATA(step) for step in found]
+    if data.count(data[0]) == len(data):
+        return one
+    params = _merged([dict(step.params) for step in found], sizes, _place(one))
+    return one._replace(params=params, shape=_merged([step.shape for step in found], sizes, _place(one)))
 
 
 def _merged(values: list[Any], sizes: tuple[int, ...], where: str) -> Any:
