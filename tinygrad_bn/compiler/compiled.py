@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,15 +15,17 @@ import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Mode, current_mode
-from ..errors import ArgumentError, RecordingError, clean, explain
+from ..errors import ArgumentError, IndexingError, RecordingError, TinygradError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
+from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
 from ..program.trees import put_together, take_apart
 from ..random import generator
 from ..tensor import Scalar, Tensor
 from .build import available
+from .c_operations import DTYPES
 from .guard import Guard
 from .native import Native
 from .on_floats import OnFloats
@@ -95,6 +98,9 @@ class Compiled:
         if backend == "c" and exact:
             fix = "backend='numpy', or leave exact=True out"
             raise ArgumentError(explain("compile: C does not give the same bits as NumPy", got="exact=True", fix=fix))
+        for name, value in (("exact", exact), ("quiet", quiet)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise ArgumentError(explain(f"compile: {name} is True or False", got=repr(value)))
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._backend = backend
@@ -107,6 +113,15 @@ class Compiled:
     def __repr__(self) -> str:
         name = clean(getattr(self._function, "__qualname__", repr(self._function)), 200)
         return f"<compiled {name}, {len(self._entries)} recorded>"
+
+    def __reduce__(self) -> Any:
+        """A copy records anew; what a module has is found by its name, as a function is."""
+        known: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in getattr(self, "__qualname__", "").split("."):
+            known = getattr(known, part, None)
+        if known is self:
+            return self.__qualname__
+        return Compiled, (self._function, self._backend, self._exact, self._told)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Compiled in a class, it is a method like any other function there."""
@@ -220,7 +235,7 @@ class _Entry:
                 self._machine = OnFloats(recorded, scalars)
                 self._tape = scalars.tape
             else:
-                self._machine = Native(simplified, values, backend == "c")
+                self._machine = Native(simplified, values, backend == "c" and _leaves_c(simplified))
         finally:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
@@ -264,7 +279,19 @@ class _Entry:
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
             return put_together(plan, iter(results), scalars=True)
-        return self._machine.run(raw)
+        try:
+            return self._machine.run(raw)
+        except TinygradError:
+            raise
+        except IndexError as error:  # of NumPy, in a step that it does
+            fix = "call it under tg.detect_anomaly(), which names the operation and its line"
+            raise IndexingError(explain(f"a compiled function: {error}", fix=fix)) from error
+
+
+def _leaves_c(program: Program) -> bool:
+    """Whether C has the dtypes of all that is returned or written."""
+    leaving = [*program.outputs, *(value for _, value in program.writes if value is not None)]
+    return all(program.entry(number).dtype in (NUMBER, *DTYPES) for number in leaving)
 
 
 def _with_named(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -88,7 +88,7 @@ class Driver:
                 refusals += [line for check in checks for line in self._step(check)]
                 rows += 1
         lines[:0] = [f"{name}[...] = {number}" for name, number in self._fills.items()]
-        if not plan.low.in_c or len(plan.rows) > 1:  # NumPy is to give no warnings
+        if lines and (not plan.low.in_c or len(plan.rows) > 1):  # NumPy is to give no warnings
             lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
         texts = [_function("drive(values)", lines)]
         if refusals:  # what a check has found, said by the operation itself

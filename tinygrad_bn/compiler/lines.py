@@ -132,7 +132,7 @@ def _power(w: Writing) -> list[str] | None:
 def _where(w: Writing) -> list[str] | None:
     condition, x, y = w.args
     of_condition, of_x = (getattr(value, "dtype", None) for value in w.values[:2])
-    if of_condition != np.bool_ or w.result.dtype == np.bool_:
+    if of_condition != np.bool_ or np.bool_ in (w.result.dtype, of_x):
         return None
     if y == "0.0" and of_x == w.result.dtype and w.result.dtype.char in BITS:
         view = f"view({w.name(BITS[w.result.dtype.char])})"  # as the primitive does it: zeros are bits times 0
