@@ -74,7 +74,7 @@ class KernelText:
             around[-1:], head = self._by_columns(self._axes[-1].n)
         self._in_turns = not around  # otherwise one round's last pass comes before the next one's first
         self._read_once: dict[str, str] = {}  # what does not change in a pass
-        self.lines = ["{", *nest(around, [*head, *self._passes()]), "}"]
+        self.lines = nest(around, [*head, *self._passes()])
 
     def reads_before(self, old: int, new: int) -> bool:
         """Whether an element of the memory of ``old`` was read for the last time when that of ``new`` is written there."""

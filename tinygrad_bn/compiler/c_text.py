@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ static inline void product_{T}(void *gemm, int rows, int inner, int columns, con
 # What is in the first places of the table of addresses.
 ARENA, NUMBERS = "((char *)p[0] + {})", "((double *)p[1])[{}]"
 GEMM = {"float32": "p[2]", "float64": "p[3]"}
+ALONE = "static __attribute__((noinline))"  # a function of its own has all registers for itself
 NAMES = re.compile(r"\b([mn])(\d+)\b")  # how texts call a node's memory, and a Python number
 
 
@@ -77,12 +79,6 @@ class Text:
             copied: states, and the nodes whose memory is copied there in the end.
         """
         nodes = self._lowered.nodes
-        bodies = [[line for unit in row for line in self._unit(unit)] for row in self._rows]
-        for state, number in copied:
-            bodies[-1].append(f"memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        for number, place in numbers.items():
-            if nodes[number].kind == NUMERIC:
-                bodies[-1].append(f"{NUMBERS.format(place)} = n{number};")
 
         def declared(letter: str, number: int) -> str:
             """The line that says what a name means."""
@@ -93,16 +89,38 @@ class Text:
             value = self._numeric(number) if nodes[number].kind == NUMERIC else NUMBERS.format(numbers[number])
             return f"const double n{number} = {value};"
 
-        lines = []
-        for k, body in enumerate(bodies):
+        def function(head: str, body: Sequence[str], letters: str) -> list[str]:
+            """A function that declares what it calls by these letters."""
             names: dict[tuple[str, int], str] = {}
             todo = NAMES.findall("\n".join(body))
             for letter, digits in todo:  # which grows
                 name = letter, int(digits)
-                if name not in names:
+                if name not in names and letter in letters:
                     names[name] = declared(*name)
                     todo += NAMES.findall(names[name])
-            lines += [f"int run{k}(void **p) {{", *(names[name] for name in sorted(names)), *body, "return 0;", "}", ""]
+            return [f"{head} {{", *(names[name] for name in sorted(names)), *body, "}", ""]
+
+        lines: list[str] = []
+        bodies: list[list[str]] = []
+        kernels = itertools.count()
+        for row in self._rows:
+            bodies.append([])
+            for unit in row:
+                if isinstance(unit, int):
+                    bodies[-1] += WRITERS[nodes[unit].kind](self._lowered, unit)
+                    continue
+                loops, name = self.kernels[id(unit)].lines, f"kernel{next(kernels)}"
+                taken = sorted({f"n{digits}" for letter, digits in NAMES.findall("\n".join(loops)) if letter == "n"})
+                given = ", ".join(["void **p", *(f"double {n}" for n in taken)])
+                lines += function(f"{ALONE} void {name}({given})", loops, "m")
+                bodies[-1].append(f"{name}({', '.join(['p', *taken])});")
+        for state, number in copied:
+            bodies[-1].append(f"memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
+        for number, place in numbers.items():
+            if nodes[number].kind == NUMERIC:
+                bodies[-1].append(f"{NUMBERS.format(place)} = n{number};")
+        for k, body in enumerate(bodies):
+            lines += function(f"int run{k}(void **p)", [*body, "return 0;"], "mn")
         text = "\n".join(indented(lines))
         head = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
         named = [op for op in REDUCTIONS.values() if f"({op.name}:" in text and op.name != "+"]
@@ -115,11 +133,6 @@ class Text:
         node, literals = self._lowered.nodes[number], self._lowered.literals
         args = [literal(float(literals[i]), "float64") if i in literals else f"n{i}" for i in node.args]
         return expression(node.op, args, "float64", node.params.get("exponent"))
-
-    def _unit(self, unit: Unit) -> list[str]:
-        if not isinstance(unit, int):
-            return self.kernels[id(unit)].lines
-        return WRITERS[self._lowered.nodes[unit].kind](self._lowered, unit)
 
 
 def indented(lines: Iterable[str]) -> Iterator[str]:

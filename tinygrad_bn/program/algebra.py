@@ -8,7 +8,6 @@ large numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -366,23 +365,19 @@ def build_product(table: Table, product: Product, like: Step) -> int:
     return built
 
 
-def _with_known_parts(table: Table, product: Product, is_large: Callable[[int], bool]) -> tuple[list[int], list[int]]:
-    """Factors and divisors, where a quotient of two, or a product with a number, that is there already takes their place.
-
-    Unless the table reuses all, a small divisor that meets another small factor stays with it: then it may be that nobody needs
-    the large quotient any more.
-    """
+def _with_known_parts(table: Table, product: Product) -> tuple[list[int], list[int]]:
+    """Factors and divisors, where a quotient of two, or a product with a number, that is there to stay takes their place."""
     over, under = list(product.over), list(product.under)
-    numbers = [i for i in over if table[i].dtype == NUMBER]
-    alone = table.reuses_all or all(map(is_large, set(over) - set(numbers)))
     for a in product.over:
-        divisors = [b for b in under if alone or not is_large(a) or is_large(b)]
-        for primitive, others, factors in ((primitives.divide, divisors, under), (primitives.multiply, numbers, over)):
-            for b in list(others):
-                known = table.known_elementwise(primitive, (a, b))
-                if known is not None and a in over and b in factors and a not in numbers:
-                    over[over.index(a)] = known
-                    factors.remove(b)
+        numbers = [i for i in over if table[i].dtype == NUMBER and i != a]
+        for primitive, b in (*((primitives.divide, i) for i in under), *((primitives.multiply, i) for i in numbers)):
+            known, others = (
+                table.known_elementwise(primitive, (a, b)),
+                under if primitive is primitives.divide else over,
+            )
+            if known is not None and (table.all_there or known in table.lasting) and a in over and b in others:
+                over[over.index(a)] = known
+                others.remove(b)
     return over, under
 
 
@@ -397,7 +392,7 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
     def make(primitive: Primitive, args: tuple[int, ...]) -> int | None:
         return table.known_elementwise(primitive, args) if only_known else table.elementwise(primitive, args, like)
 
-    over, under = _with_known_parts(table, product, is_large)
+    over, under = _with_known_parts(table, product)
 
     def multiplied(factors: list[int]) -> int | None:
         total: int | None = None

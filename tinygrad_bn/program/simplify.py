@@ -48,12 +48,10 @@ def simplified(program: Program, exact: bool = False, all_there: bool = False) -
         found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*safe, *ALGEBRA)
-        first = _once(found[0][0], laws)
-        numbers = _after(found[0][1], first[1])
-        is_shorter = _size(first[0]) < _size(found[0][0])  # else another round of the same kind has nothing to build on
-        for reuses_all in [True] * is_shorter + [False] * (not all_there):
-            second = _once(first[0], laws, reuses_all)
-            found.append((second[0], _after(numbers, second[1])))
+        first = _once(found[0][0], laws, all_there)
+        if _size(first[0]) < _size(found[0][0]):  # else there is nothing that a second round could build on
+            second = _once(first[0], laws, all_there)
+            found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
     return min(found, key=lambda pair: _size(pair[0]))
 
 
@@ -67,10 +65,11 @@ def _after(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
     return {old: other[new] for old, new in one.items() if new in other}
 
 
-def _once(program: Program, laws: tuple[Law, ...], reuses_all: bool = True) -> tuple[Program, dict[int, int]]:
-    table = Table(laws, reuses_all)
+def _once(program: Program, laws: tuple[Law, ...], all_there: bool = False) -> tuple[Program, dict[int, int]]:
+    table = Table(laws, all_there)
     now: list[int] = []
-    for _, entry in program.entries():
+    lasting = _lasting(program)
+    for number, entry in program.entries():
         if isinstance(entry, Step):
             now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]), name="")))
             if entry.name:
@@ -79,19 +78,33 @@ def _once(program: Program, laws: tuple[Law, ...], reuses_all: bool = True) -> t
             now.append(table.constant(entry))
         else:
             now.append(table.add(entry))
+        if number in lasting:
+            table.lasting.add(now[-1])
     return table.program(program, now)
+
+
+def _lasting(program: Program) -> set[int]:
+    """Values that are needed for more than products with a small factor, which may be put together without them."""
+    found = {*program.outputs, *(value for _, value in program.writes if value is not None)}
+    for step in program.steps:
+        for i, other in zip(step.args, step.args[::-1]):
+            if step.primitive.name != "multiply" or _alike(program.entry(other).shape, step.shape):
+                found.add(i)
+    return found
 
 
 class Table:
     """Values by number, each only once; ``make`` applies the laws before it adds a step.
 
     Attributes:
-        reuses_all: whether products use every quotient that is there already.
+        all_there: whether every value is there to stay.
+        lasting: else those that are, whatever the laws make of the steps that use them.
         products, terms: values taken apart, as ``algebra`` does.
     """
 
-    def __init__(self, laws: tuple[Law, ...], reuses_all: bool) -> None:
-        self.reuses_all = reuses_all
+    def __init__(self, laws: tuple[Law, ...], all_there: bool) -> None:
+        self.all_there = all_there
+        self.lasting: set[int] = set()
         self.products: dict[int, Product] = {}
         self.terms: dict[int, list[Product]] = {}
         self._laws = laws
