@@ -4,6 +4,7 @@ import math
 import signal
 import time
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -305,7 +306,7 @@ def test_what_is_done_to_a_result_or_a_gradient_is_gone_with_it(how):
         w.grad = None
         y = w * x
         y.sum().backward()
-        return y
+        return y.detach()
 
     run, x = compile(step, **BACKENDS[how]), np.array([3.0, 4.0])
     for _ in range(3):
@@ -483,6 +484,27 @@ def test_an_argument_that_wants_a_gradient_is_refused():
         run(tg.Tensor([1.0], requires_grad=True))
     with tg.no_grad():
         assert run(tg.Tensor([1.0], requires_grad=True)).item() == 2.0
+
+
+@HOW
+def test_a_result_that_would_have_a_gradient_refuses_one(how):
+    """(w x + w) needs both parts of its gradient; without the first, it would be wrong in silence."""
+    w, s, x = tg.Tensor([1.0, 2.0], requires_grad=True), tg.Scalar(3.0), np.array([3.0, 4.0])
+    run = compile(lambda x: {"both": [w * x, x * 2.0], "alone": s * s}, **BACKENDS[how])
+    for anomaly in (False, True):
+        with tg.detect_anomaly() if anomaly else nullcontext():
+            results = run(x)
+        (wanting, constant), alone = results["both"], results["alone"]
+        assert (wanting.requires_grad, constant.requires_grad, alone.requires_grad) == (True, False, True)
+        for root in ((wanting + w).sum(), alone, wanting.sum()):
+            with pytest.raises(tg.errors.GraphError, match="a compiled function made it"):
+                root.backward()
+        assert w.grad is None
+        (wanting.detach() * constant + w).sum().backward()
+        assert w.grad.numpy().tolist() == [1.0, 1.0]
+        w.grad = None
+    with tg.no_grad():
+        assert not run(x)["alone"].requires_grad
 
 
 def test_mistakes_of_the_caller():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Variable
+from ..engine import NoGraph, Variable
 from ..engine.mode import Mode, current_mode
 from ..errors import ArgumentError, IndexingError, RecordingError, TinygradError, clean, explain
 from ..kinds import Raw, Value
@@ -21,7 +21,7 @@ from ..program import Program, record, simplify
 from ..program.parts import NUMBER
 from ..program.record import collector_paused
 from ..program.run import read
-from ..program.trees import put_together, take_apart
+from ..program.trees import VALUE, put_together, take_apart
 from ..random import generator
 from ..tensor import Scalar, Tensor
 from .build import available
@@ -35,6 +35,10 @@ from .scalars_c import ScalarsInC, is_in_c
 from .tape import Tape, suits
 
 BACKENDS = ("numpy", "c")
+COMPILED = NoGraph(
+    "a compiled function made it, which keeps no graph",
+    "take the gradient inside of the function; x.detach() is the value alone; stages can be drawn",
+)
 STAGES = ("recorded", "simplified", "grouped")
 MOST = 32  # programs that one function keeps
 
@@ -73,7 +77,8 @@ def compile(  # noqa: A001
         quiet: say nothing when the function is recorded anew, which is said once otherwise.
 
     Returns:
-        A ``Compiled``: called like the function.  What it returns are constants: their gradients have to be taken inside.
+        A ``Compiled``: called like the function.  What it returns has no graph: a gradient has to be taken inside, and a
+        backward pass that comes to a result is refused.
 
     Raises:
         ArgumentError: no such backend, or nothing that can be called.
@@ -216,7 +221,16 @@ class _Entry:
     def __init__(
         self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
     ) -> None:
-        recorded = record(function, *arguments, free=False)
+        self._wanting: list[int] = []  # which outputs would have a gradient
+
+        @functools.wraps(function)
+        def looking(*arguments: Any) -> Any:
+            given = function(*arguments)
+            self._wanting = [i for i, leaf in enumerate(take_apart(given)[0]) if getattr(leaf, "requires_grad", False)]
+            return given
+
+        recorded = record(looking, *arguments, free=False)
+        self._gives = recorded.gives
         on_floats = suits(recorded)
         simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
         self._recorded = Packed(recorded) if on_floats else recorded
@@ -276,16 +290,20 @@ class _Entry:
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         if anomaly:  # which looks at every result, so every step is run by itself
             program = self.stages[0].program if self._simplified is None else self._simplified
-            leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
-            results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
-            return put_together(plan, iter(results), scalars=True)
+            leaves, _ = take_apart(program.run(*put_together(program.takes, iter(raw))))
+            return self._put_together([Scalar.wrap(x) if type(x) is float else Tensor.wrap(x) for x in leaves])
         try:
-            return self._machine.run(raw)
+            return self._put_together(self._machine.run(raw))
         except TinygradError:
             raise
         except IndexError as error:  # of NumPy, in a step that it does
             fix = "call it under tg.detect_anomaly(), which names the operation and its line"
             raise IndexingError(explain(f"a compiled function: {error}", fix=fix)) from error
+
+    def _put_together(self, results: list[Variable]) -> Any:
+        for i in self._wanting:
+            results[i]._requires_grad, results[i].inputs = True, COMPILED
+        return results[0] if self._gives == VALUE else put_together(self._gives, iter(results), scalars=True)
 
 
 def _leaves_c(program: Program) -> bool:

@@ -23,7 +23,6 @@ from ..kinds import Array, Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
 from ..program.run import read
-from ..program.trees import VALUE, put_together
 from ..tensor import Scalar, Tensor
 from .buffers import aligned, alike
 from .driver import Driver
@@ -82,8 +81,8 @@ class Native:
         self._watch_results()
         del plan.low.sample[:]
 
-    def run(self, raw: Sequence[Raw]) -> Any:
-        """One run on raw inputs: reads and writes the states, and returns what the function returns."""
+    def run(self, raw: Sequence[Raw]) -> list[Variable]:
+        """One run on raw inputs: reads and writes the states, and returns the outputs."""
         values = [*raw, *self._no_states]
         for i, now in self._settings:
             values[i] = now()
@@ -150,7 +149,7 @@ class Native:
 
     # -- what a run gives ---------------------------------------------------------------------------------------------------
 
-    def _commit(self, is_new: bool) -> Any:
+    def _commit(self, is_new: bool) -> list[Variable]:
         plan = self._plan
         if self._written:
             touch(self._written)
@@ -166,10 +165,7 @@ class Native:
             set_gradients(plan.cleared, repeat(None))
         if not self._writes_over:
             self._watch_nothing()
-        outputs = [self._result(n) for n in plan.outputs]
-        return (
-            outputs[0] if plan.program.gives == VALUE else put_together(plan.program.gives, iter(outputs), scalars=True)
-        )
+        return [self._result(n) for n in plan.outputs]
 
     def _result(self, node: int) -> Variable:
         leaving = self._leaving.get(node)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
 from sys import getrefcount
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from ..engine.write import exchange, set_gradients
 from ..kinds import Raw
 from ..program import Program
 from ..program.run import read
-from ..program.trees import VALUE, put_together
 from ..tensor import Scalar
 from .scalars import Scalars
 
@@ -31,7 +29,6 @@ class OnFloats:
     """
 
     def __init__(self, program: Program, scalars: Scalars) -> None:
-        self._gives = program.gives
         self._scalars = scalars
         self.source, self.nbytes = scalars.source, scalars.nbytes
         first = self._inputs = len(program.inputs)
@@ -57,8 +54,8 @@ class OnFloats:
         self._idle = max(map(getrefcount, made), default=0) + 1  # with the leaf that has it as its gradient
         return made
 
-    def run(self, given: Sequence[Raw]) -> Any:
-        """One run on raw inputs: reads and writes the states, and returns what the function returns."""
+    def run(self, given: Sequence[Raw]) -> list[Variable]:
+        """One run on raw inputs: reads and writes the states, and returns the outputs."""
         values = self._scalars.values
         values[: self._inputs] = given[: self._inputs]
         values[self._places] = list(map(DATA, self._leaves))
@@ -73,6 +70,4 @@ class OnFloats:
         exchange(self._gradients, made[data:])
         exchange(self._written, made[outputs:data])
         set_gradients([*self._graded, *self._cleared], [*self._gradients, *repeat(None, len(self._cleared))])
-        if self._gives == VALUE:
-            return Scalar.wrap(made[0])
-        return put_together(self._gives, iter(list(map(Scalar.wrap, made[:outputs]))), scalars=True)
+        return list(map(Scalar.wrap, made[:outputs]))

@@ -8,11 +8,12 @@ from .mode import detect_anomaly, enable_grad, is_grad_enabled, no_grad, record_
 from .primitive import Primitive
 from .sweep import gradients
 from .unbroadcast import astype, broadcast_to, dtype_of, shape_of, sum_to
-from .variable import FREED, Variable
+from .variable import FREED, NoGraph, Variable
 from .write import reading, write
 
 __all__ = [
     "FREED",
+    "NoGraph",
     "Primitive",
     "Variable",
     "astype",

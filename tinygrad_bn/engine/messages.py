@@ -29,7 +29,7 @@ from .mode import Site
 
 if TYPE_CHECKING:
     from .primitive import Primitive
-    from .variable import Variable
+    from .variable import NoGraph, Variable
 
 
 def summary(value: Any) -> str:
@@ -308,12 +308,8 @@ def not_finite_backward(result: Variable, index: int, raw: Raw) -> TinygradError
 # -- backward ---------------------------------------------------------------------------------------------------------
 
 
-def used_up(variable: Variable) -> TinygradError:
-    what = f"{variable.label}: its graph was freed by an earlier backward()"
-    fix = (
-        "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)"
-    )
-    return GraphError(explain(what, fix=fix))
+def no_graph(variable: Variable, reason: NoGraph) -> TinygradError:
+    return GraphError(explain(f"{variable.label}: {reason.why}", fix=reason.fix))
 
 
 def mutated(result: Variable, arg: Variable) -> TinygradError:

@@ -19,7 +19,7 @@ from .mode import closing, current_mode, enable_grad, no_grad
 from .primitive import Rule
 from .reads import check_unread
 from .unbroadcast import astype, dtype_of, shape_of, unbroadcast
-from .variable import FREED, Variable
+from .variable import FREED, NoGraph, Variable
 from .write import set_gradients
 
 Cotangents = dict[Variable, Any]
@@ -68,8 +68,8 @@ def toposort(roots: Iterable[Variable], everything: bool = False) -> list[Variab
     found = set(waiting)
     while waiting:  # latest first, which finds what is still in the cache
         variable = waiting.pop()
-        if variable.inputs is FREED:
-            raise messages.used_up(variable)
+        if type(variable.inputs) is NoGraph:
+            raise messages.no_graph(variable, variable.inputs)
         for arg in variable.inputs or ():
             if (
                 isinstance(arg, Variable)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,8 +30,18 @@ Self = TypeVar("Self", bound="Variable")
 # is an operation whose input was changed afterwards.
 next_stamp = count(1).__next__
 
-# Stands in ``inputs`` after backward has used the graph up.
-FREED: tuple[Any, ...] = ("freed",)
+
+class NoGraph(NamedTuple):
+    """Stands in ``inputs`` of a result whose graph is not there, and says why and what to do."""
+
+    why: str
+    fix: str
+
+
+FREED = NoGraph(
+    "its graph was freed by an earlier backward()",
+    "call the first backward with retain_graph=True, run the forward again, or trace before: trace(y, gradient=...)",
+)
 
 
 class Variable:
