@@ -93,7 +93,9 @@ class Site(Scope):
         return site
 
 
-_sites: dict[tuple[Scope | None, int, int], Site] = {}  # one for all operations of a place, whose line takes time to find
+_sites: dict[
+    tuple[Scope | None, int, int], Site
+] = {}  # one for all operations of a place, whose line takes time to find
 
 
 def users_frame() -> FrameType:

@@ -12,7 +12,6 @@ import numpy as np
 from .model import Program
 from .parts import Constant, Size, Step
 
-
 KINDS, DATA = attrgetter("primitive", "args", "dtype"), attrgetter("params", "shape")
 
 
