@@ -1,10 +1,10 @@
-"""A tape of scalars, run by one small C function that is the same for every tape: it is given the groups as numbers."""
+"""A tape of scalars, run by one small C function with a case for each of its operations: it is given the groups as numbers."""
 
 from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -50,10 +50,10 @@ def is_in_c(program: Program) -> bool:
     )
 
 
-def c_text() -> str:
-    """The function that runs any tape."""
+def c_text(names: Iterable[str]) -> str:
+    """The function that runs any tape of these operations; a case for each that there is takes a second to compile."""
     cases = []
-    for name in CODES:
+    for name in names:
         text = expression(name, list("xyz"), "float64")
         terms = [letter for letter in "xyz" if re.search(rf"\b{letter}\b", text)]
         read = ", ".join(f"{letter} = values[places[i + {j}L * n]]" for j, letter in enumerate(terms))
@@ -67,7 +67,8 @@ class ScalarsInC(Scalars):
     """A tape, run by C: equal bits for + - * /, comparisons and roots."""
 
     def _prepare(self, exact: bool) -> tuple[Callable[[], None], int]:
-        function = load(c_text()).function
+        names = {g.operation.primitive.name for g in self.tape.groups if not g.is_sum}
+        function = load(c_text(sorted(names))).function
         numbers = [
             (SUM if g.is_sum else CODES[g.operation.primitive.name], g.start, len(g.steps), g.terms.shape[1])
             for g in self.tape.groups
