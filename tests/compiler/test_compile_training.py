@@ -190,6 +190,19 @@ def test_training_and_evaluation_are_two_programs(how):
 
 
 @HOW
+def test_a_state_that_is_read_transposed_is_whole_until_then(how):
+    """Each row of the new value needs a column of the old one, so row by row in its place would be too early."""
+    before, x = np.random.default_rng(0).normal(size=(2, 30, 30))
+    a = tg.Tensor(before)
+
+    def step(x):
+        tg.write([(a, a - (a.T * x).sum(axis=1, keepdims=True))])
+
+    compile(step, **BACKENDS[how])(x)
+    close(a.data, before - (before.T * x).sum(axis=1, keepdims=True))
+
+
+@HOW
 def test_states_changed_between_calls(how):
     """Assigned, loaded, written, moved by an eager step, kept by somebody: the next call sees it, and nobody's copy changes."""
     results = []
@@ -247,6 +260,27 @@ def test_states_changed_between_calls(how):
 
 
 @HOW
+def test_a_graph_with_a_view_of_an_array_that_a_step_writes_keeps_its_values(how):
+    """No rule asks for w itself, so nothing is to be refused; but w.T in the graph is a view of its array."""
+    w, x = tg.Tensor([[1.0, 2.0]], requires_grad=True), tg.Tensor([[3.0], [4.0]], requires_grad=True)
+
+    def step(z):
+        tg.write([(w, w * z)])
+        return w.sum()
+
+    run = compile(step, **BACKENDS[how])
+    for _ in range(3):
+        run(10.0)
+    graph = (w.T * x).sum()
+    for _ in range(3):
+        run(0.5)
+    graph.backward()
+    assert w.numpy().tolist() == [[125.0, 250.0]]
+    assert x.grad.numpy().tolist() == [[1000.0], [2000.0]]
+    assert w.grad.numpy().tolist() == [[3.0, 4.0]]
+
+
+@HOW
 def test_outputs_and_gradients_that_are_kept_stay_as_they_are(how):
     model = mlp()
     opt = optim.SGD(model.parameters(), lr=0.1)
@@ -261,6 +295,32 @@ def test_outputs_and_gradients_that_are_kept_stay_as_they_are(how):
         assert np.array_equal(gradient.data, copy)
         assert np.array_equal(array, copy)
         assert not array.flags.writeable
+
+
+@HOW
+def test_what_is_done_to_a_result_or_a_gradient_is_gone_with_it(how):
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        y = w * x
+        y.sum().backward()
+        return y
+
+    run, x = compile(step, **BACKENDS[how]), np.array([3.0, 4.0])
+    for _ in range(3):
+        run(x)
+    result = run(x)
+    result.requires_grad, result.name, result.data, w.grad.data = True, "mine", [7.0, 7.0], [8.0, 8.0]
+    del result
+    again = run(x)
+    assert (again.requires_grad, again.name) == (False, None)
+    assert (again.numpy().tolist(), w.grad.numpy().tolist()) == ([3.0, 8.0], [3.0, 4.0])
+    for change in ({"name": "mine"}, {"requires_grad": True}):
+        for name, value in change.items():
+            setattr(w.grad, name, value)
+        run(x)
+        assert (w.grad.name, w.grad.requires_grad, w.grad.numpy().tolist()) == (None, False, [3.0, 4.0])
 
 
 @HOW

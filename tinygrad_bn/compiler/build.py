@@ -28,7 +28,7 @@ FLAGS = (
 # glibc 2.35 on there is more.
 VECTOR = ("exp", "log", "sin", "cos")
 MORE_VECTOR = ("tanh", "expm1", "log1p", "log2", "log10", "exp2", "erf", "erfc", "sinh", "cosh", "tan", "atan", "cbrt")
-TRIAL = 1  # a new number whenever ``_try_out`` changes: what an old one found is not read then
+TRIAL = 2  # a new number whenever ``_try_out`` changes: what an old one found is not read then
 PROGRAM = "program.dll" if sys.platform == "win32" else "program.so"
 PATIENCE = 300.0  # seconds that a compiler has
 LINES = 12  # of what a compiler said that are shown
@@ -47,8 +47,7 @@ class Toolchain(NamedTuple):
     """A C compiler, and what it was found to understand."""
 
     command: tuple[str, ...]
-    identity: tuple[int, ...]
-    version: str
+    identity: tuple[int, ...]  # sizes and times of its files: they change with its version
     flags: list[str]
     vector_math: list[str]  # functions computed for a whole vector at once, of both float and double
 
@@ -135,8 +134,8 @@ def _command() -> tuple[str, ...]:
     raise MissingCompilerError(explain("there is no C compiler", got=got, fix=("unset CC, or " if words else "") + fix))
 
 
-def _try_out(command: tuple[str, ...], place: Path) -> tuple[str, list[str], list[str]]:
-    """Version, flags that are understood, functions computed for whole vectors."""
+def _try_out(command: tuple[str, ...], place: Path) -> tuple[list[str], list[str]]:
+    """Flags that are understood, functions computed for whole vectors."""
 
     def works(flags: Sequence[str], source: str = "int run(int x) { return x + 1; }\n") -> bool:
         return not _compile(command, flags, source, place)[0]
@@ -147,13 +146,12 @@ def _try_out(command: tuple[str, ...], place: Path) -> tuple[str, list[str], lis
         if status:
             raise _refused("the C compiler cannot build the smallest program", command, status, said)
         flags = [flag for flag in flags if works([flag])]
-    version = _run([*command, "--version"], place)[1].partition("\n")[0]
     for functions in ([*VECTOR, *MORE_VECTOR], [*VECTOR]):
         for extra in (["-lmvec"], ["-lmvec", "-fveclib=libmvec"]):  # gcc goes by declarations, clang by a flag
             vector = _vectorized(place / PROGRAM, functions) if works(flags + extra, _each(functions)) else []
             if vector:
-                return version, flags + extra, vector
-    return version, flags, []
+                return flags + extra, vector
+    return flags, []
 
 
 def _both(line: str, functions: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..program.parts import NUMBER
 
@@ -60,10 +61,31 @@ QUESTIONS = {
 EXPRESSIONS |= QUESTIONS
 EXPRESSIONS["power_constant"] = ""  # by its exponent
 
+
+class Accumulation(NamedTuple):
+    """How a reduction begins, what OpenMP calls it, and its step from ``{0}`` by ``{1}``."""
+
+    first: str
+    name: str
+    step: str
+
+
+REDUCTIONS = {
+    "sum": Accumulation("0", "+", "{0} += {1}"),
+    "max": Accumulation("-INFINITY", "highest", "{0} = {1} > {0} || {1} != {1} ? {1} : {0}"),  # NaN wins
+    "min": Accumulation("INFINITY", "lowest", "{0} = {1} < {0} || {1} != {1} ? {1} : {0}"),
+}
+
 FREE = ("copy", "identity", "stop_gradient")
 ARITHMETIC = ("add", "subtract", "multiply", "negative", "square")
-WHOLE = {*FREE, *ARITHMETIC, "astype", "where", "maximum", "minimum"}  # of integers, too
-CHEAP = dict.fromkeys(FREE, 0) | dict.fromkeys(ARITHMETIC, 1)  # what it costs to compute them once more
+ELEMENTWISE_OF = {  # by the kind of the result's dtype
+    "f": {*EXPRESSIONS},
+    "i": {*FREE, *ARITHMETIC, "astype", "where", "maximum", "minimum"},
+    "b": {*QUESTIONS, "astype", "where"},
+}
+CHEAP = dict.fromkeys(FREE, 0) | dict.fromkeys(
+    (*ARITHMETIC, *QUESTIONS, "where"), 1
+)  # what it costs to compute them once more
 
 
 def types(op: str, dtypes: Sequence[str], dtype: str) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from .c_kernels import KernelText
-from .c_operations import DTYPES, expression, literal
+from ..kinds import Shape
+from .c_kernels import INDEPENDENT, KernelText, index, nest
+from .c_operations import DTYPES, REDUCTIONS, expression, literal
 from .grouping import Kernel, Unit
-from .lower import NUMERIC, Lowered, Place, matrix_layout
+from .lower import CHECK, NUMERIC, PRODUCT, PUTTING, Lowered, Place, matrix_layout
 
 HEAD = """#include <math.h>
 #include <stdint.h>
@@ -18,21 +20,25 @@ HEAD = """#include <math.h>
 typedef int64_t I;
 """
 
-GEMM = """typedef void gemm_{T}(const char *, const char *, const int *, const int *, const int *, const {T} *, const {T} *,
-                        const int *, const {T} *, const int *, const {T} *, {T} *, const int *);
+REDUCTION = """#pragma omp declare reduction({1} : float, double : {2}) initializer(omp_priv = {0})
 """
 
 # Row by row, z = x y is zᵀ = yᵀ xᵀ column by column, as Fortran has it.
 PRODUCT_OF = """
-static inline void product_{T}(gemm_{T} *gemm, int rows, int inner, int columns, const {T} *x, char flip_x, int step_x,
+static inline void product_{T}(void *gemm, int rows, int inner, int columns, const {T} *x, char flip_x, int step_x,
                                const {T} *y, char flip_y, int step_y, {T} *z) {{
+  typedef void Gemm(const char *, const char *, const int *, const int *, const int *, const {T} *, const {T} *,
+                    const int *, const {T} *, const int *, const {T} *, {T} *, const int *);
   const {T} one = 1, zero = 0;
-  gemm(&flip_y, &flip_x, &columns, &rows, &inner, &one, y, &step_y, x, &step_x, &zero, z, &columns);
+  ((Gemm *)gemm)(&flip_y, &flip_x, &columns, &rows, &inner, &one, y, &step_y, x, &step_x, &zero, z, &columns);
 }}
 """
 
-MEMORY = re.compile(r"\bm(\d+)\b")  # how texts call a node's memory
-NUMBERS = re.compile(r"\bn(\d+)\b")  # and a Python number
+# What is in the first places of the table of addresses.
+ARENA, NUMBERS = "((char *)p[0] + {})", "((double *)p[1])[{}]"
+GEMM = {"float32": "p[2]", "float64": "p[3]"}
+ALONE = "static __attribute__((noinline))"  # a function of its own has all registers for itself
+NAMES = re.compile(r"\b([mn])(\d+)\b")  # how texts call a node's memory, and a Python number
 
 
 class Text:
@@ -73,29 +79,54 @@ class Text:
             copied: states, and the nodes whose memory is copied there in the end.
         """
         nodes = self._lowered.nodes
-        bodies = [[line for unit in row for line in self._unit(unit)] for row in self._rows]
-        for state, number in copied:
-            bodies[-1].append(f"  memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
-        bodies[-1] += [
-            f"  n[{place}] = n{number};" for number, place in numbers.items() if nodes[number].kind == NUMERIC
-        ]
-        lines = []
-        for k, body in enumerate(bodies):
-            lines.append(f"int run{k}(void **p, char *arena, double *n, gemm_float *gemm_f, gemm_double *gemm_d) {{")
-            said = "\n".join(body)
-            for number in sorted(set(map(int, MEMORY.findall(said)))):
+
+        def declared(letter: str, number: int) -> str:
+            """The line that says what a name means."""
+            if letter == "m":
                 owner, kind = same.get(number, number), DTYPES[nodes[number].dtype]
-                address = f"p[{pointers[owner]}]" if owner in pointers else f"(arena + {arena[owner]})"
-                lines.append(f"  {kind} *m{number} = ({kind} *){address};")
-            used = set(map(int, NUMBERS.findall(said)))
-            for number in sorted((used | self._lowered.numeric(used)) - self._lowered.literals.keys()):
-                value = self._numeric(number) if nodes[number].kind == NUMERIC else f"n[{numbers[number]}]"
-                lines.append(f"  const double n{number} = {value};")
-            lines += [*body, "  return 0;", "}", ""]
-        text = "\n".join(lines)
-        declared = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
-        products = [PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in text]
-        return "".join([HEAD, GEMM.format(T="float"), GEMM.format(T="double"), *declared, *products, "\n", text])
+                address = f"p[{pointers[owner]}]" if owner in pointers else ARENA.format(arena[owner])
+                return f"{kind} *m{number} = ({kind} *){address};"
+            value = self._numeric(number) if nodes[number].kind == NUMERIC else NUMBERS.format(numbers[number])
+            return f"const double n{number} = {value};"
+
+        def function(head: str, body: Sequence[str], letters: str) -> list[str]:
+            """A function that declares what it calls by these letters."""
+            names: dict[tuple[str, int], str] = {}
+            todo = NAMES.findall("\n".join(body))
+            for letter, digits in todo:  # which grows
+                name = letter, int(digits)
+                if name not in names and letter in letters:
+                    names[name] = declared(*name)
+                    todo += NAMES.findall(names[name])
+            return [f"{head} {{", *(names[name] for name in sorted(names)), *body, "}", ""]
+
+        lines: list[str] = []
+        bodies: list[list[str]] = []
+        kernels = itertools.count()
+        for row in self._rows:
+            bodies.append([])
+            for unit in row:
+                if isinstance(unit, int):
+                    bodies[-1] += WRITERS[nodes[unit].kind](self._lowered, unit)
+                    continue
+                loops, name = self.kernels[id(unit)].lines, f"kernel{next(kernels)}"
+                taken = sorted({f"n{digits}" for letter, digits in NAMES.findall("\n".join(loops)) if letter == "n"})
+                given = ", ".join(["void **p", *(f"double {n}" for n in taken)])
+                lines += function(f"{ALONE} void {name}({given})", loops, "m")
+                bodies[-1].append(f"{name}({', '.join(['p', *taken])});")
+        for state, number in copied:
+            bodies[-1].append(f"memcpy(m{state}, m{number}, {math.prod(nodes[number].shape)} * sizeof *m{number});")
+        for number, place in numbers.items():
+            if nodes[number].kind == NUMERIC:
+                bodies[-1].append(f"{NUMBERS.format(place)} = n{number};")
+        for k, body in enumerate(bodies):
+            lines += function(f"int run{k}(void **p)", [*body, "return 0;"], "mn")
+        text = "\n".join(indented(lines))
+        head = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
+        named = [op for op in REDUCTIONS.values() if f"({op.name}:" in text and op.name != "+"]
+        head += [REDUCTION.format(*op._replace(step=op.step.format("omp_out", "omp_in"))) for op in named]
+        head += [PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in text]
+        return "".join([HEAD, *head, "\n", text])
 
     def _numeric(self, number: int) -> str:
         """An operation on Python numbers."""
@@ -103,11 +134,14 @@ class Text:
         args = [literal(float(literals[i]), "float64") if i in literals else f"n{i}" for i in node.args]
         return expression(node.op, args, "float64", node.params.get("exponent"))
 
-    def _unit(self, unit: Unit) -> list[str]:
-        if not isinstance(unit, int):
-            return self.kernels[id(unit)].lines
-        op = self._lowered.nodes[unit].op
-        return [f"  {line}" for line in WRITERS[op](self._lowered, unit)]
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """Lines, each by the braces that are open before it."""
+    depth = 0
+    for line in lines:
+        depth -= line.startswith("}")
+        yield "  " * depth + line
+        depth += line.startswith("}") + line.count("{") - line.count("}")
 
 
 def _declared(line: str) -> str:
@@ -118,109 +152,58 @@ def _declared(line: str) -> str:
 # -- what is no kernel: the lines for a node ------------------------------------------------------------------------------
 
 
-def _nest(shape: Sequence[int]) -> str:
-    return "".join(f"for (I i{k} = 0; i{k} < {n}; i{k}++) " for k, n in enumerate(shape))
+def _loop(k: int, n: int) -> str:
+    return f"for (I i{k} = 0; i{k} < {n}; i{k}++)"
 
 
-def _index(place: Place, shape: Sequence[int], first: int = 0, along: int = -1, position: str = "") -> str:
-    """Where the element at i0, i1, ... lies; the axes count from ``first``; along one of them it is at another position."""
-    names = [position if k == along else f"i{k + first}" for k in range(len(shape))]
-    parts = [f"{i} * {s}" for i, n, s in zip(names, shape, place.strides) if s and (n != 1 or i == position)]
-    return " + ".join([*parts, str(place.offset)])
+def _element(place: Place, shape: Shape, first: int = 0) -> str:
+    """Where the element at i0, i1, ... lies; the axes count from ``first``, and those of length 1 do not move it."""
+    steps = [(f"i{k}", s) for k, (n, s) in enumerate(zip(shape, place.strides), first) if n != 1]
+    return index(steps, place.offset)
 
 
-def _zeros(lowered: Lowered, number: int) -> str:
-    return f"memset(m{number}, 0, {math.prod(lowered.nodes[number].shape)} * sizeof *m{number});"
-
-
-def _matmul(lowered: Lowered, number: int) -> list[str]:
+def _product(lowered: Lowered, number: int) -> list[str]:
     node = lowered.nodes[number]
-    T = DTYPES[node.dtype]  # noqa: N806
     (*lead, rows, columns), inner = node.shape, lowered.nodes[node.args[0]].shape[-1]
     factors = []
     for i in node.args:
         place, shape = lowered.places[i], lowered.nodes[i].shape
-        layout = matrix_layout(shape, place.strides)
-        assert layout is not None  # see ``Lowered``
-        flip, step = layout
-        at = _index(place, shape[:-2], len(lead) - len(shape[:-2]))
+        flip, step = matrix_layout(shape, place.strides)
+        at = _element(place, shape[:-2], len(lead) - len(shape[:-2]))
         factors.append(f"m{place.root} + {at}, '{flip}', {step}")
-    out = f"m{number} + {_index(lowered.places[number], lead)}"
-    return [f"{_nest(lead)}product_{T}(gemm_{T[0]}, {rows}, {inner}, {columns}, {', '.join(factors)}, {out});"]
+    out = f"m{number} + {_element(lowered.places[number], node.shape[:-2])}"
+    sizes = f"{rows}, {inner}, {columns}"
+    call = f"product_{DTYPES[node.dtype]}({GEMM[node.dtype]}, {sizes}, {', '.join(factors)}, {out});"
+    return nest([_loop(k, n) for k, n in enumerate(lead)], [call])
 
 
-def _take_along_axis(lowered: Lowered, number: int) -> list[str]:
-    node, own = lowered.nodes[number], lowered.places[number]
-    x, positions = (lowered.places[i] for i in node.args)
-    at = f"m{positions.root}[{_index(positions, node.shape)}]"
-    source = _index(x, node.shape, along=node.params["axis"], position=at)
-    return [f"{_nest(node.shape)}m{number}[{_index(own, node.shape)}] = m{x.root}[{source}];"]
-
-
-def _add_along_axis(lowered: Lowered, number: int) -> list[str]:
-    node, own = lowered.nodes[number], lowered.places[number]
-    x, positions = (lowered.places[i] for i in node.args)
-    shape = lowered.nodes[node.args[1]].shape
-    at = f"m{positions.root}[{_index(positions, shape)}]"
-    to = _index(own, shape, along=node.params["axis"], position=at)
-    return [_zeros(lowered, number), f"{_nest(shape)}m{number}[{to}] += m{x.root}[{_index(x, shape)}];"]
-
-
-def _put_slice(lowered: Lowered, number: int) -> list[str]:
+def _put(lowered: Lowered, number: int) -> list[str]:
+    """Zeros, and what is put into a view; where that consists of windows, all windows at once for each position in them."""
     node = lowered.nodes[number]
-    place, x = lowered.seen(number, node.params["index"]), lowered.places[node.args[0]]
-    shape = lowered.nodes[node.args[0]].shape
-    to, source = _index(place, shape), _index(x, shape)
-    return [_zeros(lowered, number), f"{_nest(shape)}m{number}[{to}] = m{x.root}[{source}];"]
+    (x,) = node.args
+    shape, source = lowered.nodes[x].shape, lowered.places[x]
+    windows, axes = len(node.params.get("window", ())), range(len(shape))
+    first = len(shape) - 2 * windows
+    order = [*axes[:first], *axes[first + windows :], *axes[first : first + windows]]
+    line = f"m{number}[{_element(lowered.put(number), shape)}] += m{source.root}[{_element(source, shape)}];"
+    zeros = f"memset(m{number}, 0, {math.prod(node.shape)} * sizeof *m{number});"
+    return [zeros, *nest([_loop(k, shape[k]) for k in order], [line], INDEPENDENT)]
 
 
-def _overlap_add(lowered: Lowered, number: int) -> list[str]:
-    """For each position in the window, all windows at once: one strided addition."""
-    node, own, x = lowered.nodes[number], lowered.places[number], lowered.places[lowered.nodes[number].args[0]]
-    (*lead, rows, columns, high, wide) = lowered.nodes[node.args[0]].shape
-    (stride_i, stride_j), (far_i, far_j) = node.params["stride"], node.params["dilation"]
-    p, q, a, b = x.strides[-4:]
-    T = DTYPES[node.dtype]  # noqa: N806
-    return [
-        _zeros(lowered, number),
-        f"{_nest(lead)}{{",
-        f"  {T} *to = m{number} + {_index(own, lead)}; const {T} *from = m{x.root} + {_index(x, lead)};",
-        f"  for (I a = 0; a < {high}; a++) for (I b = 0; b < {wide}; b++) for (I p = 0; p < {rows}; p++) {{",
-        f"    {T} *t = to + (p * {stride_i} + a * {far_i}) * {own.strides[-2]} + b * {far_j};",
-        f"    const {T} *f = from + p * {p} + a * {a} + b * {b};",
-        "    #pragma GCC ivdep",
-        f"    for (I q = 0; q < {columns}; q++) t[q * {stride_j}] += f[q * {q}];",
-        "  }",
-        "}",
-    ]
-
-
-def _checked_index(lowered: Lowered, number: int) -> list[str]:
+def _check(lowered: Lowered, number: int) -> list[str]:
     """Labels, and 0 for those to be ignored; the run ends where one is outside, or all are to be ignored."""
-    node, own = lowered.nodes[number], lowered.places[number]
-    x, params = lowered.places[node.args[0]], node.params
+    node, params = lowered.nodes[number], lowered.nodes[number].params
+    x = lowered.places[node.args[0]]
     ignored = params["ignore_index"]
-    kept = "1" if ignored is None else f"label != {ignored}"
-    return [
-        "{",
-        "  int some = 0;",
-        f"  {_nest(node.shape)}{{",
-        f"    const I label = m{x.root}[{_index(x, node.shape)}];",
-        f"    const int kept = {kept};",
-        f"    if (kept && (label < 0 || label >= {params['count']})) return {number + 1};",
-        "    some |= kept;",
-        f"    m{number}[{_index(own, node.shape)}] = kept ? label : 0;",
-        "  }",
-        f"  if (!some) return {number + 1};" if params["some"] else "  (void)some;",
-        "}",
+    body = [
+        f"const I label = m{x.root}[{_element(x, node.shape)}];",
+        f"const int kept = {1 if ignored is None else f'label != {ignored}'};",
+        f"if (kept && (label < 0 || label >= {params['count']})) return {number + 1};",
+        "some |= kept;",
+        f"m{number}[{_element(lowered.places[number], node.shape)}] = kept ? label : 0;",
     ]
+    end = f"if (!some) return {number + 1};" if params["some"] else "(void)some;"
+    return ["{", "int some = 0;", *nest([_loop(k, n) for k, n in enumerate(node.shape)], body), end, "}"]
 
 
-WRITERS: dict[str, Callable[[Lowered, int], list[str]]] = {
-    "matmul": _matmul,
-    "take_along_axis": _take_along_axis,
-    "add_along_axis": _add_along_axis,
-    "put_slice": _put_slice,
-    "overlap_add": _overlap_add,
-    "checked_index": _checked_index,
-}
+WRITERS = {PRODUCT: _product, PUTTING: _put, CHECK: _check}

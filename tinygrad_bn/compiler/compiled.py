@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine import Variable
 from ..engine.mode import Mode, current_mode
-from ..errors import ArgumentError, RecordingError, clean, explain
+from ..errors import ArgumentError, IndexingError, RecordingError, TinygradError, clean, explain
 from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
@@ -22,6 +25,7 @@ from ..program.trees import put_together, take_apart
 from ..random import generator
 from ..tensor import Scalar, Tensor
 from .build import available
+from .c_operations import DTYPES
 from .guard import Guard
 from .native import Native
 from .on_floats import OnFloats
@@ -76,7 +80,7 @@ def compile(  # noqa: A001
         MissingCompilerError: C was asked for, and there is no compiler.
     """
     if function is None:
-        return functools.partial(compile, backend=backend, exact=exact, quiet=quiet)
+        return partial(compile, backend=backend, exact=exact, quiet=quiet)
     return Compiled(function, backend, exact, quiet)
 
 
@@ -94,58 +98,78 @@ class Compiled:
         if backend == "c" and exact:
             fix = "backend='numpy', or leave exact=True out"
             raise ArgumentError(explain("compile: C does not give the same bits as NumPy", got="exact=True", fix=fix))
+        for name, value in (("exact", exact), ("quiet", quiet)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise ArgumentError(explain(f"compile: {name} is True or False", got=repr(value)))
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._backend = backend
         self._exact = exact
-        self._entries: dict[Any, list[_Entry]] = {}
+        self._entries: list[_Entry] = []  # the last used ones first
         self._newest: _Entry | None = None
         self._lock = threading.RLock()  # the arrays inside are shared by all calls
         self._told = quiet
 
     def __repr__(self) -> str:
-        programs = sum(map(len, self._entries.values()))
-        return f"<compiled {clean(getattr(self._function, '__qualname__', repr(self._function)), 200)}, {programs} recorded>"
+        name = clean(getattr(self._function, "__qualname__", repr(self._function)), 200)
+        return f"<compiled {name}, {len(self._entries)} recorded>"
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __reduce__(self) -> Any:
+        """A copy records anew; what a module has is found by its name, as a function is."""
+        known: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in getattr(self, "__qualname__", "").split("."):
+            known = getattr(known, part, None)
+        if known is self:
+            return self.__qualname__
+        return Compiled, (self._function, self._backend, self._exact, self._told)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Compiled in a class, it is a method like any other function there."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
         mode = current_mode()
         if mode.tape is not None:  # part of a larger recording
-            return self._function(*arguments)
+            return self._function(*arguments, **named)
         with self._lock:
             entry = self._newest
-            if entry is not None and not self._exact:  # nearly always the same as last time
+            if entry is not None and not self._exact and not named:  # nearly always the same as last time
                 given = entry.given(arguments, mode)
                 if given is not None and entry.guard.holds():
                     return entry.run(given, mode.anomaly)
-            return self._look_up(arguments, mode)
+            return self._look_up(arguments, named, mode)
 
-    def _look_up(self, arguments: Sequence[Any], mode: Mode) -> Any:
+    def _look_up(self, arguments: Sequence[Any], named: dict[str, Any], mode: Mode) -> Any:
+        if named:
+            arguments = *arguments, named
         leaves, plan = take_apart(arguments)
         raw = [_raw(leaf) for leaf in leaves]
         kinds = [(value.shape, value.dtype) if type(value) is np.ndarray else None for value in raw]
         strides = [value.strides for value in raw if type(value) is np.ndarray] if self._exact else ()
         wants = [isinstance(leaf, Variable) and leaf.requires_grad for leaf in leaves]
-        key = mode.recording, str(plan), tuple(kinds), tuple(strides)
+        # Anything else among the arguments, such as a module, has to be the same or equal, and to look the same.
+        key = mode.recording, bool(named), str(plan), kinds, strides, plan
         if mode.recording and any(wants):
             fix = "take the gradient inside (tg.grad, loss.backward()), or pass x.detach()"
             raise RecordingError(explain(f"{self!r}: an argument wants a gradient, which ends here", fix=fix))
-        entry = next((entry for entry in self._entries.get(key, ()) if entry.guard.holds()), None)
+        entry = next((entry for entry in self._entries if _equal(entry.key, key) and entry.guard.holds()), None)
         if entry is None:
             entry = self._record(key, arguments, raw)
-        self._newest = entry
+        if entry is not self._newest:
+            self._entries = [entry, *(other for other in self._entries if other is not entry)][:MOST]
+            self._newest = entry
         return entry.run(raw, mode.anomaly)
 
     def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
+        function = partial(_with_named, self._function) if key[1] else self._function
         with collector_paused():
-            entry = _Entry(self._function, arguments, raw, self._backend_now(), self._exact)
+            entry = _Entry(function, arguments, raw, self._backend_now(), self._exact)
+        entry.key = key
         if self._entries and not self._told:
             self._told = True
             name = clean(getattr(self._function, "__name__", "a function"), 100)
-            what = f"{name} is recorded anew, for other shapes, dtypes or settings of modules"
-            warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=3)
-        entries = self._entries.setdefault(key, [])
-        entries.insert(0, entry)
-        del entries[MOST:]
+            what = f"{name} is recorded anew, for other shapes, dtypes, arguments or settings of modules"
+            warnings.warn(f"{what}; this is said once", CompileWarning, stacklevel=4)
         return entry
 
     def _backend_now(self) -> str:
@@ -155,7 +179,7 @@ class Compiled:
         if self._backend is None and not available():
             what = "compile: there is no C compiler, so NumPy does it, a few times slower"
             warnings.warn(
-                explain(what, fix="install gcc or clang; or say backend='numpy'"), CompileWarning, stacklevel=4
+                explain(what, fix="install gcc or clang; or say backend='numpy'"), CompileWarning, stacklevel=5
             )
             self._backend = "numpy"
         return self._backend or "c"
@@ -185,7 +209,9 @@ class Compiled:
 
 
 class _Entry:
-    """One recording of a function, for one kind of arguments."""
+    """One recording of a function, for one kind of arguments, which ``key`` tells."""
+
+    key: Any
 
     def __init__(
         self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
@@ -209,22 +235,14 @@ class _Entry:
                 self._machine = OnFloats(recorded, scalars)
                 self._tape = scalars.tape
             else:
-                self._machine = Native(simplified, values, backend == "c")
+                self._machine = Native(simplified, values, backend == "c" and _leaves_c(simplified))
         finally:
             drawn_from.bit_generator.state = before
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
         del values
-        self._read = [
-            (number, state)
-            for number, state in enumerate(simplified.states, len(raw))
-            if number in simplified.reads
-            and not on_floats  # which looks at all of them itself, as ``Native`` at the arrays of leaves
-            and not (state.place.key == "_data" and state.dtype != NUMBER)
-        ]
-        self._blank = [None] * len(simplified.states)
         self._recording = current_mode().recording
         self._kinds = None
-        if type(arguments) is tuple and all(type(argument) in (Tensor, np.ndarray) for argument in arguments):
+        if all(type(thing) in (Tensor, np.ndarray) for thing in (*arguments, *raw)):
             self._kinds = [(value.shape, value.dtype) for value in raw]
 
     def given(self, arguments: Sequence[Any], mode: Mode) -> list[Raw] | None:
@@ -261,15 +279,37 @@ class _Entry:
             leaves, plan = take_apart(program.run(*put_together(program.takes, iter(raw))))
             results = [Scalar.wrap(leaf) if type(leaf) is float else Tensor.wrap(leaf) for leaf in leaves]
             return put_together(plan, iter(results), scalars=True)
-        values = [*raw, *self._blank]
-        for number, state in self._read:
-            values[number] = state.place.owner._data if state.place.key == "_data" else read(state)
-        return self._machine.run(values)
+        try:
+            return self._machine.run(raw)
+        except TinygradError:
+            raise
+        except IndexError as error:  # of NumPy, in a step that it does
+            fix = "call it under tg.detect_anomaly(), which names the operation and its line"
+            raise IndexingError(explain(f"a compiled function: {error}", fix=fix)) from error
+
+
+def _leaves_c(program: Program) -> bool:
+    """Whether C has the dtypes of all that is returned or written."""
+    leaving = [*program.outputs, *(value for _, value in program.writes if value is not None)]
+    return all(program.entry(number).dtype in (NUMBER, *DTYPES) for number in leaving)
+
+
+def _with_named(function: Callable[..., Any], *arguments: Any) -> Any:
+    *others, named = arguments
+    return function(*others, **named)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # of a user's class that does not compare
+        return False
 
 
 def _raw(leaf: Value) -> Raw:
     if isinstance(leaf, Variable):
         return leaf._data
-    if isinstance(leaf, np.ndarray):
-        return leaf if leaf.flags.forc else np.array(leaf)  # laid out as a Tensor lays it out
+    if isinstance(leaf, np.ndarray):  # np.memmap and p.data are of other types
+        plain = type(leaf) is np.ndarray and leaf.flags.forc and leaf.flags.aligned and leaf.dtype.isnative
+        return leaf if plain else Tensor.to_data(leaf)
     return float(leaf)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from .plan import Plan
 
 Layout = tuple[str, Shape, Shape, int]  # dtype, shape, strides and offset in bytes
 NUMPY_2 = int(np.__version__.partition(".")[0]) >= 2
-CALLED = methodcaller("__call__")
+CALLED = getattr(operator, "call", operator.methodcaller("__call__"))  # the first, of Python 3.11, looks nothing up
 NAMES = re.compile(r"\b[av]\d+\b")  # of arrays, and of numbers that Python computes
 
 
@@ -42,7 +42,6 @@ class Driver:
 
     Args:
         plan: the plan of the program.
-        table: addresses.
         arena: memory between the units.
 
     Attributes:
@@ -51,13 +50,16 @@ class Driver:
         drive: called with the raw inputs and states of a run.
     """
 
-    def __init__(self, plan: Plan, table: Any, arena: Array) -> None:
+    def __init__(self, plan: Plan, arena: Array) -> None:
         self._plan, self._low = plan, plan.low
-        self._table, self._arena = table, arena.ctypes.data
+        self._arena = arena.ctypes.data
         self.numbers = (ctypes.c_double * max(len(plan.numbers), 1))()
+        products = gemm() or {}
+        reserved = (self._arena, ctypes.addressof(self.numbers), products.get("float32"), products.get("float64"))
+        self._table = (ctypes.c_void_p * (len(reserved) + len(plan.pointers)))(*reserved)
         self._calls: list[Any] = []  # what is called at once: functions with their arguments
         self._space: dict[str, Any] = {"numbers": self.numbers, "copyto": np.copyto, "do": partial, "at_once": at_once}
-        self._space |= {"errstate": np.errstate, "calls": self._calls}
+        self._space |= {"errstate": np.errstate, "calls": self._calls, "table": ctypes.addressof(self._table)}
         self._named: dict[int, dict[str, Layout]] = {}  # arrays at each place of the table
         self._makers: list[Callable[[], Any]] = []  # of each
         self._callers: dict[str, list[int]] = {}  # which of them take an array
@@ -65,9 +67,6 @@ class Driver:
         self._numbers: set[str] = set()  # names of Python numbers that are computed in a run
         self._fills: dict[str, str] = {}  # arrays of a number that differs from run to run
         self._functions: dict[int, str] = {}
-        products = gemm() or {}
-        given = (table, self._arena, self.numbers, products.get("float32", 0), products.get("float64", 0))
-        addresses = tuple(part if isinstance(part, int) else ctypes.addressof(part) for part in given)
         lines = [
             f"numbers[{place}] = values[{self._low.nodes[node].number}]"
             for node, place in plan.numbers.items()
@@ -82,14 +81,14 @@ class Driver:
                 lines += self._at_once(part)
             else:
                 function = load(plan.source, f"run{rows}").function
-                function.argtypes, function.restype = [ctypes.c_void_p] * len(addresses), ctypes.c_int
+                function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int
                 self._space[f"run{rows}"] = function
                 checks = [u for u in part if isinstance(u, int) and self._low.nodes[u].op == "checked_index"]
-                lines.append(f"if run{rows}{addresses}: refuse(values)" if checks else f"run{rows}{addresses}")
+                lines.append(f"if run{rows}(table): refuse(values)" if checks else f"run{rows}(table)")
                 refusals += [line for check in checks for line in self._step(check)]
                 rows += 1
         lines[:0] = [f"{name}[...] = {number}" for name, number in self._fills.items()]
-        if not plan.low.in_c or len(plan.rows) > 1:  # NumPy is to give no warnings
+        if lines and (not plan.low.in_c or len(plan.rows) > 1):  # NumPy is to give no warnings
             lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
         texts = [_function("drive(values)", lines)]
         if refusals:  # what a check has found, said by the operation itself
@@ -105,12 +104,14 @@ class Driver:
             self._make(range(len(self._makers)))
         self.source = "\n".join(texts)
 
-    def bind(self, place: int, address: int) -> None:
-        """Put an address into the table, and let the arrays that the text names lie there."""
-        self._table[place] = address
-        for name, layout in self._named.get(place, {}).items():
-            self._space[name] = _array_at(address, layout)
-            self._make(self._callers.get(name, ()))
+    def bind(self, place: int, array: Array) -> None:
+        """Put the address of an array into the table, and let the arrays that the text names lie there."""
+        address = array.__array_interface__["data"][0]
+        if address != self._table[place]:
+            for name, layout in self._named.get(place, {}).items():
+                self._space[name] = _array_at(address, layout)
+                self._make(self._callers.get(name, ()))
+            self._table[place] = address
 
     def _make(self, calls: Iterable[int]) -> None:
         for i in calls:

@@ -45,7 +45,7 @@ class Guard:
                     self._hooks.append(owner[key])
             elif id(owner) in owned or key == "__dict__":
                 pass  # in the copy
-            elif isinstance(owner, dict):
+            elif isinstance(owner, dict) and not isinstance(owner.get(key), list):  # which can change inside
                 places.append((owner, key))
             elif key != "_requires_grad":
                 rest.append(condition)

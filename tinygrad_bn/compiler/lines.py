@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.unbroadcast import ones, stretched, sums_by_blas
-from ..kinds import Array
+from ..kinds import Array, DType
 from ..program import Step
+from ..program.shapes import without_leading_ones
 
 NOTHING_DONE = {"identity", "stop_gradient"}
 VIEWS = {"reshape", "transpose", "broadcast_to", "take_slice", "sliding_window", "take_diagonal"} | NOTHING_DONE
@@ -48,20 +49,35 @@ class Writing(NamedTuple):
         """The line that calls a function."""
         return f"{self.name(function)}({', '.join(map(str, given))})"
 
+    def number(self, value: float) -> str:
+        """A number beside an argument: an array of one, with which NumPy begins sooner, where no bit can differ."""
+        alike = (
+            self.values
+            and getattr(self.values[0], "dtype", None) == self.result.dtype
+            and self.result.dtype.char in BITS
+        )
+        return self.name(_number(value, self.result.dtype)) if alike else repr(value)
+
 
 def lines(
     step: Step, args: Sequence[str], values: Sequence[Any], out: str, result: Array, name: Name
 ) -> list[str] | None:
     """The lines for a step, or ``None`` where there is no way to write into ``out``; see ``Writing``."""
     forward, writing = step.primitive.forward, Writing(args, values, step.params, out, result, name)
-    if isinstance(forward, np.ufunc) or step.primitive.name == "matmul":
-        given = f"out={out}" if forward in (np.maximum, np.minimum) else out  # NumPy wants the word for these two
-        return [writing.call(forward, *args, given)] if not step.params else None
+    if isinstance(forward, np.ufunc) and step.primitive.elementwise:
+        return _elementwise(forward, writing) if not step.params else None
     if step.primitive.name in CALLS:
         calls = CALLS[step.primitive.name]
-        return [writing.call(function, text.format(*args, out=out, **step.params)) for function, text in calls]
+        numbers = {"zero": writing.number(0.0), "one": writing.number(1.0)}
+        given = numbers | dict(step.params, out=out)
+        return [writing.call(function, text.format(*args, **given)) for function, text in calls]
     writer = WRITERS.get(step.primitive.name)
     return writer(writing) if writer is not None else None
+
+
+@lru_cache(maxsize=64)
+def _number(value: float, dtype: DType) -> Array:
+    return np.array(value, dtype)
 
 
 def copying(x: str, out: str, name: Name) -> list[str]:
@@ -87,6 +103,27 @@ def in_place(step: Step) -> bool:
     return step.primitive.forward in ROUNDED or step.primitive.name == "relu"
 
 
+def _elementwise(function: np.ufunc, w: Writing) -> list[str]:
+    """Where some have axes of length 1 in front and others have not, NumPy begins sooner without them."""
+    names, arrays = [*w.args, w.out], [*w.values, w.result]
+    if len({np.ndim(array) for array in arrays} - {0}) > 1:
+        needed = len(without_leading_ones(w.result.shape))
+        names = [
+            f"{x}[{'0, ' * (n - needed)}...]" if (n := np.ndim(array)) > needed else x
+            for x, array in zip(names, arrays)
+        ]
+    if function in (np.maximum, np.minimum):
+        names[-1] = f"out={names[-1]}"  # NumPy wants the word for these two
+    return [w.call(function, *names)]
+
+
+def _matmul(w: Writing) -> list[str]:
+    """``dot`` does the same as ``matmul`` with two matrices, and begins sooner."""
+    alike = w.result.dtype.char in BITS and all(x.dtype == w.result.dtype for x in w.values)
+    plain = alike and all(x.ndim == 2 and 1 not in x.shape and x.flags.forc for x in w.values)
+    return [w.call(DOT if plain and w.result.flags.c_contiguous else np.matmul, *w.args, w.out)]
+
+
 def _power(w: Writing) -> list[str] | None:
     fast = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}.get(w.params["exponent"])
     return [w.call(fast, w.args[0], w.out)] if fast is not None and w.result.dtype.kind == "f" else None
@@ -95,7 +132,7 @@ def _power(w: Writing) -> list[str] | None:
 def _where(w: Writing) -> list[str] | None:
     condition, x, y = w.args
     of_condition, of_x = (getattr(value, "dtype", None) for value in w.values[:2])
-    if of_condition != np.bool_ or w.result.dtype == np.bool_:
+    if of_condition != np.bool_ or np.bool_ in (w.result.dtype, of_x):
         return None
     if y == "0.0" and of_x == w.result.dtype and w.result.dtype.char in BITS:
         view = f"view({w.name(BITS[w.result.dtype.char])})"  # as the primitive does it: zeros are bits times 0
@@ -145,12 +182,12 @@ def _triangle(side: Callable[..., Array], w: Writing) -> list[str]:
 COPY = [(SET, "{out}, ..., {0}")]
 CALLS: dict[str, list[tuple[Any, str]]] = {
     "sigmoid": [
-        (np.subtract, "0.0, {0}, {out}"),
+        (np.subtract, "{zero}, {0}, {out}"),
         (np.exp, "{out}, {out}"),
-        (np.add, "{out}, 1.0, {out}"),
-        (np.divide, "1.0, {out}, {out}"),
+        (np.add, "{out}, {one}, {out}"),
+        (np.divide, "{one}, {out}, {out}"),
     ],
-    "relu": [(np.maximum, "{0}, 0.0, out={out}")],
+    "relu": [(np.maximum, "{0}, {zero}, out={out}")],
     "astype": COPY,
     "broadcast_to": COPY,
     "max": [(np.maximum.reduce, "{0}, {axis}, None, {out}, {keepdims}")],
@@ -159,6 +196,7 @@ CALLS: dict[str, list[tuple[Any, str]]] = {
 WRITERS: dict[str, Callable[[Writing], list[str] | None]] = {
     "power_constant": _power,
     "where": _where,
+    "matmul": _matmul,
     "sum": _sum,
     "sum_to": _sum_to,
     "mean": _mean,

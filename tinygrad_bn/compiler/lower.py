@@ -6,7 +6,7 @@ Where each value lies in memory is settled here, too: a view is the memory of it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +16,9 @@ from ..kinds import Array, Params, Raw, Shape
 from ..ops.primitives import TABLE
 from ..program import Constant, Program, Step, evaluate
 from ..program.parts import NUMBER
+from ..program.shapes import without_leading_ones
 from .buffers import alike, packed, reach
-from .c_operations import DTYPES, EXPRESSIONS, QUESTIONS, WHOLE
+from .c_operations import DTYPES, ELEMENTWISE_OF, EXPRESSIONS
 from .lines import VIEWS, has_no_gaps
 
 NUMERIC = "numeric"  # of Python numbers alone
@@ -25,16 +26,24 @@ ELEMENTWISE = "elementwise"
 REDUCTION = "reduction"  # sum, max or min over axes, which stay with length 1
 VIEW = "view"
 PRODUCT = "product"  # of matrices
-SPECIAL = "special"  # has a text of its own in C
+PUTTING = "putting"  # to zeros, what belongs into a view of the result
+CHECK = "check"  # of labels: may end the run
 CALL = "call"  # of the primitive itself
 GIVEN = "given"  # an input, a state, a constant
+ALONG = "along"  # an axis: becomes elementwise nodes
 
 # Up to so many multiplications, OpenBLAS works on the matrices as they lie, and takes a third longer where the second is
 # transposed, unless the first has few rows (measured with 0.3.30 and AVX-512).
 SMALL_PRODUCT, FEW_ROWS = 10**6, 16
 
 REDUCTIONS = {"sum", "mean", "max", "min", "sum_to"}
-SPECIALS = {"take_along_axis", "add_along_axis", "overlap_add", "put_slice", "checked_index"}
+ALONG_AXIS = {"take_along_axis", "add_along_axis"}
+PUT = {
+    "put_slice": "take_slice",
+    "put_diagonal": "take_diagonal",
+    "overlap_add": "sliding_window",
+}  # back into such a view
+COUNT = "count"  # 0, 1, 2, ... along an axis: an element is its own place, and needs no memory
 
 
 class Node(NamedTuple):
@@ -42,9 +51,9 @@ class Node(NamedTuple):
 
     Attributes:
         kind: one of the kinds above.
-        op: the primitive's name, or "copy".
-        args: nodes.
-        params: as those of a step; of a reduction only its axes.
+        op: the primitive's name, "copy" or "count".
+        args: nodes; of elementwise nodes and reductions those that loops read, as thin as they can be.
+        params: as those of a step; of a reduction only its axes, counted from the end.
         shape: of the value.
         dtype: NumPy's name, or "number" for a Python float.
         number: of the value in the program, or None.
@@ -85,7 +94,6 @@ class Lowered:
     """
 
     def __init__(self, program: Program, values: Sequence[Raw], in_c: bool, products: bool) -> None:
-        self.program = program
         self.in_c = in_c
         self.sample = evaluate(program, values)
         self.nodes: list[Node] = []
@@ -118,79 +126,85 @@ class Lowered:
 
     def _step(self, number: int, step: Step) -> int:
         name, args = step.primitive.name, tuple(self.of[i] for i in step.args)
-        node = Node(CALL, name, args, dict(step.params), step.shape, step.dtype, number)
-        if self.in_c and name in EXPRESSIONS and {NUMBER} == {step.dtype, *(self.nodes[i].dtype for i in args)}:
-            return self._add(node._replace(kind=NUMERIC))
-        if step.dtype == NUMBER or not (self._known(step) if self.in_c else self._is_view(number, step)):
-            return self._add(node, self.sample[number])
-        if name in VIEWS:
-            return self._view(node)
-        if name == "matmul":
-            return self._add(node._replace(kind=PRODUCT, args=self._factors(step.shape, *map(self._matrix, args))))
-        if name in SPECIALS:
-            return self._add(node._replace(kind=SPECIAL, args=tuple(map(self._in_memory, args))))
-        if name in REDUCTIONS:
-            return self._reduction(node)
-        thin = tuple(map(self._thin, args))
-        node = node._replace(kind=ELEMENTWISE, args=thin)
-        if name == "divide" and math.prod(self.nodes[thin[1]].shape) < math.prod(step.shape):
-            node = node._replace(op="multiply", args=(thin[0], self._inverse(thin[1], step.dtype)))
-        return self._add(node, self.sample[number])
+        kind = self._kind(number, step, [self.nodes[i] for i in args])
+        node = Node(kind, name, args, dict(step.params), step.shape, step.dtype, number)
+        made = {VIEW: self._view, REDUCTION: self._reduction, ELEMENTWISE: self._elementwise, ALONG: self._along_axis}
+        if kind in made:
+            return made[kind](node)
+        if kind == PRODUCT:
+            node = node._replace(args=self._factors(step.shape, *args))
+        elif kind in (PUTTING, CHECK):
+            node = node._replace(args=tuple(map(self._in_memory, args)))
+        return self._add(node, None if kind == NUMERIC else self.sample[number])
+
+    def _kind(self, number: int, step: Step, args: Sequence[Node]) -> str:
+        """The kind of a step's node: a call where the kernels' language has no such step."""
+        name, dtypes = step.primitive.name, {node.dtype for node in args}
+        if not self.in_c:
+            return VIEW if self._is_view(number, step) else CALL
+        if step.dtype == NUMBER:
+            return NUMERIC if name in EXPRESSIONS and dtypes == {NUMBER} else CALL
+        shapes = [step.shape, *(node.shape for node in args)]
+        if step.dtype not in DTYPES or not dtypes <= {NUMBER, *DTYPES} or any(0 in shape for shape in shapes):
+            return CALL
+        of_floats = step.dtype.startswith("float") and dtypes == {step.dtype}
+        known: dict[str, bool] = {
+            PRODUCT: name == "matmul" and of_floats and self._products,
+            REDUCTION: name in REDUCTIONS and of_floats,
+            VIEW: name in VIEWS and NUMBER not in dtypes,
+            ALONG: name in ALONG_AXIS and self._positions_are_safe(step, *args),
+            PUTTING: name in PUT and NUMBER not in dtypes,
+            CHECK: name == "checked_index" and dtypes == {"int64"} and self._root(self.of[step.args[0]]).kind == GIVEN,
+            ELEMENTWISE: name in ELEMENTWISE_OF[np.dtype(step.dtype).kind] - VIEWS,
+        }
+        return next((kind for kind in known if known[kind]), CALL)
 
     def _is_view(self, number: int, step: Step) -> bool:
         result, source = self.sample[number], self.sample[step.args[0]] if step.args else None
         return step.primitive.name in VIEWS and isinstance(source, np.ndarray) and np.may_share_memory(result, source)
 
-    def _known(self, step: Step) -> bool:
-        """Whether the kernels' language has such a step."""
-        name, nodes = step.primitive.name, [self.nodes[self.of[i]] for i in step.args]
-        dtypes = {node.dtype for node in nodes}
-        if not dtypes <= {NUMBER, *DTYPES} or step.dtype not in DTYPES:
-            return False
-        if any(0 in shape for shape in (step.shape, *(node.shape for node in nodes))):
-            return False
-        is_float = step.dtype.startswith("float")
-        if name in VIEWS:
-            return nodes[0].dtype != NUMBER
-        if name == "matmul":
-            return self._products and is_float and dtypes == {step.dtype}
-        if name in REDUCTIONS:
-            return is_float and dtypes == {step.dtype}
-        if name in ("take_along_axis", "add_along_axis"):
-            return self._positions_are_safe(step, nodes)
-        if name == "checked_index":  # before anything is written
-            return nodes[0].dtype == "int64" and self.nodes[self.places[self.of[step.args[0]]].root].kind == GIVEN
-        if name == "overlap_add":
-            return len(step.params["window"]) == 2
-        if name == "put_slice" or name in QUESTIONS:
-            return True
-        if step.dtype == "bool":
-            return name in ("where", "astype")
-        return name in WHOLE or (is_float and name in EXPRESSIONS)
+    def _root(self, number: int) -> Node:
+        """The node that owns the memory."""
+        return self.nodes[self.places[number].root]
 
-    def _positions_are_safe(self, step: Step, nodes: list[Node]) -> bool:
-        """Whether positions along an axis were looked at, or found there: nothing reads or writes out of bounds."""
-        axis, shape = step.params["axis"], step.params.get("shape", nodes[0].shape)
-        source: Any = self.program.entry(step.args[1])
-        while isinstance(source, Step) and source.primitive.name == "reshape":
-            source = self.program.entry(source.args[0])
-        if nodes[1].shape != (*shape[:axis], 1, *shape[axis + 1 :]) or not isinstance(source, Step):
-            return False
-        if source.primitive.name == "checked_index":
-            return bool(source.params["count"] <= shape[axis])
-        found = source.primitive.name in ("argmax", "argmin") and source.params["axis"] == axis
-        return found and self.nodes[self.of[source.args[0]]].shape[axis] <= shape[axis]
+    def _positions_are_safe(self, step: Step, x: Node, positions: Node) -> bool:
+        """Whether there is one position along an axis, and it was looked at, or found there: eager code accepts it, too."""
+        axis, shape = step.params["axis"], step.params.get("shape", x.shape)
+        made, most = self._root(self.of[step.args[1]]), math.inf
+        if made.op in ("argmax", "argmin") and made.params["axis"] == axis:
+            most = self.nodes[made.args[0]].shape[axis]
+        elif made.op == "checked_index":
+            most = made.params["count"]
+        return positions.shape == (*shape[:axis], 1, *shape[axis + 1 :]) and most <= shape[axis]
+
+    def _source(self, number: int) -> int:
+        """A node itself, or the one that owns the memory, where it is the same up to axes of length 1 in front."""
+        root = self.places[number].root
+        is_root = self._bare(number) == self._bare(root)
+        return root if is_root and self.places[number].offset == self.places[root].offset else number
+
+    def _bare(self, number: int) -> list[tuple[int, int]]:
+        """Lengths and strides without axes of length 1 in front; along one of them any stride does."""
+        shape = without_leading_ones(self.nodes[number].shape)
+        strides = self.places[number].strides
+        return [(n, s if n != 1 else 0) for n, s in zip(shape, strides[len(strides) - len(shape) :])]
 
     def _thin(self, number: int) -> int:
         """What a value was broadcast from: an elementwise operation broadcasts by itself."""
         while self.nodes[number].op == "broadcast_to" and self.nodes[number].kind == VIEW:
             (number,) = self.nodes[number].args
-        return number
+        return self._source(number)
+
+    def _elementwise(self, node: Node) -> int:
+        """Dividing by what there is less of is multiplying by its inverse."""
+        x, *others = map(self._thin, node.args)
+        node = node._replace(args=(x, *others))
+        if node.op == "divide" and math.prod(self.nodes[others[0]].shape) < math.prod(node.shape):
+            node = node._replace(op="multiply", args=(x, self._inverse(others[0], node.dtype)))
+        return self._add(node, self.sample[node.number] if node.number is not None else None)
 
     def _inverse(self, number: int, dtype: str) -> int:
-        """1 / x, of which there are fewer than of what is divided by it."""
-        known = self.literals.get(number)
-        if known:
+        if known := self.literals.get(number):
             return self._number(1.0 / known)
         return self._make_up(Node(ELEMENTWISE, "reciprocal", (number,), {}, self.nodes[number].shape, dtype))
 
@@ -199,15 +213,28 @@ class Lowered:
         (at,) = node.args
         source = self.nodes[at].shape
         given = stretched(node.shape, source) if node.op == "sum_to" else node.params["axis"]
-        axes = tuple(axis for axis in given if source[axis] != 1)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(source))
+        axes = tuple(axis - len(source) for axis in given if source[axis] != 1)
+        kept = tuple(1 if i in given else n for i, n in enumerate(source))
         if axes:
-            op = "sum" if node.op in ("mean", "sum_to") else node.op
-            at = self._make_up(Node(REDUCTION, op, node.args, {"axis": axes}, kept, node.dtype))
+            op = node.op if node.op in ("max", "min") else "sum"
+            at = self._make_up(Node(REDUCTION, op, (self._source(at),), {"axis": axes}, kept, node.dtype))
         if node.op == "mean":
             share = self._number(1.0 / math.prod(source[axis] for axis in given))
-            at = self._make_up(Node(ELEMENTWISE, "multiply", (at, share), {}, kept, node.dtype))
+            at = self._make_up(Node(ELEMENTWISE, "multiply", (self._source(at), share), {}, kept, node.dtype))
         return self._view(node._replace(op="reshape", args=(at,), params={"shape": node.shape}))
+
+    def _along_axis(self, node: Node) -> int:
+        """One element along an axis, or zeros around it: a choice at each position, which shares loops with what is near."""
+        (x, positions), axis = node.args, node.params["axis"]
+        shape = node.params.get("shape", self.nodes[x].shape)
+        line = (shape[axis], *[1] * (len(shape) - axis - 1))
+        count = self._make_up(Node(GIVEN, COUNT, (), {}, line, "int64"))
+        here = self._make_up(Node(ELEMENTWISE, "equal", (count, self._thin(positions)), {}, shape, "bool"))
+        chosen = node._replace(kind=ELEMENTWISE, op="where", args=(here, x, self._number(0.0)), params={}, shape=shape)
+        if node.op == "add_along_axis":
+            return self._elementwise(chosen)
+        part = self._elementwise(chosen._replace(number=None))
+        return self._reduction(node._replace(op="sum", args=(part,), params={"axis": (axis,)}))
 
     def to_leave(self, number: int, like: Raw | None, taken: set[int]) -> int:
         """A node for a value that leaves, with memory of its own, in the layout that is asked for."""
@@ -215,31 +242,16 @@ class Lowered:
         node, place = self.nodes[at], self.places[at]
         if node.dtype == NUMBER:
             return at
-        root = self.nodes[place.root]
-        own = (
-            root.kind != GIVEN
-            and not (self.in_c and root.kind == CALL)
-            and place.offset == 0
-            and math.prod(root.shape) == math.prod(node.shape)
-            and reach(root.shape, self.places[place.root].strides) == (0, math.prod(root.shape))
-            and place.root not in taken
-        )
+        root = self._root(at)
+        whole = reach(node.shape, place.strides) == (place.offset, math.prod(root.shape)) == (0, math.prod(node.shape))
+        foreign = root.kind == GIVEN or (self.in_c and root.kind == CALL)
+        own = whole and not foreign and place.root not in taken
         if own and (like is None or alike(node.shape, self._stands[at].strides, packed(like))):
             taken.add(place.root)
             return at
-        copy = self._add(Node(ELEMENTWISE, "copy", (at,), {}, node.shape, node.dtype), like)
+        copy = self._add(Node(ELEMENTWISE, "copy", (self._thin(at),), {}, node.shape, node.dtype), like)
         taken.add(copy)
         return copy
-
-    def numeric(self, nodes: Iterable[int]) -> set[int]:
-        """Those of these nodes that are Python numbers computed in C, and all that they are computed from."""
-        found: set[int] = set()
-        todo = [i for i in nodes if self.nodes[i].kind == NUMERIC]
-        while todo:
-            found.add(number := todo.pop())
-            if self.nodes[number].kind == NUMERIC:
-                todo += [i for i in self.nodes[number].args if i not in found]
-        return found
 
     # -- nodes that the program does not have -----------------------------------------------------------------------------
 
@@ -257,28 +269,22 @@ class Lowered:
 
     def dense(self, source: int) -> int:
         """A value row by row, in memory of its own where it is not so."""
+        return self._in_memory(source, self.places[source].strides == _rows(self.nodes[source].shape))
+
+    def _in_memory(self, source: int, good: bool = True) -> int:
+        """A value that lies in memory as it is good, or a copy of it that does, row by row."""
         node = self.nodes[source]
-        if self.places[source].strides == _rows(node.shape) and not self._is_literal(source):
+        if good and self.places[source].root not in self.literals:
             return source
-        return self._make_up(Node(ELEMENTWISE, "copy", (source,), {}, node.shape, node.dtype))
-
-    def _in_memory(self, source: int) -> int:
-        return self.dense(source) if self._is_literal(source) else source
-
-    def _matrix(self, source: int) -> int:
-        """A matrix as a product can take it."""
-        is_one = matrix_layout(self.nodes[source].shape, self.places[source].strides) is not None
-        return source if is_one and not self._is_literal(source) else self.dense(source)
+        return self._make_up(Node(ELEMENTWISE, "copy", (self._thin(source),), {}, node.shape, node.dtype))
 
     def _factors(self, shape: Shape, x: int, y: int) -> tuple[int, int]:
         """Two matrices for a product.  Copying the second one row by row is worth it where OpenBLAS itself copies nothing."""
         (*_, rows, columns), inner = shape, self.nodes[x].shape[-1]
-        layout = matrix_layout(self.nodes[y].shape, self.places[y].strides)
+        flip_x, flip_y = (matrix_layout(self.nodes[i].shape, self.places[i].strides)[0] for i in (x, y))
         small = rows >= FEW_ROWS and rows * inner * columns <= SMALL_PRODUCT
-        return x, self.dense(y) if small and layout is not None and layout[0] == "T" else y
-
-    def _is_literal(self, number: int) -> bool:
-        return self.places[number].root in self.literals
+        y_is_good = flip_y == "N" or (flip_y == "T" and not small)
+        return self._in_memory(x, flip_x != ""), self._in_memory(y, y_is_good)
 
     # -- places -----------------------------------------------------------------------------------------------------------
 
@@ -305,14 +311,17 @@ class Lowered:
 
     def _view(self, node: Node) -> int:
         (source,) = node.args
-        stand = self._stands[source]
-        view = SEEN.get(node.op, TABLE[node.op].forward)
-        seen = view(stand, **node.params)
-        if not np.may_share_memory(seen, stand):  # a copy: its elements in order first
+        seen = self._seen(source, node.op, node.params)
+        if not np.may_share_memory(seen, self._stands[source]):  # a copy: its elements in order first
             dense = self.dense(source)
             assert dense != source, node.op
             return self._view(node._replace(args=(dense,)))
         return self._append(node._replace(kind=VIEW), seen, self._part(source, seen))
+
+    def _seen(self, number: int, op: str, params: Mapping[str, Any]) -> Array:
+        view = SEEN.get(op, TABLE[op].forward)
+        seen: Array = view(self._stands[number], **params)
+        return seen
 
     def _part(self, number: int, part: Array) -> Place:
         """Where a part of what stands for a node lies."""
@@ -320,23 +329,23 @@ class Lowered:
         offset = place.offset + (part.ctypes.data - self._stands[number].ctypes.data) // part.itemsize
         return Place(place.root, offset, tuple(s // part.itemsize for s in part.strides))
 
-    def seen(self, number: int, index: Any) -> Place:
-        """Where the part of a node lies that a basic index takes."""
-        return self._part(number, _slice(self._stands[number], index))
+    def put(self, number: int) -> Place:
+        """Where in a result that which is put there lies."""
+        node = self.nodes[number]
+        params = {key: value for key, value in node.params.items() if key != "shape"}
+        return self._part(number, self._seen(number, PUT[node.op], params))
 
     def forget_layouts(self) -> None:
         """Let go of the arrays that only show strides: all nodes are made."""
         self._stands.clear()
 
 
-def matrix_layout(shape: Shape, strides: Shape) -> tuple[str, int] | None:
-    """How BLAS is told of a matrix without gaps: "N" and the distance of its rows, or "T" and that of its columns."""
+def matrix_layout(shape: Shape, strides: Shape) -> tuple[str, int]:
+    """How BLAS is told of a matrix: "N" and the distance of its rows, "T" and that of its columns; "" where it cannot be."""
     (rows, columns), (down, right) = shape[-2:], strides[-2:]
     if right == 1 and (down >= columns or rows == 1):
         return "N", max(down, columns)
-    if down == 1 and (right >= rows or columns == 1):
-        return "T", max(right, rows)
-    return None
+    return ("T", max(right, rows)) if down == 1 and (right >= rows or columns == 1) else ("", 0)
 
 
 def _slice(x: Array, index: tuple[Any, ...]) -> Array:

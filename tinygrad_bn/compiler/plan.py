@@ -26,6 +26,7 @@ from .grouping import Unit, group
 from .lines import ROUNDED, copying, has_no_gaps, in_place, lines
 from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered
 
+RESERVED = 4  # places in the table of addresses
 Row = list[Unit]
 
 
@@ -42,13 +43,17 @@ class Plan:
         rows: calls, by their node, and rows of other units between them, each for one call into C; the last is a row.
         same: nodes that live in the memory of another: a new value in that of its state.
         copied: states, and the nodes whose memory is copied there in the end.
-        outputs, gradients: nodes of what is returned, and of the gradients that are set.
+        states: by the number of their value.
+        outputs: nodes of what is returned.
+        gradients: leaves whose gradient is set, with its node.
+        cleared: those whose gradient is removed.
         moved: states that get a value, with their node and that of the value.
         leaving: the arrays among outputs and gradients, by node.
         leaves: nodes of the states whose array is read or written; those that are written come first.
         written: how many those are.
         inputs, constants: nodes of other arrays that are read.
-        pointers: the place in the table of addresses of each of these, and of what leaves.
+        pointers: the place in the table of addresses of each of these, and of what leaves; the first ones are those of the
+            arena, of the Python numbers and of BLAS's products.
         numbers: the place of each Python number in theirs.
         offsets: where in the arena a node lies, in bytes.
         nbytes: of the arena.
@@ -57,9 +62,11 @@ class Plan:
 
     def __init__(self, program: Program, values: Sequence[Raw], in_c: bool) -> None:
         self.program = program
+        self.states: dict[int, State] = dict(enumerate(program.states, len(program.inputs)))
         self.low = Lowered(program, values, in_c, in_c and gemm() is not None)
         self._leave()
-        leave = [*self.outputs, *self.gradients, *(value for _, _, value in self.moved)]
+        self._given = [*self.outputs, *(node for _, node in self.gradients)]
+        leave = [*self._given, *(value for _, _, value in self.moved)]
         if in_c:
             self.rows = self._in_rows(group(self.low, leave))
             rows = [row for row in self.rows if not isinstance(row, int)]
@@ -77,25 +84,22 @@ class Plan:
         )
         self.low.forget_layouts()
 
-    def state(self, number: int) -> State | None:
-        """The state with a number, if it is one."""
-        at = number - len(self.program.inputs)
-        return self.program.states[at] if 0 <= at < len(self.program.states) else None
-
     def _leave(self) -> None:
         program, low = self.program, self.low
         taken: set[int] = set()
         self.outputs = [low.to_leave(number, None, taken) for number in program.outputs]
-        self.gradients: list[int] = []
+        self.gradients: list[tuple[Any, int]] = []
+        self.cleared: list[Any] = []
         self.moved: list[tuple[State, int, int]] = []
         for number, value in program.writes:
-            state: Any = self.state(number)
+            place = self.states[number].place
             if value is None:
-                continue
-            if state.place.key != "_data":
-                self.gradients.append(low.to_leave(value, None, taken))
+                self.cleared.append(place.owner)
+            elif place.key != "_data":
+                self.gradients.append((place.owner, low.to_leave(value, None, taken)))
             else:
-                self.moved.append((state, low.of[number], low.to_leave(value, state.place.owner._data, taken)))
+                node = low.to_leave(value, place.owner._data, taken)
+                self.moved.append((self.states[number], low.of[number], node))
 
     # -- the order of things ------------------------------------------------------------------------------------------------
 
@@ -166,6 +170,10 @@ class Plan:
                 copied.append((given, root))
         return same, copied
 
+    def roots(self, node: int) -> int:
+        """The node that owns the memory of a node."""
+        return self.low.places[node].root
+
     def is_last(self, root: int) -> bool:
         """Whether memory is written in the last row."""
         return self._maker[root] >= self._last
@@ -180,9 +188,7 @@ class Plan:
             return True
         if isinstance(unit, int):
             return self._is_over(unit, given)
-        text = self._text.kernels[id(unit)]
-        (write,) = text.writes[root]
-        return all(read.turn < write.turn or read == write for read in text.reads[given])
+        return self._text.kernels[id(unit)].reads_before(given, root)
 
     def _is_over(self, number: int, old: int) -> bool:
         """Whether a step of NumPy can write to the memory of what it reads: it has read each element before."""
@@ -220,16 +226,16 @@ class Plan:
         nodes, places = self.low.nodes, self.low.places
         written = [given for state, given, _ in self.moved if state.dtype != NUMBER]
         given = sorted(n for n in {*self._readers, *written} if nodes[n].kind == GIVEN and self.is_array(n))
-        at_leaf = [n for n in given if (s := self.state(self._number(n))) is not None and s.place.key == "_data"]
+        at_leaf = [n for n in given if (s := self.states.get(self._number(n))) is not None and s.place.key == "_data"]
         self.leaves = sorted(at_leaf, key=lambda node: node not in written)
         self.written = len(written)
         first_constant = len(self.program.inputs) + len(self.program.states)
         rest = [n for n in given if n not in at_leaf]
         self.inputs = [n for n in rest if self._number(n) < first_constant]
         self.constants = [n for n in rest if self._number(n) >= first_constant]
-        self.leaving = [n for n in (*self.outputs, *self.gradients) if nodes[n].dtype != NUMBER]
+        self.leaving = [n for n in self._given if nodes[n].dtype != NUMBER]
         order = [*self.leaves, *self.inputs, *self.constants, *(places[n].root for n in self.leaving)]
-        self.pointers = {node: place for place, node in enumerate(order)}
+        self.pointers = {node: place for place, node in enumerate(order, RESERVED)}
         read = {i for node in nodes for i in node.args if self.low.in_c}.union(leave)
         if self.low.in_c:  # which computes the others where it needs them
             read = {n for n in read if nodes[n].kind != NUMERIC}.union(leave)

@@ -15,11 +15,9 @@ import numpy as np
 from ..errors import ArgumentError, explain
 from ..kinds import Raw, Value
 from . import messages
-from .extras import Extras
 from .mode import current_mode
 from .variable import Variable, next_stamp
 
-_set_renewed = vars(Extras)["renewed"].__set__
 _set_data, _set_grad, _set_stamp = (vars(Variable)[name].__set__ for name in ("_data", "_grad", "stamp"))
 
 
@@ -61,17 +59,15 @@ def exchange(
     gradients: Iterable[Variable | None] = (),
 ) -> None:
     """Give leaves values that fit them, and others (or the same) gradients, in one step."""
-    deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
+    touch(leaves)
     deque(chain(map(_set_data, leaves, values), map(_set_grad, graded, gradients)), 0)
 
 
-def touch(leaves: Collection[Variable], extras: Collection[Extras]) -> None:
-    """Note that the arrays of leaves, with their extras, hold other numbers: a backward pass through what used them before
-    is refused, whatever it reads, since a result may be a view of such an array.
+def touch(leaves: Collection[Variable]) -> None:
+    """Note that the arrays of leaves, which nothing else holds, contain other numbers: a backward pass that reads the earlier
+    ones is refused.
     """
-    stamp = next_stamp()
-    deque(map(_set_renewed, extras, repeat(stamp)), 0)
-    deque(map(_set_stamp, leaves, repeat(stamp)), 0)
+    deque(map(_set_stamp, leaves, repeat(next_stamp())), 0)
 
 
 def set_gradients(variables: Collection[Variable], gradients: Iterable[Variable | None]) -> None:

@@ -87,7 +87,7 @@ def trace_reduced(outputs: Any, gradient: Any = None, module: Any = None, exact:
         exact: leave out the laws by which last bits differ; see ``program.simplify``.
     """
     forward, derived, ids = _both(outputs, gradient, module)
-    return forward, _derived_graph(forward, derived, *simplified(derived.program, exact), ids)
+    return forward, _derived_graph(forward, derived, *simplified(derived.program, exact, all_there=True), ids)
 
 
 def traced(outputs: Any, gradient: Any = None, module: Any = None) -> tuple[Graph, dict[Variable, str]]:

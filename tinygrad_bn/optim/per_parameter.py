@@ -87,6 +87,7 @@ class PerParameter(Optimizer):
                 raise self._unfit(p)
         if tape is not None:
             tape.holds(vars(self), "params", len, len(self.params))
+            tape.holds(vars(self), "param_groups", len, len(self.param_groups))
         coming = iter(gradients)
         leaves: list[Variable] = []
         values: list[Value] = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..engine import Primitive
 from ..ops import primitives
 from ..ops.primitives.reduce import kept
 from .parts import NUMBER, Constant, Shape, Size, Step
@@ -34,7 +35,10 @@ class Product:
 
     def times(self, other: Product) -> Product:
         """The product of two; nothing is cancelled, see ``_cancelled``."""
-        return Product(self.number * other.number, self.over + other.over, self.under + other.under)
+        number = self.number * other.number
+        if abs(number) < 2**52 and abs(number - round(number)) <= 4e-16 * abs(number):  # 49 * (1 / 49) is not quite 1
+            number = float(round(number))
+        return Product(number, self.over + other.over, self.under + other.under)
 
     def inverse(self) -> Product:
         """One over it."""
@@ -189,7 +193,28 @@ def sums_of_sums(table: Table, step: Step) -> int | None:
     return None if terms is None else table.shaped(build_sum(table, terms, step), step)
 
 
-ALGEBRA = (means, sums_of_sums, factors_out_of_sums, sums, products)
+def small_terms_out_of_sums(table: Table, step: Step) -> int | None:
+    """Σ (x + s) = n * (Σ x / n + s), for an s that is the same along the summed axes.
+
+    So x + s - mean(x + s) = x - mean(x), and nobody needs x + s.
+    """
+    if step.primitive.name != "sum" or not _fits(table, step):
+        return None
+    whole, axes = table[step.args[0]].shape, step.params["axis"]
+    made, n = table.step(step.args[0]), count(whole, axes)
+    if made is None or made.primitive.name not in ("add", "subtract") or not _fits(table, made) or n is None:
+        return None
+    is_small = [is_invariant(table[i].shape, axes, len(whole)) for i in made.args]
+    if sorted(is_small) != [False, True] or table[made.args[is_small[0]]].shape != whole:
+        return None
+    number = product_of(table, table.number(n))
+    parts = [product_of(table, i if small else table.make(step, args=(i,))) for i, small in zip(made.args, is_small)]
+    shares = [[part if small else part.times(number.inverse())] for part, small in zip(parts, is_small)]
+    mean = product_of(table, build_sum(table, _both(made, *shares), step))
+    return table.shaped(build_product(table, _cancelled(table, mean.times(number)), step), step)
+
+
+ALGEBRA = (means, sums_of_sums, small_terms_out_of_sums, factors_out_of_sums, sums, products)
 
 
 # -- sums along axes ----------------------------------------------------------------------------------------------------
@@ -235,30 +260,30 @@ def _summed(table: Table, term: Product, step: Step) -> Product | None:
 
 
 def _known_sums(table: Table, i: int, step: Step, depth: int) -> list[Product] | None:
-    """The terms of the sum of a sum, if each is known; see ``sums_of_sums``."""
-    terms = terms_of(table, i)
-    if len(terms) < 2 or depth > 4:
+    """The terms of the sum of a value, if it is known, or the sum of each part is; see ``sums_of_sums``."""
+    i = table.thin(i)
+    outside, rest = _parted(table, product_of(table, i), step)
+    if not rest.over and not rest.under:
+        n = count(table[step.args[0]].shape, step.params["axis"])
+        return None if n is None else [_cancelled(table, outside.times(product_of(table, table.number(n))))]
+    known = _known_sum(table, rest, step)
+    if known is not None:
+        return [_cancelled(table, outside.times(known))]
+    if depth > MOST or len(rest.over) != 1 or rest.under:
         return None
-    found: list[Product] = []
-    for term in terms:
-        outside, rest = _parted(table, term, step)
-        if not rest.over and not rest.under:
-            n = count(table[step.args[0]].shape, step.params["axis"])
-            if n is None:
-                return None
-            found.append(_cancelled(table, outside.times(product_of(table, table.number(n)))))
-            continue
-        known = _known_sum(table, rest, step)
-        if known is not None:
-            found.append(_cancelled(table, outside.times(known)))
-            continue
-        if len(rest.over) != 1 or rest.under:
-            return None
+    if rest.over[0] != i:
         inner = _known_sums(table, rest.over[0], step, depth + 1)
-        if inner is None:
+        return None if inner is None else [_cancelled(table, outside.times(part)) for part in _collected(inner)]
+    made = table.step(i)
+    if made is None or made.primitive.name not in ("add", "subtract") or not _fits(table, made):
+        return None
+    parts = []
+    for j in made.args:
+        found = _known_sums(table, j, step, depth + 1)
+        if found is None:
             return None
-        found += [_cancelled(table, outside.times(part)) for part in _collected(inner)]
-    return found
+        parts.append(found)
+    return _both(made, *parts)
 
 
 def _known_sum(table: Table, rest: Product, step: Step) -> Product | None:
@@ -340,27 +365,34 @@ def build_product(table: Table, product: Product, like: Step) -> int:
     return built
 
 
-def _with_known_quotients(table: Table, product: Product, like: Step) -> tuple[list[int], list[int]]:
-    """Factors and divisors, where a quotient of two that is there already takes their place."""
+def _with_known_parts(table: Table, product: Product) -> tuple[list[int], list[int]]:
+    """Factors and divisors, where a quotient of two, or a product with a number, that is there to stay takes their place."""
     over, under = list(product.over), list(product.under)
     for a in product.over:
-        for b in list(under):
-            quotient = table.known_elementwise(primitives.divide, (a, b), like)
-            if quotient is not None and a in over:
-                over[over.index(a)] = quotient
-                under.remove(b)
+        numbers = [i for i in over if table[i].dtype == NUMBER and i != a]
+        for primitive, b in (*((primitives.divide, i) for i in under), *((primitives.multiply, i) for i in numbers)):
+            known, others = (
+                table.known_elementwise(primitive, (a, b)),
+                under if primitive is primitives.divide else over,
+            )
+            if known is not None and (table.all_there or known in table.lasting) and a in over and b in others:
+                over[over.index(a)] = known
+                others.remove(b)
     return over, under
 
 
 def _built(table: Table, product: Product, like: Step, only_known: bool = False) -> int | None:
-    make = table.known_elementwise if only_known else table.elementwise
-    over, under = _with_known_quotients(table, product, like)
-    shapes = [table[i].shape for i in (*over, *under)]
+    shapes = [table[i].shape for i in (*product.over, *product.under)]
     whole: Shape | None = broadcast(shapes) if shapes else ()
     large = without_leading_ones(whole if whole is not None else like.shape)
 
     def is_large(i: int) -> bool:
         return without_leading_ones(table[i].shape) == large
+
+    def make(primitive: Primitive, args: tuple[int, ...]) -> int | None:
+        return table.known_elementwise(primitive, args) if only_known else table.elementwise(primitive, args, like)
+
+    over, under = _with_known_parts(table, product)
 
     def multiplied(factors: list[int]) -> int | None:
         total: int | None = None
@@ -368,9 +400,9 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             if total is None:
                 total = i
             elif total == i and len(factors) == 2:
-                total = make(primitives.square, (i,), like)
+                total = make(primitives.square, (i,))
             else:
-                total = make(primitives.multiply, (total, i), like)
+                total = make(primitives.multiply, (total, i))
             if total is None:
                 return None
         return total
@@ -381,16 +413,16 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
             return None
         if top is None:
             top, number = table.number(number), 1.0
-        return scaled(top if bottom is None else make(primitives.divide, (top, bottom), like), number)
+        return scaled(top if bottom is None else make(primitives.divide, (top, bottom)), number)
 
     def scaled(value: int | None, number: float) -> int | None:
         if value is None or number == 1.0:
             return value
         if number == -1.0:
-            return make(primitives.negative, (value,), like)
+            return make(primitives.negative, (value,))
         if 0.0 < abs(number) < 1.0 and (1.0 / number).is_integer():  # x / 4 rather than x * 0.25
-            return make(primitives.divide, (value, table.number(1.0 / number)), like)
-        return make(primitives.multiply, (value, table.number(number)), like)
+            return make(primitives.divide, (value, table.number(1.0 / number)))
+        return make(primitives.multiply, (value, table.number(number)))
 
     big = [i for i in over if is_large(i)], [i for i in under if is_large(i)]
     small = [i for i in over if not is_large(i)], [i for i in under if not is_large(i)]
@@ -401,9 +433,9 @@ def _built(table: Table, product: Product, like: Step, only_known: bool = False)
         return None
     if not small[0] and product.number in (1.0, -1.0):
         bottom = multiplied(small[1])
-        return scaled(None if bottom is None else make(primitives.divide, (first, bottom), like), product.number)
+        return scaled(None if bottom is None else make(primitives.divide, (first, bottom)), product.number)
     second = quotient_of(small[0], small[1], product.number)
-    return None if second is None else make(primitives.multiply, (first, second), like)
+    return None if second is None else make(primitives.multiply, (first, second))
 
 
 def _fits(table: Table, step: Step) -> bool:

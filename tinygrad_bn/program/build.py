@@ -260,7 +260,7 @@ class _Builder:
             for key, value in vars(module).items():
                 if isinstance(value, PLAIN):
                     yield Condition(f"{module._scope}.{key}", Place(vars(module), key), _itself, value)
-                elif isinstance(value, Variable) or id(value) in tape.modules:
+                elif key not in MODULE_HOOKS:  # variables, other modules, functions, arrays
                     yield Condition(f"{module._scope}.{key}", Place(vars(module), key), id, id(value))
             for which in MODULE_HOOKS:
                 place = Place(vars(module), which)

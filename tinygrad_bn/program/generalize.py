@@ -11,6 +11,7 @@ import numpy as np
 
 from .model import Program
 from .parts import Constant, Size, Step
+from .trees import refuse_made
 
 KINDS, DATA = attrgetter("primitive", "args", "dtype"), attrgetter("params", "shape")
 
@@ -27,11 +28,13 @@ def generalize(first: Program, n: int, others: Sequence[tuple[int, Program]]) ->
     """
     sizes = (n, *(m for m, _ in others))
     programs = (first, *(program for _, program in others))
+    for program in programs[1:]:
+        refuse_made(first.gives, program.gives)
     counts = [len(program.steps) for program in programs]
     if len(set(counts)) > 1:
         raise NotFree(_differ([f"{count} operations" for count in counts], sizes))
     if not all(_alike(program, first) for program in programs[1:]):
-        raise NotFree("its operations depend on N")
+        raise NotFree("its operations depend on N" if len(set(sizes)) > 1 else "its operations, or what it returns")
 
     def merged(get: Any, where: str) -> Any:
         return _merged([get(program) for program in programs], sizes, where)

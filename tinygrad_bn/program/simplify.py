@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,14 @@ from ..ops import primitives
 from .algebra import ALGEBRA, Product
 from .laws import EXACT, LOOSE, Law
 from .model import Program
-from .parts import NUMBER, Constant, Input, Shape, Size, State, Step
+from .parts import NUMBER, Constant, Input, Shape, Size, State, Step, resolved
 from .shapes import broadcast, without_leading_ones
 
 COMMUTATIVE = {"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES = {"reshape", "transpose", "broadcast_to"}  # what computes nothing
 DEEPEST = 60  # laws that call each other
+STEP = 1000  # elements, which take NumPy about as long as the call itself
+MANY = 100  # a free size, where it is unknown
 
 
 def simplify(program: Program, exact: bool = False) -> Program:
@@ -33,34 +37,39 @@ def simplify(program: Program, exact: bool = False) -> Program:
     return simplified(program, exact)[0]
 
 
-def simplified(program: Program, exact: bool = False) -> tuple[Program, dict[int, int]]:
-    """As ``simplify``; also the new number of each old value that is still there."""
+def simplified(program: Program, exact: bool = False, all_there: bool = False) -> tuple[Program, dict[int, int]]:
+    """As ``simplify``; also the new number of each old value that is still there.
+
+    Where ``all_there``, every value is there anyway, as in a picture that shows the forward pass, too: each is used again.
+    """
     safe = EXACT if exact else (*EXACT, *LOOSE)
     found = [_once(program, safe)]
     if _size(found[0][0]) > _size(program):  # a law made a step of one that others need, too
         found = [_once(program, ())]
     if not exact and any(step.dtype != NUMBER for step in program.steps):
         laws = (*safe, *ALGEBRA)
-        first = _once(found[0][0], laws)
+        first = _once(found[0][0], laws, all_there)
         if _size(first[0]) < _size(found[0][0]):  # else there is nothing that a second round could build on
-            second = _once(first[0], laws)
+            second = _once(first[0], laws, all_there)
             found.append((second[0], _after(_after(found[0][1], first[1]), second[1])))
     return min(found, key=lambda pair: _size(pair[0]))
 
 
 def _size(program: Program) -> tuple[int, int]:
-    """How many steps compute something, and how many there are."""
-    return sum(step.primitive.name not in MOVES for step in program.steps), len(program)
+    """About how long the steps take that compute something, and how many there are."""
+    shapes = [step.shape for step in program.steps if step.primitive.name not in MOVES]
+    return sum(STEP + math.prod(resolved(shape, MANY)) for shape in shapes), len(program)
 
 
 def _after(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
     return {old: other[new] for old, new in one.items() if new in other}
 
 
-def _once(program: Program, laws: tuple[Law, ...]) -> tuple[Program, dict[int, int]]:
-    table = Table(laws)
+def _once(program: Program, laws: tuple[Law, ...], all_there: bool = False) -> tuple[Program, dict[int, int]]:
+    table = Table(laws, all_there)
     now: list[int] = []
-    for _, entry in program.entries():
+    lasting = _lasting(program)
+    for number, entry in program.entries():
         if isinstance(entry, Step):
             now.append(table.make(entry._replace(args=tuple([now[i] for i in entry.args]), name="")))
             if entry.name:
@@ -69,17 +78,33 @@ def _once(program: Program, laws: tuple[Law, ...]) -> tuple[Program, dict[int, i
             now.append(table.constant(entry))
         else:
             now.append(table.add(entry))
+        if number in lasting:
+            table.lasting.add(now[-1])
     return table.program(program, now)
+
+
+def _lasting(program: Program) -> set[int]:
+    """Values that are needed for more than products with a small factor, which may be put together without them."""
+    found = {*program.outputs, *(value for _, value in program.writes if value is not None)}
+    for step in program.steps:
+        for i, other in zip(step.args, step.args[::-1]):
+            if step.primitive.name != "multiply" or _alike(program.entry(other).shape, step.shape):
+                found.add(i)
+    return found
 
 
 class Table:
     """Values by number, each only once; ``make`` applies the laws before it adds a step.
 
     Attributes:
+        all_there: whether every value is there to stay.
+        lasting: else those that are, whatever the laws make of the steps that use them.
         products, terms: values taken apart, as ``algebra`` does.
     """
 
-    def __init__(self, laws: tuple[Law, ...]) -> None:
+    def __init__(self, laws: tuple[Law, ...], all_there: bool) -> None:
+        self.all_there = all_there
+        self.lasting: set[int] = set()
         self.products: dict[int, Product] = {}
         self.terms: dict[int, list[Product]] = {}
         self._laws = laws
@@ -155,32 +180,29 @@ class Table:
 
     def known(self, step: Step) -> int | None:
         """The value of such a step, if there is one; draws are each their own."""
-        return self._numbers.get(_key(step)) if step.primitive.pure else None
+        return self._numbers.get(_key(step.primitive, step.args, step.params)) if step.primitive.pure else None
 
     def _remember(self, step: Step, number: int) -> None:
         if step.primitive.pure:
-            self._numbers[_key(step)] = number
+            self._numbers[_key(step.primitive, step.args, step.params)] = number
+
+    def known_elementwise(self, primitive: Primitive, args: tuple[int, ...]) -> int | None:
+        """The value of a step without parameters, if there is one."""
+        return self._numbers.get(_key(primitive, args, {}))
 
     def elementwise(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> int:
         """A step without parameters whose arguments broadcast, in the scope of another."""
-        made = self._elementwise_step(primitive, args, like)
-        known = self.known(made)
+        known = self.known_elementwise(primitive, args)
         if known is not None:
             return known
-        number = self.add(made)
-        self._remember(made, number)
-        return number
-
-    def known_elementwise(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> int | None:
-        """The value of such a step, if there is one."""
-        return self.known(self._elementwise_step(primitive, args, like))
-
-    def _elementwise_step(self, primitive: Primitive, args: tuple[int, ...], like: Step) -> Step:
         shape = broadcast(self._entries[i].shape for i in args)
         assert shape is not None  # parts of one product or sum
         dtypes = {self._entries[i].dtype for i in args}
         dtype = NUMBER if dtypes == {NUMBER} else next(d for d in dtypes if d != NUMBER)
-        return like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype, name="")
+        made = like._replace(primitive=primitive, args=args, params={}, shape=shape, dtype=dtype, name="")
+        number = self.add(made)
+        self._remember(made, number)
+        return number
 
     # -- shapes -------------------------------------------------------------------------------------------------------
 
@@ -271,10 +293,10 @@ class Table:
                 self._entries[i] = step._replace(primitive=total.primitive, args=total.args, params=params)
 
 
-def _key(step: Step) -> Any:
-    args = tuple(sorted(step.args)) if step.primitive.name in COMMUTATIVE else step.args
-    params = repr(sorted(step.params.items())) if step.params else ""
-    return step.primitive.name, args, params, step.shape, step.dtype
+def _key(primitive: Primitive, args: tuple[int, ...], params: Mapping[str, Any]) -> Any:
+    """What decides about a value, its shape and its dtype."""
+    args = tuple(sorted(args)) if primitive.name in COMMUTATIVE else args
+    return primitive.name, args, repr(sorted(params.items())) if params else ""
 
 
 def _alike(one: Shape, other: Shape) -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..engine import Variable
-from ..errors import RecordingError, explain, is_foreign_array
+from ..errors import RecordingError, explain, is_foreign_array, native
 
 VALUE = "value"
+FIXED = (bool, np.bool_, str, bytes, slice, range, type(None), np.dtype)  # what nobody changes
 
 
 def take_apart(tree: Any) -> tuple[list[Any], Any]:
@@ -47,7 +48,26 @@ def _plan(tree: Any, leaves: list[Any]) -> Any:
                 explain("record(): the keys of a dict are text", got=repr(other), fix=f"{str(other)!r}")
             )
         return ["dict", {key: _plan(part, leaves) for key, part in tree.items()}]
-    return ["same", tree]
+    return ["same", native(tree, "record()")]
+
+
+def refuse_made(plan: Any, other: Any) -> None:
+    """Refuse a result with an object that the function makes, as two recordings show: it would be the first one in each run.
+
+    Raises:
+        RecordingError: there is such an object.
+    """
+    if isinstance(plan, dict) and isinstance(other, dict):
+        for key in plan.keys() & other.keys():
+            refuse_made(plan[key], other[key])
+    elif isinstance(plan, list) and isinstance(other, list):
+        if plan[:1] != ["same"]:
+            for one, another in zip(plan, other):
+                refuse_made(one, another)
+        elif other[:1] == ["same"] and plan[1] is not other[1] and not isinstance(plan[1], FIXED):
+            got = f"a {type(plan[1]).__name__}, which the function makes"
+            fix = "return tensors and numbers in tuples, lists and dicts"
+            raise RecordingError(explain("record(): a program cannot return this", got=got, fix=fix))
 
 
 def by_plan(plan: Any, tree: Any, name: str = "the arguments") -> list[Any]:
