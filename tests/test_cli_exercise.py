@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tinygrad_bn.cli import main
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 from tinygrad_bn.exercises import EXERCISES, Exercise
 
 ROOT = Path(__file__).resolve().parents[1]

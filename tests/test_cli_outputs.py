@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tinygrad_bn.cli import main
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 
 EXPORT = ["export", "bn", "--rows", "4"]
 COMPILE = ["compile", "bn", "--backend", "numpy"]

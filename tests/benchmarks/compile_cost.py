@@ -14,7 +14,7 @@ import tracemalloc
 import numpy as np
 
 from tinygrad_bn.compiler import compile as compiled
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 
 from .first_call import NAMES, measure, parts_of
 from .perceptron import stepping

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn import manual_seed, nn
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 
 from .peers import NOT_INSTALLED, pytorch
 from .perceptron import Work, our_contestant, torch_contestant

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_bn.compiler import build
 from tinygrad_bn.compiler import compile as compiled
+from tinygrad_bn.compiler.c import build
 
 from . import conv_step, perceptron
 from .scalar_step import CompiledTrainer, seeded

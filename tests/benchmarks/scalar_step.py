@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_bn import Scalar, write
 from tinygrad_bn.compiler import compile as compiled
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 
 from .peers import NOT_INSTALLED, micrograd
 from .report import Goal, Table, tabulate

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 
 from .peers import NOT_INSTALLED, hips, jax, pytorch
 from .perceptron import Work, hips_step, jax_step, ours, torch_step

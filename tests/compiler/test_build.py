@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.program.test_program_interrupts import interrupted, lines_of
-from tinygrad_bn.compiler import blas, build, cache
+from tinygrad_bn.compiler.c import blas, build, cache
 from tinygrad_bn.errors import CompilerError, MissingCompilerError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def wait_for(condition, seconds=20):
 
 def start(code, **environment):
     """Another process with this library."""
-    words = [sys.executable, "-c", f"from tinygrad_bn.compiler import build\n{code}"]
+    words = [sys.executable, "-c", f"from tinygrad_bn.compiler.c import build\n{code}"]
     inherited = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.Popen(words, cwd=ROOT, env=inherited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -604,7 +604,7 @@ def test_gemm_is_a_product_of_matrices(dtype):
 def test_scipy_stays_whole():
     pytest.importorskip("scipy")
     code = """
-from tinygrad_bn.compiler import blas
+from tinygrad_bn.compiler.c import blas
 import sys
 found = blas.gemm()
 print("scipy.linalg" in sys.modules)

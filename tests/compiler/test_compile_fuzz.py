@@ -9,7 +9,8 @@ import tinygrad_bn as tg
 from tests.compiler import test_compile_training as training
 from tests.compiler.fuzzed import check, main
 from tests.fuzz.programs import Program, Step, programs
-from tinygrad_bn.compiler import c_kernels, c_operations, compile, grouping, lines, lower, native, plan
+from tinygrad_bn.compiler import compile, grouping, lines, lower, native, plan
+from tinygrad_bn.compiler.c import kernels, operations
 
 
 def many(number: int, **how):
@@ -69,7 +70,7 @@ TURNED = Program(
 
 
 def test_a_wrong_expression_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(c_operations.EXPRESSIONS, "tanh", "tanh{f}({0} + 1)")
+    monkeypatch.setitem(operations.EXPRESSIONS, "tanh", "tanh{f}({0} + 1)")
     with pytest.raises(AssertionError):
         check(CHAIN, "c")
 
@@ -96,13 +97,13 @@ def test_kernels_that_do_not_wait_for_each_other_are_found(monkeypatch: pytest.M
 
 
 def test_a_sum_that_is_read_in_its_own_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_passes = c_kernels.KernelText._stages
+    in_passes = kernels.KernelText._stages
 
     def one_pass(self):
         in_passes(self)
         self._stage = self._there = dict.fromkeys(self._kernel.members, 0)
 
-    monkeypatch.setattr(c_kernels.KernelText, "_stages", one_pass)
+    monkeypatch.setattr(kernels.KernelText, "_stages", one_pass)
     with pytest.raises(AssertionError):
         check(CHAIN, "c")
 

@@ -12,13 +12,14 @@ import pytest
 import tinygrad_bn as tg
 from tests.program.bits import same_bits
 from tinygrad_bn import Scalar, engine, graph, ops
-from tinygrad_bn.compiler import compile, scalars
-from tinygrad_bn.compiler import tape as tapes
-from tinygrad_bn.compiler.build import available
-from tinygrad_bn.compiler.packed import Packed
-from tinygrad_bn.compiler.scalars import Scalars
-from tinygrad_bn.compiler.scalars_c import CODES, ScalarsInC, is_in_c
-from tinygrad_bn.compiler.tape import suits, tape_of
+from tinygrad_bn.compiler import compile
+from tinygrad_bn.compiler.c.build import available
+from tinygrad_bn.compiler.scalars import tape as tapes
+from tinygrad_bn.compiler.scalars import vectors
+from tinygrad_bn.compiler.scalars.in_c import CODES, ScalarsInC, is_in_c
+from tinygrad_bn.compiler.scalars.packed import Packed
+from tinygrad_bn.compiler.scalars.tape import suits, tape_of
+from tinygrad_bn.compiler.scalars.vectors import Scalars
 from tinygrad_bn.engine import write
 from tinygrad_bn.ops.primitives import TABLE
 from tinygrad_bn.program import evaluate, record
@@ -455,7 +456,7 @@ def in_pairs(terms, out):
     [
         (Scalars, "_prepare", backwards, test_ten_steps_of_training_have_the_same_bits),
         (tapes._Builder, "place", shifted, test_ten_steps_of_training_have_the_same_bits),
-        (scalars, "_sum", in_pairs, test_a_chain_of_additions_is_one_step_in_order),
+        (vectors, "_sum", in_pairs, test_a_chain_of_additions_is_one_step_in_order),
         (tapes, "SWAPS", ("add", "multiply", "subtract"), test_zeros_keep_their_sign),
         (tapes._Builder, "_constant", positive, test_zeros_keep_their_sign),
     ],

@@ -20,7 +20,7 @@ import random_programs
 
 import tinygrad_bn as tg
 from tinygrad_bn import data, functional, nn, ops, optim, parallel, program, train
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 from tinygrad_bn.engine.sweep import gradients
 from tinygrad_bn.errors import ArgumentError, CollectiveError, DTypeError, ShapeError
 from tinygrad_bn.parallel import world

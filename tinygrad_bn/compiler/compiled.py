@@ -24,15 +24,15 @@ from ..program.run import read
 from ..program.trees import VALUE, put_together, take_apart
 from ..random import generator
 from ..tensor import Scalar, Tensor
-from .build import available
-from .c_operations import DTYPES
+from .c.build import available
+from .c.operations import DTYPES
 from .guard import Guard
 from .native import Native
-from .on_floats import OnFloats
-from .packed import Packed
-from .scalars import Scalars
-from .scalars_c import ScalarsInC, is_in_c
-from .tape import Tape, suits
+from .scalars.in_c import ScalarsInC, is_in_c
+from .scalars.on_floats import OnFloats
+from .scalars.packed import Packed
+from .scalars.tape import Tape, suits
+from .scalars.vectors import Scalars
 
 BACKENDS = ("numpy", "c")
 COMPILED = NoGraph(

@@ -20,8 +20,8 @@ import numpy as np
 
 from ..kinds import Array, Shape
 from ..program.parts import NUMBER
-from .blas import gemm
-from .build import load
+from .c.blas import gemm
+from .c.build import load
 from .lines import copying
 from .lower import GIVEN
 from .plan import Plan

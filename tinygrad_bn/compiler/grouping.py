@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from ..kinds import Shape
 from ..program.shapes import without_leading_ones
-from .c_operations import CHEAP
+from .c.operations import CHEAP
 from .lower import CALL, CHECK, ELEMENTWISE, NUMERIC, PRODUCT, PUTTING, REDUCTION, Lowered
 
 AGAIN = 3  # so many additions and multiplications are rather computed again than read from memory

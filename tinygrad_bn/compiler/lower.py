@@ -18,7 +18,7 @@ from ..program import Constant, Program, Step, evaluate
 from ..program.parts import NUMBER
 from ..program.shapes import without_leading_ones
 from .buffers import alike, packed, reach
-from .c_operations import DTYPES, ELEMENTWISE_OF, EXPRESSIONS
+from .c.operations import DTYPES, ELEMENTWISE_OF, EXPRESSIONS
 from .lines import VIEWS, has_no_gaps
 
 NUMERIC = "numeric"  # of Python numbers alone

@@ -18,10 +18,10 @@ from ..kinds import Raw, Shape
 from ..program import Program, State
 from ..program.parts import NUMBER
 from ..program.shapes import without_leading_ones
-from .blas import gemm
 from .buffers import ALIGNMENT, reach
-from .build import toolchain
-from .c_text import Text
+from .c.blas import gemm
+from .c.build import toolchain
+from .c.text import Text
 from .grouping import Unit, group
 from .lines import ROUNDED, copying, has_no_gaps, in_place, lines
 from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered

@@ -15,7 +15,7 @@ from typing import Any
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.compiler.build import toolchain
+from tinygrad_bn.compiler.c.build import toolchain
 from tinygrad_bn.errors import CompilerError
 
 from .copies import Array, update

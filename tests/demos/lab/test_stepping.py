@@ -7,7 +7,7 @@ import pytest
 
 from demos.lab.measure import copies, stepping
 from tinygrad_bn import nn
-from tinygrad_bn.compiler.build import available
+from tinygrad_bn.compiler.c.build import available
 from tinygrad_bn.errors import MissingCompilerError
 
 SEEDS, BATCH, STEPS = (3, 4, 7), 12, 8

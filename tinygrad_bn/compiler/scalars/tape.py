@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Primitive
-from ..kinds import Array, Params
-from ..ops.primitives import TABLE
-from ..program import Constant, Program, Step
-from ..program.parts import NUMBER
+from ...engine import Primitive
+from ...kinds import Array, Params
+from ...ops.primitives import TABLE
+from ...program import Constant, Program, Step
+from ...program.parts import NUMBER
 
 Terms = tuple[int, ...]  # which numbers a step takes
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..kinds import Array, Raw
-from ..program import Program
+from ...kinds import Array, Raw
+from ...program import Program
 from .tape import Group, Operation, power, tape_of
 
 

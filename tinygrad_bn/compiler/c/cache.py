@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import CompilerError, explain
+from ...errors import CompilerError, explain
 
 MOST = 1000  # files that are kept; the oldest go first
 DEAD = 3600.0  # seconds after which nobody works in a new folder any more

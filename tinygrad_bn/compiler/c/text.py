@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..kinds import Shape
-from .c_kernels import INDEPENDENT, KernelText, index, nest
-from .c_operations import DTYPES, REDUCTIONS, expression, literal
-from .grouping import Kernel, Unit
-from .lower import CHECK, NUMERIC, PRODUCT, PUTTING, Lowered, Place, matrix_layout
+from ...kinds import Shape
+from ..grouping import Kernel, Unit
+from ..lower import CHECK, NUMERIC, PRODUCT, PUTTING, Lowered, Place, matrix_layout
+from .kernels import INDEPENDENT, KernelText, index, nest
+from .operations import DTYPES, REDUCTIONS, expression, literal
 
 HEAD = """#include <math.h>
 #include <stdint.h>

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import CompilerError, MissingCompilerError, clean, explain
+from ...errors import CompilerError, MissingCompilerError, clean, explain
 from .cache import cached, processor
 
 NAMES = ("cc", "gcc", "clang")

@@ -9,13 +9,13 @@ from sys import getrefcount
 
 import numpy as np
 
-from ..engine import Variable
-from ..engine.write import exchange, set_gradients
-from ..kinds import Raw
-from ..program import Program
-from ..program.run import read
-from ..tensor import Scalar
-from .scalars import Scalars
+from ...engine import Variable
+from ...engine.write import exchange, set_gradients
+from ...kinds import Raw
+from ...program import Program
+from ...program.run import read
+from ...tensor import Scalar
+from .vectors import Scalars
 
 DATA = attrgetter("_data")
 

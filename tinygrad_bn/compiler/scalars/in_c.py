@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..program import Program
-from .build import load
-from .c_operations import EXPRESSIONS, expression
-from .scalars import Scalars
+from ...program import Program
+from ..c.build import load
+from ..c.operations import EXPRESSIONS, expression
 from .tape import power_constant
+from .vectors import Scalars
 
 # The operations that take numbers alone, by the C expressions of kernels.  Comparisons are 1.0 or 0.0, as for floats.
 CODES = {name: code for code, name in enumerate(EXPRESSIONS) if name not in ("astype", "power_constant")}

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..program.parts import NUMBER
-from .c_operations import DTYPES, REDUCTIONS, expression, literal, types
-from .grouping import Kernel
-from .lower import COUNT, REDUCTION, Lowered
+from ...program.parts import NUMBER
+from ..grouping import Kernel
+from ..lower import COUNT, REDUCTION, Lowered
+from .operations import DTYPES, REDUCTIONS, expression, literal, types
 
 BLOCK = 128  # columns at a time: their sums stay in the nearest cache
 LONG = 4096  # a sum of more float32 numbers is added up in float64

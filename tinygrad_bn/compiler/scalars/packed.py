@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Program, Step
+from ...program import Program, Step
 
 ARGS = attrgetter("args")
 
