@@ -374,3 +374,19 @@ def test_a_step_of_scalars_on_moons():
     read = Program.from_json(recorded.to_json())
     assert read.run(x, y) == recorded.run(x, y)
     assert len(program.simplify(recorded)) <= len(recorded)
+
+
+@pytest.mark.parametrize("run", [lambda f, x: program.record(f, x).run(x), lambda f, x: tg.compile(f)(x)])
+def test_a_leaf_that_was_given_an_argument_has_its_gradient_as_well(run):
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        tg.write([(w, x)])
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    run(step, np.array([3.0, 4.0]))
+    assert w.numpy().tolist() == [3.0, 4.0]
+    assert w.grad.numpy().tolist() == [6.0, 8.0]
