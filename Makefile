@@ -48,7 +48,7 @@ ifdef ARGS
 	@$(RUN) -m pytest $(ARGS)
 else
 	@$(RUN) -m pytest -n $(CORES) --cov --cov-report=
-	@$(RUN) -m coverage report --include='tinygrad_bn/engine/*,tinygrad_bn/ops/*' --skip-covered --fail-under=100
+	@$(RUN) -m coverage report --skip-covered --fail-under=100
 endif
 
 oldest:  ## all tests with the oldest versions that pyproject.toml allows: make oldest PYTHON=python3.10
