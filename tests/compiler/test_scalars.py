@@ -389,7 +389,7 @@ def test_the_text_and_the_picture_show_the_groups():
     tape = tape_of(recorded.program, exact=False)
     assert len(lines) == len(tape.groups) == len({step.scope for step in grouped.program.steps})
     assert lines[0].split("=")[1].strip() == tape.groups[0].title
-    assert len(grouped.program) < len(recorded.program)
+    assert len(lines) < 0.1 * len(recorded.program)
     dot = graph.draw(grouped.program).source
     assert f"level 1: {tape.groups[0].title}" in dot
 
@@ -412,14 +412,14 @@ def test_anomalies_are_found_with_their_line():
     assert fast(1.0).item() == 0.0
 
 
-def test_equal_steps_are_one_and_unneeded_ones_none():
+def test_steps_that_nothing_needs_are_left_out():
     def function(x, y):
-        _ = ops.exp(x)
-        return [x * y + y * x, (x * y) * 1.0, 2.0 * ops.sqrt(x * 1.0 / 1.0 + (4.0 * 2.0 - 1.0))]
+        _ = ops.exp(x) + 1.0
+        return [x * y + y * x, 2.0 * ops.sqrt(x * x)]
 
     tape, _ = made_of(function, 1.5, -2.0)
     titles = [group.title for group in tape.tape.groups]
-    assert titles == ["multiply x 1", "add x 1", "add x 1", "sqrt x 1", "multiply x 1"]
+    assert titles == ["multiply x 3", "add x 1", "sqrt x 1", "multiply x 1"]
     same_bits(run(tape, 1.5, -2.0), eager(function, 1.5, -2.0))
 
 
@@ -442,9 +442,10 @@ def shifted(self, groups, leave, whole=tapes._Builder.place):
     return tape
 
 
-def positive(self, value, whole=tapes._Builder._constant):
+def positive(self, groups, leave, whole=tapes._Builder.place):
     """-0.0 becomes 0.0."""
-    return whole(self, value + 0.0)
+    tape = whole(self, groups, leave)
+    return tape._replace(constants=tape.constants + 0.0)
 
 
 def in_pairs(terms, out):
@@ -457,10 +458,9 @@ def in_pairs(terms, out):
         (Scalars, "_prepare", backwards, test_ten_steps_of_training_have_the_same_bits),
         (tapes._Builder, "place", shifted, test_ten_steps_of_training_have_the_same_bits),
         (vectors, "_sum", in_pairs, test_a_chain_of_additions_is_one_step_in_order),
-        (tapes, "SWAPS", ("add", "multiply", "subtract"), test_zeros_keep_their_sign),
-        (tapes._Builder, "_constant", positive, test_zeros_keep_their_sign),
+        (tapes._Builder, "place", positive, test_zeros_keep_their_sign),
     ],
-    ids=["order of levels", "operand", "order of a sum", "operands swapped", "sign of a constant"],
+    ids=["order of levels", "operand", "order of a sum", "sign of a constant"],
 )
 def test_planted_faults_are_noticed(owner, name, fault, test, monkeypatch):
     test()

@@ -232,7 +232,7 @@ class _Entry:
         recorded = record(looking, *arguments, free=False)
         self._gives = recorded.gives
         on_floats = suits(recorded)
-        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # a tape has each step once anyway
+        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # laws take longer than they save
         self._recorded = Packed(recorded) if on_floats else recorded
         self._simplified = simplified if not on_floats else None
         self._tape: Tape | None = None

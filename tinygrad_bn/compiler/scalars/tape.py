@@ -8,6 +8,7 @@ by hundreds, and would be hundreds of levels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,10 +23,9 @@ from ...program.parts import NUMBER
 
 Terms = tuple[int, ...]  # which numbers a step takes
 
-GIVEN, CONSTANT = -1, -2  # operations of what is no step
+NO_STEP = -1  # the operation of what is given
 LARGEST_INT = 2**53  # up to here an int is a float
 add, power, power_constant, square = (TABLE[name] for name in ("add", "power", "power_constant", "square"))
-SWAPS = ("add", "multiply")  # x, y gives the bits of y, x
 
 
 def suits(program: Program) -> bool:
@@ -88,7 +88,7 @@ class Group(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """The steps of a program that are needed, each once, in groups.
+    """The steps of a program that are needed, in groups.
 
     Attributes:
         groups: in the order in which they run.
@@ -134,95 +134,47 @@ def tape_of(program: Program, exact: bool = True) -> Tape:
 
     Args:
         program: the program.
-        exact: keep every bit.  Otherwise sums within sums are one sum, a power of 2 is a square, and x + 0 is x.
+        exact: keep every bit.  Otherwise sums within sums are one sum, and a power of 2 is a square.
     """
     builder = _Builder(program, exact)
-    leave = [builder.now[i] for i in (*program.outputs, *(i for _, i in program.writes if i is not None))]
+    leave = [*program.outputs, *(i for _, i in program.writes if i is not None)]
     needed, uses = builder.needed(leave)
     inside = builder.add_up(needed, uses)
     return builder.place(builder.group(needed, inside), leave)
 
 
 class _Builder:
-    """Numbers: inputs and states first, then constants and steps as they come.
-
-    Attributes:
-        now: the number of each value of the program.
-    """
+    """Numbers as the program has them: inputs and states, constants, steps; exponents, as more constants, at the end."""
 
     def __init__(self, program: Program, exact: bool) -> None:
         self._exact = exact
-        self._first = len(program.inputs) + len(program.states)
+        self._given, self._first = len(program.inputs) + len(program.states), program.first_step
         self._operations: list[Operation] = []
-        self._codes = [GIVEN] * self._first  # of each number, which of the operations
+        self._codes = [NO_STEP] * self._first  # of each number, which of the operations
         self._terms: list[Terms] = [()] * self._first
-        self._origins = [-1] * self._first  # which step of the program
-        self._values: dict[int, float] = {}  # of constants
-        self._known: dict[Any, int] = {}
-        self.now = self._merge(program)
-
-    # -- each step once -----------------------------------------------------------------------------------------------
-
-    def _merge(self, program: Program) -> list[int]:
-        """Number the steps anew, equal ones alike; the new number of each old one."""
-        known, constants = self._known, self._values
-        now = list(range(self._first))
-        now += [self._constant(float(constant.value)) if _is_number(constant) else -1 for constant in program.constants]
-        codes: dict[Any, int] = {}
-        for origin, step in enumerate(program.steps):
-            primitive = step.primitive
-            params: Any = step.params
-            terms = tuple([now[i] for i in step.args])
+        exponents: dict[float, int] = {}
+        known: dict[Any, int] = {}
+        params: Any
+        for primitive, terms, params, *_ in program.steps:
             if primitive is power_constant:  # one group for all exponents; of a square only the last bit may differ
-                squared = params["exponent"] == 2 and not self._exact
-                terms = terms if squared else (*terms, self._constant(float(params["exponent"])))
-                primitive, params = (square if squared else power), {}
+                exponent = float(params["exponent"])
+                if exponent == 2 and not exact:
+                    primitive = square
+                else:
+                    number = exponents.setdefault(exponent, self._first + len(program.steps) + len(exponents))
+                    primitive, terms = power, (*terms, number)
+                params = {}
             which = (primitive, repr(sorted(params.items()))) if params else primitive
-            code = codes.get(which)
+            code = known.get(which)
             if code is None:
-                code = codes[which] = len(self._operations)
+                code = known[which] = len(self._operations)
                 self._operations.append(Operation(primitive, params))
-            if len(terms) == 2 and terms[0] > terms[1] and primitive.name in SWAPS:
-                terms = terms[::-1]
-            number = known.get((code, terms)) if primitive.pure else None
-            if number is None and primitive.pure and (len(terms) == 1 or not constants.keys().isdisjoint(terms)):
-                number = self._shorter(primitive, terms, params)
-            if number is None:
-                number = self._add(code, terms, origin)
-            known[code, terms] = number
-            now.append(number)
-        return now
-
-    def _add(self, code: int, terms: Terms, origin: int) -> int:
-        self._codes.append(code)
-        self._terms.append(terms)
-        self._origins.append(origin)
-        return len(self._codes) - 1
-
-    def _constant(self, value: float) -> int:
-        key = repr(value)  # tells 0.0 from -0.0
-        if key not in self._known:
-            self._known[key] = self._add(CONSTANT, (), -1)
-            self._values[self._known[key]] = value
-        return self._known[key]
-
-    def _shorter(self, primitive: Primitive, terms: Terms, params: Params) -> int | None:
-        """A number that is there already, and has the same bits; up to the sign of a zero, where that is not asked for."""
-        name, values = primitive.name, [self._values.get(i) for i in terms]
-        if None not in values:
-            return self._constant(float(primitive.on_floats(values, params)))
-        if name in ("identity", "stop_gradient"):
-            return terms[0]
-        if name in ("multiply", "add"):
-            neutral = 1.0 if name == "multiply" else None if self._exact else 0.0
-            for value, other in zip(values, reversed(terms)):
-                if value is not None and value == neutral:
-                    return other
-        if name == "divide" and values[1] == 1.0:
-            return terms[0]
-        return None
-
-    # -- sums, levels, places -----------------------------------------------------------------------------------------
+            self._codes.append(code)
+            self._terms.append(terms)
+        self._codes += [NO_STEP] * len(exponents)
+        self._terms += [()] * len(exponents)
+        of_program = [float(constant.value) if _is_number(constant) else math.nan for constant in program.constants]
+        self._constants = [*of_program, *exponents]
 
     def needed(self, leave: Sequence[int]) -> tuple[list[int], list[int]]:
         """The steps that are needed, in order, and how often each number is taken."""
@@ -234,11 +186,11 @@ class _Builder:
                 uses[i] += 2
         needed = []
         for i in range(len(uses) - 1, self._first - 1, -1):
-            if uses[i]:
+            if uses[i] and self._codes[i] != NO_STEP:
                 needed.append(i)
                 for term in self._terms[i]:
                     uses[term] += 1
-        return [i for i in reversed(needed) if self._codes[i] >= 0], uses
+        return needed[::-1], uses
 
     def add_up(self, needed: list[int], uses: list[int]) -> set[int]:
         """Let the last one of a chain of additions take all terms; the others, which are returned, are inside of it."""
@@ -291,18 +243,17 @@ class _Builder:
 
     def place(self, groups: list[tuple[int, Operation, list[int]]], leave: Sequence[int]) -> Tape:
         """Give every number its place."""
-        places, origins = np.zeros(len(self._codes), np.intc), np.array(self._origins, np.intc)
-        places[: self._first] = np.arange(self._first)
-        constants = list(self._values)
-        size = self._first + len(constants)
-        places[constants] = np.arange(self._first, size)
+        places, size = np.zeros(len(self._codes), np.intc), self._given + len(self._constants)
+        constants = [*range(self._given, self._first), *range(len(places) - (size - self._first), len(places))]
+        places[: self._given] = np.arange(self._given)
+        places[constants] = np.arange(self._given, size)
         made = []
         for level, operation, numbers in groups:
             members, terms = np.array(numbers, np.intp), places[np.array([self._terms[i] for i in numbers], np.intp)]
             if len(members) > 1 and operation.primitive.pure:
                 order = np.argsort(terms[:, 0], kind="stable")  # so that what they take often lies side by side
                 members, terms = members[order], terms[order]
-            made.append(Group(level, operation, origins[members], size, terms))
+            made.append(Group(level, operation, members - self._first, size, terms))
             places[members] = np.arange(size, size + len(members))
             size += len(members)
-        return Tape(made, size, np.array(list(self._values.values()), float), places[leave])
+        return Tape(made, size, np.array(self._constants, float), places[leave])
