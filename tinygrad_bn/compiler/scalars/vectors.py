@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kinds import Array, Raw
+from ...kinds import Array
 from ...program import Program
 from .tape import Group, Operation, power, tape_of
 
@@ -27,16 +27,13 @@ class Scalars:
     Attributes:
         source: a line for each group.
         nbytes: memory of values and places.
-        ready: for each value that leaves, ``True``: nobody can write to a float.
         values: the vector; ``compute`` makes all of it of the inputs, states and constants in front.
     """
 
     def __init__(self, program: Program, exact: bool = True) -> None:
         self.tape = tape = tape_of(program, exact)
         self.source = str(tape)
-        self.ready = [True] * len(tape.leave)
         first = len(program.inputs) + len(program.states)
-        self._reads = [i for i in sorted(program.reads) if i < first]
         self.values = np.zeros(tape.size)
         self.values[first : first + len(tape.constants)] = tape.constants
         self.compute, nbytes = self._prepare(exact)
@@ -54,12 +51,6 @@ class Scalars:
                 apply(*operands)
 
         return compute, sum(places.nbytes + buffer.nbytes for gathers, *_ in plan for places, buffer in gathers)
-
-    def run(self, *given: Raw) -> tuple[float, ...]:
-        """From the raw inputs and states to what leaves: outputs, then written values."""
-        self.values[self._reads] = [given[i] for i in self._reads]
-        self.compute()
-        return tuple(self.values.take(self.tape.leave).tolist())
 
 
 Apply = Callable[..., Any]  # from the operands, and last the array for the result
