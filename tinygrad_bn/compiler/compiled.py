@@ -20,19 +20,14 @@ from ..kinds import Raw, Value
 from ..program import Program, record, simplify
 from ..program.parts import NUMBER
 from ..program.record import collector_paused
-from ..program.run import read
 from ..program.trees import VALUE, put_together, take_apart
-from ..random import generator
 from ..tensor import Scalar, Tensor
 from .c.build import available
 from .c.operations import DTYPES
 from .guard import Guard
 from .native import Native
-from .scalars.in_c import ScalarsInC, is_in_c
 from .scalars.on_floats import OnFloats
-from .scalars.packed import Packed
-from .scalars.tape import Tape, suits
-from .scalars.vectors import Scalars
+from .scalars.tape import suits
 
 BACKENDS = ("numpy", "c")
 COMPILED = NoGraph(
@@ -231,29 +226,16 @@ class _Entry:
 
         recorded = record(looking, *arguments, free=False)
         self._gives = recorded.gives
-        on_floats = suits(recorded)
-        simplified = recorded if on_floats else simplify(recorded, exact=exact)  # laws take longer than they save
-        self._recorded = Packed(recorded) if on_floats else recorded
-        self._simplified = simplified if not on_floats else None
-        self._tape: Tape | None = None
-        self.guard = Guard(simplified.conditions)
-        values = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
-        for number, state in enumerate(simplified.states, len(raw)):
-            values.append(read(state) if number in simplified.reads else None)
         self._machine: Native | OnFloats
-        drawn_from = generator()
-        before = drawn_from.bit_generator.state
-        try:  # the program is run once on the way
-            if on_floats:
-                scalars = (ScalarsInC if backend == "c" and is_in_c(recorded) else Scalars)(recorded, exact)
-                self._machine = OnFloats(recorded, scalars)
-                self._tape = scalars.tape
-            else:
-                self._machine = Native(simplified, values, backend == "c" and _leaves_c(simplified))
-        finally:
-            drawn_from.bit_generator.state = before
+        if suits(recorded):
+            self._machine = OnFloats(recorded, backend == "c", exact)
+            self._recorded = None  # which would take much memory
+        else:
+            simplified = simplify(recorded, exact=exact)
+            self._machine = Native(simplified, raw, backend == "c" and _leaves_c(simplified))
+            self._recorded = recorded
+        self.guard = Guard(recorded.conditions)
         self.source, self.nbytes = self._machine.source, self._machine.nbytes
-        del values
         self._recording = current_mode().recording
         self._kinds = None
         if all(type(thing) in (Tensor, np.ndarray) for thing in (*arguments, *raw)):
@@ -280,16 +262,12 @@ class _Entry:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """See ``Compiled.stages``."""
-        recorded = self._recorded if isinstance(self._recorded, Program) else self._recorded.program()
-        if self._tape is not None:
-            return Stage("recorded", recorded), Stage("grouped", self._tape.program(recorded))
-        stages = Stage("recorded", recorded), Stage("simplified", self._simplified or recorded)
-        grouped = None if isinstance(self._machine, OnFloats) else self._machine.grouped
-        return stages if grouped is None else (*stages, Stage("grouped", grouped))
+        programs = {"recorded": self._recorded} | self._machine.programs()
+        return tuple([Stage(name, program) for name, program in programs.items() if program is not None])
 
     def run(self, raw: Sequence[Raw], anomaly: bool) -> Any:
         if anomaly:  # which looks at every result, so every step is run by itself
-            program = self.stages[0].program if self._simplified is None else self._simplified
+            program = self._machine.program
             leaves, _ = take_apart(program.run(*put_together(program.takes, iter(raw))))
             return self._put_together([Scalar.wrap(x) if type(x) is float else Tensor.wrap(x) for x in leaves])
         try:

@@ -17,6 +17,7 @@ from ..ops.primitives import TABLE
 from ..program import Constant, Program, Step, evaluate
 from ..program.parts import NUMBER
 from ..program.shapes import without_leading_ones
+from ..random import generator
 from .buffers import alike, packed, reach
 from .c.operations import DTYPES, ELEMENTWISE_OF, EXPRESSIONS
 from .lines import VIEWS, has_no_gaps
@@ -95,7 +96,12 @@ class Lowered:
 
     def __init__(self, program: Program, values: Sequence[Raw], in_c: bool, products: bool) -> None:
         self.in_c = in_c
-        self.sample = evaluate(program, values)
+        drawn_from = generator()
+        before = drawn_from.bit_generator.state
+        try:
+            self.sample = evaluate(program, values)
+        finally:
+            drawn_from.bit_generator.state = before
         self.nodes: list[Node] = []
         self.of: list[int] = []
         self.places: list[Place] = []

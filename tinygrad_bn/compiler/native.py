@@ -36,19 +36,22 @@ class Native:
 
     Args:
         program: one without a free size.
-        values: raw inputs and states, in order (``None`` for a state that is not read), for shapes and layouts.
+        raw: inputs, for shapes and layouts.
         in_c: C; otherwise NumPy.
 
     Attributes:
+        program: that.
         source: the text: C, if any, and the Python that calls it.
-        grouped: the program, with the kernel that each step runs in as its scope.
         nbytes: memory between the units.
     """
 
-    def __init__(self, program: Program, values: Sequence[Raw], in_c: bool) -> None:
-        plan = self._plan = Plan(program, values, in_c)
+    def __init__(self, program: Program, raw: Sequence[Raw], in_c: bool) -> None:
+        self.program = program
+        inputs = [value.copy("K") if type(value) is np.ndarray else value for value in raw]  # which become read-only
+        states = [read(s) if i in program.reads else None for i, s in enumerate(program.states, len(inputs))]
+        plan = self._plan = Plan(program, [*inputs, *states], in_c)
         nodes, roots, pointers = plan.low.nodes, plan.roots, plan.pointers
-        self.grouped, self.nbytes = plan.grouped() if in_c else None, plan.nbytes
+        self._grouped, self.nbytes = plan.grouped() if in_c else None, plan.nbytes
         self._arena = aligned(plan.nbytes)
         driver = Driver(plan, self._arena)
         self._bind, self._drive, self._numbers = driver.bind, driver.drive, driver.numbers
@@ -80,6 +83,10 @@ class Native:
         self._watch_nothing()
         self._watch_results()
         del plan.low.sample[:]
+
+    def programs(self) -> dict[str, Program | None]:
+        """What it has become; the last one has the kernel that each step runs in as its scope."""
+        return {"simplified": self.program, "grouped": self._grouped}
 
     def run(self, raw: Sequence[Raw]) -> list[Variable]:
         """One run on raw inputs: reads and writes the states, and returns the outputs."""

@@ -15,6 +15,8 @@ from ...kinds import Raw
 from ...program import Program
 from ...program.run import read
 from ...tensor import Scalar
+from .in_c import ScalarsInC, is_in_c
+from .packed import Packed
 from .vectors import Scalars
 
 DATA = attrgetter("_data")
@@ -25,11 +27,13 @@ class OnFloats:
 
     Args:
         program: one that ``suits``.
-        scalars: its tape.
+        in_c: C, where there is C for every operation; otherwise NumPy.
+        exact: the same bits as the program itself, with NumPy.
     """
 
-    def __init__(self, program: Program, scalars: Scalars) -> None:
-        self._scalars = scalars
+    def __init__(self, program: Program, in_c: bool, exact: bool) -> None:
+        scalars = self._scalars = (ScalarsInC if in_c and is_in_c(program) else Scalars)(program, exact)
+        self._packed = Packed(program)
         self.source, self.nbytes = scalars.source, scalars.nbytes
         first = self._inputs = len(program.inputs)
         read_ones = [(i, state) for i, state in enumerate(program.states, first) if i in program.reads]
@@ -48,6 +52,16 @@ class OnFloats:
         self._leave = np.array([*places[:outputs], *(i for _, i in data), *(i for _, i in gradients)], np.intp)
         self._cuts = outputs, outputs + len(data)
         self._gradients = self._new_gradients()
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        return self._packed.program()
+
+    def programs(self) -> dict[str, Program]:
+        """What it has become."""
+        program = self.program
+        return {"recorded": program, "grouped": self._scalars.tape.program(program)}
 
     def _new_gradients(self) -> list[Variable]:
         made: list[Variable] = [Scalar.wrap(0.0) for _ in self._graded]
