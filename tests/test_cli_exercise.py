@@ -60,8 +60,8 @@ HALF = {
     ],
     "read_a_kernel": [
         ("PASSES = 3", "PASSES = 2", "PASSES is not the number"),
-        ('X_HAT = "t18"', 'X_HAT = "t10"', "X_HAT: t10 is not the normalized batch"),
-        ('DX = "t35"', 'DX = "dx"', "no such name"),
+        ('SCALE = "s17"', 'SCALE = "s9"', "SCALE: s9 is not gamma divided by sigma"),
+        ('DX = "t34"', 'DX = "dx"', "no such name"),
     ],
 }  # fmt: skip
 

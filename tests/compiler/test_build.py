@@ -622,7 +622,7 @@ def test_without_scipy_or_with_other_integers_there_is_no_gemm(monkeypatch):
     other = blas._cython_blas().__pyx_capi__["dswap"]
     with monkeypatch.context() as hidden:
         hidden.setitem(sys.modules, "scipy", None)
-        hidden.delitem(sys.modules, "scipy.linalg", raising=False)
+        hidden.delitem(sys.modules, blas.MODULE, raising=False)
         assert blas.gemm.__wrapped__() is None
     wide = SimpleNamespace(__pyx_capi__={"sgemm": other, "dgemm": other})
     monkeypatch.setattr(blas, "_cython_blas", lambda: wide)

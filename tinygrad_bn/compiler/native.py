@@ -28,7 +28,7 @@ from .buffers import aligned, alike
 from .driver import Driver
 from .plan import RESERVED, Plan
 
-DATA, GRAD = attrgetter("_data"), attrgetter("_grad")
+DATA, GRAD, EXTRAS = attrgetter("_data"), attrgetter("_grad"), attrgetter("_extras")
 
 
 class Native:
@@ -77,7 +77,7 @@ class Native:
         # Only what is written all at once can be written over while leaves have it.
         self._writes_over = all(plan.is_last(roots(n)) for _, n in graded)
         self._usual = (
-            [ALONE + 2] * plan.written + [ALONE + 1] * len(graded) + [ALONE + 3] * len(graded)
+            [ALONE + 2] * plan.written + [ALONE + 1] * len(graded) + [ALONE + 4] * len(graded)
         )  # see ``_look``
         self._idle = [ALONE + 1] * len(self._results)
         self._watch_nothing()
@@ -113,19 +113,19 @@ class Native:
         """How many references there are to what is written over; ``None`` where leaves have other arrays or gradients, or
         somebody has changed such a gradient.
 
-        To the array of a leaf, and to the variable of a gradient, there are two more from lists here; to that variable one
-        more from its leaf, to its array one more from ``_Leaving``.
+        To the array of a leaf there are two more from lists here, to the variable of a gradient three, and one from its leaf;
+        to the array of a gradient one more from ``_Leaving``.
         """
         found = [*map(DATA, self._leaves), *map(GRAD, self._owners)]
-        if not all(map(is_, found, self._found)):
-            return None
-        if any(map(getattr, found[len(self._leaves) :], repeat("_extras"), repeat(None))):  # a gradient has got a name
-            return None
-        return references(self._watched)
+        changed = not all(map(is_, found, self._found)) or any(
+            map(EXTRAS, self._variables)
+        )  # a gradient has got a name
+        return None if changed else references(self._watched)
 
     def _watch_nothing(self) -> None:
         self._found: list[Any] = [None] * (len(self._leaves) + len(self._owners))
         self._watched: list[Any] = []
+        self._variables: list[Variable] = []
 
     def _settle(self) -> None:
         """Take the arrays that leaves have now.  What will be written over is copied, or made anew, where others hold it."""
@@ -142,9 +142,10 @@ class Native:
         for owner, gradient in zip(self._owners, self._gradients):
             if not self._writes_over or gradient.is_held(owner):
                 gradient.make()
-        variables = [gradient.variable for gradient in self._gradients]
-        self._watched = [*arrays[: len(self._written)], *(gradient.array for gradient in self._gradients), *variables]
-        self._found = [*arrays, *variables]
+        self._variables = [gradient.variable for gradient in self._gradients]
+        of_gradients = [gradient.array for gradient in self._gradients]
+        self._watched = [*arrays[: len(self._written)], *of_gradients, *self._variables]
+        self._found = [*arrays, *self._variables]
 
     def _watch_results(self) -> None:
         """Make the arrays of results anew where others hold them."""

@@ -35,7 +35,7 @@ def check(work: Any) -> str:
         ("MEAN", "the mean of each feature", mean),
         ("SIGMA", "the root of variance + eps", sigma),
         ("CENTERED", "x minus its mean", x - mean),
-        ("X_HAT", "the normalized batch", x_hat),
+        ("SCALE", "gamma divided by sigma", gamma / sigma),
         ("Y", "the result", gamma * x_hat + beta),
         ("DX", "the gradient of x", dx),
     ):
