@@ -492,11 +492,9 @@ def _keeps_nothing_alive(subject: Subject) -> Outcome:
 
     enabled, flags = gc.isenabled(), gc.get_debug()
     step(True)  # what is made once and kept, such as tables, is made now
-    for _ in range(8):  # what others left; freeing it may leave more
-        if not gc.collect():
-            break
     gc.disable()
     try:
+        gc.freeze()  # what others left, which can be much, is not looked at
         held = [name for name, result in step(False) if result() is not None]
         step(True)
         gc.set_debug(gc.DEBUG_SAVEALL)
@@ -506,6 +504,7 @@ def _keeps_nothing_alive(subject: Subject) -> Outcome:
         del gc.garbage[start:]
     finally:
         gc.set_debug(flags)
+        gc.unfreeze()
         if enabled:
             gc.enable()
     if cycles:

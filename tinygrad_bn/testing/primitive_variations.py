@@ -435,8 +435,10 @@ def keeps_nothing(primitive: Primitive, samples: list[Sample], params: dict[str,
     rng = np.random.default_rng(seed)
     for sample in samples:
         watched = _used(primitive, sample, params, rng)
-        gc.collect()
         held = [name for name, thing in watched if thing() is not None]
+        if held:  # or only a cycle, which the collector takes
+            gc.collect()
+            held = [name for name, thing in watched if thing() is not None]
         if held:
             fix = "a primitive has no memory: no cache of arrays, no list or attribute that keeps them"
             what = f"{primitive.name} keeps what it was given alive"
