@@ -122,7 +122,9 @@ class Text:
         for k, body in enumerate(bodies):
             lines += function(f"int run{k}(void **p)", [*body, "return 0;"], "mn")
         text = "\n".join(indented(lines))
-        head = [d for d in self._declarations.splitlines(True) if d[0] == "#" or _declared(d) in text]
+        declarations = self._declarations.splitlines(True)
+        used = [d for d in declarations[1:-1] if _declared(d) in text]
+        head = [declarations[0], *used, declarations[-1]] if used else []
         named = [op for op in REDUCTIONS.values() if f"({op.name}:" in text and op.name != "+"]
         head += [REDUCTION.format(*op._replace(step=op.step.format("omp_out", "omp_in"))) for op in named]
         head += [PRODUCT_OF.format(T=T) for T in ("float", "double") if f"product_{T}(" in text]
