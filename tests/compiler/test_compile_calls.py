@@ -3,24 +3,16 @@
 import copy
 import dataclasses
 import pickle
-import warnings
 
 import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tests.compiler.backends import BACKENDS, HOW, QUIET
 from tinygrad_bn import nn, ops, optim
 from tinygrad_bn.compiler import CompileWarning, compile
 
-BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
-HOW = pytest.mark.parametrize("how", BACKENDS)
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompileWarning)
-        yield
+pytestmark = QUIET
 
 
 # -- arrays ---------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 import tinygrad_bn as tg
 from tests.compiler import test_compile_training as training
+from tests.compiler.backends import BACKENDS
 from tests.compiler.fuzzed import check, main
 from tests.fuzz.programs import Program, Step, programs
 from tinygrad_bn.compiler import compile, grouping, lines, lower, native, plan
@@ -108,7 +109,7 @@ def test_a_sum_that_is_read_in_its_own_pass_is_found(monkeypatch: pytest.MonkeyP
         check(CHAIN, "c")
 
 
-@pytest.mark.parametrize("how", training.BACKENDS)
+@pytest.mark.parametrize("how", BACKENDS)
 def test_a_state_written_while_it_is_read_is_found(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = (tg.Tensor([1.0, 2.0]) for _ in range(2))
 
@@ -119,7 +120,7 @@ def test_a_state_written_while_it_is_read_is_found(how: str, monkeypatch: pytest
 
     def moved() -> list[float]:
         a.data, b.data = [1.0, 2.0], [3.0, 4.0]
-        compile(step, **training.BACKENDS[how])(2.0)
+        compile(step, **BACKENDS[how])(2.0)
         return b.data.tolist()
 
     assert moved() == [4.0, 6.0]

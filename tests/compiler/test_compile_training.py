@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tests.compiler.backends import BACKENDS, HOW, QUIET
 from tests.compiler.near import near
 from tests.program.bits import flat, same_bits, snapshot
 from tests.program.training import OPTIMIZERS, batches, conv_net, mlp, stepping
@@ -17,15 +18,7 @@ from tinygrad_bn import functional, nn, ops, optim
 from tinygrad_bn.compiler import CompileWarning, compile
 
 STEPS = 20
-BACKENDS = {"exact": {"exact": True}, "numpy": {"backend": "numpy"}, "c": {"backend": "c"}}
-HOW = pytest.mark.parametrize("how", BACKENDS)
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompileWarning)
-        yield
+pytestmark = QUIET
 
 
 def close(one, other, units=4000):

@@ -163,8 +163,7 @@ class Compiled:
     def _record(self, key: Any, arguments: Sequence[Any], raw: Sequence[Raw]) -> _Entry:
         function = partial(_with_named, self._function) if key[1] else self._function
         with collector_paused():
-            entry = _Entry(function, arguments, raw, self._backend_now(), self._exact)
-        entry.key = key
+            entry = _Entry(key, function, arguments, raw, self._backend_now(), self._exact)
         if self._entries and not self._told:
             self._told = True
             name = clean(getattr(self._function, "__name__", "a function"), 100)
@@ -211,11 +210,16 @@ class Compiled:
 class _Entry:
     """One recording of a function, for one kind of arguments, which ``key`` tells."""
 
-    key: Any
-
     def __init__(
-        self, function: Callable[..., Any], arguments: Sequence[Any], raw: Sequence[Raw], backend: str, exact: bool
+        self,
+        key: Any,
+        function: Callable[..., Any],
+        arguments: Sequence[Any],
+        raw: Sequence[Raw],
+        backend: str,
+        exact: bool,
     ) -> None:
+        self.key = key
         self._wanting: list[int] = []  # which outputs would have a gradient
 
         @functools.wraps(function)

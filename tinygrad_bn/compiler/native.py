@@ -26,7 +26,7 @@ from ..program.run import read
 from ..tensor import Scalar, Tensor
 from .buffers import aligned, alike
 from .driver import Driver
-from .plan import RESERVED, Plan
+from .plan import Plan
 
 DATA, GRAD, EXTRAS = attrgetter("_data"), attrgetter("_grad"), attrgetter("_extras")
 
@@ -64,7 +64,7 @@ class Native:
         for node, array in zip(plan.constants, self._constants):
             driver.bind(pointers[node], array)
         self._leaves: list[Variable] = [plan.states[nodes[n].number].place.owner for n in plan.leaves]  # type: ignore[index]
-        self._strides = [plan.strides(n) for n in plan.leaves]
+        self._layouts = [(pointers[n], plan.strides(n)) for n in plan.leaves]  # the place of the address, and strides
         self._written = self._leaves[: plan.written]
         self._numbers_written = [(state.place.owner, n) for state, _, n in plan.moved if state.dtype == NUMBER]
         self._leaving = {
@@ -133,12 +133,12 @@ class Native:
         for leaf in self._written:
             _forget_shown(leaf)
         arrays = list(map(DATA, self._leaves))
-        for i, (count, strides) in enumerate(zip(references(arrays), self._strides)):
+        for i, (count, (place, strides)) in enumerate(zip(references(arrays), self._layouts)):
             is_shared = i < len(self._written) and count > ALONE
             if is_shared or arrays[i].base is not None or not alike(arrays[i].shape, arrays[i].strides, strides):
                 arrays[i] = _laid_out(arrays[i], strides)
                 exchange([self._leaves[i]], [arrays[i]])
-            self._bind(RESERVED + i, arrays[i])
+            self._bind(place, arrays[i])
         for owner, gradient in zip(self._owners, self._gradients):
             if not self._writes_over or gradient.is_held(owner):
                 gradient.make()

@@ -21,12 +21,11 @@ from ..program.shapes import without_leading_ones
 from .buffers import ALIGNMENT, reach
 from .c.blas import gemm
 from .c.build import toolchain
-from .c.text import Text
+from .c.text import RESERVED, Text
 from .grouping import Unit, group
 from .lines import ROUNDED, copying, has_no_gaps, in_place, lines
 from .lower import CALL, GIVEN, NUMERIC, VIEW, Lowered
 
-RESERVED = 4  # places in the table of addresses
 Row = list[Unit]
 
 
@@ -188,7 +187,7 @@ class Plan:
             return True
         if isinstance(unit, int):
             return self._is_over(unit, given)
-        return self._text.kernels[id(unit)].reads_before(given, root)
+        return self._text.kernels[unit].reads_before(given, root)
 
     def _is_over(self, number: int, old: int) -> bool:
         """Whether a step of NumPy can write to the memory of what it reads: it has read each element before."""

@@ -32,7 +32,7 @@ class Extras:
 
     ``is_buffer`` marks the state of a module: operations on it are recorded where no gradient is wanted, too, so that
     pictures show it.  ``renewed`` is the stamp from which on earlier operations cannot use it, whatever they read: a
-    gradient was asked for that was not wanted before, or its array was written into.  ``shown`` is the value, and the view of
+    gradient was asked for that was not wanted before.  ``shown`` is the value, and the view of
     it that ``.data`` hands out.
     """
 

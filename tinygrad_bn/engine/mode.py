@@ -93,9 +93,8 @@ class Site(Scope):
         return site
 
 
-_sites: dict[
-    tuple[Scope | None, int, int], Site
-] = {}  # one for all operations of a place, whose line takes time to find
+# One for all operations of a place in the code, whose line takes time to find.
+_sites: dict[tuple[Scope | None, int, int], Site] = {}
 
 
 def users_frame() -> FrameType:

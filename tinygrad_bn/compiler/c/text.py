@@ -37,6 +37,7 @@ static inline void product_{T}(void *gemm, int rows, int inner, int columns, con
 # What is in the first places of the table of addresses.
 ARENA, NUMBERS = "((char *)p[0] + {})", "((double *)p[1])[{}]"
 GEMM = {"float32": "p[2]", "float64": "p[3]"}
+RESERVED = 4  # how many these are
 ALONE = "static __attribute__((noinline))"  # a function of its own has all registers for itself
 NAMES = re.compile(r"\b([mn])(\d+)\b")  # how texts call a node's memory, and a Python number
 
@@ -58,11 +59,11 @@ class Text:
         self._rows = rows
         self._declarations = declarations
         kernels = [unit for row in rows for unit in row if not isinstance(unit, int)]
-        self.kernels = {id(kernel): KernelText(lowered, kernel) for kernel in kernels}
+        self.kernels = {kernel: KernelText(lowered, kernel) for kernel in kernels}
 
     def roots(self, kernel: Kernel) -> tuple[set[int], set[int]]:
         """The nodes whose memory a kernel reads, and writes."""
-        text = self.kernels[id(kernel)]
+        text = self.kernels[kernel]
         return set(text.reads), set(text.writes)
 
     def source(
@@ -109,7 +110,7 @@ class Text:
                 if isinstance(unit, int):
                     bodies[-1] += WRITERS[nodes[unit].kind](self._lowered, unit)
                     continue
-                loops, name = self.kernels[id(unit)].lines, f"kernel{next(kernels)}"
+                loops, name = self.kernels[unit].lines, f"kernel{next(kernels)}"
                 taken = sorted({f"n{digits}" for letter, digits in NAMES.findall("\n".join(loops)) if letter == "n"})
                 given = ", ".join(["void **p", *(f"double {n}" for n in taken)])
                 lines += function(f"{ALONE} void {name}({given})", loops, "m")
