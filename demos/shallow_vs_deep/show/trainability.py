@@ -251,7 +251,7 @@ def depth_plot(arms: dict[str, Any]) -> Plot:
         depths = [row["depth"] for row in arms[lines[0][0]]["rows"]]
         axes.set_xticks(range(len(depths)), depths)
         axes.set(xlabel="hidden layers", ylabel=f"share of runs at {PERCENT}", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
-        figure.legend(loc="outside upper center", ncols=2)
+        figure.legend(loc="outside lower center", ncols=2)
 
     rows = arms[lines[0][0]]["rows"]
     counts = []
